@@ -1,0 +1,118 @@
+"""Policies that play chunks, over any network: torch in training and evaluation, ONNX on the robot.
+
+`ChunkedPolicy` is ACT as the arm sees it. `ResidualPolicy` is the same with a residual network on top: with a residual of zero
+it does, to the bit, what `ChunkedPolicy` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import kinematics
+from soarm.chunking import ChunkPlayer, Step
+from soarm.errors import ObservationError
+from soarm.policy import Array, ChunkModel, Observation, ResidualModel, Rows, add_residual, clip_to_limits, require_finite
+from soarm.spec import ENVIRONMENT_STATE, STATE, PolicySpec
+
+N_LOOKAHEAD = 3
+"""Queued base actions a residual sees beyond the current one; with the phase they make the queue's continuation nearly Markov."""
+
+
+def player_for(spec: PolicySpec, n_rows: int, n_lookahead: int = 0) -> ChunkPlayer:
+    """Return a player with the chunking of `spec`."""
+    assert spec.chunk_size is not None and spec.n_action_steps is not None, "the specification of a chunk policy says how it is played"
+    return ChunkPlayer(n_rows, spec.chunk_size, spec.n_action_steps, spec.temporal_ensemble_coeff, n_lookahead)
+
+
+class ChunkedPolicy:
+    """A `BatchPolicy` that plays the chunks of one network.
+
+    Args:
+        model: The network.
+        spec: Its specification.
+        n_rows: Number of arms.
+    """
+
+    def __init__(self, model: ChunkModel, spec: PolicySpec, n_rows: int, n_lookahead: int = 0) -> None:
+        self._model = model
+        self._spec = spec
+        self._player = player_for(spec, n_rows, n_lookahead)
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Drop the queued actions of `rows`; the network itself has nothing random at inference."""
+        self._player.reset(rows)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return the next queued action of each row, inside the joint limits."""
+        return clip_to_limits(self.advance(observation, rows).action)
+
+    def advance(self, observation: Observation, rows: Rows) -> Step:
+        """Play one step and return action, phase and look-ahead, as the network predicted them."""
+        return self._player.advance(rows, self._query(observation))
+
+    def peek(self, observation: Observation, rows: Rows) -> Step:
+        """As `advance`, without moving any queue."""
+        return self._player.peek(rows, self._query(observation))
+
+    def _query(self, observation: Observation):  # type: ignore[no-untyped-def]
+        for key, feature in self._spec.features.items():
+            if key.startswith("observation."):
+                _require(observation, key, feature.shape)
+        return lambda at: self._model.predict_chunks({key: value[at] for key, value in observation.items()})
+
+
+class ResidualPolicy:
+    """A frozen chunk policy plus a bounded residual at every control step.
+
+    Args:
+        base: The frozen base; it must look `N_LOOKAHEAD` actions ahead.
+        model: The residual network.
+        scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
+    """
+
+    def __init__(self, base: ChunkedPolicy, model: ResidualModel, scale: Sequence[float]) -> None:
+        self._base = base
+        self._model = model
+        self._scale = np.asarray(scale, np.float32)
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Reset the base."""
+        self._base.reset(rows, seeds)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return clip(base + scale * residual)."""
+        step = self._base.advance(observation, rows)
+        residual = self._model.predict_residual(residual_observation(observation, step))
+        return add_residual(step.action, residual, self._scale)
+
+
+def residual_observation(observation: Observation, step: Step) -> Array:
+    """Return what the residual's actor and critics see, shape (B, D), raw units.
+
+    Layout, D = 29 + 6 * N_LOOKAHEAD: joint positions (6), object poses (7), gripper point (3) [m], gripper point to cube (3) [m],
+    cube to bin (2) [m], base action (6), sine and cosine of the chunk's phase (2), following base actions (6 each). The base
+    action starts at `BASE_ACTION.start`.
+    """
+    state, objects = observation[STATE], observation[ENVIRONMENT_STATE]
+    tcp = kinematics.forward(state)[0].astype(np.float32)  # (B, 3)
+    phase = 2.0 * np.pi * step.phase[:, None]
+    cube, bin_xy = objects[:, 0:3], objects[:, 5:7]
+    parts = [state, objects, tcp, cube - tcp, bin_xy - cube[:, :2], step.action, np.sin(phase), np.cos(phase)]
+    return np.concatenate([*parts, step.lookahead.reshape(len(state), -1)], axis=1, dtype=np.float32)
+
+
+BASE_ACTION = slice(21, 27)
+"""Where `residual_observation` holds the base action."""
+RESIDUAL_OBSERVATION_DIM = 29 + 6 * N_LOOKAHEAD
+
+
+def _require(observation: Observation, key: str, shape: tuple[int, ...]) -> None:
+    if key not in observation:
+        raise ObservationError(f"the observation has no {key}; it holds {sorted(observation)}. The policy was trained on {key}.")
+    value: NDArray[np.float32] = observation[key]
+    if value.shape[1:] != shape:
+        raise ObservationError(f"{key} has shape {value.shape}, allowed is (B, {', '.join(map(str, shape))})")
+    require_finite(key, value)

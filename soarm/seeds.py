@@ -1,0 +1,26 @@
+"""Which scenes are drawn for what: disjoint ranges of seeds, so that nothing is tested on a scene it was trained on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Split = Literal["record", "residual", "validation", "test"]
+
+_SPAN = 10_000_000
+_FIRST: dict[str, int] = {"record": 0 * _SPAN, "residual": 1 * _SPAN, "validation": 2 * _SPAN, "test": 3 * _SPAN}
+_PER_RUN = 1_000_000
+
+
+def scene_seeds(split: Split, seed: int = 0) -> range:
+    """Return the scene seeds of a split; take as many as are needed from the front.
+
+    The scenes for recording and for residual training change with the run's `seed` (0..9); validation and test scenes are
+    the same for every run, so that runs can be compared scene by scene.
+
+    Raises:
+        ValueError: `seed` is outside 0..9.
+    """
+    if not 0 <= seed < _SPAN // _PER_RUN:
+        raise ValueError(f"seed is {seed}; allowed are 0..{_SPAN // _PER_RUN - 1}, so that the scenes of two runs never overlap")
+    first = _FIRST[split] + (seed * _PER_RUN if split in ("record", "residual") else 0)
+    return range(first, first + _PER_RUN)
