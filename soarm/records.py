@@ -1,0 +1,93 @@
+"""The small files beside a stage's results: metrics as JSON, metrics over steps as CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Row = tuple[int, dict[str, float]]
+
+
+class History:
+    """Metrics over steps, kept in a file as they come so that a run that resumes has all of them.
+
+    Args:
+        path: Where to keep them; None keeps them in memory only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._rows: list[Row] = []
+        self._earlier = list(_read_lines(path)) if path is not None and path.exists() else []
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> list[Row]:
+        """Add metrics at `step`, and return the rows of an earlier, killed run that stay valid before it (once)."""
+        kept = [row for row in self._earlier if row[0] < step]
+        if self._earlier and self._path is not None:
+            _write_lines(self._path, kept)
+        self._earlier = []
+        row = (step, {key: float(value) for key, value in metrics.items()})
+        self._rows += [*kept, row]
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        return kept
+
+    def __len__(self) -> int:
+        return len(self._earlier) + len(self._rows)
+
+    def write_csv(self, path: Path) -> None:
+        """Write one line per step: `step`, then every metric in order of first appearance; empty where not logged."""
+        rows = [*self._earlier, *self._rows]  # earlier ones are left only where the run resumed behind its last step
+        columns = dict.fromkeys(key for _, metrics in rows for key in metrics)
+        steps: dict[int, dict[str, float]] = {}
+        for step, metrics in rows:
+            steps.setdefault(step, {}).update(metrics)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["step", *columns])
+            writer.writerows([step, *(metrics.get(key, "") for key in columns)] for step, metrics in steps.items())
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `values` as JSON, all of it or nothing, and return what was written as plain types."""
+    plain: dict[str, Any] = _plain(values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, torch tensors
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_lines(path: Path) -> Iterator[Row]:
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            step, metrics = json.loads(text)
+        except ValueError:
+            return  # the line a kill cut short; nothing valid follows it
+        yield step, metrics
+
+
+def _write_lines(path: Path, rows: list[Row]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,219 @@
+"""What every stage of the chain shares: parameters, folders, metrics, provenance, progress and tracking.
+
+    with open_stage("train_act") as run:
+        params = run.params("train_act", TrainActParams)
+        dataset = Dataset.open(run.input("record"))
+        ...
+        run.finish({"val_l1_deg": 1.2})
+
+The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`) and its metrics
+file (`data/metrics/train_act.json`). Nothing appears in that folder before `finish`: a stage that fails or is killed leaves the
+previous result as it was, and its checkpoints in `scratch`, from which the next try goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import threadpoolctl
+from rich.console import Console
+
+from soarm import params as params_file
+from soarm.errors import SoarmError, StageError
+from soarm.progress import Reporter, console_logging
+from soarm.provenance import digest, git_revision, source_digest
+from soarm.records import History, write_json
+from soarm.spec import content_hash
+from soarm.tracking.tracker import Provenance, Tracker, open_tracker
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class StageRun:
+    """One run of one stage. Made by `open_stage`.
+
+    Attributes:
+        name: Name of the stage.
+        root: Root of the repository.
+        seed: Seed of the run.
+        profile: Profile of the parameters.
+        git_rev: Revision of the code, with `-dirty` where the work tree differs from it.
+    """
+
+    def __init__(
+        self, name: str, root: Path, params: params_file.Params, git_rev: str, tracker: Tracker, reporter: Reporter
+    ) -> None:
+        self.name, self.root, self.git_rev = name, root, git_rev
+        self.seed, self.profile = params.seed, params.profile
+        self._params, self._tracker, self._reporter = params, tracker, reporter
+        self._start_s = time.monotonic()
+        self._identity: dict[str, Any] = {"seed": params.seed}  # what the result follows from, as far as asked for
+        self._history = History()
+        self._finished = False
+
+    def params(self, section: str, cls: type[T]) -> T:
+        """Return a section of params.yaml as the dataclass `cls`.
+
+        Raises:
+            ParamsError: The section does not fit; lists every fault.
+        """
+        value = self._params.section(section, cls)
+        self._identify(f"params.{section}", self._params.sections[section])
+        self._tracker.params(section, self._params.sections[section])
+        return value
+
+    def input(self, stage: str) -> Path:
+        """Return the folder another stage wrote.
+
+        Raises:
+            StageError: It is not there.
+        """
+        path = self.root / "data" / stage
+        if not path.is_dir():
+            raise StageError(f"{self.name} needs data/{stage}, which does not exist; make it with `dvc repro {stage}`")
+        found = digest(path)
+        self._identify(f"data.{stage}", found)
+        self._tracker.dataset(stage, path, found)
+        return path
+
+    @cached_property
+    def out(self) -> Path:
+        """An empty folder to write results in; `finish` moves it to `data/<name>`."""
+        path = self._scratch_root / "out"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder that survives a kill, for checkpoints to resume from; ask for it after parameters and inputs.
+
+        Its name follows from everything the result follows from (seed, sections and inputs read so far, source code), so
+        a checkpoint is only ever found by a run that would have written the same one. `finish` deletes it.
+        """
+        path = self._scratch_root / content_hash(repr(sorted(self._identity.items())) + source_digest(self.root, self.name))
+        path.mkdir(parents=True, exist_ok=True)
+        self._history = History(path / "history.jsonl")
+        return path
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Note metrics at a step: in the tracker, on the console, and for `data/curves/<name>.csv`.
+
+        After a resume, what an earlier try logged for later steps is forgotten and for earlier ones kept.
+        """
+        for past_step, past in self._history.add(step, metrics):
+            self._tracker.log(past_step, past)
+        self._tracker.log(step, metrics)
+        self._reporter.note(step, metrics)
+
+    def track(self, iterable: Iterable[T], total: int | None = None, description: str | None = None) -> Iterator[T]:
+        """Yield from `iterable`, showing progress and the time left."""
+        return self._reporter.track(iterable, total, description or self.name)
+
+    def artifact(self, path: Path) -> None:
+        """Hand a file (a figure, a video, a report) to the tracker."""
+        self._tracker.artifact(path)
+
+    def model(self, path: Path, name: str) -> None:
+        """Hand an ONNX file to the tracker, registered as `name`, with the profile as its alias."""
+        self._tracker.onnx_model(path, name, self.profile)
+
+    def tag(self, key: str, value: str) -> None:
+        """Attach a tag to the tracked run."""
+        self._tracker.tag(key, value)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Put the results in place and write `data/metrics/<name>.json`; the last thing a stage does.
+
+        Args:
+            metrics: Numbers, texts, lists and mappings; dataclasses and NumPy scalars are converted, NaN becomes null.
+        """
+        assert not self._finished, f"stage {self.name} finished twice"
+        own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
+        wall_s = round(time.monotonic() - self._start_s, 3)
+        if len(self._history):
+            self._history.write_csv(self.root / "data" / "curves" / f"{self.name}.csv")
+        target = self.root / "data" / self.name
+        shutil.rmtree(target, ignore_errors=True)
+        self.out.rename(target)
+        written = write_json(self.root / "data" / "metrics" / f"{self.name}.json", {"wall_s": wall_s, **metrics, **own})
+        self._tracker.summary(written)
+        shutil.rmtree(self._scratch_root)
+        self._finished = True
+        logger.info("%s: done in %.1f s", self.name, wall_s)
+
+    @property
+    def finished(self) -> bool:
+        """Whether `finish` was called."""
+        return self._finished
+
+    @property
+    def _scratch_root(self) -> Path:
+        return self.root / "data" / ".scratch" / self.name
+
+    def _identify(self, key: str, value: Any) -> None:
+        assert "scratch" not in self.__dict__ or self._identity.get(key) == value, f"read {key} before asking for run.scratch"
+        self._identity[key] = value
+
+
+@contextmanager
+def open_stage(name: str, root: Path | None = None) -> Iterator[StageRun]:
+    """Open a run of the stage `name`: read params.yaml, set up logging, one thread per process, tracking and the clock.
+
+    Args:
+        name: Name of the stage.
+        root: Root of the repository; the working directory by default.
+
+    Raises:
+        ParamsError: params.yaml is not usable.
+        StageError: The folder is not a git repository, or the stage ended without `finish`.
+    """
+    root = (root or Path.cwd()).resolve()
+    console = Console(stderr=True)
+    hook = sys.excepthook
+    sys.excepthook = _message_only
+    with console_logging(console), threadpoolctl.threadpool_limits(1):
+        _one_thread()
+        params = params_file.load(root / "params.yaml")
+        git_rev = git_revision(root)
+        params_hash = content_hash(repr(dataclasses.replace(params, path=Path())))
+        tracker = open_tracker(Provenance(name, git_rev, params.profile, params.seed, params_hash, root))
+        logger.info("%s: profile %s, seed %d, revision %s", name, params.profile, params.seed, git_rev)
+        try:
+            run = StageRun(name, root, params, git_rev, tracker, Reporter(console))
+            yield run
+            if not run.finished:
+                raise StageError(f"stage {name} ended without run.finish(metrics): it wrote no results")
+        except BaseException as error:
+            tracker.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        tracker.close("FINISHED")
+    sys.excepthook = hook
+
+
+def _one_thread() -> None:
+    """Keep this process and its children to one thread: the same bits on every machine, no fight over shared cores."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _message_only(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show our own errors as their message: it says what to do; a traceback would hide it."""
+    if isinstance(error, SoarmError):
+        sys.stderr.write(f"{kind.__name__}: {error}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
