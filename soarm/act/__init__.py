@@ -1,0 +1,1 @@
+"""ACT, the Action Chunking Transformer: model, training windows, training, checkpoint."""

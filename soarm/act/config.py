@@ -1,0 +1,66 @@
+"""The size and the loss of an ACT network, in LeRobot's words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class ACTConfig:
+    """What defines an ACT network; names and meaning as in LeRobot's configuration of ACT.
+
+    Attributes:
+        chunk_size: T, actions predicted at once.
+        n_action_steps: Actions executed of each chunk before the next query, 1..chunk_size.
+        temporal_ensemble_coeff: ACT's exponential weight (the paper's m, 0.01), which needs n_action_steps 1; None: open loop.
+        dim_model: D, width of the transformer; a multiple of n_heads, and even.
+        n_heads: Attention heads.
+        dim_feedforward: Width of the hidden layer of the feed-forward blocks.
+        n_encoder_layers: Layers of the transformer encoder.
+        n_decoder_layers: Layers of the transformer decoder. The paper says 7, its code uses the output of the first alone,
+            hence LeRobot's 1.
+        use_vae: Learn with the variational encoder; without it the latent is always zero.
+        n_vae_encoder_layers: Layers of the variational encoder, used in training only.
+        latent_dim: Size of the latent.
+        kl_weight: Weight of the Kullback-Leibler term in the loss.
+        dropout: Dropout probability in every transformer layer, in [0, 1).
+    """
+
+    chunk_size: int
+    n_action_steps: int
+    temporal_ensemble_coeff: float | None
+    dim_model: int
+    n_heads: int
+    dim_feedforward: int
+    n_encoder_layers: int
+    n_decoder_layers: int
+    use_vae: bool
+    n_vae_encoder_layers: int
+    latent_dim: int
+    kl_weight: float
+    dropout: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built or played.
+
+        Raises:
+            ValueError: Lists every fault.
+        """
+        counts = ("chunk_size", "dim_model", "n_heads", "dim_feedforward", "n_encoder_layers", "n_decoder_layers")
+        counts += ("n_vae_encoder_layers", "latent_dim")
+        faults = [f"{name} is {getattr(self, name)}; it must be at least 1" for name in counts if getattr(self, name) < 1]
+        if not faults and (self.dim_model % self.n_heads or self.dim_model % 2):
+            faults.append(f"dim_model is {self.dim_model}; it must be even and a multiple of n_heads ({self.n_heads})")
+        if not 1 <= self.n_action_steps <= max(self.chunk_size, 1):
+            faults.append(f"n_action_steps is {self.n_action_steps}; it must be in 1..chunk_size ({self.chunk_size})")
+        if self.temporal_ensemble_coeff is not None and self.n_action_steps != 1:
+            faults.append(
+                f"temporal_ensemble_coeff is {self.temporal_ensemble_coeff} with n_action_steps {self.n_action_steps}; an ensemble "
+                "queries the network at every step: set n_action_steps to 1, or temporal_ensemble_coeff to null"
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            faults.append(f"dropout is {self.dropout}; it must be in [0, 1)")
+        if not self.kl_weight >= 0.0:
+            faults.append(f"kl_weight is {self.kl_weight}; it must not be negative")
+        if faults:
+            raise ValueError("; ".join(faults))

@@ -1,0 +1,219 @@
+"""The Action Chunking Transformer on state observations.
+
+Knows numbers in and numbers out, in LeRobot units; knows no dataset, no file and no training loop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from soarm.act.config import ACTConfig
+from soarm.act.layers import DecoderLayer, EncoderLayer, sinusoidal_positions
+from soarm.act.normalisation import Standardise, Statistics
+from soarm.errors import SpecMismatchError
+from soarm.policy import Array, Observation
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build a network of the right shapes, without its weights."""
+
+    config: ACTConfig
+    spec: PolicySpec
+
+    def build(self) -> ACT:
+        """Return an untrained network; `load_state_dict` brings weights and normalisation."""
+        return ACT(self.config, self.spec)
+
+
+class Posterior(NamedTuple):
+    """Diagonal Gaussian over the latent, both (B, L)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+
+class ACT(nn.Module):
+    """Action Chunking Transformer (Zhao et al. 2023, arXiv 2304.13705) with the conventions of LeRobot's.
+
+    A variational encoder reads the demonstrated chunk into a latent z, in training only; a transformer encoder mixes one token
+    each for z, joint positions and object poses; a transformer decoder turns T learned queries into T actions. At inference z
+    is 0. Parameter names and shapes are LeRobot's, and so is the function computed.
+
+    Deviations, all for speed:
+        - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is computed
+          once per batch instead of once per row. In training these rows share their dropout.
+        - The last layer of the variational encoder computes only the token that is read.
+
+    Args:
+        config: Sizes.
+        spec: Features and chunking; must agree with `config`.
+
+    Raises:
+        SpecMismatchError: `spec` has other features or another chunking than the network.
+    """
+
+    def __init__(self, config: ACTConfig, spec: PolicySpec) -> None:
+        super().__init__()
+        _require_fitting(config, spec)
+        self.config = config
+        self.spec = spec
+        n_state, n_objects, n_action = (spec.features[key].shape[0] for key in (STATE, ENVIRONMENT_STATE, ACTION))
+        self.standardise_state = Standardise(n_state)
+        self.standardise_objects = Standardise(n_objects)
+        self.standardise_action = Standardise(n_action)
+        dim = config.dim_model
+        layer = (dim, config.n_heads, config.dim_feedforward, config.dropout)
+        if config.use_vae:
+            self.vae_encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_vae_encoder_layers))
+            self.vae_encoder_cls_embed = nn.Embedding(1, dim)
+            self.vae_encoder_robot_state_input_proj = nn.Linear(n_state, dim)
+            self.vae_encoder_action_input_proj = nn.Linear(n_action, dim)
+            self.vae_encoder_latent_output_proj = nn.Linear(dim, 2 * config.latent_dim)
+            self.register_buffer("vae_encoder_pos_enc", sinusoidal_positions(2 + config.chunk_size, dim), persistent=False)
+        self.encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_encoder_layers))
+        self.decoder = _Stack((DecoderLayer(*layer) for _ in range(config.n_decoder_layers)), norm=nn.LayerNorm(dim))
+        self.encoder_latent_input_proj = nn.Linear(config.latent_dim, dim)
+        self.encoder_robot_state_input_proj = nn.Linear(n_state, dim)
+        self.encoder_env_state_input_proj = nn.Linear(n_objects, dim)
+        self.encoder_1d_feature_pos_embed = nn.Embedding(3, dim)
+        self.decoder_pos_embed = nn.Embedding(config.chunk_size, dim)
+        self.action_head = nn.Linear(dim, n_action)
+        for stack in (self.encoder, self.decoder):
+            for parameter in stack.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What rebuilds this network without its weights."""
+        return Blueprint(self.config, self.spec)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def fit_normalisation(self, statistics: Statistics) -> None:
+        """Take over the statistics of the training data."""
+        for key, standardise in (
+            (STATE, self.standardise_state),
+            (ENVIRONMENT_STATE, self.standardise_objects),
+            (ACTION, self.standardise_action),
+        ):
+            standardise.fit(statistics.mean[key], statistics.std[key])
+
+    def forward(self, state: Tensor, environment_state: Tensor) -> Tensor:
+        """Predict chunks with the latent at zero: the graph that is exported.
+
+        Args:
+            state: Joint positions, shape (B, 6) [deg x 5, percent].
+            environment_state: Object poses, shape (B, 7), as `soarm.spec.OBJECTS_FEATURE`.
+
+        Returns:
+            Actions, shape (B, T, 6) [deg x 5, percent].
+        """
+        latent = state.new_zeros(1, self.config.latent_dim)
+        standard = self.decode(self.standardise_state(state), self.standardise_objects(environment_state), latent)
+        actions: Tensor = self.standardise_action.inverse(standard)
+        return actions
+
+    def encode(self, state: Tensor, action: Tensor, is_pad: Tensor) -> Posterior:
+        """Read demonstrated chunks into distributions over the latent; everything normalised.
+
+        Args:
+            state: (B, 6).
+            action: (B, T, 6).
+            is_pad: (B, T), True where the episode had already ended.
+        """
+        cls = self.vae_encoder_cls_embed.weight.expand(len(state), 1, -1)
+        joints = self.vae_encoder_robot_state_input_proj(state)[:, None]
+        x = torch.cat([cls, joints, self.vae_encoder_action_input_proj(action)], dim=1)  # (B, 2 + T, D)
+        mask = nn.functional.pad(~is_pad, (2, 0), value=True)[:, None, None]  # (B, 1, 1, 2 + T)
+        *first, last = self.vae_encoder.layers
+        for layer in first:
+            x = layer(x, self.vae_encoder_pos_enc, mask)
+        x = last(x, self.vae_encoder_pos_enc, mask, n_out=1)  # (B, 1, D)
+        mean, log_variance = self.vae_encoder_latent_output_proj(x[:, 0]).chunk(2, dim=-1)
+        return Posterior(mean, log_variance)
+
+    def decode(self, state: Tensor, environment_state: Tensor, latent: Tensor) -> Tensor:
+        """Predict chunks from an observation and a latent; everything normalised.
+
+        Args:
+            state: (B, 6).
+            environment_state: (B, 7).
+            latent: (B, L), or (1, L) for all rows.
+
+        Returns:
+            (B, T, 6).
+        """
+        tokens = (
+            self.encoder_latent_input_proj(latent).expand(len(state), -1),
+            self.encoder_robot_state_input_proj(state),
+            self.encoder_env_state_input_proj(environment_state),
+        )
+        memory = torch.stack(tokens, dim=1)  # (B, 3, D)
+        position = self.encoder_1d_feature_pos_embed.weight
+        for layer in self.encoder.layers:
+            memory = layer(memory, position)
+        queries = self.decoder_pos_embed.weight
+        x = torch.zeros_like(queries)[None]  # (1, T, D): no row differs before the first cross-attention
+        memory_key = memory + position
+        for layer in self.decoder.layers:
+            x = layer(x, queries, memory, memory_key)  # (B, T, D)
+        actions: Tensor = self.action_head(self.decoder.norm(x))
+        return actions
+
+    @torch.inference_mode()
+    def predict_chunks(self, observation: Observation) -> Array:
+        """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.policy.ChunkModel`).
+
+        Args:
+            observation: Joint positions (B, 6) and object poses (B, 7) under LeRobot's keys.
+
+        Returns:
+            Actions, shape (B, T, 6) float32 [deg x 5, percent].
+        """
+        device = self.action_head.weight.device
+        state, objects = (
+            torch.as_tensor(observation[key], dtype=torch.float32, device=device) for key in (STATE, ENVIRONMENT_STATE)
+        )
+        was_training = self.training
+        if was_training:
+            self.eval()
+        chunks: Array = self(state, objects).cpu().numpy()
+        if was_training:
+            self.train()
+        return chunks
+
+
+class _Stack(nn.Module):
+    """Layers under the name LeRobot gives them, with the norm that follows."""
+
+    def __init__(self, layers, norm: nn.Module | None = None) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.Identity() if norm is None else norm
+
+
+def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:
+    faults = [f"{key} is missing" for key in (STATE, ENVIRONMENT_STATE, ACTION) if key not in spec.features]
+    faults += [
+        f"{key} is not an input of this network" for key in spec.features if key not in (STATE, ENVIRONMENT_STATE, ACTION)
+    ]
+    faults += [
+        f"{name} is {getattr(spec, name)!r} in the specification and {getattr(config, name)!r} in the network"
+        for name in ("chunk_size", "n_action_steps", "temporal_ensemble_coeff")
+        if getattr(spec, name) != getattr(config, name)
+    ]
+    if faults:
+        raise SpecMismatchError(
+            f"this ACT takes {STATE} and {ENVIRONMENT_STATE} and gives {ACTION}; the specification does not fit: "
+            + "; ".join(faults)
+        )
