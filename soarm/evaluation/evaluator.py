@@ -1,0 +1,121 @@
+"""The evaluator: any batch policy, any batched environment, a list of scenes, one row per episode.
+
+Knows the rollout and what to keep of an episode; knows no simulator and no network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from soarm import arm
+from soarm.errors import ObservationError
+from soarm.evaluation.failures import classify
+from soarm.evaluation.results import EpisodeRow, Results
+from soarm.policy import Array, BatchPolicy
+from soarm.rollout import BatchEnv, Episode, Stage, rollout
+from soarm.spec import ENVIRONMENT_STATE, OBJECTS_FEATURE
+
+_ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
+_AT = {name: i for i, name in enumerate(OBJECTS_FEATURE.names)}
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationParams:
+    """How policies are evaluated.
+
+    Attributes:
+        n_scenes: Held-out scenes.
+        n_rows: Episodes that run at once.
+        n_threads: Threads of the batched simulation.
+        knocked_away_m: A cube that was never lifted counts as knocked away beyond this distance [m].
+    """
+
+    n_scenes: int
+    n_rows: int
+    n_threads: int
+    knocked_away_m: float
+
+    def __post_init__(self) -> None:
+        for name in ("n_scenes", "n_rows", "n_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.knocked_away_m > 0:
+            raise ValueError(f"knocked_away_m is {self.knocked_away_m}; it must be above 0 (a few centimetres)")
+
+
+def evaluate(
+    env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int], *, knocked_away_m: float, origin: Mapping[str, str] | None = None
+) -> Results:
+    """Run `policy` once per seed and return one row per episode, in the order of the seeds.
+
+    Args:
+        env: Where it acts. Its observations must hold the object poses (`observation.environment_state`), also for a policy
+            that does not look at them: the rows say where the cube lay.
+        policy: What acts.
+        seeds: Scene seeds.
+        knocked_away_m: See `soarm.evaluation.failures.classify` [m].
+        origin: What the rows follow from; see `Results.origin`.
+    """
+    rows = (episode_row(episode, env.control_hz, knocked_away_m) for episode in rollout(env, policy, seeds))
+    return Results(tuple(rows), dict(origin or {}))
+
+
+def episode_row(episode: Episode, control_hz: int, knocked_away_m: float) -> EpisodeRow:
+    """Return the row of one finished episode.
+
+    Raises:
+        ObservationError: The episode does not hold the object poses.
+    """
+    if ENVIRONMENT_STATE not in episode.observations:
+        raise ObservationError(
+            f"the environment observes {sorted(episode.observations)} but not {ENVIRONMENT_STATE}; evaluation needs the "
+            "object poses to say where the cube lay: give it an environment that observes them (the policy need not use them)"
+        )
+    objects = episode.observations[ENVIRONMENT_STATE][0].astype(np.float64)
+    last = {key: values[-1] for key, values in episode.info.items()}
+    stage, holding, moved_m = Stage(int(last["stage"])), bool(last["holding"]), float(last["cube_moved_m"])
+    outcome = classify(
+        success=episode.success, stage=stage, holding=holding, cube_moved_m=moved_m, knocked_away_m=knocked_away_m
+    )
+    return EpisodeRow(
+        seed=int(episode.seed),
+        success=episode.success,
+        outcome=outcome.value,
+        furthest_stage=stage.name.lower(),
+        steps=len(episode),
+        time_to_success_s=len(episode) / control_hz if episode.success else math.nan,
+        return_shaped=float(last["shaped_return"]),
+        return_sparse=float(episode.rewards.sum()),
+        action_acceleration_rms_deg_s2=difference_rms(episode.actions, control_hz, order=2),
+        action_jerk_rms_deg_s3=difference_rms(episode.actions, control_hz, order=3),
+        holding_at_end=holding,
+        cube_moved_m=moved_m,
+        cube_x_m=float(objects[_AT["cube.x"]]),
+        cube_y_m=float(objects[_AT["cube.y"]]),
+        cube_yaw_deg=math.degrees(math.atan2(objects[_AT["cube.yaw4_sin"]], objects[_AT["cube.yaw4_cos"]])) / 4.0,
+        bin_x_m=float(objects[_AT["bin.x"]]),
+        bin_y_m=float(objects[_AT["bin.y"]]),
+    )
+
+
+def difference_rms(actions: Array, control_hz: int, order: int) -> float:
+    """Return the root mean square of a time derivative of the commanded arm joints, by finite differences.
+
+    The gripper is left out: its unit is percent, and opening and closing it fast is no fault.
+
+    Args:
+        actions: Commanded positions, shape (T, 6) [deg x 5, percent].
+        control_hz: Control rate [Hz].
+        order: 2 for acceleration [deg/s^2], 3 for jerk [deg/s^3].
+
+    Returns:
+        The root mean square over steps and joints; NaN when the episode is too short to have one (T <= order).
+    """
+    if len(actions) <= order:
+        return math.nan
+    derivative = np.diff(actions[:, _ARM_JOINTS].astype(np.float64), n=order, axis=0) * float(control_hz) ** order
+    return float(np.sqrt(np.mean(derivative**2)))

@@ -1,0 +1,130 @@
+"""Base and residual on the same scenes: who gained, who lost, and by how much, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from soarm.errors import SpecMismatchError
+from soarm.evaluation.results import Results
+from soarm.evaluation.statistics import Estimate, PairedTable, mcnemar_p, paired_bootstrap, paired_table
+from soarm.evaluation.summary import Summary, summarise
+
+DIFFERENCES: dict[str, str] = {
+    "success_rate": "success",
+    "return": "return_shaped",
+    "time_to_success_s": "time_to_success_s",
+    "action_jerk_rms_deg_s3": "action_jerk_rms_deg_s3",
+}
+"""Name of a difference -> column of the rows. Time to success exists on scenes both solve, the others on all."""
+_SCENE = ("cube_x_m", "cube_y_m", "cube_yaw_deg", "bin_x_m", "bin_y_m")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareParams:
+    """How base and residual are compared.
+
+    Attributes:
+        n_scenes: Held-out scenes both run on.
+        bootstrap_resamples: Resamples of every bootstrap interval.
+    """
+
+    n_scenes: int
+    bootstrap_resamples: int
+
+    def __post_init__(self) -> None:
+        if self.n_scenes < 2:
+            raise ValueError(f"n_scenes is {self.n_scenes}; a comparison needs at least 2, and 200 to say anything")
+        if self.bootstrap_resamples < 100:
+            raise ValueError(
+                f"bootstrap_resamples is {self.bootstrap_resamples}; percentiles need at least 100 (2000 or more are usual)"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two policies on the same scenes.
+
+    Attributes:
+        base: The base's summary.
+        residual: The residual's.
+        table: Scenes by who solved them.
+        mcnemar_p: Two-sided exact p-value of "gains and regressions are equally likely".
+        differences: Residual minus base: see `DIFFERENCES`.
+        gained: Seeds of the scenes only the residual solved.
+        regressed: Seeds of the scenes only the base solved.
+    """
+
+    base: Summary
+    residual: Summary
+    table: PairedTable
+    mcnemar_p: float
+    differences: dict[str, Estimate]
+    gained: tuple[int, ...]
+    regressed: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metrics of the stage `compare` as nested mappings."""
+        return {
+            "n_scenes": self.base.n_scenes,
+            "base": dataclasses.asdict(self.base),
+            "residual": dataclasses.asdict(self.residual),
+            "table": self.table._asdict(),
+            "gains": self.table.residual_only,
+            "regressions": self.table.base_only,
+            "mcnemar_p": self.mcnemar_p,
+            "differences": {
+                name: {"mean": one.value, "ci95": [one.low, one.high], "n_scenes": one.n}
+                for name, one in self.differences.items()
+            },
+        }
+
+
+def compare(base: Results, residual: Results, rng: np.random.Generator, n_resamples: int) -> Comparison:
+    """Compare two policies scene by scene.
+
+    Raises:
+        SpecMismatchError: The two were not run on the same scenes.
+    """
+    require_same_scenes(base, residual)
+    table = paired_table(base.success, residual.success)
+    seeds = np.array(base.seeds)
+    return Comparison(
+        base=summarise(base),
+        residual=summarise(residual),
+        table=table,
+        mcnemar_p=mcnemar_p(table.residual_only, table.base_only),
+        differences={
+            name: paired_bootstrap(
+                base.column(column).astype(np.float64), residual.column(column).astype(np.float64), rng, n_resamples
+            )
+            for name, column in DIFFERENCES.items()
+        },
+        gained=tuple(int(seed) for seed in seeds[~base.success & residual.success]),
+        regressed=tuple(int(seed) for seed in seeds[base.success & ~residual.success]),
+    )
+
+
+def require_same_scenes(base: Results, residual: Results) -> None:
+    """Refuse rows that do not pair up: other seeds, or other scenes under the same seeds.
+
+    Raises:
+        SpecMismatchError: Names the first difference.
+    """
+    if base.seeds != residual.seeds or len(set(base.seeds)) != len(base):
+        raise SpecMismatchError(
+            f"the base has {len(base)} scenes (seeds {base.seeds[:3]}...), "
+            f"the residual {len(residual)} (seeds {residual.seeds[:3]}...); a paired "
+            "comparison needs the same distinct seeds in the same order: evaluate both on one list"
+        )
+    for column in _SCENE:
+        left, right = base.column(column), residual.column(column)
+        differ = np.flatnonzero(left != right)
+        if len(differ):
+            i = int(differ[0])
+            raise SpecMismatchError(
+                f"seed {base.seeds[i]} gave {column} {left[i]:.6g} to the base and {right[i]:.6g} to the residual: the "
+                "simulator's parameters changed between the two evaluations; evaluate both again"
+            )

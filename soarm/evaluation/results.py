@@ -1,0 +1,164 @@
+"""What an evaluation leaves behind: one row per episode, in memory, as Parquet and as CSV.
+
+Knows files and columns; knows no policy and no environment. The same rows give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from soarm.errors import DatasetError
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeRow:
+    """One evaluated episode. Positions are in the arm's base frame; NaN means: there is no such number.
+
+    Attributes:
+        seed: What the scene was drawn from.
+        success: Whether the task was done.
+        outcome: `soarm.evaluation.failures.Outcome`: success or the failure class.
+        furthest_stage: Name of the furthest `soarm.rollout.Stage`, in lower case.
+        steps: Control steps until success or the time limit.
+        time_to_success_s: Duration of a successful episode [s]; NaN for a failed one.
+        return_shaped: Sum of the shaped reward.
+        return_sparse: Sum of the reward the environment paid (1 for success).
+        action_acceleration_rms_deg_s2: Root mean square of the second difference of the commanded arm joints [deg/s^2].
+        action_jerk_rms_deg_s3: Root mean square of their third difference [deg/s^3].
+        holding_at_end: Whether the gripper held the cube at the end.
+        cube_moved_m: How far the cube ended from where it lay, in the plane [m].
+        cube_x_m: Where the cube lay at the start [m].
+        cube_y_m: Where the cube lay at the start [m].
+        cube_yaw_deg: The cube's yaw at the start, -45..45 (a plain cube looks the same after a quarter turn) [deg].
+        bin_x_m: Where the bin stood [m].
+        bin_y_m: Where the bin stood [m].
+    """
+
+    seed: int
+    success: bool
+    outcome: str
+    furthest_stage: str
+    steps: int
+    time_to_success_s: float
+    return_shaped: float
+    return_sparse: float
+    action_acceleration_rms_deg_s2: float
+    action_jerk_rms_deg_s3: float
+    holding_at_end: bool
+    cube_moved_m: float
+    cube_x_m: float
+    cube_y_m: float
+    cube_yaw_deg: float
+    bin_x_m: float
+    bin_y_m: float
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(EpisodeRow))
+_ORIGIN = b"soarm.origin"  # key in the Parquet file's metadata
+_TYPES = {"int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "float": pa.float64()}
+_SCHEMA = pa.schema([(field.name, _TYPES[str(field.type)]) for field in dataclasses.fields(EpisodeRow)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The rows of one policy, in the order of the seeds.
+
+    Attributes:
+        rows: One per episode.
+        origin: What the rows follow from, name -> hash or value (checkpoint, simulator): equal origins and equal seeds mean
+            equal rows. Kept in the Parquet file's metadata.
+    """
+
+    rows: tuple[EpisodeRow, ...]
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Scene seeds, one per row."""
+        return tuple(row.seed for row in self.rows)
+
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        """Success per row, shape (N,)."""
+        return np.array([row.success for row in self.rows], dtype=bool)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column as an array, shape (N,)."""
+        return np.array([getattr(row, name) for row in self.rows])
+
+    def select(self, seeds: Iterable[int]) -> Results:
+        """Return the rows of `seeds`, in that order.
+
+        Raises:
+            DatasetError: A seed was not evaluated.
+        """
+        by_seed = {row.seed: row for row in self.rows}
+        wanted = list(seeds)
+        absent = [seed for seed in wanted if seed not in by_seed]
+        if absent:
+            raise DatasetError(
+                f"{len(absent)} of {len(wanted)} scenes were not evaluated, first {absent[:3]}; evaluate them first"
+            )
+        return Results(tuple(by_seed[seed] for seed in wanted), self.origin)
+
+    def save(self, folder: Path, name: str = "episodes") -> None:
+        """Write `<name>.parquet` (exact) and `<name>.csv` (six significant digits, for reading) into `folder`."""
+        arrays = [pa.array([getattr(row, field.name) for row in self.rows], field.type, from_pandas=True) for field in _SCHEMA]
+        schema = _SCHEMA.with_metadata({_ORIGIN: json.dumps(dict(self.origin), sort_keys=True)})
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / f"{name}.parquet", compression="zstd")
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([_readable(getattr(row, column)) for column in COLUMNS] for row in self.rows)
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "episodes") -> Results:
+        """Read what `save` wrote.
+
+        Raises:
+            DatasetError: The file is missing, unreadable or of another layout.
+        """
+        path = folder / f"{name}.parquet"
+        if not path.is_file():
+            raise DatasetError(f"{path} does not exist; an evaluation writes it (`dvc repro eval_base`)")
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(
+                f"{path} is not a readable Parquet file ({error}); evaluate again (`dvc repro -f eval_base`)"
+            ) from error
+        if not table.schema.equals(_SCHEMA):
+            found = {field.name: str(field.type) for field in table.schema}
+            raise DatasetError(
+                f"{path} has the columns {found}; expected are { {field.name: str(field.type) for field in _SCHEMA} }. "
+                "It was written by another version: evaluate again (`dvc repro -f eval_base`)"
+            )
+        rows: list[dict[str, Any]] = table.to_pylist()
+        origin = json.loads((table.schema.metadata or {}).get(_ORIGIN, b"{}"))
+        return cls(tuple(EpisodeRow(**{key: _or_nan(value) for key, value in row.items()}) for row in rows), origin)
+
+
+def _or_nan(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
