@@ -1,0 +1,209 @@
+"""Reading everything a dataset folder holds into numpy, noting faults instead of stopping at the first."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from soarm.dataset import journal, layout, storage, tables
+from soarm.dataset.episode import StoredEpisode, faults_of
+from soarm.errors import DatasetError, SpecMismatchError
+from soarm.spec import Feature, PolicySpec
+
+Columns = dict[str, NDArray[Any]]
+
+_LOADED_DTYPES = ("float16", "float32", "float64")
+_EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
+
+
+@dataclasses.dataclass
+class Contents:
+    """What was found. A part that could not be read is None or absent, and `faults` says so.
+
+    Attributes:
+        root: The folder that was read.
+        info: info.json, or the recording's copy of it.
+        features: The features that are loaded: vectors of floats.
+        not_loaded: Key -> dtype of the others (cameras, text, flags).
+        tasks: meta/tasks.parquet.
+        episodes: Columns of meta/episodes, each (E,).
+        statistics: meta/stats.json.
+        columns: Rows of the data files: features (N, D) float32, defaults (N,).
+        rows_in_file: Data file, relative -> number of rows, in order.
+        unfinished: Episodes of a recording that was not finalized.
+        faults: What is wrong, one line each.
+    """
+
+    root: Path
+    info: dict[str, Any]
+    features: dict[str, Feature] = dataclasses.field(default_factory=dict)
+    not_loaded: dict[str, str] = dataclasses.field(default_factory=dict)
+    spec: PolicySpec | None = None
+    tasks: list[str] | None = None
+    episodes: Columns | None = None
+    statistics: dict[str, Any] | None = None
+    columns: Columns = dataclasses.field(default_factory=dict)
+    rows_in_file: dict[str, int] = dataclasses.field(default_factory=dict)
+    unfinished: list[StoredEpisode] = dataclasses.field(default_factory=list)
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def is_finalized(self) -> bool:
+        """Whether there are final files (a recording may go on beside them)."""
+        return (self.root / layout.INFO_PATH).exists()
+
+
+def read(path: Path) -> Contents:
+    """Read the dataset at `path`.
+
+    Raises:
+        DatasetError: There is no dataset, or its info.json is so wrong that nothing else can be read.
+    """
+    root = storage.location(path)
+    if not root.is_dir():
+        raise DatasetError(
+            f"{path} does not exist. Record a dataset there first (`dvc repro record`) or give the folder that holds meta/."
+        )
+    has_info, has_journal = (root / layout.INFO_PATH).exists(), journal.exists(root)
+    if not has_info and not has_journal:
+        raise DatasetError(
+            f"{path} is no LeRobot v3.0 dataset: {layout.INFO_PATH} is missing and there is no unfinished recording. "
+            f"It holds {sorted(entry.name for entry in root.iterdir())}; give the folder that holds meta/, or record it again."
+        )
+    info = _read_json(root / layout.INFO_PATH) if has_info else journal.header(root).info
+    if isinstance(info, str):
+        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy (`dvc checkout`), or record again.")
+    contents = Contents(root, info)
+    _read_features(contents)
+    if has_info:
+        _read_meta(contents)
+        _read_rows(contents)
+    if has_journal:
+        _read_journal(contents)
+    return contents
+
+
+def _read_json(path: Path) -> dict[str, Any] | str:
+    """Return the object in the file, or what is wrong with it."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, ValueError) as error:
+        return f"is truncated or no JSON ({error})"
+    return data if isinstance(data, dict) else f"holds a {type(data).__name__}, not an object"
+
+
+def _read_features(contents: Contents) -> None:
+    described, faults = contents.info.get("features"), contents.faults
+    if not isinstance(described, Mapping):
+        raise DatasetError(
+            f"{contents.root}: {layout.INFO_PATH} has features {described!r}; it must be a mapping. "
+            "Restore the file from a copy (`dvc checkout`), or record again."
+        )
+    for key, feature in described.items():
+        try:
+            dtype, shape = feature["dtype"], tuple(feature["shape"])
+            if key in layout.DEFAULTS:
+                if (dtype, shape) != (layout.DEFAULTS[key], (1,)):
+                    expected = f"{layout.DEFAULTS[key]} (1,)"
+                    faults.append(f"{layout.INFO_PATH}: feature {key} is {dtype} {shape}; it must be {expected}")
+            elif dtype in _LOADED_DTYPES and len(shape) == 1:
+                contents.features[key] = layout.feature_of(key, feature)
+            else:
+                contents.not_loaded[key] = str(dtype)
+        except (KeyError, TypeError, IndexError) as error:
+            faults.append(f"{layout.INFO_PATH}: feature {key} is {feature!r}; it needs dtype, shape and names ({error!r})")
+    missing = [key for key in layout.DEFAULTS if key not in described]
+    if missing:
+        faults.append(f"{layout.INFO_PATH}: the default features {missing} are missing")
+    if layout.OUR_KEY in contents.info:
+        try:
+            contents.spec = PolicySpec.from_dict(contents.info[layout.OUR_KEY])
+        except (SpecMismatchError, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{layout.INFO_PATH}: key {layout.OUR_KEY!r}: {error}")
+
+
+def _read_meta(contents: Contents) -> None:
+    root, faults = contents.root, contents.faults
+    statistics = _read_json(root / layout.STATS_PATH)
+    if isinstance(statistics, str):
+        faults.append(f"{layout.STATS_PATH} {statistics}; edit.recompute_statistics writes it again")
+    else:
+        contents.statistics = statistics
+    try:
+        contents.tasks = tables.task_texts(tables.read(root / layout.TASKS_PATH))
+    except OSError as error:
+        faults.append(f"{layout.TASKS_PATH} is missing or unreadable ({error.strerror})")
+    except ValueError as error:
+        faults.append(f"{layout.TASKS_PATH}: {error}")
+    files = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
+    parts = []
+    if not files:
+        faults.append(f"{layout.EPISODES_PATH.format(chunk_index=0, file_index=0)} is missing")
+    for file in files:
+        try:
+            table = tables.read(file, _EPISODE_COLUMNS)
+            parts.append({key: tables.to_numpy(table[key], 1)[:, 0] for key in _EPISODE_COLUMNS})
+        except (OSError, ValueError) as error:
+            faults.append(f"{file.relative_to(root)}: {error}")
+    if parts and len(parts) == len(files):
+        contents.episodes = {key: np.concatenate([part[key] for part in parts]) for key in _EPISODE_COLUMNS}
+
+
+def _read_rows(contents: Contents) -> None:
+    root, faults = contents.root, contents.faults
+    files = sorted((root / "data").glob("*/*.parquet"))
+    widths = {key: feature.shape[0] for key, feature in contents.features.items()} | dict.fromkeys(layout.DEFAULTS, 1)
+    parts: list[Columns] = []
+    for file in files:
+        name = str(file.relative_to(root))
+        try:
+            table = tables.read(file, list(widths))
+        except (OSError, ValueError) as error:
+            faults.append(f"{name}: {error}")
+            continue
+        contents.rows_in_file[name] = table.num_rows
+        parts.append(_numbers(table, widths, name, faults))
+    if not files:
+        faults.append("data/ holds no parquet file")
+    if len(parts) == len(files):  # with a file missing, everything after it would look wrong
+        for key in widths:
+            if parts and all(key in part for part in parts):
+                contents.columns[key] = np.concatenate([part[key] for part in parts])
+
+
+def _numbers(table: pa.Table, widths: Mapping[str, int], name: str, faults: list[str]) -> Columns:
+    columns: Columns = {}
+    for key, width in widths.items():
+        try:
+            values = tables.to_numpy(table[key], width)
+        except ValueError as error:
+            faults.append(f"{name}: column {key}: {error}")
+            continue
+        columns[key] = values[:, 0] if key in layout.DEFAULTS else values.astype(np.float32)
+    return columns
+
+
+def _read_journal(contents: Contents) -> None:
+    widths = {key: feature.shape[0] for key, feature in contents.features.items()}
+    first = contents.info["total_episodes"] if contents.is_finalized else 0
+    for expected, (number, file) in enumerate(journal.episode_files(contents.root).items(), start=first):
+        name = str(file.relative_to(contents.root))
+        if number != expected:
+            contents.faults.append(f"{name}: episode {expected} of the unfinished recording is missing before it; restore it")
+            return
+        try:
+            episode = journal.read_episode(file, widths)
+        except (OSError, ValueError) as error:
+            contents.faults.append(f"{name}: {error}; Recorder.resume puts it aside if it is the last one")
+            continue
+        contents.faults += [f"{name}: {fault}" for fault in faults_of(episode.values, contents.features)]
+        contents.unfinished.append(episode)

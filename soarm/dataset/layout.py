@@ -1,0 +1,98 @@
+"""Where a LeRobot v3.0 dataset keeps what, and what its `info.json` says. Knows names and numbers, reads and writes nothing.
+
+::
+
+    ROOT/meta/info.json                           what the dataset is; `soarm` in it is our PolicySpec, with the units
+    ROOT/meta/stats.json                          statistics of every feature over all frames
+    ROOT/meta/tasks.parquet                       task text -> task_index
+    ROOT/meta/episodes/chunk-000/file-000.parquet one row per episode
+    ROOT/data/chunk-000/file-000.parquet          one row per frame, one row group per episode
+    ROOT/recording/                               only while recording: see `soarm.dataset.journal`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from soarm import arm
+from soarm.spec import Feature, PolicySpec
+
+CODEBASE_VERSION: Final = "v3.0"
+ROBOT_TYPE: Final = "so100_follower"
+"""LeRobot's name of the arm."""
+
+DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+EPISODES_PATH: Final = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+INFO_PATH: Final = "meta/info.json"
+STATS_PATH: Final = "meta/stats.json"
+TASKS_PATH: Final = "meta/tasks.parquet"
+RECORDING: Final = "recording"
+
+CHUNKS_SIZE: Final = 1000
+"""Files in one chunk folder."""
+DATA_FILE_MB: Final = 100
+"""A data file is closed before it would grow past this size [MB of 1e6 uncompressed bytes here]."""
+VIDEO_FILE_MB: Final = 200
+
+DEFAULTS: Final[Mapping[str, str]] = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+"""Scalar columns that every LeRobot dataset has, with their dtype; `timestamp` is frame_index / fps [s]."""
+
+OUR_KEY: Final = "soarm"
+"""Top-level key of info.json that LeRobot ignores."""
+
+UNKNOWN_UNIT: Final = "unknown"
+
+
+def describe(features: Mapping[str, Feature]) -> dict[str, dict[str, Any]]:
+    """Return `features` and the default columns as info.json describes them."""
+    described = {key: {"dtype": "float32", "shape": list(f.shape), "names": list(f.names)} for key, f in features.items()}
+    return described | {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in DEFAULTS.items()}
+
+
+def new_info(spec: PolicySpec, robot_type: str) -> dict[str, Any]:
+    """Return the info.json of a dataset without episodes."""
+    return {
+        "codebase_version": CODEBASE_VERSION,
+        "robot_type": robot_type,
+        "total_episodes": 0,
+        "total_frames": 0,
+        "total_tasks": 0,
+        "chunks_size": CHUNKS_SIZE,
+        "data_files_size_in_mb": DATA_FILE_MB,
+        "video_files_size_in_mb": VIDEO_FILE_MB,
+        "fps": spec.control_hz,
+        "splits": {},
+        "data_path": DATA_PATH,
+        "video_path": None,
+        "features": describe(spec.features),
+        OUR_KEY: spec.to_dict(),
+    }
+
+
+def feature_of(key: str, described: Mapping[str, Any]) -> Feature:
+    """Return a feature as a dataset says it that was not recorded by soarm.
+
+    LeRobot writes no units. Joints in LeRobot's names and order are taken to be in its default ones (degrees, percent).
+    Names may be a list, a mapping that holds one list (older versions) or absent.
+    """
+    shape, names = tuple(described["shape"]), described.get("names")
+    if isinstance(names, Mapping) and len(names) == 1:
+        (names,) = names.values()
+    if not isinstance(names, list) or len(names) != shape[0]:
+        names = [f"{key}.{i}" for i in range(shape[0])]
+    units = arm.UNITS if tuple(names) == arm.FEATURE_NAMES else (UNKNOWN_UNIT,) * shape[0]
+    return Feature(shape, tuple(map(str, names)), units)
+
+
+def nth_file(template: str, root: Path, number: int, chunks_size: int) -> Path:
+    """Return the path of the file with running `number` (from 0) under `root`."""
+    return root / template.format(chunk_index=number // chunks_size, file_index=number % chunks_size)

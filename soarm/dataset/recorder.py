@@ -1,0 +1,205 @@
+"""Recording episodes into a LeRobot v3.0 dataset, so that nothing finished is ever lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm.dataset import checks, journal, layout, reader, storage, writer
+from soarm.dataset.episode import StoredEpisode, faults_of
+from soarm.dataset.journal import Header
+from soarm.errors import DatasetError, ObservationError
+from soarm.spec import ACTION, Feature, PolicySpec
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes episodes one by one; make it with `create` or `resume`.
+
+    A saved episode is on the disk, whole, before `save_episode` returns. `finalize` turns what was saved into the files that
+    LeRobot reads; until then `soarm.dataset.reader.Dataset` reads them. As a context manager it finalizes on leaving, whatever
+    the reason for leaving is.
+    """
+
+    def __init__(self, path: Path, header: Header, n_episodes: int) -> None:
+        """Continue the journal at `path`; not for callers, see `create` and `resume`."""
+        self.path = path
+        self.n_episodes = n_episodes
+        self._header = header
+        self._features = PolicySpec.from_dict(header.info[layout.OUR_KEY]).features
+        self._open = True
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], features: Mapping[str, Feature], fps: int, robot_type: str, task: str
+    ) -> Recorder:
+        """Start a new dataset.
+
+        Args:
+            path: Its folder; absent or empty.
+            features: Feature key -> what its elements are; vectors only, `action` among them.
+            fps: Control steps per second [Hz].
+            robot_type: LeRobot's name of the robot (`layout.ROBOT_TYPE`).
+            task: What the robot is asked to do, in words; for every episode that names no other.
+
+        Raises:
+            DatasetError: The folder is not empty, or features, fps or task are no good.
+        """
+        root = Path(path)
+        storage.recover(root)
+        faults = _definition_faults(features, fps, task)
+        if faults:
+            raise DatasetError(f"cannot record {root}:\n  " + "\n  ".join(faults))
+        taken = [entry for entry in root.rglob("*") if not entry.is_dir() and entry.suffix != storage.PARTIAL]
+        if taken:
+            raise DatasetError(
+                f"{root} is not empty (it holds {taken[0].relative_to(root)}). "
+                "Go on recording there with Recorder.resume, or choose another folder."
+            )
+        header = Header(layout.new_info(PolicySpec(features=dict(features), control_hz=fps), robot_type), task)
+        journal.start(root, header)
+        return cls(root, header, 0)
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], task: str | None = None) -> Recorder:
+        """Go on with a dataset: one that was finalized, or a recording that was cut off.
+
+        What a kill left unfinished is dropped; every finished episode is kept.
+
+        Args:
+            path: The dataset's folder.
+            task: In words, for episodes that name no other; None keeps the one of the last session (or the last task).
+
+        Raises:
+            DatasetError: There is no dataset, it is damaged, or soarm cannot write all that it holds.
+        """
+        root = Path(path)
+        storage.recover(root)
+        if journal.exists(root):
+            header = journal.header(root)
+            journal.repair(root)
+            if not (root / layout.INFO_PATH).exists() and not journal.episode_files(root):
+                return cls(root, Header(header.info, task or header.task), 0)
+        found = checks.check(root)
+        dataset = reader.from_contents(root, found)
+        require_writable(dataset)
+        if found.is_finalized and len(dataset.splits) > 1:
+            raise DatasetError(
+                f"{root} has the splits {dict(dataset.splits)}: it is not clear which one new episodes belong to. "
+                "Record them into a new folder and merge the two (edit.merge keeps the splits), "
+                "or make it one split with edit.set_splits."
+            )
+        if journal.exists(root):
+            header = Header(header.info, task or header.task)
+        else:
+            spec = PolicySpec(features=dict(dataset.features), control_hz=dataset.fps)
+            last_task = dataset.tasks[int(dataset.task_index[-1])]
+            header = Header({**dataset.info, layout.OUR_KEY: spec.to_dict()}, task or last_task)
+            journal.start(root, header)
+        return cls(root, header, dataset.n_episodes)
+
+    def save_episode(self, observations: Mapping[str, ArrayLike], actions: ArrayLike, task: str | None = None) -> int:
+        """Save a finished episode of T frames and return its number.
+
+        Args:
+            observations: Feature key -> (T, D): what was seen *before* each action.
+            actions: Shape (T, 6) [deg x 5, percent].
+            task: In words; None is the recorder's task.
+
+        Raises:
+            ObservationError: Keys, shapes or lengths do not fit, or a value is not finite; nothing was written.
+            DatasetError: The disk is full (the episodes before are kept; free space and save it again), or the recorder is
+                finalized.
+        """
+        if not self._open:
+            raise DatasetError(f"{self.path} is finalized; Recorder.resume({str(self.path)!r}) appends to it")
+        values = {key: np.asarray(value) for key, value in {**observations, ACTION: actions}.items()}
+        faults = faults_of(values, self._features)
+        if faults:
+            raise ObservationError(f"episode {self.n_episodes} of {self.path} was not saved:\n  " + "\n  ".join(faults))
+        ordered: dict[str, NDArray[np.float32]] = {
+            key: np.ascontiguousarray(values[key], dtype=np.float32) for key in self._features
+        }
+        journal.append(self.path, self.n_episodes, StoredEpisode.of_one_task(ordered, task or self._header.task))
+        self.n_episodes += 1
+        return self.n_episodes - 1
+
+    def finalize(self, splits: Mapping[str, range] | None = None) -> None:
+        """Write the final files and end the recording; killed or failing on the way, all episodes stay readable.
+
+        Args:
+            splits: Name -> its episodes; None puts all of them into "train".
+
+        Raises:
+            DatasetError: Nothing was recorded, the splits do not fit, or the disk is full (free space and call it again).
+        """
+        if not self._open:
+            return
+        found = checks.check(self.path)
+        dataset = reader.from_contents(self.path, found)
+        chosen = dict(dataset.splits) if splits is None else dict(splits)
+        _require_splits(chosen, dataset.n_episodes)
+        episodes = [dataset.episode(i) for i in range(dataset.n_episodes)]
+        writer.replace_dataset(self.path, self._header.info, episodes, chosen)
+        self._open = False
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self.n_episodes:
+            return
+        try:
+            self.finalize()
+        except DatasetError as failure:
+            if error is None:
+                raise
+            logger.warning("%s could not be finalized: %s", self.path, failure)
+
+
+def require_writable(dataset: reader.Dataset) -> None:
+    """Refuse to rewrite a dataset that holds more than soarm can write back.
+
+    Raises:
+        DatasetError: It has cameras or features that are no vectors of float32.
+    """
+    others = dict(dataset.not_loaded)
+    others |= {key: kind for key in dataset.features if (kind := dataset.info["features"][key]["dtype"]) != "float32"}
+    if others:
+        raise DatasetError(
+            f"{dataset.path} holds features that would be lost by writing it again: {others}. "
+            "soarm writes vectors of float32; edit this dataset with LeRobot's tools."
+        )
+
+
+def _require_splits(splits: Mapping[str, range], n_episodes: int) -> None:
+    try:
+        checks.parse_splits(writer.encode_splits(splits), n_episodes)
+    except ValueError as error:
+        raise DatasetError(f"cannot finalize: {error}; there are the episodes 0..{n_episodes - 1}") from None
+
+
+def _definition_faults(features: Mapping[str, Feature], fps: int, task: str) -> list[str]:
+    faults = []
+    if ACTION not in features or len(features) < 2:
+        faults.append(f"features are {list(features)}; {ACTION} and at least one observation are needed")
+    for key, feature in features.items():
+        if "/" in key or key in layout.DEFAULTS:
+            faults.append(f"feature {key!r}: a key may hold no '/' and not be one of {list(layout.DEFAULTS)}")
+        if len(feature.shape) != 1 or feature.shape[0] < 1:
+            faults.append(f"feature {key} has shape {feature.shape}; it must be a vector")
+        elif not len(feature.names) == len(feature.units) == feature.shape[0]:
+            counts = f"{len(feature.names)} names and {len(feature.units)} units"
+            faults.append(f"feature {key} has {counts}; it needs {feature.shape[0]} of each")
+    if isinstance(fps, bool) or not isinstance(fps, int) or fps <= 0:
+        faults.append(f"fps is {fps!r}; it must be a whole number above 0")
+    if not task.strip():
+        faults.append("the task is empty; say in words what the robot is asked to do")
+    return faults

@@ -1,0 +1,130 @@
+"""Writing so that a kill, a power cut or a full disk leaves either the old file or folder, or the new one, never half of one.
+
+Knows files and folders, nothing about datasets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from soarm.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+PARTIAL = ".partial"
+"""Ending of a file that is still being written."""
+
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Write a whole file, durably, under another name first; `path` appears complete or stays as it was.
+
+    Raises:
+        DatasetError: The disk is full or the folder cannot be written; names the file and the remedy.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a DatasetError that names `path` and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write {path}: {error.strerror or error}. What was there before is untouched. "
+            f"Free space on the disk of {path.parent} (or allow writing there) and do the same again; "
+            "finished episodes of a recording are kept: go on with Recorder.resume."
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable; a system that cannot (Windows) is left alone."""
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def room_for(path: Path) -> Path:
+    """Return an empty folder beside `path` in which its successor can be built."""
+    recover(path)
+    successor = _successor(path)
+    with writing(successor):
+        successor.mkdir(parents=True)
+    return successor
+
+
+def copy_others(path: Path, folder: Path, except_for: Iterable[str]) -> None:
+    """Copy what lies in `path` under other names than `except_for` into `folder`."""
+    for entry in sorted(path.iterdir()) if path.exists() else []:
+        if entry.name not in except_for:
+            (shutil.copytree if entry.is_dir() else shutil.copy2)(entry, folder / entry.name)
+
+
+def publish(path: Path) -> None:
+    """Put the successor built in `room_for(path)` in the place of `path`, durably.
+
+    Two renames: wherever a kill falls, the old or the new folder is whole; between them `location` still finds the old one.
+    """
+    successor, predecessor = _successor(path), _predecessor(path)
+    with writing(path):
+        if path.exists():
+            os.replace(path, predecessor)
+        try:
+            os.replace(successor, path)
+        except OSError:
+            if predecessor.exists():
+                os.replace(predecessor, path)
+            raise
+        sync_folder(path.parent)
+    shutil.rmtree(predecessor, ignore_errors=True)
+
+
+def discard(path: Path) -> None:
+    """Remove what was built in `room_for(path)`."""
+    shutil.rmtree(_successor(path), ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Finish or undo what a killed `publish` left beside `path`."""
+    predecessor = _predecessor(path)
+    if predecessor.exists() and not path.exists():
+        logger.warning("%s: an edit was interrupted; the state before it is put back", path)
+        with writing(path):
+            os.replace(predecessor, path)
+    elif predecessor.exists():
+        shutil.rmtree(predecessor, ignore_errors=True)
+    discard(path)
+
+
+def location(path: Path) -> Path:
+    """Return where the content of `path` is now: beside it if a kill fell between the two renames of `publish`."""
+    return _predecessor(path) if not path.exists() and _predecessor(path).exists() else path
+
+
+def _successor(path: Path) -> Path:
+    return path.with_name(f".{path.name}.soarm-next")
+
+
+def _predecessor(path: Path) -> Path:
+    return path.with_name(f".{path.name}.soarm-before")

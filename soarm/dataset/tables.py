@@ -1,0 +1,126 @@
+"""Arrow tables of a dataset, to and from numpy. Knows columns and their types, no folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from soarm.dataset.statistics import Statistics
+
+TASK_COLUMN = "task"
+
+
+def frames(columns: Mapping[str, NDArray[np.generic]]) -> pa.Table:
+    """Return rows of frames: (N, D) as fixed-size lists of float32, (N,) as scalars; D = 1 becomes a scalar as in LeRobot."""
+    return pa.table({key: _frame_array(values) for key, values in columns.items()})
+
+
+def tasks(texts: Sequence[str]) -> pa.Table:
+    """Return the task table: the text is the *index* of a pandas frame, which LeRobot needs to find it."""
+    table = pa.table({"task_index": pa.array(range(len(texts)), pa.int64()), TASK_COLUMN: pa.array(texts, pa.string())})
+    columns = [
+        {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": None},
+        {"name": TASK_COLUMN, "field_name": TASK_COLUMN, "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
+    ]
+    pandas = {"index_columns": [TASK_COLUMN], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+
+
+def task_texts(table: pa.Table) -> list[str]:
+    """Return the task texts in the order of their index.
+
+    Raises:
+        ValueError: The table is no task table.
+    """
+    names = [name for name in table.column_names if name != "task_index"]
+    if "task_index" not in table.column_names or len(names) != 1:
+        raise ValueError(f"it has the columns {table.column_names}, not task_index and one with the texts")
+    index = table["task_index"].to_pylist()
+    if index != list(range(len(index))):
+        raise ValueError(f"task_index is {index}, not 0..{len(index) - 1} in order")
+    return [str(text) for text in table[names[0]].to_pylist()]
+
+
+def episodes(columns: Mapping[str, Sequence[Any]], statistics: Sequence[Mapping[str, Statistics]]) -> pa.Table:
+    """Return the table of episodes, one row each.
+
+    Args:
+        columns: Column -> one entry per episode: whole numbers, or lists of texts.
+        statistics: Per episode: feature -> statistics, flattened into the columns `stats/<feature>/<name>`.
+    """
+    arrays = {
+        key: pa.array(values, pa.list_(pa.string()) if key == "tasks" else pa.int64()) for key, values in columns.items()
+    }
+    for feature, stats in statistics[0].items():
+        for name in stats:
+            stacked = np.stack([one[feature][name] for one in statistics])  # (E, D)
+            offsets = pa.array(np.arange(len(stacked) + 1) * stacked.shape[1], pa.int32())
+            arrays[f"stats/{feature}/{name}"] = pa.ListArray.from_arrays(offsets, pa.array(stacked.ravel()))
+    return pa.table(arrays)
+
+
+def to_bytes(table: pa.Table) -> memoryview:
+    """Return the table as a parquet file; equal tables give equal bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="snappy")
+    return memoryview(sink.getvalue())
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a parquet file, whole or some columns.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: The file is truncated, no parquet, or lacks a column.
+    """
+    with open(path, "rb") as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            missing = [name for name in columns or () if name not in file.schema_arrow.names]
+            if missing:
+                raise ValueError(f"it lacks the columns {missing}; it has {file.schema_arrow.names}")
+            return file.read(columns, use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"it is truncated or no parquet file ({error})") from error
+
+
+def to_numpy(column: pa.ChunkedArray, width: int) -> NDArray[np.generic]:
+    """Return a column of numbers as (N, width) in its own dtype.
+
+    Raises:
+        ValueError: It holds nulls, text, or lists of another length.
+    """
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if array.null_count:
+        raise ValueError(f"it has {array.null_count} empty rows")
+    n_rows = len(array)
+    if pa.types.is_fixed_size_list(array.type) or pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        if not pa.types.is_fixed_size_list(array.type):
+            lengths = np.unique(np.diff(array.offsets.to_numpy()))
+            if n_rows and lengths.tolist() != [width]:
+                raise ValueError(f"its rows have lengths {lengths.tolist()}, not {width}")
+        array = array.flatten()
+        if array.null_count:
+            raise ValueError(f"it has {array.null_count} empty elements")
+    kind = array.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(f"its type is {column.type}, not numbers")
+    if len(array) != n_rows * width:
+        raise ValueError(f"its rows have {len(array) / max(n_rows, 1):g} elements, not {width}")
+    numbers: NDArray[np.generic] = array.to_numpy(zero_copy_only=False).reshape(n_rows, width)
+    return numbers
+
+
+def _frame_array(values: NDArray[np.generic]) -> pa.Array:
+    if values.ndim == 1 or values.shape[1] == 1:
+        return pa.array(values.reshape(-1))
+    element = pa.field("element", pa.from_numpy_dtype(values.dtype))
+    kind = pa.list_(element, values.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), type=kind)
