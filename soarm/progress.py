@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ class Reporter:
             total: Its length, where it has no `len()`; None for unknown.
             description: Shown in front.
         """
-        if total is None and hasattr(iterable, "__len__"):
+        if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         loop = self._bar if self._console.is_terminal else self._lines
         self._loops += 1

@@ -6,9 +6,9 @@
         ...
         run.finish({"val_l1_deg": 1.2})
 
-The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`) and its metrics
-file (`data/metrics/train_act.json`). Nothing appears in that folder before `finish`: a stage that fails or is killed leaves the
-previous result as it was, and its checkpoints in `scratch`, from which the next try goes on.
+The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`) and its
+metrics file (`data/metrics/train_act.json`). Nothing appears in that folder before `finish`: a stage that fails or is killed
+leaves the previous result as it was, and its checkpoints in `scratch`, from which the next try goes on.
 """
 
 from __future__ import annotations
@@ -148,8 +148,10 @@ class StageRun:
         target = self.root / "data" / self.name
         shutil.rmtree(target, ignore_errors=True)
         self.out.rename(target)
-        written = write_json(self.root / "data" / "metrics" / f"{self.name}.json", {"wall_s": wall_s, **metrics, **own})
+        metrics_file = self.root / "data" / "metrics" / f"{self.name}.json"
+        written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
         self._tracker.summary(written)
+        self._tracker.artifact(metrics_file)
         shutil.rmtree(self._scratch_root)
         self._finished = True
         logger.info("%s: done in %.1f s", self.name, wall_s)

@@ -1,0 +1,99 @@
+"""Tracking that never stops the chain: where the store fails, one warning says so and the stage goes on untracked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from soarm.tracking.tracker import NullTracker, Status, Tracker
+
+logger = logging.getLogger(__name__)
+
+
+class Forgiving:
+    """Another tracker, until it fails: then one warning, and nothing more is tracked.
+
+    Args:
+        make: Opens the other tracker; may fail already.
+        where: URI of the store, for the warning.
+    """
+
+    def __init__(self, make: Callable[[], Tracker], where: str) -> None:
+        self._where = where
+        self._failures = _failures()
+        self._inner: Tracker = NullTracker()
+        try:
+            self._inner = make()
+        except self._failures as error:
+            self._warn(error)
+
+    def params(self, section: str, values: Mapping[str, Any]) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.params(section, values))
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.log(step, metrics))
+
+    def summary(self, metrics: Mapping[str, Any]) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.summary(metrics))
+
+    def tag(self, key: str, value: str) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.tag(key, value))
+
+    def artifact(self, path: Path) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.artifact(path))
+
+    def dataset(self, name: str, path: Path, digest: str) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.dataset(name, path, digest))
+
+    def onnx_model(self, path: Path, name: str, alias: str) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.onnx_model(path, name, alias))
+
+    def close(self, status: Status) -> None:
+        """See `Tracker`."""
+        self._try(lambda: self._inner.close(status))
+
+    def _try(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except self._failures as error:
+            self._inner = NullTracker()
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        logger.warning(
+            "MLflow at %s failed (%s): this run is not tracked from here on; results and metrics files are written as always. "
+            "Start the server, unset MLFLOW_TRACKING_URI for the local store, or set SOARM_TRACKING=off.",
+            _without_password(self._where),
+            _root_cause(error),
+        )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a store raises when it is gone, full, locked or of another version."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, RequestException, SQLAlchemyError, OSError)
+
+
+def _root_cause(error: BaseException) -> str:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
