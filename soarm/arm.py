@@ -59,7 +59,8 @@ def from_radians(q_rad: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Positions, shape (..., 6) [deg x 5, percent].
     """
-    return (np.asarray(q_rad, dtype=np.float64) - _ZERO_RAD) * _PER_RAD
+    q: NDArray[np.float64] = (np.asarray(q_rad, dtype=np.float64) - _ZERO_RAD) * _PER_RAD
+    return q
 
 
 def to_radians(q: ArrayLike) -> NDArray[np.float64]:
@@ -71,7 +72,8 @@ def to_radians(q: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Joint angles of the MJCF, shape (..., 6) [rad].
     """
-    return np.asarray(q, dtype=np.float64) / _PER_RAD + _ZERO_RAD
+    q_rad: NDArray[np.float64] = np.asarray(q, dtype=np.float64) / _PER_RAD + _ZERO_RAD
+    return q_rad
 
 
 _ENDS = from_radians(np.array([joint.range_rad for joint in JOINTS]).T)

@@ -60,7 +60,8 @@ def load(path: Path) -> Params:
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(data, dict) or not {"profile", "seed", "base"} <= set(data):
-        raise ParamsError(f"{path} must hold the keys profile, seed and base, and one section per profile; found {data if not isinstance(data, dict) else sorted(data)}")
+        found = sorted(data) if isinstance(data, dict) else data
+        raise ParamsError(f"{path} must hold the keys profile, seed and base, and one section per profile; found {found}")
     profiles = sorted(set(data) - {"profile", "seed", "base"})
     profile = data["profile"]
     if profile not in profiles:

@@ -12,18 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import kinematics
-from soarm.chunking import ChunkPlayer, Step
+from soarm.chunking import ChunkPlayer, Query, Step
 from soarm.errors import ObservationError
 from soarm.policy import Array, ChunkModel, Observation, ResidualModel, Rows, add_residual, clip_to_limits, require_finite
 from soarm.spec import ENVIRONMENT_STATE, STATE, PolicySpec
 
 N_LOOKAHEAD = 3
-"""Queued base actions a residual sees beyond the current one; with the phase they make the queue's continuation nearly Markov."""
+"""Queued base actions a residual sees beyond the current one; with the phase they make the queue's future nearly Markov."""
 
 
 def player_for(spec: PolicySpec, n_rows: int, n_lookahead: int = 0) -> ChunkPlayer:
     """Return a player with the chunking of `spec`."""
-    assert spec.chunk_size is not None and spec.n_action_steps is not None, "the specification of a chunk policy says how it is played"
+    assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
+    assert spec.n_action_steps is not None, "the specification of a chunk policy says how much of a chunk is played"
     return ChunkPlayer(n_rows, spec.chunk_size, spec.n_action_steps, spec.temporal_ensemble_coeff, n_lookahead)
 
 
@@ -57,7 +58,7 @@ class ChunkedPolicy:
         """As `advance`, without moving any queue."""
         return self._player.peek(rows, self._query(observation))
 
-    def _query(self, observation: Observation):  # type: ignore[no-untyped-def]
+    def _query(self, observation: Observation) -> Query:
         for key, feature in self._spec.features.items():
             if key.startswith("observation."):
                 _require(observation, key, feature.shape)
@@ -92,9 +93,9 @@ class ResidualPolicy:
 def residual_observation(observation: Observation, step: Step) -> Array:
     """Return what the residual's actor and critics see, shape (B, D), raw units.
 
-    Layout, D = 29 + 6 * N_LOOKAHEAD: joint positions (6), object poses (7), gripper point (3) [m], gripper point to cube (3) [m],
-    cube to bin (2) [m], base action (6), sine and cosine of the chunk's phase (2), following base actions (6 each). The base
-    action starts at `BASE_ACTION.start`.
+    Layout, D = 29 + 6 * N_LOOKAHEAD: joint positions (6), object poses (7), gripper point (3) [m], gripper point to cube (3)
+    [m], cube to bin (2) [m], base action (6), sine and cosine of the chunk's phase (2), following base actions (6 each). The
+    base action starts at `BASE_ACTION.start`.
     """
     state, objects = observation[STATE], observation[ENVIRONMENT_STATE]
     tcp = kinematics.forward(state)[0].astype(np.float32)  # (B, 3)
@@ -111,7 +112,9 @@ RESIDUAL_OBSERVATION_DIM = 29 + 6 * N_LOOKAHEAD
 
 def _require(observation: Observation, key: str, shape: tuple[int, ...]) -> None:
     if key not in observation:
-        raise ObservationError(f"the observation has no {key}; it holds {sorted(observation)}. The policy was trained on {key}.")
+        raise ObservationError(
+            f"the observation has no {key}, which the policy was trained on; it holds {sorted(observation)}"
+        )
     value: NDArray[np.float32] = observation[key]
     if value.shape[1:] != shape:
         raise ObservationError(f"{key} has shape {value.shape}, allowed is (B, {', '.join(map(str, shape))})")

@@ -85,12 +85,13 @@ def add_residual(base: ArrayLike, residual: ArrayLike, scale: ArrayLike) -> Arra
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
     """
     executed = np.asarray(base, np.float32) + np.asarray(scale, np.float32) * np.asarray(residual, np.float32)
-    return np.clip(executed, _LOWER, _UPPER)
+    return clip_to_limits(executed)
 
 
 def clip_to_limits(action: ArrayLike) -> Array:
     """Return `action` inside the joint limits, float32, shape (..., 6) [deg x 5, percent]."""
-    return np.clip(np.asarray(action, np.float32), _LOWER, _UPPER)
+    clipped: Array = np.clip(np.asarray(action, np.float32), _LOWER, _UPPER)
+    return clipped
 
 
 def require_finite(key: str, values: NDArray[np.floating]) -> None:
@@ -103,8 +104,8 @@ def require_finite(key: str, values: NDArray[np.floating]) -> None:
         return
     where = [tuple(int(i) for i in index) for index in np.argwhere(~np.isfinite(values))[:5]]
     raise ObservationError(
-        f"{key} holds values that are not finite at {where} (shape {values.shape}); a policy, an environment and a dataset take "
-        "finite numbers only. Look at what produced it: a sensor that did not answer, or a network that diverged."
+        f"{key} holds values that are not finite at {where} (shape {values.shape}); a policy, an environment and a dataset "
+        "take finite numbers only. Look at what produced it: a sensor that did not answer, or a network that diverged."
     )
 
 

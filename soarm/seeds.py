@@ -21,6 +21,7 @@ def scene_seeds(split: Split, seed: int = 0) -> range:
         ValueError: `seed` is outside 0..9.
     """
     if not 0 <= seed < _SPAN // _PER_RUN:
-        raise ValueError(f"seed is {seed}; allowed are 0..{_SPAN // _PER_RUN - 1}, so that the scenes of two runs never overlap")
+        allowed = f"0..{_SPAN // _PER_RUN - 1}"
+        raise ValueError(f"seed is {seed}; allowed are {allowed}, so that the scenes of two runs never overlap")
     first = _FIRST[split] + (seed * _PER_RUN if split in ("record", "residual") else 0)
     return range(first, first + _PER_RUN)

@@ -107,7 +107,9 @@ class PolicySpec:
         return cls(features=features, residual_scale=None if scale is None else tuple(scale), **rest)
 
 
-def require_same(expected: PolicySpec, found: PolicySpec, *, expected_name: str, found_name: str, ignore: Iterable[str] = ()) -> None:
+def require_same(
+    expected: PolicySpec, found: PolicySpec, *, expected_name: str, found_name: str, ignore: Iterable[str] = ()
+) -> None:
     """Refuse two specifications that differ.
 
     A field that one side leaves open (None) is not compared; `git_rev` never is.
@@ -134,9 +136,8 @@ def require_same(expected: PolicySpec, found: PolicySpec, *, expected_name: str,
             faults.append(f"{field.name}: {left!r} in {expected_name}, {right!r} in {found_name}")
     if faults:
         listing = "\n  ".join(faults)
-        raise SpecMismatchError(
-            f"{found_name} does not fit {expected_name}:\n  {listing}\nUse artefacts of one run, or run the stages again (`dvc repro`)."
-        )
+        remedy = "Use artefacts of one run, or run the stages again (`dvc repro`)."
+        raise SpecMismatchError(f"{found_name} does not fit {expected_name}:\n  {listing}\n{remedy}")
 
 
 def _feature_faults(left: Mapping[str, Feature], right: Mapping[str, Feature], left_name: str, right_name: str) -> list[str]:
