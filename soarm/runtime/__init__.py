@@ -1,0 +1,1 @@
+"""The robot host: exported policies without torch. Needs numpy and onnxruntime alone."""

@@ -1,0 +1,164 @@
+"""The exported bundle on disk: which files, and the proof that they are whole and belong together.
+
+    act.onnx         observation in raw units -> chunk of actions in raw units
+    residual.onnx    raw residual observation -> residual in [-1, 1]; only where a residual was trained
+    spec.json        the PolicySpec; each network carries the same one in its metadata
+    parity.json      how far the networks are from the trained ones (for the reader; nothing depends on it)
+    checksums.json   SHA-256 of every file above
+
+Opening a bundle reads each file once: the bytes whose checksum is compared are the bytes that are loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnxruntime as ort
+
+from soarm.errors import BundleError, SpecMismatchError
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
+from soarm.runtime.session import open_session
+from soarm.spec import ACTION, PolicySpec
+
+ACT, RESIDUAL = "act", "residual"
+SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
+SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
+"""Metadata of a network: the PolicySpec as JSON, and which network it is (ACT or RESIDUAL)."""
+RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
+_REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
+
+Signature = dict[str, tuple[int, ...]]
+"""Name of an input or output -> its shape without the batch."""
+
+
+def network_file(network: str) -> str:
+    """Return the file name of a network."""
+    return f"{network}.onnx"
+
+
+def signature(network: str, spec: PolicySpec) -> tuple[Signature, Signature]:
+    """Return the inputs and outputs that `spec` asks of a network, without the batch dimension."""
+    if network == RESIDUAL:
+        return {RESIDUAL_INPUT: (RESIDUAL_OBSERVATION_DIM,)}, {RESIDUAL_OUTPUT: spec.features[ACTION].shape}
+    assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
+    inputs = {key: feature.shape for key, feature in spec.features.items() if key.startswith("observation.")}
+    return inputs, {ACTION: (spec.chunk_size, *spec.features[ACTION].shape)}
+
+
+def spec_json(spec: PolicySpec) -> str:
+    """Return the one text form of a specification: in spec.json and in the metadata of each network."""
+    return json.dumps(spec.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def checksums_json(checksums: Mapping[str, str]) -> str:
+    """Return the one text form of checksums.json; opening compares it letter by letter, so its own bytes are checked too."""
+    return json.dumps(dict(checksums), indent=2, sort_keys=True) + "\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A bundle that was found whole.
+
+    Attributes:
+        folder: Where it lies.
+        spec: What it was trained for.
+        checksums: File name -> SHA-256.
+        sessions: ACT and, where there is one, RESIDUAL -> the loaded network.
+    """
+
+    folder: Path
+    spec: PolicySpec
+    checksums: Mapping[str, str]
+    sessions: Mapping[str, ort.InferenceSession]
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """Check and load a bundle.
+
+        Raises:
+            BundleError: A file is missing, changed or unreadable, or the files are not of one export; lists every fault found.
+        """
+        checksums = _read_checksums(folder)
+        contents = _read_files(folder, checksums)
+        spec = _read_spec(folder / SPEC_FILE, contents[SPEC_FILE])
+        networks = [ACT] if spec.residual_scale is None else [ACT, RESIDUAL]
+        listed = [network for network in (ACT, RESIDUAL) if network_file(network) in checksums]
+        if networks != listed:
+            raise BundleError(
+                f"{folder}: {SPEC_FILE} has residual_scale {spec.residual_scale} and so asks for the networks {networks}; "
+                f"{CHECKSUMS_FILE} lists {listed}. {_REMEDY}"
+            )
+        sessions = {}
+        for network in networks:
+            path = folder / network_file(network)
+            sessions[network] = open_session(contents.pop(path.name), str(path))
+            _check_network(sessions[network], network, spec, path)
+        return cls(folder, spec, checksums, sessions)
+
+
+def _read_checksums(folder: Path) -> dict[str, str]:
+    path = folder / CHECKSUMS_FILE
+    try:
+        text = path.read_bytes().decode("utf-8")
+        checksums = json.loads(text)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}), so {folder} is not a whole bundle. {_REMEDY}") from None
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON: {error}. {_REMEDY}") from None
+    if not isinstance(checksums, dict) or text != checksums_json(checksums):
+        raise BundleError(
+            f"{path} was changed: it is not laid out as the export writes it (file name: SHA-256, sorted). {_REMEDY}"
+        )
+    required = {SPEC_FILE, network_file(ACT)}
+    if not required <= set(checksums) or any(Path(name).name != name for name in checksums):
+        raise BundleError(f"{path} lists {sorted(checksums)}; it must list {sorted(required)}, plain names only. {_REMEDY}")
+    return checksums
+
+
+def _read_files(folder: Path, checksums: Mapping[str, str]) -> dict[str, bytes]:
+    contents, faults = {}, []
+    for name, expected in checksums.items():
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            faults.append(f"{folder / name} cannot be read: {error.strerror}")
+            continue
+        found = hashlib.sha256(contents[name]).hexdigest()
+        if found != expected:
+            faults.append(f"{folder / name} was changed: its SHA-256 is {found}, {CHECKSUMS_FILE} says {expected}")
+    if faults:
+        raise BundleError("\n  ".join([f"{folder} is not what {CHECKSUMS_FILE} says:", *faults]) + f"\n{_REMEDY}")
+    return contents
+
+
+def _read_spec(path: Path, content: bytes) -> PolicySpec:
+    try:
+        spec = PolicySpec.from_dict(json.loads(content))
+    except (SpecMismatchError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError(f"{path} is not a specification: {error}. {_REMEDY}") from None
+    if spec.chunk_size is None or spec.n_action_steps is None or ACTION not in spec.features:
+        raise BundleError(
+            f"{path} describes no chunk policy: chunk_size {spec.chunk_size}, n_action_steps {spec.n_action_steps}, features "
+            f"{sorted(spec.features)}; all three must be there, with {ACTION!r} among the features. {_REMEDY}"
+        )
+    return spec
+
+
+def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec, path: Path) -> None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    faults = []
+    if metadata.get(NETWORK_KEY) != network:
+        faults.append(f"its metadata {NETWORK_KEY} is {metadata.get(NETWORK_KEY)!r}, it must be {network!r}")
+    if metadata.get(SPEC_KEY) != spec_json(spec):
+        faults.append(f"its metadata {SPEC_KEY} is not the specification in {SPEC_FILE}: {metadata.get(SPEC_KEY)}")
+    inputs, outputs = signature(network, spec)
+    for kind, nodes, shapes in (("inputs", session.get_inputs(), inputs), ("outputs", session.get_outputs(), outputs)):
+        found = {node.name: tuple(node.shape[1:]) for node in nodes}
+        if found != shapes:
+            faults.append(f"its {kind} are {found} (without the batch), {SPEC_FILE} asks for {shapes}")
+    if faults:
+        raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]) + f"\n{_REMEDY}")
