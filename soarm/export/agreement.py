@@ -1,0 +1,79 @@
+"""Does the exported policy drive the simulator to the same success as the trained one, scene by scene?
+
+The networks agree to a few millionths of a degree (`soarm.export.parity`), but contacts magnify that: now and then a cube that
+was barely gripped falls in one run and not in the other. Such flips go either way. A bundle that is really worse loses more
+scenes than it gains, and that is what is tested: McNemar's exact test on the scenes where the outcomes differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.errors import ParityError
+from soarm.evaluation.statistics import mcnemar_p, paired_table
+from soarm.policy import BatchPolicy
+from soarm.rollout import BatchEnv, rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """Outcomes of the same scenes under both policies.
+
+    Attributes:
+        trained: Success per scene with the torch policy, shape (N,) bool.
+        exported: Success per scene with the ONNX policy, shape (N,) bool.
+    """
+
+    trained: NDArray[np.bool_]
+    exported: NDArray[np.bool_]
+
+    @property
+    def torch_success_rate(self) -> float:
+        """Share of scenes the trained policy solves, in [0, 1]."""
+        return float(self.trained.mean())
+
+    @property
+    def onnx_success_rate(self) -> float:
+        """Share of scenes the exported policy solves, in [0, 1]."""
+        return float(self.exported.mean())
+
+    @property
+    def episodes_differ(self) -> int:
+        """Number of scenes that one of them solves and the other does not."""
+        return int((self.trained != self.exported).sum())
+
+    @property
+    def p_value(self) -> float:
+        """How likely a split of the differing scenes at least this lopsided is, if both policies are equally good."""
+        table = paired_table(self.trained, self.exported)
+        return mcnemar_p(table.residual_only, table.base_only)
+
+    def require(self, min_p: float) -> None:
+        """Refuse a bundle whose success differs by more than chance allows.
+
+        Args:
+            min_p: Smallest p-value accepted, in (0, 1): how often a faithful bundle would be refused. At 0.01 it takes eight
+                scenes lost and none gained.
+
+        Raises:
+            ParityError: Gives both success rates and the split.
+        """
+        if self.p_value >= min_p:
+            return
+        table = paired_table(self.trained, self.exported)
+        raise ParityError(
+            f"on the same {len(self.trained)} scenes the trained policy succeeds in {self.torch_success_rate:.1%} and the "
+            f"exported one in {self.onnx_success_rate:.1%}: {table.base_only} scenes lost, {table.residual_only} gained, "
+            f"p = {self.p_value:.2g}, and less than {min_p:g} is no chance. The bundle is not released. The networks passed "
+            "parity, so look at how chunks are played: soarm.runtime.onnx_policy, n_action_steps, temporal_ensemble_coeff."
+        )
+
+
+def compare(env: BatchEnv, trained: BatchPolicy, exported: BatchPolicy, seeds: Sequence[int]) -> Agreement:
+    """Run both policies once per seed."""
+    outcomes = [np.array([episode.success for episode in rollout(env, policy, seeds)]) for policy in (trained, exported)]
+    return Agreement(*outcomes)

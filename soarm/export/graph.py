@@ -1,0 +1,76 @@
+"""A torch network as one ONNX file: dynamic batch, the same bytes every time, nothing of the machine that wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+
+import onnx
+import torch
+from torch import nn
+
+Signature = Mapping[str, tuple[int, ...]]
+
+
+def to_onnx(network: nn.Module, inputs: Signature, outputs: Signature, metadata: Mapping[str, str], opset: int) -> bytes:
+    """Export a network.
+
+    Args:
+        network: Takes one float32 tensor (B, *shape) per input, in the order of `inputs`.
+        inputs: Name in the graph -> shape without the batch.
+        outputs: Name in the graph, in the order the network returns them -> shape without the batch (the caller's claim; it
+            is checked when the bundle is opened).
+        metadata: Written into the file as it is.
+        opset: ONNX operator set.
+
+    Returns:
+        The bytes of the file, all weights inside.
+    """
+    # A batch of 2: the exporter would take a batch of 1 for a constant.
+    example = tuple(torch.zeros(2, *shape) for shape in inputs.values())
+    batch = torch.export.Dim("batch")
+    with _quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            network.eval(),
+            example,
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=opset,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None, "the dynamo exporter returns its program"
+    model = program.model_proto
+    _strip(model)
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what describes the export, not the network: source lines and paths of this machine on every node, signatures."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        del item.metadata_props[:]
+        item.doc_string = ""
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hold back the exporter's remarks on its own internals and on torchvision, which this project does not use."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "# The axis name", UserWarning)
+            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+            yield
+    finally:
+        registration.setLevel(level)
