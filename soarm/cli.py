@@ -1,0 +1,110 @@
+"""The command `soarm`: run the chain, look at its runs, look at an artefact.
+
+    soarm run [DVC ARGUMENTS]   `dvc repro` with this Python; with -S (`soarm run -S profile=ci`) `dvc exp run`
+    soarm ui                    MLflow's pages on the local store
+    soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
+
+Needs the standard library only, so that it works wherever a part of soarm is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from soarm.errors import SoarmError, StageError
+from soarm.spec import PolicySpec
+
+_PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
+# Where an artefact keeps its specification: file, and the keys to it.
+_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="soarm", description="Teach the SO-ARM100 to pick and place.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="run the chain; what follows goes to `dvc repro`, or with -S to `dvc exp run`")
+    ui = commands.add_parser("ui", help="show the tracked runs in a browser")
+    ui.add_argument("--port", type=int, default=5000, help="where to serve (%(default)s)")
+    info = commands.add_parser("info", help="show versions, and the specification of an artefact")
+    info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
+    options = parser.parse_args(words[: len(words) - len(passed_on)])
+    try:
+        if options.command == "run":
+            return _run(passed_on)
+        if options.command == "ui":
+            return _ui(options.port)
+        _info(options.path)
+    except SoarmError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 1
+    return 0
+
+
+def _run(arguments: Sequence[str]) -> int:
+    _require_repository("dvc.yaml")
+    changes = any(argument == "--set-param" or argument.startswith("-S") for argument in arguments)
+    # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [sys.executable, "-m", "dvc", *(["exp", "run"] if changes else ["repro"]), *arguments]
+    return subprocess.call(command, env={**os.environ, "PATH": path})
+
+
+def _ui(port: int) -> int:
+    _require_repository("mlflow")
+    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow/mlflow.db")
+    # One worker: each takes 250 MB, and the default of four needs half a minute to start on two cores.
+    command = ["mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
+    return subprocess.call([sys.executable, "-m", *command])
+
+
+def _info(path: Path | None) -> None:
+    lines = [f"{'python':<18} {platform.python_version()}  {sys.executable}"]
+    for package in _PACKAGES:
+        try:
+            lines.append(f"{package:<18} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            lines.append(f"{package:<18} not installed")
+    if path is not None:
+        spec = json.dumps(read_spec(path).to_dict(), indent=2)
+        lines += ["", f"{path}:", spec]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def read_spec(path: Path) -> PolicySpec:
+    """Return the specification inside an artefact.
+
+    Args:
+        path: Folder of a dataset, a checkpoint or a bundle.
+
+    Raises:
+        StageError: There is none.
+        SpecMismatchError: It is of another version of soarm.
+    """
+    for name, keys in _SPEC_PLACES:
+        if (path / name).is_file():
+            data: Any = json.loads((path / name).read_text(encoding="utf-8"))
+            for key in keys:
+                data = data.get(key)
+            if isinstance(data, Mapping):
+                return PolicySpec.from_dict(data)
+    places = ", ".join(name for name, _ in _SPEC_PLACES)
+    raise StageError(
+        f"{path} holds no specification; looked in {places}. Give the folder of a dataset, a checkpoint or a bundle"
+    )
+
+
+def _require_repository(name: str) -> None:
+    if not Path(name).exists():
+        raise StageError(f"{Path.cwd()} has no {name}; run this from the root of the repository")
