@@ -6,6 +6,7 @@
     ├── SimulationError        a scene that cannot be built, a backend that is missing, physics that blew up
     ├── DatasetError           a dataset that is missing, truncated, inconsistent, or may not be written
     ├── ObservationError       NaN, wrong shape or missing key in what a policy is asked to act on
+    ├── TrainingError          a network that diverged while training
     ├── CheckpointError        a checkpoint that is missing, unreadable or of another run
     ├── BundleError            an ONNX bundle with a missing or changed file
     ├── ParityError            an exported network that does not compute what the trained one computes
@@ -37,6 +38,10 @@ class DatasetError(SoarmError, ValueError):
 
 class ObservationError(SoarmError, ValueError):
     """An observation or action handed to a policy, an environment or a recorder is not usable."""
+
+
+class TrainingError(SoarmError, RuntimeError):
+    """Training cannot go on: the loss is no longer finite."""
 
 
 class CheckpointError(SoarmError, ValueError):

@@ -46,17 +46,15 @@ class ACTConfig:
         Raises:
             ValueError: Lists every fault.
         """
-        counts = ("chunk_size", "dim_model", "n_heads", "dim_feedforward", "n_encoder_layers", "n_decoder_layers")
-        counts += ("n_vae_encoder_layers", "latent_dim")
-        faults = [f"{name} is {getattr(self, name)}; it must be at least 1" for name in counts if getattr(self, name) < 1]
+        faults = [f"{name} is {getattr(self, name)}; it must be at least 1" for name in _COUNTS if getattr(self, name) < 1]
         if not faults and (self.dim_model % self.n_heads or self.dim_model % 2):
             faults.append(f"dim_model is {self.dim_model}; it must be even and a multiple of n_heads ({self.n_heads})")
         if not 1 <= self.n_action_steps <= max(self.chunk_size, 1):
             faults.append(f"n_action_steps is {self.n_action_steps}; it must be in 1..chunk_size ({self.chunk_size})")
         if self.temporal_ensemble_coeff is not None and self.n_action_steps != 1:
             faults.append(
-                f"temporal_ensemble_coeff is {self.temporal_ensemble_coeff} with n_action_steps {self.n_action_steps}; an ensemble "
-                "queries the network at every step: set n_action_steps to 1, or temporal_ensemble_coeff to null"
+                f"temporal_ensemble_coeff is {self.temporal_ensemble_coeff} with n_action_steps {self.n_action_steps}; an "
+                "ensemble queries the network at every step: set n_action_steps to 1, or temporal_ensemble_coeff to null"
             )
         if not 0.0 <= self.dropout < 1.0:
             faults.append(f"dropout is {self.dropout}; it must be in [0, 1)")
@@ -64,3 +62,15 @@ class ACTConfig:
             faults.append(f"kl_weight is {self.kl_weight}; it must not be negative")
         if faults:
             raise ValueError("; ".join(faults))
+
+
+_COUNTS = (
+    "chunk_size",
+    "dim_model",
+    "n_heads",
+    "dim_feedforward",
+    "n_encoder_layers",
+    "n_decoder_layers",
+    "n_vae_encoder_layers",
+    "latent_dim",
+)

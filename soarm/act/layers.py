@@ -52,7 +52,7 @@ class Attention(nn.Module):
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
             k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
         v = F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
-        q, k, v = (x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for x in (q, k, v))  # (B, H, T or S, D / H)
+        q, k, v = (x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for x in (q, k, v))  # type: ignore[no-untyped-call]  # (B, H, T or S, D / H)
         q = q.expand(v.shape[0], -1, -1, -1)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
         attended: Tensor = self.out_proj(out.transpose(1, 2).flatten(-2))  # (B, T, D)
@@ -94,8 +94,7 @@ class EncoderLayer(nn.Module):
         query = key if n_out is None else key[:, :n_out]
         skip = x if n_out is None else x[:, :n_out]
         x = self.norm1(skip + self.dropout(self.self_attn(query, key, x, mask)))
-        x = self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
-        return x
+        return self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))  # type: ignore[no-any-return]
 
 
 class DecoderLayer(nn.Module):
@@ -127,8 +126,7 @@ class DecoderLayer(nn.Module):
         key = x + position
         x = self.norm1(x + self.dropout(self.self_attn(key, key, x)))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + position, memory_key, memory)))
-        x = self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
-        return x
+        return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))  # type: ignore[no-any-return]
 
 
 def sinusoidal_positions(n: int, dim: int) -> Tensor:

@@ -46,8 +46,8 @@ class ACT(nn.Module):
     is 0. Parameter names and shapes are LeRobot's, and so is the function computed.
 
     Deviations, all for speed:
-        - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is computed
-          once per batch instead of once per row. In training these rows share their dropout.
+        - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is
+          computed once per batch instead of once per row. In training these rows share their dropout.
         - The last layer of the variational encoder computes only the token that is read.
 
     Args:
@@ -154,7 +154,7 @@ class ACT(nn.Module):
             (B, T, 6).
         """
         tokens = (
-            self.encoder_latent_input_proj(latent).expand(len(state), -1),
+            self.encoder_latent_input_proj(latent).expand(state.shape[0], -1),
             self.encoder_robot_state_input_proj(state),
             self.encoder_env_state_input_proj(environment_state),
         )

@@ -1,0 +1,98 @@
+"""Training of ACT on demonstrations.
+
+    result = train(dataset, params, seed=0, scratch=folder, log=run.log, track=run.track, git_rev=run.git_rev)
+
+Killed at any instant and started again with the same arguments, it goes on from its last checkpoint in `scratch` and ends with
+the same bits. Knows no tracking server, no stage and no simulator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from soarm.act.trainer import Result, TrainActParams, Trainer
+from soarm.act.training_state import TrainingState
+from soarm.act.windows import Demonstrations, require_usable
+from soarm.errors import ParamsError
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+def train(
+    demonstrations: Demonstrations,
+    params: TrainActParams,
+    *,
+    seed: int,
+    scratch: Path,
+    log: Log,
+    track: Callable[[Iterable[int], int, str], Iterable[int]] = lambda steps, total, description: steps,
+    git_rev: str | None = None,
+) -> Result:
+    """Train an ACT.
+
+    Args:
+        demonstrations: The dataset.
+        params: How.
+        seed: Seed of the initial weights, the order of the data, dropout and the split.
+        scratch: Folder for the checkpoint to resume from; must belong to these arguments alone.
+        log: Called every `log_every` steps and after the last.
+        track: Wraps the steps to show progress; takes them, their number and a description.
+        git_rev: Revision of the code, for the specification.
+
+    Raises:
+        DatasetError: The data cannot be learnt from.
+        ParamsError: `params.device` is not there.
+        CheckpointError: What lies in `scratch` cannot be resumed from.
+        TrainingError: The loss is no longer finite.
+    """
+    require_usable(demonstrations)
+    device = resolve_device(params.device)
+    with _reproducible(device, seed):
+        trainer = Trainer(demonstrations, params, seed=seed, device=device, git_rev=git_rev)
+        state = TrainingState(scratch / "resume.pt", trainer.identity)
+        state.restore(trainer)
+        for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):
+            trainer.advance()
+            if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
+                log(step + 1, trainer.report())
+            if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
+                state.save(trainer)
+        return trainer.result()
+
+
+def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Return the device to train on.
+
+    Raises:
+        ParamsError: `cuda` is asked for and there is none; it is never replaced by another.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ParamsError(
+            f"train_act.device is 'cuda', but torch {torch.__version__} finds no CUDA device; set it to 'cpu' or 'auto', or "
+            "install a CUDA build of torch and its driver"
+        )
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+@contextlib.contextmanager
+def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed torch's random stream and forbid algorithms that give other bits each time; both are as before afterwards."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
+    before = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a pass per tensor
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

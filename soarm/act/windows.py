@@ -1,0 +1,177 @@
+"""Training windows: one observation and the T actions that follow it, gathered from columns in memory.
+
+Knows rows and episodes; knows no file and no network. Nothing here runs once per row in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soarm.errors import DatasetError
+from soarm.policy import Array
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
+
+KEYS = (STATE, ENVIRONMENT_STATE, ACTION)
+
+
+class Demonstrations(Protocol):
+    """What training needs of a dataset; `soarm.dataset.reader.Dataset` has it.
+
+    Attributes:
+        columns: Feature key -> rows of all episodes, one after the other, shape (N, n) float32.
+        episode_starts: First row of each episode, and N, shape (E + 1,).
+        fps: Rows per second.
+        features: Feature key -> names, units and shape.
+        hash: Hash of the content.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, Array]: ...  # noqa: D102
+    @property
+    def episode_starts(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def fps(self) -> int: ...  # noqa: D102
+    @property
+    def features(self) -> Mapping[str, Feature]: ...  # noqa: D102
+    @property
+    def hash(self) -> str: ...  # noqa: D102
+
+
+class Batch(NamedTuple):
+    """B training windows, raw units.
+
+    Attributes:
+        state: Joint positions, (B, 6) [deg x 5, percent].
+        environment_state: Object poses, (B, 7).
+        action: The actions from the observation on, (B, T, 6); past the end of the episode its last action repeats.
+        is_pad: True where `action` is such a repetition, (B, T).
+    """
+
+    state: Tensor
+    environment_state: Tensor
+    action: Tensor
+    is_pad: Tensor
+
+
+class Windows:
+    """All windows of some episodes; the columns are copied to `device` whole.
+
+    Args:
+        demonstrations: The dataset.
+        episodes: Which episodes to take.
+        chunk_size: T.
+        device: Where batches are gathered.
+    """
+
+    def __init__(
+        self, demonstrations: Demonstrations, episodes: NDArray[np.int64], chunk_size: int, device: torch.device
+    ) -> None:
+        spans = [(int(demonstrations.episode_starts[e]), int(demonstrations.episode_starts[e + 1])) for e in episodes]
+        rows = np.concatenate([np.arange(first, end) for first, end in spans])
+        lengths = np.array([end - first for first, end in spans])
+        n_left = np.concatenate([np.arange(length, 0, -1) for length in lengths])
+        # Each episode's actions are followed by T - 1 repetitions of its last one, so that a window is T rows on end.
+        actions = demonstrations.columns[ACTION]
+        padded = np.concatenate([actions[np.minimum(np.arange(first, end + chunk_size - 1), end - 1)] for first, end in spans])
+        first_action = np.arange(len(rows)) + np.repeat(np.arange(len(spans)) * (chunk_size - 1), lengths)
+
+        self._state = torch.tensor(demonstrations.columns[STATE][rows], device=device)
+        self._objects = torch.tensor(demonstrations.columns[ENVIRONMENT_STATE][rows], device=device)
+        self._action = torch.tensor(padded, device=device)
+        self._first_action = torch.tensor(first_action, device=device)
+        self._n_left = torch.tensor(n_left, device=device)
+        self._ahead = torch.arange(chunk_size, device=device)
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    def gather(self, rows: Tensor) -> Batch:
+        """Return the windows that begin at `rows`, shape (B,), each in 0..len - 1."""
+        rows = rows.to(self._state.device)
+        action = self._action[self._first_action[rows, None] + self._ahead]  # (B, T, 6)
+        return Batch(self._state[rows], self._objects[rows], action, self._n_left[rows, None] <= self._ahead)
+
+
+class Shuffle:
+    """Row numbers in a new random order every epoch, cut into batches; a batch may span two epochs.
+
+    Args:
+        n_rows: Rows in an epoch.
+        batch_size: B.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, seed: int) -> None:
+        self._n_rows, self._batch_size = n_rows, batch_size
+        self._generator = torch.Generator().manual_seed(seed)
+        self._queue = torch.empty(0, dtype=torch.int64)
+
+    def next(self) -> Tensor:
+        """Return the rows of the next batch, shape (B,)."""
+        while len(self._queue) < self._batch_size:
+            self._queue = torch.cat([self._queue, torch.randperm(self._n_rows, generator=self._generator)])
+        rows, self._queue = self._queue[: self._batch_size], self._queue[self._batch_size :]
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order stands."""
+        return {"generator": self._generator.get_state(), "queue": self._queue.clone()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._generator.set_state(state["generator"])
+        self._queue = state["queue"]
+
+
+def require_usable(demonstrations: Demonstrations) -> None:
+    """Refuse a dataset this network cannot learn from.
+
+    Raises:
+        DatasetError: A column is missing, has the wrong shape, or the actions or observations are not finite.
+    """
+    faults = []
+    n_rows = int(demonstrations.episode_starts[-1])
+    for key in KEYS:
+        if key not in demonstrations.features or key not in demonstrations.columns:
+            faults.append(f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}")
+            continue
+        rows, expected = demonstrations.columns[key], (n_rows, *demonstrations.features[key].shape)
+        if rows.shape != expected:
+            faults.append(f"{key} has shape {rows.shape}; its features and episodes say {expected}")
+        elif not np.isfinite(rows).all():
+            bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+            episode = int(np.searchsorted(demonstrations.episode_starts, bad[0], side="right")) - 1
+            faults.append(f"{key} is NaN or infinite in {len(bad)} rows, first in row {bad[0]} (episode {episode})")
+    if faults:
+        raise DatasetError(
+            "ACT cannot learn from this dataset:\n  "
+            + "\n  ".join(faults)
+            + "\nRecord it again (`dvc repro record`), or delete the episodes at fault."
+        )
+
+
+def split_episodes(n_episodes: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide episodes into training and validation, at random, each sorted.
+
+    Args:
+        n_episodes: E.
+        fraction: Share held out, in [0, 1); at least one episode if above 0.
+        seed: Seed of the choice.
+
+    Raises:
+        DatasetError: Nothing would be left to train on.
+    """
+    n_held_out = max(1, round(fraction * n_episodes)) if fraction > 0.0 else 0
+    if n_held_out >= n_episodes:
+        raise DatasetError(
+            f"the dataset has {n_episodes} episodes of which {n_held_out} would be held out (val_fraction {fraction}): "
+            "record more demonstrations, or lower train_act.val_fraction"
+        )
+    order = np.random.default_rng(seed).permutation(n_episodes)
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
