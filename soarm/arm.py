@@ -45,9 +45,9 @@ UNITS: tuple[str, ...] = ("deg", "deg", "deg", "deg", "deg", "percent")
 N_JOINTS = len(JOINTS)
 GRIPPER = JOINT_NAMES.index("gripper")
 
-_PER_RAD = np.array([joint.sign * 180.0 / math.pi for joint in JOINTS])
-_PER_RAD[GRIPPER] = 100.0 / (JOINTS[GRIPPER].range_rad[1] - JOINTS[GRIPPER].range_rad[0])
-_ZERO_RAD = np.array([joint.zero_rad for joint in JOINTS])
+PER_RAD = np.array([joint.sign * 180.0 / math.pi for joint in JOINTS])
+PER_RAD[GRIPPER] = 100.0 / (JOINTS[GRIPPER].range_rad[1] - JOINTS[GRIPPER].range_rad[0])
+ZERO_RAD = np.array([joint.zero_rad for joint in JOINTS])
 
 
 def from_radians(q_rad: ArrayLike) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def from_radians(q_rad: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Positions, shape (..., 6) [deg x 5, percent].
     """
-    q: NDArray[np.float64] = (np.asarray(q_rad, dtype=np.float64) - _ZERO_RAD) * _PER_RAD
+    q: NDArray[np.float64] = (np.asarray(q_rad, dtype=np.float64) - ZERO_RAD) * PER_RAD
     return q
 
 
@@ -72,7 +72,7 @@ def to_radians(q: ArrayLike) -> NDArray[np.float64]:
     Returns:
         Joint angles of the MJCF, shape (..., 6) [rad].
     """
-    q_rad: NDArray[np.float64] = np.asarray(q, dtype=np.float64) / _PER_RAD + _ZERO_RAD
+    q_rad: NDArray[np.float64] = np.asarray(q, dtype=np.float64) / PER_RAD + ZERO_RAD
     return q_rad
 
 

@@ -7,6 +7,7 @@ nothing of dynamics. The frame of the base: x to the arm's right, y backwards (t
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,9 +28,7 @@ CHAIN: tuple[tuple[tuple[float, float, float], tuple[float, float, float, float]
 TCP_IN_JAW_M = (-0.0046, -0.0975, 0.0)
 """The gripper point (TCP) in the fixed jaw's frame: the centre of a 25 mm cube held against the fixed jaw's pads [m]."""
 
-# Directions of the fixed jaw's frame: the fingers point along -y, the jaw opens along -x.
-FINGERS_IN_JAW = (0.0, -1.0, 0.0)
-OPENING_IN_JAW = (-1.0, 0.0, 0.0)
+# In the fixed jaw's frame the fingers point along -y and the jaw opens along -x.
 
 
 def _matrix(quat: tuple[float, float, float, float]) -> NDArray[np.float64]:
@@ -82,13 +81,89 @@ def jacobian(q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the Jacobians of the gripper point with respect to the five MJCF joint angles.
 
     Args:
-        q: Joint positions, shape (6,) [deg x 5, percent].
+        q: Joint positions, shape (..., 6) [deg x 5, percent].
 
     Returns:
-        Translational and rotational Jacobian, shape (3, 5) each [m/rad], [rad/rad].
+        Translational and rotational Jacobian, shape (..., 3, 5) each [m/rad], [rad/rad].
     """
     origins, rotations = _frames(q)
     tcp = origins[-1] + rotations[-1] @ np.array(TCP_IN_JAW_M)
-    axes = np.stack([rotation @ axis for rotation, axis in zip(rotations, _AXES, strict=True)], axis=1)  # (3, 5)
-    levers = tcp[:, None] - np.stack(origins, axis=1)
-    return np.cross(axes, levers, axis=0), axes
+    axes = np.stack([rotation @ axis for rotation, axis in zip(rotations, _AXES, strict=True)], axis=-1)  # (..., 3, 5)
+    origins = [np.broadcast_to(origin, tcp.shape) for origin in origins]
+    levers = tcp[..., None] - np.stack(origins, axis=-1)
+    return np.cross(axes, levers, axis=-2), axes
+
+
+class Reach(NamedTuple):
+    """What `solve_ik` found.
+
+    Attributes:
+        q: Joint positions, shape (N, 6) [deg x 5, percent]; the gripper's is that of the start.
+        position_error_m: Shape (N,) [m].
+        rotation_error_deg: Shape (N,) [deg].
+    """
+
+    q: NDArray[np.float64]
+    position_error_m: NDArray[np.float64]
+    rotation_error_deg: NDArray[np.float64]
+
+
+def solve_ik(tcp_m: ArrayLike, rotation: ArrayLike, start: ArrayLike, iterations: int = 30, damping: float = 0.003) -> Reach:
+    """Find joint positions that bring the gripper point to given poses, by damped least squares inside the joint limits.
+
+    The arm has five joints: a pose it cannot take is met as well as possible, 2 mm of position weighing as much as
+    0.1 rad of rotation. Buss, "Introduction to inverse kinematics" (2004), section 6.
+
+    Args:
+        tcp_m: Positions of the gripper point, shape (N, 3) [m].
+        rotation: Rotations of the fixed jaw's frame, shape (N, 3, 3).
+        start: Where the search begins, shape (6,) or (N, 6) [deg x 5, percent].
+        iterations: Number of steps, for all N at once.
+        damping: Lambda [m].
+    """
+    target, wanted = np.asarray(tcp_m, np.float64), np.asarray(rotation, np.float64)
+    q = np.broadcast_to(np.asarray(start, np.float64), (len(target), arm.N_JOINTS)).copy()
+    lower, upper = arm.LOWER[:5], arm.UPPER[:5]
+    per_rad = arm.from_radians(np.ones(6)) - arm.from_radians(np.zeros(6))
+    for _ in range(iterations):
+        position, current = forward(q)
+        error = np.concatenate([target - position, _ROTATION_WEIGHT_M * _rotation_vector(wanted @ np.swapaxes(current, -1, -2))], axis=-1)
+        translational, rotational = jacobian(q)
+        full = np.concatenate([translational, _ROTATION_WEIGHT_M * rotational], axis=-2)  # (N, 6, 5)
+        transposed = np.swapaxes(full, -1, -2)
+        step = np.linalg.solve(transposed @ full + damping**2 * np.eye(5), transposed @ error[..., None])[..., 0]
+        q[:, :5] = np.clip(q[:, :5] + np.clip(step, -_MAX_STEP_RAD, _MAX_STEP_RAD) * per_rad[:5], lower, upper)
+    position, current = forward(q)
+    angle = np.linalg.norm(_rotation_vector(wanted @ np.swapaxes(current, -1, -2)), axis=-1)
+    return Reach(q, np.linalg.norm(target - position, axis=-1), np.degrees(angle))
+
+
+def gripper_rotation(fingers: ArrayLike, opening: ArrayLike) -> NDArray[np.float64]:
+    """Return the rotation of the fixed jaw's frame with the fingers along `fingers` and the jaw opening along `opening`.
+
+    Args:
+        fingers: Directions, shape (..., 3), any length.
+        opening: Directions, shape (..., 3); the part across `fingers` counts.
+
+    Returns:
+        Rotations, shape (..., 3, 3).
+    """
+    y = -np.asarray(fingers, np.float64)
+    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
+    x = -np.asarray(opening, np.float64)
+    x = x - np.sum(x * y, axis=-1, keepdims=True) * y
+    x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack([x, np.broadcast_to(y, x.shape), np.cross(x, np.broadcast_to(y, x.shape))], axis=-1)
+
+
+_ROTATION_WEIGHT_M = 0.02
+_MAX_STEP_RAD = 0.4
+
+
+def _rotation_vector(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return axis times angle of rotations, shape (..., 3) [rad]."""
+    skew = rotation - np.swapaxes(rotation, -1, -2)
+    axis = np.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], axis=-1) / 2.0  # sin(angle) * axis
+    sine = np.linalg.norm(axis, axis=-1)
+    cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1.0) / 2.0
+    return axis * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-9))[..., None]

@@ -1,0 +1,171 @@
+"""The Gymnasium environment `SoArm/PickPlace-v0`: one arm, one cube, one bin."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from soarm import arm
+from soarm import params as params_file
+from soarm.errors import ObservationError
+from soarm.policy import Array, clip_to_limits, require_finite
+from soarm.sim.camera import Camera
+from soarm.sim.episode import Book, Memory
+from soarm.sim.params import SimParams
+from soarm.sim.physics import Starter
+from soarm.sim.scene import build_model
+from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
+from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
+
+ENV_ID = "SoArm/PickPlace-v0"
+
+
+class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
+    """Pick a 25 mm cube from the table and place it in the bin, with joint-position targets.
+
+    ## Action space: Box(6), absolute joint-position targets, clipped to the joint limits
+
+    | index | meaning | min | max | unit |
+    |---|---|---|---|---|
+    | 0 | shoulder_pan.pos | -110.0 | 110.0 | deg |
+    | 1 | shoulder_lift.pos | -100.1 | 100.1 | deg |
+    | 2 | elbow_flex.pos | -94.9 | 94.9 | deg |
+    | 3 | wrist_flex.pos | -95.1 | 95.1 | deg |
+    | 4 | wrist_roll.pos | -159.9 | 159.9 | deg |
+    | 5 | gripper.pos | 0 (closed) | 100 (open) | percent |
+
+    ## Observation space: Dict
+
+    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(7), in the arm's base frame
+    (x right, y backwards, z up):
+
+    | index | meaning | min | max | unit |
+    |---|---|---|---|---|
+    | 0..2 | cube.x, cube.y, cube.z | -inf | inf | m |
+    | 3, 4 | cube.yaw4_cos, cube.yaw4_sin: cosine and sine of four times the cube's yaw | -1 | 1 | 1 |
+    | 5, 6 | bin.x, bin.y | -inf | inf | m |
+
+    ## Reward
+
+    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each of reach, grasp, lift, transport and
+    place, weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the terminal state.
+    `info["reward/<term>"]` holds every term in both modes.
+
+    ## Episode
+
+    Start: home pose with jitter, cube anywhere in its sector with any yaw, bin anywhere in its sector, apart by the clearance, all
+    drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success (`info["is_success"]`): the cube lies in
+    the bin, released, at rest, for `success_hold_s`; then `terminated`. `truncated` after `time_limit_s`. `info["stage"]` is the
+    furthest `soarm.rollout.Stage` reached. Gripper point and touches are those of the start of the last physics step.
+
+    Args:
+        params: The environment; None reads the section `sim` of `params_path`.
+        params_path: A params file, for `gymnasium.make` without parameters.
+        render_mode: `rgb_array` or None.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
+
+    def __init__(self, params: SimParams | None = None, params_path: str | Path = "params.yaml", render_mode: str | None = None) -> None:
+        if params is None:
+            params = params_file.load(Path(params_path)).section("sim", SimParams)
+        self.params = params
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": params.control_hz}
+        self.action_space = spaces.Box(arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32))
+        unbounded = np.full(OBJECTS_FEATURE.shape, np.inf, np.float32)
+        unbounded[3:5] = 1.0001  # rounding may take a cosine past 1
+        joints = np.full(arm.N_JOINTS, np.inf, np.float32)  # a joint may be pushed a little past its limit
+        self.observation_space = spaces.Dict({STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)})
+        self.model = build_model(params)
+        self._starter = Starter(self.model, params)
+        self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
+        self.data = mujoco.MjData(self.model)
+        self._book = Book(params, FLOATS)
+        data = self.data
+        self._qpos, self._qvel, self._ctrl, self._touch = data.qpos, data.qvel, data.ctrl, data.sensordata
+        self._tcp, self._bin = data.site("tcp").xpos, data.mocap_pos[0]
+        self._n_substeps = params.n_substeps
+        self._memory: Memory | None = None
+        self._camera: Camera | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start the scene of `seed`; without one, a scene drawn from the environment's own generator."""
+        super().reset(seed=seed)
+        scene = draw_scene(self.params, int(self.np_random.integers(2**31)) if seed is None else seed)
+        self._starter.write_model(self._fields, scene)
+        if self._fields:
+            mujoco.mj_setConst(self.model, self.data)
+        self._starter.write_state(self.data, scene)
+        mujoco.mj_forward(self.model, self.data)
+        self._memory = self._book.start(self._look(self._qpos.tolist()))
+        return self._observe(self._qpos.tolist()), {"is_success": False, "stage": self._memory.stage}
+
+    def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
+        """Execute one control step.
+
+        Raises:
+            ObservationError: The action is not finite or not of shape (6,), or `reset` was not called.
+        """
+        if self._memory is None:
+            raise ObservationError("step was called before reset; call reset(seed=...) first")
+        if np.shape(action) != (arm.N_JOINTS,):
+            raise ObservationError(f"{ACTION} has shape {np.shape(action)}; it must be ({arm.N_JOINTS},)")
+        wanted = action.tolist()
+        if not math.isfinite(sum(wanted)):
+            require_finite(ACTION, action)
+        # The same arithmetic as arm.to_radians(clip_to_limits(action)), on floats: six of them are too few for NumPy to pay off.
+        self._ctrl[:] = [min(max(q, low), high) / per_rad + zero for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS, strict=True)]
+        mujoco.mj_step(self.model, self.data, self._n_substeps)
+        qpos = self._qpos.tolist()
+        outcome = self._book.step(self._memory, self._look(qpos))
+        self._memory = outcome.memory
+        return self._observe(qpos), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Return a picture, uint8 (H, W, 3), in render mode `rgb_array`."""
+        if self.render_mode is None:
+            return None
+        if self._camera is None:
+            self._camera = Camera(self.model, name="front", width_px=640, height_px=480)
+        return self._camera.render(self.model, self.data)
+
+    def close(self) -> None:
+        """Release the camera."""
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+    def _look(self, qpos: list[float]) -> Seen:
+        vx, vy, vz = self._qvel[6:9].tolist()
+        gripper_touch, jaw_touch = self._touch.tolist()
+        bin_x, bin_y, _ = self._bin.tolist()
+        return Seen((qpos[6], qpos[7], qpos[8]), (vx, vy, vz), tuple(self._tcp.tolist()), (bin_x, bin_y), gripper_touch, jaw_touch)
+
+    def _observe(self, qpos: list[float]) -> dict[str, Array]:
+        cosine, sine = yaw4((qpos[9], qpos[10], qpos[11], qpos[12]))
+        bin_x, bin_y, _ = self._bin.tolist()
+        objects = np.array((qpos[6], qpos[7], qpos[8], cosine, sine, bin_x, bin_y), np.float32)
+        joints = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(qpos, _JOINTS, strict=False)]
+        return {STATE: np.array(joints, np.float32), ENVIRONMENT_STATE: objects}
+
+
+_LIMITS = clip_to_limits([arm.LOWER, arm.UPPER]).tolist()
+_JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), strict=True))
+"""Per joint: lower and upper limit, LeRobot units per radian, radians at LeRobot's zero."""
+
+
+def register() -> None:
+    """Make `gymnasium.make("SoArm/PickPlace-v0")` work; importing `soarm.sim.env` does it."""
+    if ENV_ID not in gymnasium.registry:
+        gymnasium.register(ENV_ID, entry_point="soarm.sim.env:PickPlaceEnv")
+
+
+register()

@@ -1,0 +1,175 @@
+"""The scene as an MjModel: table, cube, bin and one of two arms, composed with MjSpec.
+
+Knows names and sizes; knows nothing of rewards or episodes.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from soarm import arm, kinematics
+from soarm.errors import SimulationError
+from soarm.sim.params import SimParams
+
+CUBE_HALF_M = 0.0125
+"""Half the edge of the cube: 25 mm."""
+BIN_HALF_M = 0.045
+"""Half the inner width of the bin."""
+BIN_WALL_HEIGHT_M = 0.04
+_WALL_HALF_M = 0.002
+_ARM_BIT, _OBJECT_BIT = 1, 2  # arm touches objects, objects touch objects, the arm does not touch itself
+
+# Menagerie's names -> ours, which are LeRobot's for joints and actuators.
+_MENAGERIE_BODIES = {
+    "Base": "base",
+    "Rotation_Pitch": "shoulder",
+    "Upper_Arm": "upper_arm",
+    "Lower_Arm": "lower_arm",
+    "Wrist_Pitch_Roll": "wrist",
+    "Fixed_Jaw": "gripper",
+    "Moving_Jaw": "jaw",
+}
+
+
+def build_model(params: SimParams) -> mujoco.MjModel:
+    """Compile the scene.
+
+    Raises:
+        SimulationError: `menagerie` is asked for and cannot be had.
+    """
+    spec = _menagerie_arm() if params.model == "menagerie" else _primitive_arm()
+    spec.modelname = "soarm_pick_place"
+    option = spec.option
+    option.timestep = params.sim_dt_s
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 10.0  # keeps a grasped cube from creeping, as in Menagerie
+    for quality, value in (("shadowsize", 1024), ("offsamples", 4)):
+        setattr(spec.visual.quality, quality, value)
+    spec.visual.__getattribute__("global").offwidth, spec.visual.__getattribute__("global").offheight = 1280, 960
+    _add_world(spec)
+    _add_cube(spec, params)
+    _add_bin(spec)
+    _add_sensors(spec)
+    _set_latency(spec, params)
+    return spec.compile()
+
+
+def _primitive_arm() -> mujoco.MjSpec:
+    return mujoco.MjSpec.from_string(resources.files("soarm.sim").joinpath("assets/so_arm100.xml").read_text(encoding="utf-8"))
+
+
+def _menagerie_arm() -> mujoco.MjSpec:
+    try:
+        import mujoco_menagerie
+    except ImportError:
+        raise SimulationError(
+            "sim.model is 'menagerie', but the package mujoco-menagerie is not installed; `pip install 'soarm[menagerie]'`, or set "
+            "sim.model to 'primitives'"
+        ) from None
+    try:
+        spec: mujoco.MjSpec = mujoco_menagerie.get("trs_so_arm100").spec("so_arm100")
+    except mujoco_menagerie.MenagerieError as error:
+        raise SimulationError(
+            f"sim.model is 'menagerie', and its meshes could not be downloaded: {error}. They are fetched once, on first use: connect to "
+            "the network, or set sim.model to 'primitives'"
+        ) from error
+    return adapt_menagerie(spec)
+
+
+def adapt_menagerie(spec: mujoco.MjSpec) -> mujoco.MjSpec:
+    """Give Menagerie's arm our names, gripper point and contact rules; dynamics stay as they are."""
+    for old, new in _MENAGERIE_BODIES.items():
+        spec.body(old).name = new
+    for joint in arm.JOINTS:
+        spec.joint(joint.mjcf_name).name = joint.name
+        actuator = spec.actuator(joint.mjcf_name)
+        actuator.name, actuator.target = joint.name, joint.name
+    for key in list(spec.keys):
+        spec.delete(key)
+    for exclude in list(spec.excludes):
+        spec.delete(exclude)
+    for geom in spec.geoms:
+        if geom.contype or geom.conaffinity:
+            geom.contype, geom.conaffinity = _ARM_BIT, _OBJECT_BIT
+    spec.body("gripper").add_site(name="tcp", pos=kinematics.TCP_IN_JAW_M, group=4, size=[0.004, 0, 0])
+    return spec
+
+
+def _add_world(spec: mujoco.MjSpec) -> None:
+    world = spec.worldbody
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.93, 0.95, 0.97], rgb2=[0.70, 0.76, 0.82], width=256, height=256,
+    )  # fmt: skip
+    spec.add_texture(
+        name="table", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=[0.82, 0.80, 0.77], rgb2=[0.78, 0.76, 0.73], width=256, height=256,
+    )  # fmt: skip
+    table = spec.add_material(name="table", texrepeat=[10, 10], texuniform=True, reflectance=0.02)
+    table.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "table"
+    world.add_geom(
+        name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.6, 0.6, 0.05], material="table", contype=_OBJECT_BIT,
+        conaffinity=_OBJECT_BIT | _ARM_BIT,
+    )  # fmt: skip
+    world.add_light(pos=[0.3, -0.1, 1.2], dir=[-0.25, -0.15, -1.0], diffuse=[0.7, 0.7, 0.7], ambient=[0.25, 0.25, 0.25], castshadow=True)
+    world.add_light(pos=[-0.5, -0.8, 0.9], dir=[0.5, 0.6, -0.8], diffuse=[0.35, 0.35, 0.35], castshadow=False)
+    _add_camera(world, "front", position=[0.42, -0.62, 0.40], target=[0.0, -0.17, 0.06])
+    _add_camera(world, "top", position=[0.0, -0.21, 0.75], target=[0.0, -0.2, 0.0])
+
+
+def _add_camera(world: Any, name: str, position: list[float], target: list[float]) -> None:
+    """Add a fixed camera that looks from `position` to `target`, world z up."""
+    back = np.subtract(position, target) / np.linalg.norm(np.subtract(position, target))
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(back, right), back]).ravel())
+    world.add_camera(name=name, pos=position, quat=quat, fovy=42.0)
+
+
+def _add_cube(spec: mujoco.MjSpec, params: SimParams) -> None:
+    cube = spec.worldbody.add_body(name="cube", pos=[0, -0.25, CUBE_HALF_M])
+    cube.add_freejoint(name="cube")
+    cube.add_geom(
+        name="cube", type=mujoco.mjtGeom.mjGEOM_BOX, size=[CUBE_HALF_M] * 3, mass=sum(params.physics.cube_mass_kg) / 2,
+        friction=[sum(params.physics.cube_friction) / 2, 0.005, 0.0001], rgba=[0.15, 0.45, 0.85, 1], contype=_OBJECT_BIT,
+        conaffinity=_OBJECT_BIT | _ARM_BIT,
+    )  # fmt: skip
+
+
+def _add_bin(spec: mujoco.MjSpec) -> None:
+    body = spec.worldbody.add_body(name="bin", pos=[0.2, -0.2, 0], mocap=True)
+    inner, thick, height = BIN_HALF_M, _WALL_HALF_M, BIN_WALL_HEIGHT_M / 2
+    walls = [("floor", [0, 0, thick], [inner, inner, thick])]
+    for name, x, y in (("left", -1, 0), ("right", 1, 0), ("back", 0, 1), ("front", 0, -1)):
+        size = [thick if x else inner + 2 * thick, thick if y else inner + 2 * thick, height]
+        walls.append((name, [x * (inner + thick), y * (inner + thick), height], size))
+    for name, pos, size in walls:
+        body.add_geom(
+            name=f"bin_{name}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=pos, size=size, rgba=[0.30, 0.62, 0.40, 1], contype=_OBJECT_BIT,
+            conaffinity=_OBJECT_BIT | _ARM_BIT,
+        )  # fmt: skip
+
+
+def _add_sensors(spec: mujoco.MjSpec) -> None:
+    """One number per finger: how many of its contacts with the cube are found, at most one."""
+    for finger in ("gripper", "jaw"):
+        spec.add_sensor(
+            name=f"{finger}_touch", type=mujoco.mjtSensor.mjSENS_CONTACT, objtype=mujoco.mjtObj.mjOBJ_BODY, objname="cube",
+            reftype=mujoco.mjtObj.mjOBJ_BODY, refname=finger, intprm=[1, 0, 1],
+        )  # fmt: skip
+
+
+def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:
+    longest = params.physics.latency_s[1]
+    if longest <= 0:
+        return
+    for actuator in spec.actuators:
+        actuator.nsample = max(1, math.ceil(longest / params.sim_dt_s))
+        actuator.delay = longest
