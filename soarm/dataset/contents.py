@@ -59,6 +59,11 @@ class Contents:
         """Whether there are final files (a recording may go on beside them)."""
         return (self.root / layout.INFO_PATH).exists()
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a recording was started here and not finalized."""
+        return journal.exists(self.root)
+
 
 def read(path: Path) -> Contents:
     """Read the dataset at `path`.

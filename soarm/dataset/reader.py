@@ -39,6 +39,7 @@ class Dataset:
         splits: Name -> its episodes.
         not_loaded: Features that are on disk but not here, key -> dtype: cameras, text, flags.
         info: info.json as it is on disk.
+        is_recording: A recording was started here and not finalized.
         n_unfinished: How many of the episodes, at the end, belong to a recording that was not finalized.
     """
 
@@ -53,6 +54,7 @@ class Dataset:
     splits: Mapping[str, range]
     not_loaded: Mapping[str, str]
     info: Mapping[str, Any]
+    is_recording: bool
     n_unfinished: int
 
     @classmethod
@@ -156,6 +158,7 @@ def from_contents(path: Path, found: Contents) -> Dataset:
         splits=_splits(found, len(lengths)),
         not_loaded=found.not_loaded,
         info=found.info,
+        is_recording=found.is_recording,
         n_unfinished=len(unfinished),
     )
 

@@ -145,7 +145,7 @@ class Recorder:
         found = checks.check(self.path)
         dataset = reader.from_contents(self.path, found)
         chosen = dict(dataset.splits) if splits is None else dict(splits)
-        _require_splits(chosen, dataset.n_episodes)
+        require_splits(chosen, dataset.n_episodes)
         episodes = [dataset.episode(i) for i in range(dataset.n_episodes)]
         writer.replace_dataset(self.path, self._header.info, episodes, chosen)
         self._open = False
@@ -179,11 +179,16 @@ def require_writable(dataset: reader.Dataset) -> None:
         )
 
 
-def _require_splits(splits: Mapping[str, range], n_episodes: int) -> None:
+def require_splits(splits: Mapping[str, range], n_episodes: int) -> None:
+    """Refuse splits that leave 0..n_episodes or overlap.
+
+    Raises:
+        DatasetError: Says which.
+    """
     try:
         checks.parse_splits(writer.encode_splits(splits), n_episodes)
     except ValueError as error:
-        raise DatasetError(f"cannot finalize: {error}; there are the episodes 0..{n_episodes - 1}") from None
+        raise DatasetError(f"{error}; there are the episodes 0..{n_episodes - 1}. Give other splits.") from None
 
 
 def _definition_faults(features: Mapping[str, Feature], fps: int, task: str) -> list[str]:

@@ -1,0 +1,148 @@
+"""Changing a dataset that is finished: delete episodes, merge, set splits, repair statistics.
+
+Every change is built beside the dataset, complete, and swapped in; whatever is wrong with the request is said before anything
+is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from soarm.dataset import checks, layout, reader, statistics, storage, writer
+from soarm.dataset.reader import Dataset
+from soarm.dataset.recorder import require_splits, require_writable
+from soarm.errors import DatasetError
+from soarm.spec import PolicySpec, require_same
+
+
+def delete_episodes(path: str | os.PathLike[str], episodes: Iterable[int]) -> Dataset:
+    """Remove episodes; the ones behind them move up.
+
+    Args:
+        path: The dataset's folder.
+        episodes: Numbers of the episodes, from 0.
+
+    Returns:
+        The dataset as it is now.
+
+    Raises:
+        DatasetError: An episode does not exist, none would be left, or the dataset cannot be rewritten; nothing was changed.
+    """
+    dataset = _open_finished(Path(path))
+    require_writable(dataset)
+    doomed = list(episodes)
+    wrong = [i for i in doomed if isinstance(i, bool) or i not in range(dataset.n_episodes)]
+    if wrong:
+        raise DatasetError(
+            f"{path} has no episodes {wrong}; it has 0..{dataset.n_episodes - 1}. Nothing was deleted; ask again without them."
+        )
+    kept = [i for i in range(dataset.n_episodes) if i not in set(doomed)]
+    if not kept:
+        raise DatasetError(
+            f"{path}: deleting all {dataset.n_episodes} episodes would leave no dataset; remove the folder instead."
+        )
+    splits = {}
+    for name, split in dataset.splits.items():
+        n_before, n_inside = (sum(i < bound for i in set(doomed)) for bound in (split.start, split.stop))
+        splits[name] = range(split.start - n_before, split.stop - n_inside)
+    _write(dataset, Path(path), [(dataset, i) for i in kept], splits)
+    return Dataset.open(path)
+
+
+def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathLike[str]) -> Dataset:
+    """Write the episodes of several datasets into a new one; the sources stay as they are.
+
+    Splits are kept: episodes are ordered by split, then by source, so what was held out stays held out.
+
+    Args:
+        sources: Folders of datasets of one robot, with the same features, units and fps.
+        destination: A folder that is absent or empty.
+
+    Returns:
+        The new dataset.
+
+    Raises:
+        DatasetError: A source is not sound, the robots differ, or the destination is taken.
+        SpecMismatchError: Features, units or fps differ; lists the differences.
+    """
+    target = Path(destination)
+    storage.recover(target)
+    if target.exists() and any(target.iterdir()):
+        raise DatasetError(f"{target} is not empty; merge writes a new dataset. Choose another folder.")
+    if not sources:
+        raise DatasetError("merge needs at least one dataset; name their folders")
+    parts = [_open_finished(Path(source)) for source in sources]
+    first = parts[0]
+    for part in parts:
+        require_writable(part)
+        require_same(first.spec, part.spec, expected_name=str(first.path), found_name=str(part.path), ignore=["dataset_hash"])
+        if part.robot_type != first.robot_type:
+            raise DatasetError(
+                f"{part.path} is of robot_type {part.robot_type!r}, {first.path} of {first.robot_type!r}; "
+                "merge datasets of one robot only."
+            )
+    names = list(dict.fromkeys(name for part in parts for name in part.splits))
+    chosen: list[tuple[Dataset, int]] = []
+    splits = {}
+    for name in names:
+        start = len(chosen)
+        chosen += [(part, i) for part in parts for i in part.splits.get(name, ())]
+        splits[name] = range(start, len(chosen))
+    chosen += [
+        (part, i) for part in parts for i in range(part.n_episodes) if all(i not in split for split in part.splits.values())
+    ]
+    _write(first, target, chosen, splits)
+    return Dataset.open(target)
+
+
+def set_splits(path: str | os.PathLike[str], splits: Mapping[str, range]) -> Dataset:
+    """Say anew which consecutive episodes belong to which split.
+
+    Raises:
+        DatasetError: A split leaves the dataset, or two overlap; nothing was changed.
+    """
+    dataset = _open_finished(Path(path))
+    require_splits(splits, dataset.n_episodes)
+    info = {**dataset.info, "splits": writer.encode_splits(splits)}
+    storage.write_file(Path(path) / layout.INFO_PATH, writer.encode_json(info))
+    return Dataset.open(path)
+
+
+def recompute_statistics(path: str | os.PathLike[str]) -> Dataset:
+    """Write meta/stats.json again from the rows; statistics of cameras are kept as they are.
+
+    Raises:
+        DatasetError: Something else than the statistics is wrong.
+    """
+    root = Path(path)
+    storage.recover(root)
+    found = checks.check(root, with_statistics=False)
+    _require_finished(root, reader.from_contents(root, found))
+    kept = {key: stats for key, stats in (found.statistics or {}).items() if key in found.not_loaded}
+    fresh = statistics.to_json({key: statistics.summarise(values) for key, values in found.columns.items()})
+    storage.write_file(root / layout.STATS_PATH, writer.encode_json({**kept, **fresh}))
+    return Dataset.open(path)
+
+
+def _open_finished(path: Path) -> Dataset:
+    storage.recover(path)
+    dataset = Dataset.open(path)
+    _require_finished(path, dataset)
+    return dataset
+
+
+def _require_finished(path: Path, dataset: Dataset) -> None:
+    if dataset.is_recording:
+        raise DatasetError(
+            f"{path} is being recorded, or its recording was cut off. "
+            f"Finish it first: Recorder.resume({str(path)!r}).finalize()."
+        )
+
+
+def _write(like: Dataset, path: Path, chosen: Sequence[tuple[Dataset, int]], splits: Mapping[str, range]) -> None:
+    spec = PolicySpec(features=dict(like.features), control_hz=like.fps)
+    info = {**like.info, layout.OUR_KEY: spec.to_dict()}
+    kept = {name: split for name, split in splits.items() if len(split)}
+    writer.replace_dataset(path, info, [dataset.episode(i) for dataset, i in chosen], kept)
