@@ -1,0 +1,157 @@
+"""params.yaml is read strictly: every fault is named, with what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+
+from soarm import params
+from soarm.errors import ParamsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    n: int
+    rate: float
+    name: str
+    on: bool
+    kind: Literal["a", "b"]
+    maybe: int | None
+    pair: tuple[float, float]
+    many: tuple[int, ...]
+    inner: Inner
+
+
+GOOD = {
+    "n": 3,
+    "rate": 1,
+    "name": "x",
+    "on": True,
+    "kind": "a",
+    "maybe": None,
+    "pair": [1, 2.5],
+    "many": [1, 2, 3],
+    "inner": {"low": 0.0, "high": 1.0},
+}
+
+
+def write(folder: Path, **changes: object) -> Path:
+    data = {"profile": "ci", "seed": 0, "base": {"toy": GOOD}, "ci": {}, **changes}
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None}))
+    return path
+
+
+def test_a_section_becomes_its_dataclass_with_the_right_types(tmp_path: Path) -> None:
+    toy = params.load(write(tmp_path)).section("toy", Toy)
+
+    assert toy == Toy(3, 1.0, "x", True, "a", None, (1.0, 2.5), (1, 2, 3), Inner(0.0, 1.0))
+    assert type(toy.rate) is float
+
+
+def test_a_profile_is_laid_over_the_base_key_by_key(tmp_path: Path) -> None:
+    loaded = params.load(write(tmp_path, ci={"toy": {"n": 7, "inner": {"high": 9.0}}}))
+
+    assert loaded.section("toy", Toy) == dataclasses.replace(params.build(Toy, GOOD, "toy"), n=7, inner=Inner(0.0, 9.0))
+    assert loaded.profile == "ci"
+
+
+def test_a_profile_replaces_a_list_whole(tmp_path: Path) -> None:
+    loaded = params.load(write(tmp_path, ci={"toy": {"many": [9]}}))
+
+    assert loaded.section("toy", Toy).many == (9,)
+
+
+def test_a_profile_may_not_set_what_the_base_lacks(tmp_path: Path) -> None:
+    path = write(tmp_path, ci={"toy": {"nn": 7}, "tyo": {}})
+
+    with pytest.raises(ParamsError, match=r"ci sets \['tyo'\].*legal keys here are \['toy'\]") as caught:
+        params.load(path)
+
+    assert "ci.toy sets ['nn']" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": 3.5}, r"toy.n is 3.5 of type float; it must be int"),
+        ({"n": True}, r"toy.n is True of type bool; it must be int"),
+        ({"rate": "1e-3"}, r"toy.rate is '1e-3' of type str; it must be float \(YAML reads 1e-3 as text: write 1.0e-3\)"),
+        ({"on": 1}, r"toy.on is 1 of type int; it must be bool"),
+        ({"kind": "c"}, r"toy.kind is 'c'; allowed are \['a', 'b'\]"),
+        ({"maybe": "x"}, r"toy.maybe is 'x' of type str; it must be int"),
+        ({"pair": [1.0]}, r"toy.pair has 1 entries; it takes 2"),
+        ({"many": [1, "b"]}, r"toy.many\[1\] is 'b' of type str; it must be int"),
+        ({"inner": 3}, r"toy.inner is 3; it must be a mapping"),
+        ({"inner": {"low": 2.0, "high": 1.0}}, r"toy.inner: low 2.0 is above high 1.0"),
+        ({"speed": 1}, r"toy has unknown keys \['speed'\]; legal keys are \['n', 'rate'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    path = write(tmp_path, base={"toy": {**GOOD, **change}})
+
+    with pytest.raises(ParamsError, match=message):
+        params.load(path).section("toy", Toy)
+
+
+def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
+    toy = {**GOOD, "n": "x", "speed": 1}
+    del toy["rate"]
+
+    with pytest.raises(ParamsError) as caught:
+        params.load(write(tmp_path, base={"toy": toy})).section("toy", Toy)
+
+    for part in ("toy.n is 'x'", "unknown keys ['speed']", "lacks the keys ['rate']"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"no section 'other' under base; there are \['toy'\]"):
+        params.load(write(tmp_path)).section("other", Toy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"profile": "full"}, r"profile is 'full'; the file holds the profiles \['ci'\]"),
+        ({"seed": "0"}, r"seed is '0'; it must be a whole number"),
+        ({"seed": True}, r"seed is True"),
+        ({"base": None}, r"must hold the keys profile, seed and base.*found \['ci', 'profile', 'seed'\]"),
+    ],
+)
+def test_a_file_without_its_frame_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        params.load(write(tmp_path, **change))
+
+
+def test_a_file_that_is_not_there_or_not_yaml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="does not exist; run from the root"):
+        params.load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1")
+    with pytest.raises(ParamsError, match="is not valid YAML"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_the_repository_s_own_file_loads_under_each_of_its_profiles(tmp_path: Path) -> None:
+    data = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
+    profiles = sorted(set(data) - {"profile", "seed", "base"})
+
+    assert {"default", "ci"} <= set(profiles)
+    for profile in profiles:
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump({**data, "profile": profile}))
+        assert set(params.load(path).sections) == set(data["base"])

@@ -1,0 +1,137 @@
+"""Chunked and residual policies over networks that are plain functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from soarm import kinematics
+from soarm.errors import ObservationError
+from soarm.policies import (
+    BASE_ACTION,
+    N_LOOKAHEAD,
+    RESIDUAL_OBSERVATION_DIM,
+    ChunkedPolicy,
+    ResidualPolicy,
+    player_for,
+    residual_observation,
+)
+from soarm.policy import Array, Observation
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+
+SPEC = PolicySpec(
+    {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}, 30, chunk_size=4, n_action_steps=3
+)
+SCALE = (2.0,) * 6
+
+
+class Ramp:
+    """Predicts the state it sees plus 1, 2, 3, ... degrees."""
+
+    def predict_chunks(self, observation: Observation) -> Array:
+        return observation[STATE][:, None, :] + np.arange(1, 5, dtype=np.float32)[None, :, None]
+
+
+class Constant:
+    """Always the same residual; remembers what it saw."""
+
+    def __init__(self, residual: float) -> None:
+        self._residual = residual
+        self.seen: list[Array] = []
+
+    def predict_residual(self, residual_observation: Array) -> Array:
+        self.seen.append(residual_observation)
+        return np.full((len(residual_observation), 6), self._residual, np.float32)
+
+
+def observe(n_rows: int, value: float = 10.0) -> dict[str, Array]:
+    objects = np.tile(np.array([0.1, -0.2, 0.0125, 1.0, 0.0, -0.1, -0.25], np.float32), (n_rows, 1))
+    return {STATE: np.full((n_rows, 6), value, np.float32), ENVIRONMENT_STATE: objects}
+
+
+def test_a_chunked_policy_asks_when_its_chunk_has_run_out() -> None:
+    policy = ChunkedPolicy(Ramp(), SPEC, n_rows=1)
+    rows = np.array([0])
+
+    actions = [policy.act(observe(1, value), rows)[0, 0] for value in (10.0, 20.0, 30.0, 40.0)]
+
+    assert actions == [11.0, 12.0, 13.0, 41.0]
+
+
+def test_a_residual_of_zero_does_to_the_bit_what_the_base_does() -> None:
+    base = ChunkedPolicy(Ramp(), SPEC, 2)
+    residual = ResidualPolicy(ChunkedPolicy(Ramp(), SPEC, 2, N_LOOKAHEAD), Constant(0.0), SCALE)
+    rng, rows = np.random.default_rng(0), np.array([0, 1])
+
+    for _ in range(8):
+        observation = {**observe(2), STATE: rng.uniform(-150, 150, (2, 6)).astype(np.float32)}
+        assert residual.act(observation, rows).tobytes() == base.act(observation, rows).tobytes()
+
+
+def test_a_residual_is_added_to_the_base_at_its_scale() -> None:
+    policy = ResidualPolicy(ChunkedPolicy(Ramp(), SPEC, 1, N_LOOKAHEAD), Constant(0.5), SCALE)
+
+    action = policy.act(observe(1), np.array([0]))
+
+    np.testing.assert_array_equal(action, np.full((1, 6), 12.0, np.float32))
+
+
+def test_a_residual_sees_the_base_action_where_it_is_said_to_be() -> None:
+    model = Constant(0.0)
+    policy = ResidualPolicy(ChunkedPolicy(Ramp(), SPEC, 2, N_LOOKAHEAD), model, SCALE)
+    rows = np.array([0, 1])
+
+    policy.act(observe(2), rows)
+    policy.act(observe(2), rows)
+
+    first, second = model.seen
+    assert first.shape == (2, RESIDUAL_OBSERVATION_DIM)
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first[:, BASE_ACTION], 11.0)
+    np.testing.assert_array_equal(second[:, BASE_ACTION], 12.0)
+    np.testing.assert_array_equal(second[0, -6 * N_LOOKAHEAD :], np.repeat([13.0, 14.0, 14.0], 6))
+
+
+def test_the_residual_observation_holds_the_geometry_of_the_scene() -> None:
+    policy = ChunkedPolicy(Ramp(), SPEC, 1, N_LOOKAHEAD)
+    observation = observe(1)
+
+    seen = residual_observation(observation, policy.advance(observation, np.array([0])))[0]
+
+    tcp = kinematics.forward(observation[STATE])[0][0]
+    np.testing.assert_allclose(seen[13:16], tcp, atol=1e-6)
+    np.testing.assert_allclose(seen[16:19], [0.1, -0.2, 0.0125] - tcp, atol=1e-6)
+    np.testing.assert_allclose(seen[19:21], [-0.2, -0.05], atol=1e-6)
+    np.testing.assert_allclose(seen[27:29], [0.0, 1.0], atol=1e-6)
+
+
+def test_actions_stay_inside_the_joint_limits() -> None:
+    policy = ChunkedPolicy(Ramp(), SPEC, 1)
+
+    action = policy.act(observe(1, 500.0), np.array([0]))
+
+    assert action[0, 5] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({STATE: None}, r"the observation has no observation.state"),
+        ({STATE: np.zeros((1, 7), np.float32)}, r"observation.state has shape \(1, 7\), allowed is \(B, 6\)"),
+        (
+            {ENVIRONMENT_STATE: np.full((1, 7), np.nan, np.float32)},
+            "environment_state holds values that are not finite",
+        ),
+    ],
+)
+def test_an_observation_the_policy_was_not_trained_on_is_refused(change: dict[str, Array | None], message: str) -> None:
+    policy = ChunkedPolicy(Ramp(), SPEC, 1)
+    observation = {key: value for key, value in {**observe(1), **change}.items() if value is not None}
+
+    with pytest.raises(ObservationError, match=message):
+        policy.act(observation, np.array([0]))
+
+
+def test_a_specification_that_does_not_say_how_to_play_is_a_mistake_of_ours() -> None:
+    with pytest.raises(AssertionError, match="how long its chunks are"):
+        player_for(PolicySpec(SPEC.features, 30), 1)

@@ -1,0 +1,112 @@
+"""A specification survives JSON, and two that disagree are told apart by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soarm.errors import SpecMismatchError
+from soarm.spec import (
+    ACTION,
+    ENVIRONMENT_STATE,
+    JOINT_FEATURE,
+    OBJECTS_FEATURE,
+    STATE,
+    Feature,
+    PolicySpec,
+    content_hash,
+    require_same,
+)
+
+SPEC = PolicySpec(
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    control_hz=30,
+    chunk_size=50,
+    n_action_steps=25,
+    residual_scale=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+    dataset_hash="abc",
+    git_rev="one",
+)
+
+
+@given(
+    control_hz=st.integers(1, 100),
+    chunk_size=st.none() | st.integers(1, 100),
+    coeff=st.none() | st.floats(-1, 1),
+    scale=st.none() | st.tuples(*[st.floats(0, 10)] * 6),
+    shape=st.lists(st.integers(1, 9), max_size=3).map(tuple),
+)
+def test_a_specification_survives_json(
+    control_hz: int,
+    chunk_size: int | None,
+    coeff: float | None,
+    scale: tuple[float, ...] | None,
+    shape: tuple[int, ...],
+) -> None:
+    spec = PolicySpec({"x": Feature(shape, ("a",), ("m",))}, control_hz, chunk_size, None, coeff, scale)
+
+    assert PolicySpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_keys_of_another_version_are_refused() -> None:
+    data = SPEC.to_dict()
+    data["colour"] = data.pop("control_hz")
+
+    with pytest.raises(SpecMismatchError, match=r"unknown keys \['colour'\], missing keys \['control_hz'\]"):
+        PolicySpec.from_dict(data)
+
+
+def test_equal_specifications_pass() -> None:
+    require_same(SPEC, SPEC, expected_name="one", found_name="other")
+
+
+@pytest.mark.parametrize("change", [{"git_rev": "two"}, {"dataset_hash": None}, {"chunk_size": None}])
+def test_the_revision_and_what_one_side_leaves_open_are_not_compared(change: dict[str, object]) -> None:
+    require_same(SPEC, dataclasses.replace(SPEC, **change), expected_name="one", found_name="other")
+
+
+def test_every_difference_is_listed_with_both_values_and_both_names() -> None:
+    other = dataclasses.replace(SPEC, control_hz=50, dataset_hash="xyz")
+
+    with pytest.raises(SpecMismatchError, match="data/b does not fit data/a") as caught:
+        require_same(SPEC, other, expected_name="data/a", found_name="data/b")
+
+    assert "control_hz: 30 in data/a, 50 in data/b" in str(caught.value)
+    assert "dataset_hash: 'abc' in data/a, 'xyz' in data/b" in str(caught.value)
+    assert "dvc repro" in str(caught.value)
+
+
+def test_a_difference_may_be_ignored_by_name() -> None:
+    other = dataclasses.replace(SPEC, control_hz=50)
+
+    require_same(SPEC, other, expected_name="one", found_name="other", ignore=["control_hz"])
+
+
+def test_a_feature_that_is_missing_or_different_is_named() -> None:
+    features = {STATE: dataclasses.replace(JOINT_FEATURE, units=("rad",) * 6), ACTION: JOINT_FEATURE}
+    other = dataclasses.replace(SPEC, features=features)
+
+    with pytest.raises(SpecMismatchError) as caught:
+        require_same(SPEC, other, expected_name="one", found_name="other")
+
+    assert f"feature {ENVIRONMENT_STATE}: only in one, not in other" in str(caught.value)
+    assert f"feature {STATE}: " in str(caught.value)
+    assert "'rad'" in str(caught.value)
+
+
+def test_cameras_are_the_image_features_in_order() -> None:
+    image = Feature((96, 96, 3), ("height", "width", "channel"), ())
+    spec = dataclasses.replace(
+        SPEC, features={"observation.images.wrist": image, **SPEC.features, "observation.images.top": image}
+    )
+
+    assert spec.cameras == ("wrist", "top")
+    assert SPEC.cameras == ()
+
+
+def test_the_hash_of_a_content_does_not_change_between_versions() -> None:
+    assert content_hash("soarm") == content_hash(b"soarm") == "c72c4ccd825851d1"
