@@ -1,0 +1,33 @@
+"""The environment of the default profile, and the demonstrator without noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from soarm import params
+from soarm.sim.expert import ExpertParams
+from soarm.sim.params import SimParams
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(scope="session")
+def sim() -> SimParams:
+    """Return the parameters of the simulation."""
+    return params.load(PARAMS_FILE).section("sim", SimParams)
+
+
+@pytest.fixture(scope="session")
+def steady(sim: SimParams) -> ExpertParams:
+    """Return a demonstrator that always moves alike: the middle of every range, no offset, no tremor."""
+    section = params.load(PARAMS_FILE).sections["record"]["expert"]
+    noisy = params.build(ExpertParams, section, "expert")
+    middle = {
+        field.name: (sum(value) / 2,) * 2
+        for field in dataclasses.fields(noisy)
+        if isinstance(value := getattr(noisy, field.name), tuple)
+    }
+    return dataclasses.replace(noisy, **middle, grasp_offset_m=0.0, place_offset_m=0.0, tremor_deg=0.0)
