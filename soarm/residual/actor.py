@@ -1,0 +1,143 @@
+"""The residual's network and its files: raw residual observation in, residual in [-1, 1] out.
+
+Knows the layout of the residual observation (`soarm.policies.residual_observation`) and nothing of reinforcement learning, so
+that evaluation and export need neither Stable-Baselines3 nor an environment. Normalisation lives in the network as buffers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from soarm import arm
+from soarm.errors import CheckpointError
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
+from soarm.policy import Array
+from soarm.spec import PolicySpec
+
+WEIGHTS, CONFIG = "actor.safetensors", "config.json"
+CLIP_STD = 5.0
+"""Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
+MIN_STD = 1e-4
+"""Floor of a standard deviation, in raw units: an element that never moved in the prefill stays near zero."""
+
+
+class Standardise(nn.Module):
+    """Subtract a mean, divide by a standard deviation, clip. Starts as the identity, apart from the clip.
+
+    Args:
+        dim: D, size of the observation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int = RESIDUAL_OBSERVATION_DIM) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    def set_statistics(self, mean: Array, std: Array) -> None:
+        """Take the statistics of observations, each of shape (D,), raw units."""
+        self.mean.copy_(torch.as_tensor(mean))
+        self.std.copy_(torch.as_tensor(std).clamp(min=MIN_STD))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return the standardised observation, shape (B, D)."""
+        return ((observation - self.mean) / self.std).clamp(-CLIP_STD, CLIP_STD)
+
+
+class ResidualActor(nn.Module):
+    """Residual per joint for a batch of residual observations.
+
+    tanh bounds the output, and the last layer starts at exactly zero: an untrained actor is the base policy, to the bit
+    (Ankile et al. 2025, arXiv 2509.19301).
+
+    Args:
+        hidden: Width of each hidden layer.
+        layer_norm: Whether a LayerNorm follows each hidden linear layer.
+    """
+
+    def __init__(self, hidden: Sequence[int], layer_norm: bool) -> None:
+        super().__init__()
+        self.hidden, self.layer_norm = tuple(hidden), layer_norm
+        self.standardise = Standardise()
+        sizes = [RESIDUAL_OBSERVATION_DIM, *hidden]
+        layers: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), *([nn.LayerNorm(n_out)] if layer_norm else []), nn.ReLU()]
+        head = nn.Linear(sizes[-1], arm.N_JOINTS)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.net = nn.Sequential(*layers, head, nn.Tanh())
+
+    def forward(self, residual_observation: Tensor) -> Tensor:
+        """Return residuals in [-1, 1], shape (B, 6), for raw residual observations of shape (B, D)."""
+        residual: Tensor = self.net(self.standardise(residual_observation))
+        return residual
+
+    @torch.no_grad()
+    def predict_residual(self, residual_observation: Array) -> Array:
+        """As `forward`, from NumPy to NumPy (`soarm.policy.ResidualModel`)."""
+        device = self.standardise.mean.device
+        residual: Array = self(torch.as_tensor(residual_observation, dtype=torch.float32, device=device)).cpu().numpy()
+        return residual
+
+
+def add_residual(base: Tensor, residual: Tensor, scale: Tensor) -> Tensor:
+    """Return clip(base + scale * residual): the torch twin of `soarm.policy.add_residual`, with its shapes and units."""
+    lower, upper = (torch.as_tensor(limit, dtype=base.dtype, device=base.device) for limit in (_LOWER, _UPPER))
+    return torch.clamp(base + scale * residual, lower, upper)
+
+
+def save(actor: ResidualActor, spec: PolicySpec, folder: Path) -> None:
+    """Write `actor.safetensors` and `config.json`; equal actors give equal bytes.
+
+    Args:
+        actor: The network.
+        spec: Its specification; `residual_scale` must be in it.
+        folder: Where to; made if needed.
+    """
+    assert spec.residual_scale is not None, "a residual's specification holds its scale"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"hidden": list(actor.hidden), "layer_norm": actor.layer_norm, "spec": spec.to_dict()}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    save_file({key: value.detach().cpu().contiguous() for key, value in actor.state_dict().items()}, folder / WEIGHTS)
+
+
+def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
+    """Read what `save` wrote; the actor is in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: A file is missing or unreadable, or the weights are not those of the configuration.
+    """
+    remedy = "Train the residual again: dvc repro train_residual"
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name} does not exist; a residual is {CONFIG} and {WEIGHTS}. {remedy}")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        actor = ResidualActor(config["hidden"], config["layer_norm"])
+        spec = PolicySpec.from_dict(config["spec"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
+    if spec.residual_scale is None:
+        raise CheckpointError(
+            f"{folder / CONFIG} holds no residual_scale, so nobody knows how far its residual reaches. {remedy}"
+        )
+    try:
+        actor.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS} does not hold the weights {CONFIG} describes: {error}. {remedy}") from None
+    return actor.eval(), spec
+
+
+_LOWER, _UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)

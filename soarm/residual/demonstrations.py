@@ -1,0 +1,111 @@
+"""What demonstrations say to a residual: how far it may reach, and which corrections a demonstrator would have made.
+
+Knows demonstrations as arrays (columns of a dataset and where its episodes start), not as files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import NStepReplayBuffer
+
+from soarm import arm
+from soarm.chunking import Query
+from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, player_for, residual_observation
+from soarm.policy import Array, ChunkModel, Observation
+from soarm.spec import ACTION, PolicySpec
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundParams:
+    """How far the residual reaches.
+
+    Attributes:
+        arm_fraction: Bound of the arm's joints, as a fraction of half the range the demonstrations use of each joint.
+        gripper_fraction: The same for the gripper.
+        least: Least bound, for a joint the demonstrations hardly move [deg, percent].
+    """
+
+    arm_fraction: float
+    gripper_fraction: float
+    least: float
+
+
+def residual_scale(actions: Array, params: BoundParams) -> tuple[float, ...]:
+    """Return the residual's bound per joint, shape (6,) [deg x 5, percent].
+
+    Args:
+        actions: Demonstrated joint targets, shape (N, 6) [deg x 5, percent].
+        params: How far it reaches.
+    """
+    half_range = (actions.max(axis=0).astype(np.float64) - actions.min(axis=0)) / 2
+    fraction = np.full(arm.N_JOINTS, params.arm_fraction)
+    fraction[arm.GRIPPER] = params.gripper_fraction
+    return tuple(float(bound) for bound in np.maximum(fraction * half_range, params.least))
+
+
+def label(
+    columns: Mapping[str, Array],
+    episode_starts: NDArray[np.int64],
+    base: ChunkModel,
+    spec: PolicySpec,
+    device: torch.device,
+    gamma: float,
+    n_steps: int,
+) -> NStepReplayBuffer:
+    """Return demonstrations as transitions of the residual's environment.
+
+    The base plays along every demonstration, asked when it would be asked and reset at each start, so that base action, phase
+    and look-ahead are distributed as in training. The stored action is (demonstrated - base) / scale, *not* clipped: with the
+    base it adds up to what was executed. Every demonstration ends with reward 1: only successful ones are in the dataset.
+
+    Args:
+        columns: Feature key -> (N, ...).
+        episode_starts: Offsets of E episodes, shape (E + 1,).
+        base: The frozen base.
+        spec: Its specification, with `residual_scale`.
+        device: Where batches go.
+        gamma: Discount per step.
+        n_steps: Of the n-step return.
+    """
+    assert spec.residual_scale is not None
+    scale = np.asarray(spec.residual_scale, np.float32)
+    observations = _along(columns, episode_starts, base, spec)
+    corrections = (columns[ACTION] - observations[:, BASE_ACTION]) / scale
+    buffer = NStepReplayBuffer(
+        len(corrections),
+        spaces.Box(-np.inf, np.inf, (RESIDUAL_OBSERVATION_DIM,), np.float32),
+        spaces.Box(-1.0, 1.0, (arm.N_JOINTS,), np.float32),
+        device=device,
+        n_steps=n_steps,
+        gamma=gamma,
+    )
+    last = set((episode_starts[1:] - 1).tolist())
+    for i, correction in enumerate(corrections):
+        done = i in last
+        following = observations[i if done else i + 1]  # nothing follows success, and nothing looks at it
+        buffer.add(observations[i], following, correction, np.array(float(done)), np.array(done), [{}])
+    return buffer
+
+
+def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkModel, spec: PolicySpec) -> Array:
+    """Return the residual observations along all episodes, played side by side, shape (N, D)."""
+    keys = [key for key in spec.features if key != ACTION]
+    lengths = np.diff(starts)
+    player = player_for(spec, len(lengths), N_LOOKAHEAD)
+    augmented = np.zeros((int(starts[-1]), RESIDUAL_OBSERVATION_DIM), np.float32)
+    for t in range(int(lengths.max())):
+        rows = np.flatnonzero(lengths > t)
+        at = starts[rows] + t
+        observation = {key: columns[key][at] for key in keys}
+        augmented[at] = residual_observation(observation, player.advance(rows, _query(base, observation)))
+    return augmented
+
+
+def _query(base: ChunkModel, observation: Observation) -> Query:
+    return lambda at: base.predict_chunks({key: value[at] for key, value in observation.items()})

@@ -1,0 +1,73 @@
+"""Exploration in units of the residual's bound: noise that is held for several control steps.
+
+White noise of a fraction of the bound hardly moves an arm that is 30 times a second asked to be elsewhere: a servo averages it
+away. Noise held for a quarter of a second pushes the gripper aside and teaches the critic what a residual does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm
+from soarm.policy import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplorationParams:
+    """How the residual explores.
+
+    Attributes:
+        prefill_steps: Environment steps of the base alone before anything is learned; every other episode carries noise, the
+            rest are the base as it is (arXiv 2602.10539: base transitions end the critic's cold start).
+        prefill_std: Standard deviation of the noise in those episodes, in units of the bound.
+        start_std: The same when learning starts.
+        end_std: And when it ends; in between it falls linearly.
+        hold_steps: Control steps each draw is held.
+    """
+
+    prefill_steps: int
+    prefill_std: float
+    start_std: float
+    end_std: float
+    hold_steps: int
+
+
+class HeldNoise:
+    """Gaussian noise per row and joint, redrawn every `hold_steps` steps and at the start of an episode.
+
+    Args:
+        n_rows: Number of environments.
+        hold_steps: Control steps each draw is held.
+        rng: Where it is drawn from.
+    """
+
+    def __init__(self, n_rows: int, hold_steps: int, rng: np.random.Generator) -> None:
+        self.n_rows = n_rows
+        self._rng = rng
+        self._hold_steps = hold_steps
+        self._left = np.zeros(n_rows, np.int64)
+        self._episode = np.arange(n_rows)  # neighbours start in different halves
+        self._noise = np.zeros((n_rows, arm.N_JOINTS))
+
+    @property
+    def quiet(self) -> NDArray[np.bool_]:
+        """Rows in a quiet episode, shape (n,); episodes of a row are quiet and noisy in turn."""
+        quiet: NDArray[np.bool_] = self._episode % 2 == 0
+        return quiet
+
+    def sample(self) -> Array:
+        """Return this step's noise of standard deviation 1, shape (n, 6)."""
+        due = np.flatnonzero(self._left == 0)
+        if len(due):
+            self._noise[due] = self._rng.standard_normal((len(due), arm.N_JOINTS))
+            self._left[due] = self._hold_steps
+        self._left -= 1
+        return self._noise.astype(np.float32)
+
+    def end_episodes(self, done: NDArray[np.bool_]) -> None:
+        """Start anew in the rows that are done, shape (n,)."""
+        self._left[done] = 0
+        self._episode[done] += 1

@@ -1,0 +1,129 @@
+"""What the critics and the actor minimise, as functions of networks and batches.
+
+With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a_b + s r):
+
+    critic   y = R_n + gamma^k (1 - d) min_i Q_i'(o', a(r' + noise)),  clamped to what a return can be
+             L = sum_i mean (Q_i(o, a) - y)^2
+    actor    L = - mean Q(o, a(r)) / max(mean |Q|, floor)                    policy term, Q = mean of the heads
+                 + beta   mean |r|^2 / 6                                     behaviour cloning of the base
+                 + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
+
+The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
+the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
+demonstrated correction. f drops demonstrations that the critics value below the base, and those out of the bound's reach:
+clipped labels would teach saturation. beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from torch import Tensor
+from torch.nn import functional
+
+from soarm.residual.policies import ResidualTD3Policy
+
+REACH = 1.5
+"""A demonstrated correction beyond this many bounds in any joint is another movement, not a correction."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ramp:
+    """A weight that falls linearly while learning.
+
+    Attributes:
+        start: At the first update.
+        end: From `share` on.
+        share: Of the learning steps it takes to get there, in (0, 1].
+    """
+
+    start: float
+    end: float
+    share: float
+
+    def at(self, progress: float) -> float:
+        """Return the weight at `progress`, 0 at the first update and 1 at the last."""
+        return self.start + (self.end - self.start) * min(max(progress, 0.0) / self.share, 1.0)
+
+
+def mean_value(values: tuple[Tensor, ...]) -> Tensor:
+    """Return the mean of the heads, shape (B, 1)."""
+    return torch.stack(values).mean(dim=0)
+
+
+def least_value(values: tuple[Tensor, ...]) -> Tensor:
+    """Return the least of the heads, shape (B, 1)."""
+    return torch.stack(values).amin(dim=0)
+
+
+@torch.no_grad()
+def td_target(
+    policy: ResidualTD3Policy,
+    batch: ReplayBufferSamples,
+    *,
+    gamma: float,
+    noise_std: float,
+    noise_clip: float,
+    value_range: tuple[float, float],
+) -> Tensor:
+    """Return the critics' targets, shape (B, 1).
+
+    Args:
+        policy: The networks.
+        batch: n-step transitions; `dones` is 0 where an episode was cut by the time limit, so its value goes on.
+        gamma: Discount of one step, where the batch has no discounts of its own.
+        noise_std: Of the target policy's smoothing noise, in units of the bound.
+        noise_clip: Limit of that noise.
+        value_range: Least and greatest return there can be; targets are clamped to it.
+    """
+    residual = policy.actor_target(batch.next_observations)
+    noise = torch.randn_like(residual).mul_(noise_std).clamp_(-noise_clip, noise_clip)
+    value = least_value(policy.critic_target(batch.next_observations, (residual + noise).clamp(-1.0, 1.0)))
+    discounts = gamma if batch.discounts is None else batch.discounts
+    target: Tensor = batch.rewards + (1.0 - batch.dones) * discounts * value
+    return target.clamp(min=value_range[0], max=value_range[1])
+
+
+def critic_loss(policy: ResidualTD3Policy, batch: ReplayBufferSamples, target: Tensor) -> Tensor:
+    """Return the sum over heads of the mean squared error, shape ()."""
+    values = policy.critic(batch.observations, batch.actions)
+    return torch.stack([functional.mse_loss(value, target) for value in values]).sum()
+
+
+def actor_loss(
+    policy: ResidualTD3Policy,
+    online: Tensor,
+    demonstrated: ReplayBufferSamples | None,
+    *,
+    penalty: float,
+    imitation: float,
+    q_floor: float,
+) -> Tensor:
+    """Return the actor's loss, shape ().
+
+    Args:
+        policy: The networks; only the actor's gradients are meant.
+        online: Residual observations the policy met itself, shape (B, D); the policy term is theirs alone, because a critic
+            is trusted where the policy goes (arXiv 2603.10263).
+        demonstrated: Demonstrated transitions, actions in units of the bound and not clipped; None without demonstrations.
+        penalty: beta.
+        imitation: beta_d.
+        q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
+    """
+    residual = policy.actor(online)
+    value = mean_value(policy.critic(online, residual))
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * residual.square().mean()
+    if demonstrated is None or imitation == 0.0:
+        return loss
+    correction = demonstrated.actions
+    with torch.no_grad():
+        better = least_value(policy.critic(demonstrated.observations, correction)) >= least_value(
+            policy.critic(demonstrated.observations, torch.zeros_like(correction))
+        )
+        near = correction.abs().amax(dim=1, keepdim=True) <= REACH
+        keep = (better & near).float()  # (B, 1)
+    error = (policy.actor(demonstrated.observations) - correction.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
+    loss += imitation * (keep * error).mean()
+    return loss

@@ -1,0 +1,132 @@
+"""Actor and critics of the residual in Stable-Baselines3's terms.
+
+The actor is `soarm.residual.actor.ResidualActor`, zero at the start. The critics judge what the arm *executes*, clip(base +
+scale * residual), not the bare residual: two residuals that are clipped to the same action have the same value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.td3.policies import Actor, TD3Policy
+from torch import Tensor, nn
+
+from soarm import arm
+from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
+from soarm.policy import Array
+from soarm.residual.actor import ResidualActor, Standardise, add_residual
+
+
+class SB3Actor(Actor):
+    """`ResidualActor` behind Stable-Baselines3's `Actor`; `mu` is the network that is saved and exported."""
+
+    mu: ResidualActor  # type: ignore[assignment]
+
+    def __init__(self, *, layer_norm: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mu = ResidualActor(self.net_arch, layer_norm)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Return residuals in [-1, 1], shape (B, 6)."""
+        residual: Tensor = self.mu(obs)
+        return residual
+
+
+class ResidualCritic(ContinuousCritic):
+    """Q(o, executed action), one network per head.
+
+    Each head sees the standardised observation (the base action among it), the executed action in the units of the base
+    action's statistics, and the executed correction in units of the bound. The last two say the same thing twice, on purpose:
+    beside a base action that swings over a hundred degrees, a correction of a few is lost on a network ("scale mismatch",
+    arXiv 2602.10539). LayerNorm keeps values of unseen actions bounded (Ball et al. 2023, arXiv
+    2302.02948).
+
+    Args:
+        scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
+        layer_norm: Whether a LayerNorm follows each hidden linear layer.
+        **kwargs: Of `ContinuousCritic`.
+    """
+
+    scale: Tensor
+
+    def __init__(self, *, scale: tuple[float, ...], layer_norm: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.standardise = Standardise()
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        n_in = RESIDUAL_OBSERVATION_DIM + 2 * arm.N_JOINTS
+        post: list[type[nn.Module]] = [nn.LayerNorm] if layer_norm else []
+        self.q_networks = [
+            nn.Sequential(*create_mlp(n_in, 1, kwargs["net_arch"], kwargs["activation_fn"], post_linear_modules=post))
+            for _ in range(self.n_critics)
+        ]
+        for index, q_network in enumerate(self.q_networks):
+            setattr(self, f"qf{index}", q_network)
+
+    def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """Return one value per head, each (B, 1), for raw residual observations and residuals (B, 6)."""
+        features = self._inputs(obs, actions)
+        return tuple(q_network(features) for q_network in self.q_networks)
+
+    def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """Return the first head's value, shape (B, 1)."""
+        value: Tensor = self.q_networks[0](self._inputs(obs, actions))
+        return value
+
+    def _inputs(self, obs: Tensor, residual: Tensor) -> Tensor:
+        base = obs[:, BASE_ACTION]
+        executed = add_residual(base, residual, self.scale)
+        normalised = (executed - self.standardise.mean[BASE_ACTION]) / self.standardise.std[BASE_ACTION]
+        return torch.cat([self.standardise(obs), normalised, (executed - base) / self.scale], dim=1)
+
+
+class ResidualTD3Policy(TD3Policy):
+    """Zero-initialised bounded actor, LayerNorm critics on the executed action, one set of observation statistics.
+
+    Args:
+        observation_space: Box of residual observations.
+        action_space: Box [-1, 1]^6.
+        lr_schedule: Of Stable-Baselines3; the algorithm sets the learning rates itself.
+        scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
+        layer_norm: Whether a LayerNorm follows each hidden linear layer, in actor and critics.
+        **kwargs: Of `TD3Policy`.
+    """
+
+    actor: SB3Actor
+    actor_target: SB3Actor
+    critic: ResidualCritic
+    critic_target: ResidualCritic
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Box,
+        lr_schedule: Schedule,
+        scale: tuple[float, ...] = (1.0,) * arm.N_JOINTS,
+        layer_norm: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self._scale, self._layer_norm = tuple(scale), layer_norm
+        super().__init__(observation_space, action_space, lr_schedule, **kwargs)
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SB3Actor:
+        """Return a zero-initialised actor."""
+        kwargs = self._update_features_extractor(self.actor_kwargs, features_extractor)
+        return SB3Actor(layer_norm=self._layer_norm, **kwargs).to(self.device)
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ResidualCritic:
+        """Return critics on the executed action."""
+        kwargs = self._update_features_extractor(self.critic_kwargs, features_extractor)
+        return ResidualCritic(scale=self._scale, layer_norm=self._layer_norm, **kwargs).to(self.device)
+
+    def set_statistics(self, mean: Array, std: Array) -> None:
+        """Standardise observations with these statistics, each of shape (D,), in all four networks."""
+        for module in (self.actor.mu, self.actor_target.mu, self.critic, self.critic_target):
+            module.standardise.set_statistics(mean, std)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), "scale": self._scale, "layer_norm": self._layer_norm}

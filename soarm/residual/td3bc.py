@@ -1,0 +1,306 @@
+"""TD3+BC on a residual, as a Stable-Baselines3 algorithm that owns the frozen base it corrects.
+
+Knows environments as `VecEnv`, the base as a network with a blueprint, and no simulator, dataset or stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import TD3
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
+from stable_baselines3.common.utils import polyak_update
+from torch import nn
+
+from soarm.errors import CheckpointError
+from soarm.policy import Array, ChunkModel
+from soarm.residual import objective
+from soarm.residual.alarms import EpisodeStarts, residual_alarms
+from soarm.residual.exploration import ExplorationParams, HeldNoise
+from soarm.residual.learner import Blueprint, LearnerParams
+from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.vec_env import ResidualVecEnvWrapper
+from soarm.spec import PolicySpec
+
+ALARM_EVERY = 100
+"""Updates between two looks at the residual's size; one look costs about a fifth of an update."""
+
+
+class ResidualTD3BC(TD3):
+    """TD3+BC on a bounded residual over a frozen chunk policy (see `soarm.residual.objective` for the losses).
+
+    Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). Departures from
+    Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow at every
+    critic update, not at the actor's; two learning rates; held noise; clamped targets; gradients clipped.
+
+    Environments with the base's own features are wrapped at construction, in `set_env` and in `load`. The base's weights are
+    saved inside the zip with its blueprint, so `load` needs no other file.
+
+    Args:
+        policy: "ResidualPolicy" or a class.
+        env: Environments; raw or already wrapped.
+        base_model: The frozen base: an `nn.Module` that is a `ChunkModel`.
+        blueprint: How to build it again.
+        residual_scale: Bound per joint, shape (6,) [deg x 5, percent].
+        learner: How to learn.
+        exploration: How to explore.
+        policy_kwargs: Of `ResidualTD3Policy`; the scale is added.
+        seed: Of networks, replay and noise.
+        device: Of torch.
+        verbose: Of Stable-Baselines3.
+        tensorboard_log: Of Stable-Baselines3.
+        _init_setup_model: Of Stable-Baselines3; `load` sets it.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ResidualPolicy": ResidualTD3Policy}
+    policy: ResidualTD3Policy
+
+    def __init__(
+        self,
+        policy: str | type[ResidualTD3Policy],
+        env: GymEnv,
+        base_model: Any = None,
+        blueprint: Blueprint | None = None,
+        residual_scale: Sequence[float] | None = None,
+        learner: LearnerParams | None = None,
+        exploration: ExplorationParams | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        verbose: int = 0,
+        tensorboard_log: str | None = None,
+        _init_setup_model: bool = True,
+    ) -> None:
+        self.base_model, self.blueprint = base_model, blueprint
+        self.learner, self.exploration = learner, exploration
+        self.demonstrations: ReplayBuffer | None = None
+        self._noise: HeldNoise | None = None
+        self._starts: EpisodeStarts | None = None
+        if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
+            # `load` fills everything in afterwards
+            assert not _init_setup_model, "base_model, blueprint, residual_scale, learner and exploration are required"
+            super().__init__(policy, env, device=device, _init_setup_model=False)
+            return
+        self.spec = dataclasses.replace(blueprint.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
+        super().__init__(
+            policy,
+            in_front_of(env, base_model, self.spec),
+            learning_rate=learner.critic_lr,
+            buffer_size=learner.buffer_size,
+            learning_starts=exploration.prefill_steps,
+            batch_size=learner.batch_size,
+            tau=learner.tau,
+            gamma=learner.gamma,
+            train_freq=learner.train_freq,
+            gradient_steps=learner.gradient_steps,
+            replay_buffer_class=NStepReplayBuffer,
+            replay_buffer_kwargs={"n_steps": learner.n_steps, "gamma": learner.gamma},
+            policy_delay=learner.policy_delay,
+            target_policy_noise=learner.target_policy_noise,
+            target_noise_clip=learner.target_noise_clip,
+            policy_kwargs={**(policy_kwargs or {}), "scale": self.spec.residual_scale},
+            seed=seed,
+            device=device,
+            verbose=verbose,
+            tensorboard_log=tensorboard_log,
+            _init_setup_model=_init_setup_model,
+        )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        if self.base_model is not None:
+            self.base_model.to(self.device).eval().requires_grad_(False)
+        if self._noise is None or self._starts is None or self._noise.n_rows != self.n_envs:
+            assert self.exploration is not None
+            rng = np.random.default_rng(self.seed)
+            self._noise = HeldNoise(self.n_envs, self.exploration.hold_steps, rng)
+            self._starts = EpisodeStarts(self.n_envs, self.gamma)
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Take other environments, raw or wrapped."""
+        assert self.base_model is not None
+        super().set_env(in_front_of(env, self.base_model, self.spec), force_reset)
+
+    def set_demonstrations(self, buffer: ReplayBuffer) -> None:
+        """Mix demonstrated transitions into the batches (`soarm.residual.demonstrations`)."""
+        self.demonstrations = buffer
+
+    @property
+    def progress(self) -> float:
+        """How far learning is, 0 at the end of the prefill and 1 at the last step."""
+        steps = max(self._total_timesteps - self.learning_starts, 1)
+        return min(max(self.num_timesteps - self.learning_starts, 0) / steps, 1.0)
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[Array, Array]:
+        """Return residuals to execute and to remember: they are the same."""
+        assert self.exploration is not None
+        assert self._noise is not None
+        if self.num_timesteps < learning_starts:
+            residual = np.where(self._noise.quiet[:, None], 0.0, self.exploration.prefill_std * self._noise.sample())
+        else:
+            std = self.exploration.start_std + (self.exploration.end_std - self.exploration.start_std) * self.progress
+            assert isinstance(self._last_obs, np.ndarray)
+            greedy = self.policy.actor.mu.predict_residual(self._last_obs)
+            residual = greedy + std * self._noise.sample()
+        residual = np.clip(residual, -1.0, 1.0).astype(np.float32)
+        return residual, residual
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: Array,
+        new_obs: NDArray[Any] | dict[str, NDArray[Any]],
+        reward: NDArray[Any],
+        dones: NDArray[Any],
+        infos: list[dict[str, Any]],
+    ) -> None:
+        assert self._noise is not None
+        assert self._starts is not None
+        assert isinstance(self._last_obs, np.ndarray)
+        self._starts.add(self._last_obs, buffer_action, reward, dones)
+        self._noise.end_episodes(dones)
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    def train(self, gradient_steps: int, batch_size: int = 256) -> None:
+        """Update critics and, once they are warm, the actor."""
+        assert self.learner is not None
+        self.policy.set_training_mode(True)
+        for network, rate in ((self.critic, self.learner.critic_lr), (self.actor, self.learner.actor_lr)):
+            for group in network.optimizer.param_groups:
+                group["lr"] = rate
+        if self._n_updates == 0:
+            self._take_statistics()
+            for _ in range(self.learner.warmup_updates):
+                self._update_critics(batch_size)
+        for _ in range(gradient_steps):
+            online, demonstrated, loss = self._update_critics(batch_size)
+            if self._n_updates % self.policy_delay == 0:
+                self._update_actor(online, demonstrated)
+            if self._n_updates % ALARM_EVERY == 0:
+                self.logger.record("train/critic_loss", loss)
+                for name, value in residual_alarms(self.policy, online.observations).items():
+                    self.logger.record(f"train/{name}", value)
+
+    def _take_statistics(self) -> None:
+        """Standardise observations by what the prefill saw."""
+        assert self.replay_buffer is not None
+        n_seen = self.replay_buffer.buffer_size if self.replay_buffer.full else self.replay_buffer.pos
+        seen = self.replay_buffer.observations[:n_seen].reshape(-1, self.replay_buffer.obs_shape[0])
+        self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
+
+    def _update_critics(self, batch_size: int) -> tuple[ReplayBufferSamples, ReplayBufferSamples | None, float]:
+        assert self.learner is not None
+        assert self.replay_buffer is not None
+        n_demonstrated = 0 if self.demonstrations is None else round(self.learner.demonstration_share * batch_size)
+        online = self.replay_buffer.sample(batch_size - n_demonstrated)
+        demonstrated = (
+            self.demonstrations.sample(n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
+        )
+        batch = online if demonstrated is None else _concatenate(online, demonstrated)
+        target = objective.td_target(
+            self.policy,
+            batch,
+            gamma=self.gamma,
+            noise_std=self.target_policy_noise,
+            noise_clip=self.target_noise_clip,
+            value_range=(self.learner.value_min, self.learner.value_max),
+        )
+        loss = objective.critic_loss(self.policy, batch, target)
+        self._descend(self.critic, loss)
+        polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
+        self._n_updates += 1
+        return online, demonstrated, loss.item()
+
+    def _update_actor(self, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None) -> None:
+        assert self.learner is not None
+        loss = objective.actor_loss(
+            self.policy,
+            online.observations,
+            demonstrated,
+            penalty=self.learner.penalty.at(self.progress),
+            imitation=self.learner.imitation.at(self.progress),
+            q_floor=self.learner.q_floor,
+        )
+        self._descend(self.actor, loss)
+        polyak_update(self.actor.parameters(), self.actor_target.parameters(), self.tau)
+
+    def _descend(self, network: Any, loss: torch.Tensor) -> None:
+        assert self.learner is not None
+        network.optimizer.zero_grad()
+        loss.backward(inputs=list(network.parameters()))  # type: ignore[no-untyped-call]  # of the actor's loss, nothing for the critics
+        nn.utils.clip_grad_norm_(network.parameters(), self.learner.max_grad_norm)
+        network.optimizer.step()
+
+    def dump_logs(self) -> None:
+        """Write log data, with the alarms that need finished episodes."""
+        assert self._starts is not None
+        for name, value in self._starts.alarms(self.policy).items():
+            self.logger.record(f"train/{name}", value)
+        self.logger.record("train/n_updates", self._n_updates)
+        super().dump_logs()
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "ResidualTD3BC",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learn for `total_timesteps` environment steps, the prefill among them."""
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    @classmethod
+    def load(cls, path: Any, env: GymEnv | None = None, device: torch.device | str = "auto", **kwargs: Any) -> Self:  # type: ignore[override]
+        """Load a saved residual with its base; `env` may be raw or wrapped, or None to predict only.
+
+        Raises:
+            CheckpointError: There is no such file, or it holds something else.
+        """
+        try:
+            data, _, _ = load_from_zip_file(path, device=device)
+        except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
+            raise CheckpointError(
+                f"{path} cannot be read as a saved residual: {error}. Train again: dvc repro train_residual"
+            ) from None
+        if data is None or not {"blueprint", "spec"} <= set(data):
+            raise CheckpointError(f"{path} is a Stable-Baselines3 model, but not a residual: it holds no blueprint of a base")
+        base = data["blueprint"].build()
+        if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
+            env = in_front_of(env, base, data["spec"])
+        return super().load(path, env=env, device=device, base_model=base, **kwargs)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "demonstrations"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        names, variables = super()._get_torch_save_params()
+        return [*names, "base_model"], variables
+
+
+def in_front_of(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:
+    """Return `env` with the base in front of it, unless it already is."""
+    if isinstance(env, ResidualVecEnvWrapper):
+        return env
+    assert spec.residual_scale is not None
+    return ResidualVecEnvWrapper(TD3._wrap_env(env), base, spec, spec.residual_scale)
+
+
+def _concatenate(first: ReplayBufferSamples, second: ReplayBufferSamples) -> ReplayBufferSamples:
+    assert first.discounts is not None
+    assert second.discounts is not None
+    pairs = zip(first, second, strict=True)
+    return ReplayBufferSamples(*(torch.cat([a, b]) for a, b in pairs if a is not None and b is not None))
