@@ -88,6 +88,19 @@ class StageRun:
         self._tracker.dataset(stage, path, found)
         return path
 
+    def curves(self, stage: str) -> Path:
+        """Return the CSV of what another stage logged over steps.
+
+        Raises:
+            StageError: It is not there.
+        """
+        path = self.root / "data" / "curves" / f"{stage}.csv"
+        if not path.is_file():
+            raise StageError(
+                f"{self.name} needs data/curves/{stage}.csv, which does not exist; make it with `dvc repro {stage}`"
+            )
+        return path
+
     @cached_property
     def out(self) -> Path:
         """An empty folder to write results in; `finish` moves it to `data/<name>`."""

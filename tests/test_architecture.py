@@ -1,0 +1,270 @@
+"""The walls of the house: who may import whom, what the runtime loads, what dvc.yaml must name."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = sorted(DVC["stages"])
+
+# What a room may import from outside the standard library. A new room, or a new import, has to be entered here.
+OUTSIDE: dict[str, set[str]] = {
+    "act": {"numpy", "safetensors", "torch"},
+    "arm": {"numpy"},
+    "chunking": {"numpy"},
+    "cli": set(),
+    "dataset": {"numpy", "pyarrow"},
+    "errors": set(),
+    "evaluation": {"numpy", "pyarrow", "scipy"},
+    "export": {"numpy", "onnx", "onnxscript", "torch"},
+    "kinematics": {"numpy"},
+    "params": {"yaml"},
+    "policies": {"numpy"},
+    "policy": {"numpy"},
+    "progress": {"rich"},
+    "provenance": set(),
+    "records": set(),
+    "report": {"PIL", "av", "matplotlib", "numpy"},
+    "residual": {"gymnasium", "numpy", "safetensors", "stable_baselines3", "torch"},
+    "rollout": {"numpy"},
+    "runtime": {"numpy", "onnxruntime"},
+    "seeds": set(),
+    "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
+    "spec": set(),
+    "stage": {"rich", "threadpoolctl"},
+    "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
+}
+# Import name -> distribution, where they differ; and imports that come with another package we name.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "stable_baselines3": "stable-baselines3",
+    "mujoco_menagerie": "mujoco-menagerie",
+}
+BROUGHT_ALONG = {"requests": "mlflow", "sqlalchemy": "mlflow"}
+ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"}
+NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
+    "matplotlib",
+    "dvc",
+    "onnx",
+    "scipy",
+    "rich",
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules a file imports anywhere in it, except for type checking only."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively; write the full name"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of one of our own modules, or None for anything else."""
+    path = ROOT / name.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def own_modules() -> Iterator[tuple[str, Path]]:
+    """Yield (room, file) of every module of the package."""
+    for path in sorted((ROOT / "soarm").rglob("*.py")):
+        parts = path.relative_to(ROOT / "soarm").with_suffix("").parts
+        if parts != ("__init__",):
+            yield parts[0], path
+
+
+def reached(path: Path) -> set[Path]:
+    """Return the files of ours that running `path` can import; `soarm.stage` is where it stops.
+
+    How a result is logged and where it is put changes no result, so what only `soarm.stage` imports is no dependency.
+    """
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        for name in imports(waiting.pop()):
+            file = module_file(name) if name.startswith("soarm.") and name != "soarm.stage" else None
+            if file is not None and file != ROOT / "soarm" / "stage.py" and file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+def as_dependency(path: Path) -> str:
+    """Return what dvc.yaml calls a file: itself at the top of the package, its room below."""
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts[:2])
+
+
+def calls(path: Path, method: str) -> set[str]:
+    """Return the texts given as first argument to `.method(...)` in a file."""
+    return {
+        str(node.args[0].value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method and node.args
+        if isinstance(node.args[0], ast.Constant)
+    }
+
+
+def test_imports_only_go_down() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_room_imports_only_what_it_is_allowed_from_outside() -> None:
+    surplus = []
+    for room, path in own_modules():
+        outside = {name.split(".")[0] for name in imports(path)} - {"soarm", "__future__"} - set(sys.stdlib_module_names)
+        surplus += [f"{path.relative_to(ROOT)} imports {name}" for name in sorted(outside - OUTSIDE[room])]
+
+    assert surplus == []
+
+
+def test_extras_equal_floors() -> None:
+    def named(requirements: list[str]) -> set[str]:
+        return {requirement.split(">")[0].split("=")[0].strip() for requirement in requirements}
+
+    def needed(rooms: set[str]) -> set[str]:
+        modules = {name for room in rooms & set(OUTSIDE) for name in OUTSIDE[room]}
+        return {DISTRIBUTIONS.get(name, name) for name in modules if name not in BROUGHT_ALONG}
+
+    extras = PROJECT["project"]["optional-dependencies"]
+    host = named(PROJECT["project"]["dependencies"])
+
+    assert host - {"feetech-servo-sdk"} == needed(ROBOT_HOST)
+    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
+    assert named(extras["menagerie"]) == {"mujoco-menagerie"}
+    assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"])
+
+
+def test_what_the_robot_host_imports_loads_nothing_heavy() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for room, path in own_modules()
+        if room in ROBOT_HOST and path.name != "__main__.py"
+    ]
+    program = f"import sys, importlib\nfor name in {modules}: importlib.import_module(name)\nprint(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert "soarm.policies" in done.stdout.split()
+    assert NEVER_ON_THE_ROBOT & set(done.stdout.split()) == set()
+
+
+def test_the_command_loads_nothing_heavy() -> None:
+    program = "import sys, soarm.cli\nprint(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert (NEVER_ON_THE_ROBOT | {"numpy"}) & set(done.stdout.split()) <= {"numpy"}
+
+
+def test_the_folder_mlflow_does_not_shadow_the_package() -> None:
+    spec = find_spec("mlflow")
+
+    assert list((ROOT / "mlflow").rglob("*.py")) == []
+    assert spec is not None
+    assert "site-packages" in str(spec.origin)
+    assert "mlflow" in PROJECT["tool"]["ruff"]["lint"]["isort"]["known-third-party"]
+
+
+def test_packages_hold_a_docstring_and_at_most_exports() -> None:
+    for path in (ROOT / "soarm").rglob("__init__.py"):
+        tree = ast.parse(path.read_text())
+
+        assert ast.get_docstring(tree), f"{path.relative_to(ROOT)} does not say what its room knows"
+        surplus = [ast.unparse(node) for node in tree.body[1:] if not isinstance(node, ast.ImportFrom)]
+        assert [line for line in surplus if not line.startswith("__all__")] == [], path
+
+
+def test_every_module_says_what_it_is() -> None:
+    files = [*(ROOT / "soarm").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+
+    assert [str(path.relative_to(ROOT)) for path in files if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_nobody_imports_from_tests_and_tests_are_no_package() -> None:
+    for folder in ("soarm", "stages", "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not any(name.split(".")[0] == "tests" for name in imports(path)), path
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_there_is_one_stage_file_per_stage() -> None:
+    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_in_dvc_on_exactly_the_code_it_can_run(stage: str) -> None:
+    path = ROOT / "stages" / f"{stage}.py"
+    named = {dependency for dependency in DVC["stages"][stage]["deps"] if not dependency.startswith("data/")}
+
+    assert named == {f"stages/{stage}.py"} | {as_dependency(file) for file in reached(path)} - {"soarm/__init__.py"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None:
+    path = ROOT / "stages" / f"{stage}.py"
+    declared = DVC["stages"][stage]
+    sections = calls(path, "params")
+
+    read = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
+    assert {dependency for dependency in declared["deps"] if dependency.startswith("data/")} == read
+    assert set(declared["params"]) == {"seed"} | {f"{top}.{name}" for name in sections for top in ("base", "${profile}")}
+    assert stage in sections
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_s_names_agree(stage: str) -> None:
+    declared = DVC["stages"][stage]
+
+    assert declared["cmd"] == f"python -m stages.{stage}"
+    assert declared["outs"] == [f"data/{stage}"]
+    assert declared["metrics"] == [{f"data/metrics/{stage}.json": {"cache": False}}]
+    assert declared["desc"]
+    assert f'open_stage("{stage}")' in (ROOT / "stages" / f"{stage}.py").read_text()
+
+
+def test_stages_come_in_an_order_in_which_each_finds_its_inputs() -> None:
+    done: set[str] = set()
+    for name, declared in DVC["stages"].items():
+        assert {dependency for dependency in declared["deps"] if dependency.startswith("data/")} <= done, name
+        done |= {f"data/{name}", f"data/curves/{name}.csv"}
+
+
+def test_dvc_ignores_what_importing_a_package_leaves_behind() -> None:
+    ignored = (ROOT / ".dvcignore").read_text().split()
+
+    assert {"__pycache__/", "*.py[co]"} <= set(ignored)
