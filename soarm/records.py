@@ -24,14 +24,15 @@ class History:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._rows: list[Row] = []
+        self._resumed = False
         self._earlier = list(_read_lines(path)) if path is not None and path.exists() else []
 
     def add(self, step: int, metrics: Mapping[str, float]) -> list[Row]:
         """Add metrics at `step`, and return the rows of an earlier, killed run that stay valid before it (once)."""
         kept = [row for row in self._earlier if row[0] < step]
-        if self._earlier and self._path is not None:
+        if not self._resumed and self._path is not None:
             _write_lines(self._path, kept)
-        self._earlier = []
+        self._resumed, self._earlier = True, []
         row = (step, {key: float(value) for key, value in metrics.items()})
         self._rows += [*kept, row]
         if self._path is not None:

@@ -1,0 +1,250 @@
+"""A stage's frame: what is put where, what a failure leaves, what is found again after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from soarm.errors import ParamsError, StageError
+from soarm.stage import open_stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    n: int
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with one parameter section and one commit."""
+    data = {"profile": "ci", "seed": 3, "base": {"toy": {"n": 1}, "sim": {"n": 5}}, "ci": {"toy": {"n": 2}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(data))
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "toy.py").write_text('"""Toy."""\n')
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "start")
+    return tmp_path
+
+
+def metrics(root: Path) -> dict[str, object]:
+    values: dict[str, object] = json.loads((root / "data" / "metrics" / "toy.json").read_text())
+    return values
+
+
+def test_a_finished_stage_leaves_its_folder_its_metrics_and_nothing_else(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        assert run.params("toy", Toy) == Toy(2)
+        (run.out / "result").write_text("x")
+        (run.scratch / "checkpoint").write_text("y")
+        run.finish({"loss_deg": np.float32(0.5), "counts": {"a": np.int64(3)}, "ci95": (0.25, 0.75), "time_s": float("nan")})
+
+    written = metrics(root)
+    assert written.pop("wall_s") >= 0  # type: ignore[operator]
+    assert written == {
+        "loss_deg": 0.5,
+        "counts": {"a": 3},
+        "ci95": [0.25, 0.75],
+        "time_s": None,
+        "git_rev": git(root, "rev-parse", "HEAD"),
+        "profile": "ci",
+        "seed": 3,
+    }
+    files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
+    assert files == {"data/toy/result", "data/metrics/toy.json"}
+
+
+def test_a_stage_that_fails_leaves_the_previous_result_as_it_was(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        (run.out / "result").write_text("first")
+        run.finish({"n": 1})
+
+    with pytest.raises(ZeroDivisionError), open_stage("toy", root) as run:
+        (run.out / "result").write_text("second")
+        raise ZeroDivisionError
+
+    assert (root / "data" / "toy" / "result").read_text() == "first"
+    assert metrics(root)["n"] == 1
+
+
+def test_what_a_failed_try_wrote_is_not_in_the_next_result(root: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_stage("toy", root) as run:
+        (run.out / "leftover").write_text("x")
+        raise ZeroDivisionError
+
+    with open_stage("toy", root) as run:
+        (run.out / "result").write_text("x")
+        run.finish({})
+
+    assert [path.name for path in (root / "data" / "toy").iterdir()] == ["result"]
+
+
+def test_scratch_is_found_again_after_a_kill_by_the_same_run_only(root: Path) -> None:
+    def scratch(section: str = "toy") -> Path:
+        with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
+            run.params(section, Toy)
+            run.input("upstream")
+            found = run.scratch
+            (found / "checkpoint").touch()
+            raise KeyboardInterrupt
+        return found
+
+    upstream = root / "data" / "upstream"
+    upstream.mkdir(parents=True)
+    first = scratch()
+    same = scratch()
+    (upstream / "file").write_text("changed")
+    other_input = scratch()
+    other_section = scratch("sim")
+    (root / "stages" / "toy.py").write_text('"""Changed."""\n')
+    other_code = scratch()
+
+    assert first == same
+    assert len({first, other_input, other_section, other_code}) == 4
+    assert (first / "checkpoint").exists()
+
+
+def test_what_the_scratch_follows_from_is_asked_for_before_it(root: Path) -> None:
+    with pytest.raises(AssertionError, match=r"read params.toy before asking for run.scratch"), open_stage("toy", root) as run:
+        _ = run.scratch
+        run.params("toy", Toy)
+
+
+def test_an_input_that_is_missing_is_named_with_the_command_that_makes_it(root: Path) -> None:
+    message = "toy needs data/record, which does not exist; make it with `dvc repro record`"
+    with pytest.raises(StageError, match=message), open_stage("toy", root) as run:
+        run.input("record")
+    with (
+        pytest.raises(StageError, match=r"needs data/curves/record.csv.*dvc repro record"),
+        open_stage("toy", root) as run,
+    ):
+        run.curves("record")
+
+
+def test_a_stage_that_forgets_to_finish_is_a_failure(root: Path) -> None:
+    with pytest.raises(StageError, match=r"stage toy ended without run.finish"), open_stage("toy", root):
+        pass
+
+
+def test_a_bad_section_stops_the_stage_before_anything_is_written(root: Path) -> None:
+    with pytest.raises(ParamsError, match="no section 'tyo'"), open_stage("toy", root) as run:
+        run.params("tyo", Toy)
+
+    assert not (root / "data").exists()
+
+
+def test_metrics_over_steps_become_a_table(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        run.log(1, {"loss": 0.5})
+        run.log(2, {"loss": 0.25, "success_rate": np.float32(0.5)})
+        run.finish({})
+
+    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss,success_rate\n1,0.5,\n2,0.25,0.5\n"
+
+
+def test_a_resumed_run_has_the_metrics_of_both_tries_each_step_once(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
+        _ = run.scratch
+        for step in (1, 2, 3):
+            run.log(step, {"loss": step})
+        with (run.scratch / "history.jsonl").open("a") as file:
+            file.write('[4, {"lo')  # what a kill in mid-write leaves
+        raise KeyboardInterrupt
+
+    with open_stage("toy", root) as run:
+        _ = run.scratch
+        for step in (3, 4):  # the last checkpoint was at step 2
+            run.log(step, {"loss": 10 * step})
+        run.finish({})
+
+    table = (root / "data" / "curves" / "toy.csv").read_text()
+    assert table == "step,loss\n1,1.0\n2,2.0\n3,30.0\n4,40.0\n"
+
+
+def test_a_run_killed_after_its_last_step_keeps_its_metrics(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
+        _ = run.scratch
+        run.log(1, {"loss": 1})
+        raise KeyboardInterrupt
+
+    with open_stage("toy", root) as run:
+        _ = run.scratch
+        run.finish({})
+
+    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss\n1,1.0\n"
+
+
+def test_a_changed_work_tree_shows_in_the_revision_and_results_do_not(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        clean = run.git_rev
+        run.finish({})
+    git(root, "add", "data")
+    git(root, "commit", "-qm", "results")
+    (root / "data" / "metrics" / "toy.json").write_text("{}")
+    with open_stage("toy", root) as run:
+        after_results = run.git_rev
+        run.finish({})
+    (root / "stages" / "toy.py").write_text('"""Changed."""\n')
+    with open_stage("toy", root) as run:
+        after_change = run.git_rev
+        run.finish({})
+
+    assert not clean.endswith("-dirty")
+    assert after_results == git(root, "rev-parse", "HEAD")
+    assert after_change == after_results + "-dirty"
+
+
+def test_a_folder_without_git_is_refused_with_the_remedy(root: Path) -> None:
+    (root / ".git").rename(root / "not-git")
+
+    with pytest.raises(StageError, match=r"not a git repository.*Clone the repository"), open_stage("toy", root):
+        pass
+
+
+def test_progress_in_a_log_is_lines_with_the_time_left(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "soarm"), open_stage("toy", root) as run:
+        for step in run.track(range(4), description="training"):
+            run.log(step, {"loss": 0.125})
+        run.finish({})
+
+    (shown,) = [record.getMessage() for record in caplog.records if "training" in record.getMessage()]
+    assert shown.startswith("training  4/4 (100 %)")
+    assert shown.endswith("loss 0.125")
+
+
+def test_a_stage_leaves_the_process_as_it_found_it(root: Path) -> None:
+    before = (list(logging.getLogger().handlers), logging.getLogger("soarm").level, sys.excepthook)
+
+    with open_stage("toy", root) as run:
+        run.finish({})
+
+    assert (list(logging.getLogger().handlers), logging.getLogger("soarm").level, sys.excepthook) == before
+
+
+def test_an_error_of_ours_is_shown_as_its_message_without_a_traceback(root: Path) -> None:
+    program = "from soarm.stage import open_stage\nwith open_stage('toy') as run: run.input('record')"
+
+    environment = {**os.environ, "SOARM_TRACKING": "off"}
+    command = [sys.executable, "-c", program]
+
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert io.StringIO(done.stderr).readlines()[-1].startswith("StageError: toy needs data/record")
