@@ -16,6 +16,11 @@ from soarm.dataset.statistics import Statistics
 
 TASK_COLUMN = "task"
 
+_NUMBERS = {
+    pa.from_numpy_dtype(name): np.dtype(name) for name in ("f2", "f4", "f8", *(f"{k}{n}" for k in "iu" for n in (1, 2, 4, 8)))
+}
+"""Arrow's types of numbers. `pa.array`, `to_numpy` and `to_pandas_dtype` would import pandas: a second at the first episode."""
+
 
 def frames(columns: Mapping[str, NDArray[np.generic]]) -> pa.Table:
     """Return rows of frames: (N, D) as fixed-size lists of float32, (N,) as scalars; D = 1 becomes a scalar as in LeRobot."""
@@ -61,8 +66,8 @@ def episodes(columns: Mapping[str, Sequence[Any]], statistics: Sequence[Mapping[
     for feature, stats in statistics[0].items():
         for name in stats:
             stacked = np.stack([one[feature][name] for one in statistics])  # (E, D)
-            offsets = pa.array(np.arange(len(stacked) + 1) * stacked.shape[1], pa.int32())
-            arrays[f"stats/{feature}/{name}"] = pa.ListArray.from_arrays(offsets, pa.array(stacked.ravel()))
+            offsets = _flat_array(np.arange(len(stacked) + 1, dtype=np.int32) * np.int32(stacked.shape[1]))
+            arrays[f"stats/{feature}/{name}"] = pa.ListArray.from_arrays(offsets, _flat_array(stacked))
     return pa.table(arrays)
 
 
@@ -92,7 +97,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def to_numpy(column: pa.ChunkedArray, width: int) -> NDArray[np.generic]:
-    """Return a column of numbers as (N, width) in its own dtype.
+    """Return a column of numbers as (N, width) in its own dtype, not writable.
 
     Raises:
         ValueError: It holds nulls, text, or lists of another length.
@@ -109,18 +114,25 @@ def to_numpy(column: pa.ChunkedArray, width: int) -> NDArray[np.generic]:
         array = array.flatten()
         if array.null_count:
             raise ValueError(f"it has {array.null_count} empty elements")
-    kind = array.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    dtype = _NUMBERS.get(array.type)
+    if dtype is None:
         raise ValueError(f"its type is {column.type}, not numbers")
     if len(array) != n_rows * width:
         raise ValueError(f"its rows have {len(array) / max(n_rows, 1):g} elements, not {width}")
-    numbers: NDArray[np.generic] = array.to_numpy(zero_copy_only=False).reshape(n_rows, width)
-    return numbers
+    if not n_rows:
+        return np.empty((0, width), dtype)
+    numbers = np.frombuffer(array.buffers()[-1], dtype, count=len(array), offset=array.offset * dtype.itemsize)
+    return numbers.reshape(n_rows, width)
 
 
 def _frame_array(values: NDArray[np.generic]) -> pa.Array:
+    flat = _flat_array(values)
     if values.ndim == 1 or values.shape[1] == 1:
-        return pa.array(values.reshape(-1))
-    element = pa.field("element", pa.from_numpy_dtype(values.dtype))
-    kind = pa.list_(element, values.shape[1])
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), type=kind)
+        return flat
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(pa.field("element", flat.type), values.shape[1]))
+
+
+def _flat_array(values: NDArray[np.generic]) -> pa.Array:
+    """Wrap the numbers, row by row, without a copy."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
