@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from soarm.evaluation.failures import classify
 from soarm.evaluation.results import EpisodeRow, Results
 from soarm.policy import Array, BatchPolicy
 from soarm.rollout import BatchEnv, Episode, Stage, rollout
-from soarm.spec import ENVIRONMENT_STATE, OBJECTS_FEATURE
+from soarm.spec import ENVIRONMENT_STATE, OBJECTS_FEATURE, content_hash
 
 _ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
 _AT = {name: i for i, name in enumerate(OBJECTS_FEATURE.names)}
@@ -62,6 +63,23 @@ def evaluate(
     """
     rows = (episode_row(episode, env.control_hz, knocked_away_m) for episode in rollout(env, policy, seeds))
     return Results(tuple(rows), dict(origin or {}))
+
+
+def origin_of(policy: Path, world: object, knocked_away_m: float) -> dict[str, str]:
+    """Return `Results.origin`: a hash of the policy's files, one of the simulator's parameters, and the rule of failures.
+
+    Args:
+        policy: Folder the policy was loaded from.
+        world: The simulator's parameters, a dataclass.
+        knocked_away_m: See `soarm.evaluation.failures.classify` [m].
+    """
+    files = sorted(path for path in policy.rglob("*") if path.is_file())
+    hashes = [(path.relative_to(policy).as_posix(), content_hash(path.read_bytes())) for path in files]
+    return {
+        "policy": content_hash(repr(hashes)),
+        "simulator": content_hash(repr(world)),
+        "knocked_away_m": str(knocked_away_m),
+    }
 
 
 def episode_row(episode: Episode, control_hz: int, knocked_away_m: float) -> EpisodeRow:

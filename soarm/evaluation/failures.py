@@ -3,16 +3,16 @@
 Knows the stages of pick and place and nothing of the simulator. The rules are asked from top to bottom and the first that
 holds decides, so that every episode gets exactly one outcome:
 
-    | rule                                        | outcome             | in words                                  |
-    |---------------------------------------------|---------------------|-------------------------------------------|
-    | `is_success` when the episode ended         | `success`           | in the bin, released, at rest, held       |
-    | `holding` when the episode ended            | `timed_out_holding` | had the cube, not brought home in time    |
-    | furthest stage PLACE                        | `timed_out`         | was in the bin, not at rest there in time |
-    | furthest stage TRANSPORT                    | `missed_bin`        | carried it to the bin, lost it beside it  |
-    | furthest stage LIFT                         | `dropped`           | lifted it and lost it on the way          |
-    | GRASP or less, cube beyond `knocked_away_m` | `knocked_away`      | never lifted it, but pushed it away       |
-    | furthest stage REACH or GRASP               | `missed_grasp`      | was at the cube and never lifted it       |
-    | furthest stage START                        | `never_reached`     | did not come near the cube                |
+    | rule                                        | outcome             | in words                                         |
+    |---------------------------------------------|---------------------|--------------------------------------------------|
+    | `is_success` when the episode ended         | `success`           | in the bin, released, at rest, held              |
+    | `holding` when the episode ended            | `timed_out_holding` | had the cube, not brought home in time           |
+    | furthest stage PLACE                        | `timed_out`         | lay at rest in the bin, not for long enough      |
+    | furthest stage TRANSPORT                    | `missed_bin`        | let go above the bin, did not come to rest in it |
+    | furthest stage LIFT                         | `dropped`           | lifted it and lost it on the way                 |
+    | GRASP or less, cube beyond `knocked_away_m` | `knocked_away`      | never lifted it, but pushed it away              |
+    | furthest stage REACH or GRASP               | `missed_grasp`      | was at the cube and never lifted it              |
+    | furthest stage START                        | `never_reached`     | did not come near the cube                       |
 
 `stage`, `holding` and how far the cube is from where it lay at the start are those of `soarm.rollout.StepResult.info` after
 the last step.

@@ -152,6 +152,13 @@ class Results:
         return cls(tuple(EpisodeRow(**{key: _or_nan(value) for key, value in row.items()}) for row in rows), origin)
 
 
+def find(folder: Path, origin: Mapping[str, str], seeds: Iterable[int]) -> Results | None:
+    """Return the rows of `seeds` from `folder`, or None where it holds other scenes or rows of another origin."""
+    found = Results.load(folder)
+    wanted = list(seeds)
+    return found.select(wanted) if found.origin == origin and set(wanted) <= set(found.seeds) else None
+
+
 def _or_nan(value: Any) -> Any:
     return math.nan if value is None else value
 

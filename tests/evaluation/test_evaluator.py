@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soarm.errors import ObservationError
-from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate
+from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate, origin_of
 
 
 def test_one_row_per_seed_in_the_order_of_the_seeds_whatever_the_episodes_last(scripted_env, cubic):
@@ -101,3 +101,16 @@ def test_parameters_out_of_range_are_refused(change, message):
 
     with pytest.raises(ValueError, match=message):
         EvaluationParams(**good | change)
+
+
+def test_rows_say_what_they_follow_from(scripted_env, cubic, tmp_path):
+    for name, weights in (("a", b"1"), ("again", b"1"), ("other", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model").write_bytes(weights)
+    origin = origin_of(tmp_path / "a", {"gain": 50.0}, 0.05)
+    results = evaluate(scripted_env, cubic, [1], knocked_away_m=0.05, origin=origin)
+
+    assert results.origin == origin == origin_of(tmp_path / "again", {"gain": 50.0}, 0.05)
+    assert origin != origin_of(tmp_path / "other", {"gain": 50.0}, 0.05)
+    assert origin != origin_of(tmp_path / "a", {"gain": 51.0}, 0.05)
+    assert origin != origin_of(tmp_path / "a", {"gain": 50.0}, 0.04)

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from soarm.errors import DatasetError
-from soarm.evaluation.results import COLUMNS, Results
+from soarm.evaluation.results import COLUMNS, Results, find
 
 
 def test_parquet_gives_back_every_row_and_the_origin(make_results, tmp_path):
@@ -72,3 +72,18 @@ def test_a_file_with_other_columns_is_refused(tmp_path):
 
     with pytest.raises(DatasetError, match=r"has the columns \{'seed': 'int64'\}; expected"):
         Results.load(tmp_path)
+
+
+def test_rows_are_found_again_for_some_of_their_seeds(make_results, tmp_path):
+    Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
+    found = find(tmp_path, {"policy": "abc"}, [100, 101])
+
+    assert found is not None
+    assert found.seeds == (100, 101)
+
+
+@pytest.mark.parametrize(("policy", "seeds"), [("other", [100]), ("abc", [100, 999])])
+def test_rows_of_another_policy_or_without_a_seed_are_not_used(make_results, tmp_path, policy, seeds):
+    Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
+
+    assert find(tmp_path, {"policy": policy}, seeds) is None
