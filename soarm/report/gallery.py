@@ -1,0 +1,125 @@
+"""Which figures there are: of one policy, of a comparison, of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from soarm.evaluation.paired import Comparison
+from soarm.evaluation.results import Results
+from soarm.evaluation.summary import Summary
+from soarm.report import figures, tables
+from soarm.report.style import Figure, Table, save
+
+_WILSON = "Bars: Wilson 95 % interval."
+
+
+CURVES: tuple[figures.Curve, ...] = (
+    figures.Curve(
+        name="act_error",
+        stage="train_act",
+        policy="base",
+        columns={"val_l1_deg": "held-out demonstrations"},
+        title="ACT: error of the predicted chunk",
+        y_label="mean absolute error, arm joints [deg]",
+        scale="log",
+    ),
+    figures.Curve(
+        name="residual_success",
+        stage="train_residual",
+        policy="residual",
+        columns={"success_rate": "training episodes, exploring", "validation_success": "validation scenes"},
+        title="Residual: success during training",
+        y_label="episodes solved",
+        scale="share",
+    ),
+    figures.Curve(
+        name="residual_value",
+        stage="train_residual",
+        policy="residual",
+        columns={"q_start": "what the critics promise", "mc_start": "what episodes give"},
+        title="Residual: value of the start",
+        y_label="discounted return",
+        scale="linear",
+    ),
+    figures.Curve(
+        name="residual_size",
+        stage="train_residual",
+        policy="residual",
+        columns={"residual_abs": "mean size", "saturated": "share of joints at the bound"},
+        title="Residual: how much of its bound it uses",
+        y_label="share of the bound",
+        scale="share",
+    ),
+)
+"""Curves of the two trainings; a column that was not logged is left out."""
+
+
+def of_policy(results: Results, summary: Summary) -> list[Figure]:
+    """Return the figures of one policy, the base; without a solved scene there is none of times."""
+    n, policies = summary.n_scenes, {"base": summary}
+    made = [
+        Figure(
+            "success",
+            f"Share of {n} held-out scenes solved. {_WILSON}",
+            tables.success(policies),
+            figures.draw_success,
+            (6, 1.9),
+        ),
+        Figure(
+            "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
+        ),
+        Figure("failures", f"Failure classes over {n} scenes.", tables.failures(policies), figures.draw_failures),
+        Figure("scenes", "Where the cube lay, seen from above.", tables.scenes(results), figures.draw_scenes, (6, 4.6)),
+    ]
+    if durations := tables.durations(results):
+        made.append(Figure("times", "Time to success over the solved scenes.", durations, figures.draw_durations))
+    return made
+
+
+def of_comparison(base: Results, residual: Results, comparison: Comparison) -> list[Figure]:
+    """Return the figures of a comparison; without a scene both solve there is none of times."""
+    n, policies = comparison.base.n_scenes, {"base": comparison.base, "residual": comparison.residual}
+    share = f"Share of the same {n} held-out scenes solved. {_WILSON}"
+    before_after = f"Failure classes over {n} scenes, before and after."
+    made = [
+        Figure("success", share, tables.success(policies), figures.draw_success, (6, 2.6)),
+        Figure("failures", before_after, tables.failures(policies), figures.draw_failures, (6, 4.4)),
+        Figure(
+            "scenes",
+            "Where the cube lay, seen from above, and who solved the scene.",
+            tables.scenes(base, residual),
+            figures.draw_scenes,
+            (6, 4.8),
+        ),
+        Figure(
+            "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
+        ),
+    ]
+    if times := tables.times(base, residual):
+        made.append(
+            Figure("times", "Scenes both solve; below the line the residual is faster.", times, figures.draw_times, (5, 4.8))
+        )
+    return made
+
+
+def of_training(curves: Mapping[str, Table]) -> list[Figure]:
+    """Return the training curves that were logged; `curves` maps the stage to its table."""
+    made = []
+    for curve in CURVES:
+        table = curves.get(curve.stage, [])
+        columns = {
+            key: label for key, label in curve.columns.items() if any(math.isfinite(row.get(key, math.nan)) for row in table)
+        }
+        if columns:
+            draw = partial(figures.draw_curves, curve=curve._replace(columns=columns))
+            kept = [{"step": row["step"], **{key: row[key] for key in columns}} for row in table]
+            made.append(Figure(curve.name, f"From data/curves/{curve.stage}.csv.", kept, draw))
+    return made
+
+
+def save_all(made: Sequence[Figure], folder: Path) -> list[tuple[str, str, str]]:
+    """Save figures and return them as (name, SVG, caption), which `soarm.report.page.figures` takes."""
+    return [(figure.name, save(figure, folder), figure.caption) for figure in made]

@@ -1,0 +1,93 @@
+"""One look for every figure, and the one way a figure is saved: SVG, PNG and the CSV it was drawn from.
+
+Knows matplotlib and nothing of what is drawn. The colours are those of Okabe and Ito (2008), which people with any form of
+colour blindness can tell apart; a method has the same colour in every figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+Table = Sequence[Mapping[str, Any]]
+"""What a figure is drawn from: rows with the same keys."""
+
+BLUE, VERMILLION, GREEN, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#767676"
+LABELS: dict[str, str] = {"base": "ACT", "residual": "ACT + residual"}
+COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION}
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 10.0,
+    "axes.titlesize": 11.0,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlepad": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "savefig.dpi": 130,
+    "svg.fonttype": "path",  # looks the same where the font is missing
+}
+
+
+class Figure(NamedTuple):
+    """A figure that can be drawn and saved.
+
+    Attributes:
+        name: Stem of its files.
+        caption: What it shows, with n and the kind of interval.
+        table: What it is drawn from.
+        draw: Draws the table on axes.
+        size_in: Width and height [inch].
+    """
+
+    name: str
+    caption: str
+    table: Table
+    draw: Callable[[Axes, Table], None]
+    size_in: tuple[float, float] = (6.0, 3.6)
+
+
+def save(figure: Figure, folder: Path) -> str:
+    """Write `<name>.svg`, `.png` and `.csv` into `folder` and return the SVG; the same table gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(figure.table, folder / f"{figure.name}.csv")
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a user's own matplotlibrc changes nothing here
+        mpl.rcParams.update(_STYLE | {"svg.hashsalt": figure.name})
+        canvas = Canvas(figsize=figure.size_in, layout="constrained")
+        figure.draw(canvas.add_subplot(), figure.table)
+        svg = io.StringIO()
+        canvas.savefig(svg, format="svg", metadata={"Date": None})
+        canvas.savefig(folder / f"{figure.name}.png")
+    (folder / f"{figure.name}.svg").write_text(svg.getvalue(), encoding="utf-8")
+    return svg.getvalue()
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """Write a table of at least one row with six significant digits; NaN is left empty."""
+    assert table, f"{path.name} would have no rows"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table[0])
+        writer.writerows([_readable(value) for value in row.values()] for row in table)
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value

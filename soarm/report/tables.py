@@ -1,0 +1,112 @@
+"""The tables that figures, `dvc plots` and the report are made from, out of evaluation results.
+
+Knows rows and statistics; knows nothing of drawing. Policies are called by their keys, `base` and `residual`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from soarm.errors import StageError
+from soarm.evaluation.results import Results
+from soarm.evaluation.statistics import wilson
+from soarm.evaluation.summary import Summary
+from soarm.report.style import Table
+
+Policies = Mapping[str, Summary]
+"""Key of a policy -> its summary."""
+
+
+def success(policies: Policies) -> Table:
+    """Success rate of each policy with Wilson's interval."""
+    return [
+        {
+            "policy": policy,
+            "success_rate": one.success_rate,
+            "ci95_low": one.success_ci95.low,
+            "ci95_high": one.success_ci95.high,
+            "n_scenes": one.n_scenes,
+        }
+        for policy, one in policies.items()
+    ]
+
+
+def failures(policies: Policies) -> Table:
+    """Scenes per failure class and policy, all classes."""
+    return [
+        {"policy": policy, "outcome": outcome, "scenes": count, "n_scenes": one.n_scenes}
+        for policy, one in policies.items()
+        for outcome, count in one.failures.items()
+    ]
+
+
+def reached(policies: Policies) -> Table:
+    """Share of scenes that got at least to each stage, and to success, with Wilson's interval."""
+    rows = []
+    for policy, one in policies.items():
+        counts = {**one.reached, "success": round(one.success_rate * one.n_scenes)}
+        for stage, count in counts.items():
+            low, high = wilson(count, one.n_scenes)
+            share = count / one.n_scenes
+            rows.append(
+                {
+                    "policy": policy,
+                    "stage": stage,
+                    "share": share,
+                    "ci95_low": low,
+                    "ci95_high": high,
+                    "n_scenes": one.n_scenes,
+                }
+            )
+    return rows
+
+
+def scenes(base: Results, residual: Results | None = None) -> Table:
+    """Where cube and bin lay in each scene, and who solved it.
+
+    `solved` is `success` or `failure` for one policy; `both`, `residual_only`, `base_only` or `neither` for two.
+    """
+    rows = []
+    for i, row in enumerate(base.rows):
+        solved = (
+            ("success" if row.success else "failure") if residual is None else _PAIRED[row.success, residual.rows[i].success]
+        )
+        place = {"cube_x_m": row.cube_x_m, "cube_y_m": row.cube_y_m, "bin_x_m": row.bin_x_m, "bin_y_m": row.bin_y_m}
+        rows.append({"seed": row.seed, "solved": solved, **place})
+    return rows
+
+
+def times(base: Results, residual: Results) -> Table:
+    """Time to success of both policies on the scenes both solve [s]."""
+    return [
+        {"seed": b.seed, "base_s": b.time_to_success_s, "residual_s": r.time_to_success_s}
+        for b, r in zip(base.rows, residual.rows, strict=True)
+        if b.success and r.success
+    ]
+
+
+def durations(results: Results) -> Table:
+    """Time to success of one policy on the scenes it solves [s]."""
+    return [{"seed": row.seed, "time_to_success_s": row.time_to_success_s} for row in results.rows if row.success]
+
+
+def curves(path: Path) -> Table:
+    """Read a training's curves: a CSV with `step` and one column per metric; what was not logged at a step is NaN.
+
+    Raises:
+        StageError: It holds something that is not a number.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        try:
+            return [{key: float(text) if text else math.nan for key, text in row.items()} for row in reader]
+        except (TypeError, ValueError) as error:
+            raise StageError(
+                f"{path}, line {reader.line_num}: {error}; it must hold numbers. Train again: `dvc repro -f {path.stem}`"
+            ) from None
+
+
+_PAIRED = {(True, True): "both", (False, True): "residual_only", (True, False): "base_only", (False, False): "neither"}

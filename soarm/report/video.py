@@ -1,0 +1,57 @@
+"""Frames to files: an MP4 to watch, a GIF for a README, a strip of stills for a page.
+
+Knows codecs; knows nothing of cameras. A frame is uint8, shape (H, W, 3), red-green-blue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Frame = NDArray[np.uint8]
+
+
+def write_mp4(frames: Iterable[Frame], path: Path, fps: int, crf: int = 23) -> None:
+    """Encode frames as H.264, playable in every browser; frames are written as they come.
+
+    Odd sizes lose their last row or column: the codec halves colour in both directions.
+
+    Args:
+        frames: At least one, all of one shape.
+        path: Ends in `.mp4`.
+        fps: Frames per second.
+        crf: Quality, 0 (lossless) .. 51; 23 is the codec's usual choice.
+    """
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": "veryfast"})
+                stream.height, stream.width = (size - size % 2 for size in frame.shape[:2])
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1  # the same bytes on every machine
+            even = np.ascontiguousarray(frame[: stream.height, : stream.width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        assert stream is not None, f"{path.name}: a video has at least one frame"
+        container.mux(stream.encode())
+
+
+def write_gif(frames: Iterable[Frame], path: Path, fps: int) -> None:
+    """Write an animation that repeats for ever, in 256 colours; browsers play at most 50 frames per second."""
+    images = [Image.fromarray(frame) for frame in frames]
+    assert images, f"{path.name}: an animation has at least one frame"
+    first, *rest = (image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
+    first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, optimize=True)
+
+
+def write_strip(frames: Sequence[Frame], path: Path, n: int = 6) -> None:
+    """Write `n` frames, evenly spaced from the first to the last, side by side as one PNG; fewer when there are fewer."""
+    assert len(frames) > 0, f"{path.name}: a strip has at least one frame"
+    chosen = np.linspace(0, len(frames) - 1, min(n, len(frames))).round().astype(int)
+    Image.fromarray(np.concatenate([frames[i] for i in chosen], axis=1)).save(path)

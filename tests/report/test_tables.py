@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from soarm.errors import StageError
+from soarm.evaluation.statistics import wilson
+from soarm.report import tables
+
+
+@pytest.fixture
+def policies(comparison):
+    return {"base": comparison.base, "residual": comparison.residual}
+
+
+def test_success_has_a_row_per_policy_with_its_interval(policies):
+    first, second = tables.success(policies)
+
+    assert (first["policy"], first["success_rate"], first["n_scenes"]) == ("base", 0.5, 8)
+    assert (second["policy"], second["success_rate"]) == ("residual", 0.75)
+    assert (second["ci95_low"], second["ci95_high"]) == wilson(6, 8)
+
+
+def test_failures_list_every_class_of_every_policy(policies):
+    table = tables.failures(policies)
+
+    assert len(table) == 14
+    assert {(row["policy"], row["outcome"]): row["scenes"] for row in table if row["scenes"]} == {
+        ("base", "dropped"): 2,
+        ("base", "missed_grasp"): 1,
+        ("base", "never_reached"): 1,
+        ("residual", "dropped"): 1,
+        ("residual", "never_reached"): 1,
+    }
+
+
+def test_reached_never_rises_from_stage_to_stage(policies):
+    shares = [row["share"] for row in tables.reached(policies) if row["policy"] == "base"]
+
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] == 0.5
+
+
+def test_scenes_say_who_solved_them(base, residual):
+    both = [row["solved"] for row in tables.scenes(base, residual)]
+    alone = [row["solved"] for row in tables.scenes(base)]
+
+    assert both == ["both", "both", "base_only", "residual_only", "residual_only", "residual_only", "neither", "both"]
+    assert alone == ["success"] * 3 + ["failure"] * 4 + ["success"]
+
+
+def test_times_are_those_of_scenes_both_solve(base, residual):
+    assert [row["seed"] for row in tables.times(base, residual)] == [100, 101, 107]
+
+
+def test_curves_read_numbers_and_leave_gaps(tmp_path):
+    path = tmp_path / "train_act.csv"
+    path.write_text("step,loss,val\n1,0.5,\n2,0.4,3.5\n")
+    first, second = tables.curves(path)
+
+    assert (first["step"], first["loss"]) == (1.0, 0.5)
+    assert math.isnan(first["val"])
+    assert second == {"step": 2.0, "loss": 0.4, "val": 3.5}
+
+
+def test_curves_that_hold_words_are_refused_with_the_line(tmp_path):
+    path = tmp_path / "train_act.csv"
+    path.write_text("step,loss\n1,0.5\n2,oops\n")
+
+    with pytest.raises(StageError, match=r"train_act.csv, line 3: could not convert string to float: 'oops'"):
+        tables.curves(path)

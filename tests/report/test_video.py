@@ -1,0 +1,74 @@
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from soarm.report.video import write_gif, write_mp4, write_strip
+
+
+def clip(n, height=48, width=64):
+    """Frames with a bright square that moves to the right, over a dark red ground."""
+    frames = []
+    for i in range(n):
+        frame = np.full((height, width, 3), (90, 20, 20), np.uint8)
+        frame[8:24, 2 * i : 2 * i + 16] = 240
+        frames.append(frame)
+    return frames
+
+
+def decode(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return (
+            stream.codec_context.name,
+            float(stream.average_rate),
+            [f.to_ndarray(format="rgb24") for f in container.decode(stream)],
+        )
+
+
+def test_a_video_holds_every_frame_at_its_rate_in_h264(tmp_path):
+    frames = clip(20)
+    write_mp4(iter(frames), tmp_path / "clip.mp4", fps=30)
+    codec, fps, decoded = decode(tmp_path / "clip.mp4")
+
+    assert (codec, fps, len(decoded)) == ("h264", 30.0, 20)
+    assert np.abs(decoded[12].astype(int) - frames[12]).mean() < 5.0
+    assert np.abs(decoded[12].astype(int) - frames[0]).mean() > 15.0
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        write_mp4(clip(10), tmp_path / name, fps=30)
+
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_odd_sizes_lose_a_row_and_a_column(tmp_path):
+    write_mp4(clip(3, height=49, width=65), tmp_path / "odd.mp4", fps=30)
+
+    assert decode(tmp_path / "odd.mp4")[2][0].shape == (48, 64, 3)
+
+
+def test_a_gif_plays_every_frame_for_ever(tmp_path):
+    write_gif(iter(clip(6)), tmp_path / "clip.gif", fps=20)
+    with Image.open(tmp_path / "clip.gif") as image:
+        found = (image.n_frames, image.info["duration"], image.info["loop"])
+
+    assert found == (6, 50, 0)
+
+
+@pytest.mark.parametrize(("n", "shown"), [(9, [0, 4, 8]), (2, [0, 1])])
+def test_a_strip_shows_the_first_the_last_and_what_lies_between(tmp_path, n, shown):
+    frames = clip(n)
+    write_strip(frames, tmp_path / "strip.png", n=3)
+
+    with Image.open(tmp_path / "strip.png") as image:
+        found = np.asarray(image)
+
+    np.testing.assert_array_equal(found, np.concatenate([frames[i] for i in shown], axis=1))
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_mp4, "v.mp4"), (write_gif, "v.gif")])
+def test_nothing_is_no_video(tmp_path, write, name):
+    with pytest.raises(AssertionError, match="at least one frame"):
+        write([], tmp_path / name, fps=30)
