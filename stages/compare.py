@@ -1,0 +1,62 @@
+"""Compare ACT with ACT + residual on the same scenes: data/train_act, data/train_residual -> data/compare (rows, report)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from soarm.act import checkpoint
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
+from soarm.evaluation.paired import CompareParams, compare
+from soarm.evaluation.results import Results, find
+from soarm.policies import ChunkedPolicy
+from soarm.policy import BatchPolicy
+from soarm.report import comparison as report
+from soarm.report import gallery, tables
+from soarm.residual import actor as residual_actor
+from soarm.residual.controller import residual_policy
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.spec import require_same
+from soarm.stage import open_stage
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("compare") as run:
+        params = run.params("compare", CompareParams)
+        how = run.params("eval_base", EvaluationParams)
+        sim = run.params("sim", SimParams)
+        act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
+        act = checkpoint.load(act_folder)
+        actor, spec = residual_actor.load(residual_folder)
+        require_same(act.spec, spec, expected_name="data/train_act", found_name="data/train_residual")
+        seeds = scene_seeds("test")[: params.n_scenes]
+
+        def rows(policy: BatchPolicy, name: str, origin: dict[str, str]) -> Results:
+            env, scenes = BatchPickPlace(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
+            return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, origin=origin)
+
+        origin = origin_of(act_folder, sim, how.knocked_away_m)
+        base = find(run.input("eval_base"), origin, seeds)
+        source = "data/eval_base" if base is not None else "evaluated again"
+        if base is None:
+            base = rows(ChunkedPolicy(act, act.spec, how.n_rows), "ACT", origin)
+        corrected = residual_policy(act, actor, spec, how.n_rows)
+        residual = rows(corrected, "ACT + residual", origin_of(residual_folder, sim, how.knocked_away_m))
+        result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
+
+        base.save(run.out, "base")
+        residual.save(run.out, "residual")
+        results = gallery.save_all(gallery.of_comparison(base, residual, result), run.out / "figures")
+        curves = {name: tables.curves(run.curves(name)) for name in ("train_act", "train_residual")}
+        training = gallery.save_all(gallery.of_training(curves), run.out / "figures")
+        page = report.render(base, residual, result, results, training, report.origin_notes(source, base, residual))
+        (run.out / "report.html").write_text(page, encoding="utf-8")
+        for path in [run.out / "report.html", *sorted((run.out / "figures").glob("*.png"))]:
+            run.artifact(path)
+        run.finish({**result.to_dict(), "base_rows": source})
+
+
+if __name__ == "__main__":
+    main()

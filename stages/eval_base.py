@@ -1,0 +1,41 @@
+"""Evaluate ACT on held-out scenes: data/train_act -> data/eval_base (a row per episode, figures)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from soarm.act import checkpoint
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
+from soarm.evaluation.summary import summarise
+from soarm.policies import ChunkedPolicy
+from soarm.report import gallery
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.stage import open_stage
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("eval_base") as run:
+        params = run.params("eval_base", EvaluationParams)
+        sim = run.params("sim", SimParams)
+        folder = run.input("train_act")
+        act = checkpoint.load(folder)
+        results = evaluate(
+            BatchPickPlace(sim, params.n_rows, params.n_threads),
+            ChunkedPolicy(act, act.spec, params.n_rows),
+            run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
+            knocked_away_m=params.knocked_away_m,
+            origin=origin_of(folder, sim, params.knocked_away_m),
+        )
+        results.save(run.out)
+        summary = summarise(results)
+        gallery.save_all(gallery.of_policy(results, summary), run.out / "figures")
+        for path in [run.out / "episodes.csv", *sorted((run.out / "figures").glob("*.png"))]:
+            run.artifact(path)
+        run.finish(dataclasses.asdict(summary))
+
+
+if __name__ == "__main__":
+    main()
