@@ -1,0 +1,211 @@
+"""What MLflow holds after stages ran: against a real SQLite store, made once and copied."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import socket
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from soarm.tracking.mlflow_tracker import MlflowTracker, Store, open_mlflow
+from soarm.tracking.tracker import Provenance
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, which differ by version
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store; making one takes seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store of its own for one test."""
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    shutil.copy(template, tmp_path / "mlflow.db")
+    return Store(f"sqlite:///{tmp_path / 'mlflow.db'}", (tmp_path / "artifacts").as_uri())
+
+
+@pytest.fixture
+def client(store: Store) -> MlflowClient:
+    """Looks at what was written."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(store.uri)
+
+
+def provenance(stage: str = "train_act", git_rev: str = "abc") -> Provenance:
+    return Provenance(stage, git_rev, "ci", 3, "0123", Path())
+
+
+def runs(client: MlflowClient) -> list[Any]:
+    experiment = client.get_experiment_by_name("soarm")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], order_by=["attribute.start_time ASC"]))
+
+
+def test_stages_of_one_reproduction_are_children_of_one_parent(store: Store, client: MlflowClient) -> None:
+    for stage in ("record", "train_act"):
+        MlflowTracker(provenance(stage), store).close("FINISHED")
+    MlflowTracker(provenance("record", git_rev="other"), store).close("FAILED")
+
+    found = runs(client)
+
+    parents = [run.info.run_id for run in found if "soarm.pipeline" in run.data.tags]
+    children = {
+        (run.info.run_name, run.info.status, run.data.tags["mlflow.parentRunId"])
+        for run in found
+        if "mlflow.parentRunId" in run.data.tags
+    }
+    assert len(parents) == 2
+    assert children == {
+        ("record", "FINISHED", parents[0]),
+        ("train_act", "FINISHED", parents[0]),
+        ("record", "FAILED", parents[1]),
+    }
+
+
+def test_a_run_says_what_it_was_made_from(store: Store, client: MlflowClient) -> None:
+    tracker = MlflowTracker(provenance(), store)
+    tracker.params("train_act", {"lr": 0.001, "network": {"layers": 2}, "betas": [0.9, 0.99]})
+    tracker.dataset("record", Path("data/record"), "d41d8cd98f00b204e9800998ecf8427e.dir")
+    tracker.tag("device", "cpu")
+    tracker.close("FINISHED")
+
+    run = client.get_run(tracker.run_id)
+
+    assert run.data.params == {
+        "train_act.lr": "0.001",
+        "train_act.network.layers": "2",
+        "train_act.betas.0": "0.9",
+        "train_act.betas.1": "0.99",
+    }
+    assert run.data.tags["git_rev"] == "abc"
+    assert run.data.tags["hash.params"] == "0123"
+    assert run.data.tags["hash.record"] == "d41d8cd98f00b204e9800998ecf8427e.dir"
+    assert run.data.tags["device"] == "cpu"
+    (read,) = run.inputs.dataset_inputs
+    assert (read.dataset.name, read.dataset.digest) == ("record", "d41d8cd98f00b204e9800998ecf8427e.dir")
+    assert json.loads(read.dataset.source)["path"] == "data/record"
+
+
+def test_metrics_over_steps_are_buffered_and_all_arrive(store: Store, client: MlflowClient) -> None:
+    clock = itertools.count(0.0, 1e-3)
+    tracker = MlflowTracker(provenance(), store, clock=lambda: next(clock))
+    for step in range(1200):
+        tracker.log(step, {"loss": step / 2})
+    early = client.get_metric_history(tracker.run_id, "loss")
+    tracker.close("FINISHED")
+
+    late = client.get_metric_history(tracker.run_id, "loss")
+
+    assert len(early) == 1000
+    assert [(metric.step, metric.value) for metric in late] == [(step, step / 2) for step in range(1200)]
+
+
+def test_slow_metrics_do_not_wait_for_the_buffer_to_fill(store: Store, client: MlflowClient) -> None:
+    clock = itertools.count(0.0, 3.0)
+    tracker = MlflowTracker(provenance(), store, clock=lambda: next(clock))
+    for step in range(4):
+        tracker.log(step, {"loss": 1.0})
+
+    assert len(client.get_metric_history(tracker.run_id, "loss")) >= 2
+
+
+def test_the_summary_keeps_what_is_a_number(store: Store, client: MlflowClient) -> None:
+    tracker = MlflowTracker(provenance(), store)
+    tracker.summary({"success_rate": 0.5, "ci95": [0.4, 0.6], "failures": {"dropped": 3}, "git_rev": "abc", "time_s": None})
+    tracker.close("FINISHED")
+
+    assert client.get_run(tracker.run_id).data.metrics == {
+        "success_rate": 0.5,
+        "ci95.0": 0.4,
+        "ci95.1": 0.6,
+        "failures.dropped": 3.0,
+    }
+
+
+def test_a_file_is_copied_into_the_run(store: Store, client: MlflowClient, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("hello")
+    tracker = MlflowTracker(provenance(), store)
+    tracker.artifact(tmp_path / "report.html")
+    tracker.close("FINISHED")
+
+    assert [artifact.path for artifact in client.list_artifacts(tracker.run_id)] == ["report.html"]
+    assert len(list((tmp_path / "artifacts").rglob("report.html"))) == 1
+
+
+def test_a_network_is_fetched_by_name_and_alias(store: Store, client: MlflowClient, tmp_path: Path) -> None:
+    import mlflow
+    import onnx
+    from onnx import TensorProto, helper
+
+    shape = ["batch", 6]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["state"], ["action"])],
+        "toy",
+        [helper.make_tensor_value_info("state", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("action", TensorProto.FLOAT, shape)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "toy.onnx")
+    for _ in range(2):
+        tracker = MlflowTracker(provenance("export"), store)
+        tracker.onnx_model(tmp_path / "toy.onnx", "soarm-toy", "ci")
+        tracker.close("FINISHED")
+
+    mlflow.set_tracking_uri(store.uri)
+    loaded = mlflow.pyfunc.load_model("models:/soarm-toy@ci")
+    state = np.ones((3, 6), np.float32)
+
+    assert client.get_model_version_by_alias("soarm-toy", "ci").version == 2
+    assert [spec.name for spec in loaded.metadata.signature.inputs] == ["state"]
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 6)
+    np.testing.assert_array_equal(loaded.predict({"state": state})["action"], state)
+    (stored, *_) = (tmp_path / "artifacts").rglob("model.onnx")
+    assert stored.read_bytes() == (tmp_path / "toy.onnx").read_bytes()
+
+
+def test_a_dead_server_costs_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+
+    tracker = open_mlflow(provenance()._replace(root=tmp_path))
+    tracker.log(0, {"loss": 1.0})
+    tracker.summary({"n": 1})
+    tracker.close("FINISHED")
+
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert f"MLflow at {address} failed" in warning.getMessage()
+    assert "Connection refused" in warning.getMessage()
+
+
+def test_a_store_that_cannot_be_written_costs_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
+
+    open_mlflow(provenance()._replace(root=tmp_path)).close("FINISHED")
+
+    assert "failed" in caplog.text
+    assert len([record for record in caplog.records if record.name.startswith("soarm")]) == 1

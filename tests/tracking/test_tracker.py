@@ -1,0 +1,119 @@
+"""The switch, the null object, and the tracker that survives its store."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soarm.tracking.forgiving import Forgiving
+from soarm.tracking.mlflow_tracker import MlflowTracker, flatten, pipeline_key, store_for
+from soarm.tracking.tracker import NullTracker, Provenance, Tracker, open_tracker
+
+PROVENANCE = Provenance("toy", "abc-dirty", "ci", 0, "0123", Path())
+METHODS = {name for name, _ in inspect.getmembers(Tracker, inspect.isfunction) if not name.startswith("_")}
+
+
+class Broken(NullTracker):
+    """Takes everything until told otherwise."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.calls += 1
+        raise OSError("disk full")
+
+
+def test_off_is_a_null_object_with_every_method_of_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOARM_TRACKING", "off")
+
+    assert isinstance(open_tracker(PROVENANCE), NullTracker)
+    assert len(METHODS) == 8
+    for kind in (NullTracker, Forgiving, MlflowTracker):
+        assert {name for name in dir(kind) if not name.startswith("_")} >= METHODS
+
+
+def test_a_store_that_fails_costs_one_warning_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    inner = Broken()
+    tracker = Forgiving(lambda: inner, "http://server:5000")
+
+    tracker.params("toy", {"n": 1})
+    for step in range(3):
+        tracker.log(step, {"loss": 1.0})
+    tracker.close("FINISHED")
+
+    assert inner.calls == 1
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "MLflow at http://server:5000 failed (OSError: disk full)" in record.getMessage()
+    assert "SOARM_TRACKING=off" in record.getMessage()
+
+
+def test_a_mistake_of_ours_is_not_taken_for_a_dead_store() -> None:
+    class Mistaken(NullTracker):
+        def tag(self, key: str, value: str) -> None:
+            raise TypeError("a mistake")
+
+    with pytest.raises(TypeError, match="a mistake"):
+        Forgiving(Mistaken, "x").tag("a", "b")
+
+
+def test_a_password_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse() -> Tracker:
+        raise ConnectionError("no")
+
+    Forgiving(refuse, "https://user:secret@host:1/path")
+
+    assert "https://host:1/path" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("values", "prefix", "expected"),
+    [
+        ({"a": 1, "b": {"c": 2, "d": {"e": 3}}}, "", [("a", 1), ("b.c", 2), ("b.d.e", 3)]),
+        ({"pair": [0.1, 0.2]}, "sim", [("sim.pair.0", 0.1), ("sim.pair.1", 0.2)]),
+        ({}, "sim", []),
+    ],
+)
+def test_nested_values_get_dotted_keys(values: dict[str, Any], prefix: str, expected: list[tuple[str, Any]]) -> None:
+    assert list(flatten(values, prefix)) == expected
+
+
+def test_the_store_is_the_repository_s_unless_the_environment_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    repository = tmp_path / "repository"
+    repository.mkdir()
+
+    own = store_for(repository)
+    monkeypatch.setenv("DVC_ROOT", str(repository))  # `dvc exp run --temp` works in a copy of it
+    from_a_copy = store_for(tmp_path / "copy")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    named = store_for(repository)
+
+    assert own.uri == f"sqlite:///{repository}/mlflow/mlflow.db"
+    assert own.artifacts == (repository / "mlflow" / "artifacts").as_uri()
+    assert from_a_copy == own
+    assert named == ("http://server:5000", None)
+
+
+def test_a_reproduction_is_one_state_of_code_and_parameters_or_one_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    by_content = {
+        pipeline_key(PROVENANCE._replace(stage=stage, git_rev=rev, params_hash=params))
+        for stage in ("record", "train_act")
+        for rev in ("a", "b")
+        for params in ("1", "2")
+    }
+    monkeypatch.setenv("DVC_EXP_NAME", "brisk-arm")
+
+    assert len(by_content) == 4
+    assert pipeline_key(PROVENANCE) == "exp:brisk-arm"
