@@ -52,6 +52,15 @@ class Agreement:
         table = paired_table(self.trained, self.exported)
         return mcnemar_p(table.residual_only, table.base_only)
 
+    def to_dict(self) -> dict[str, float | int]:
+        """Return the metrics of the stage `export` on this."""
+        return {
+            "check_scenes": len(self.trained),
+            "torch_success_rate": self.torch_success_rate,
+            "onnx_success_rate": self.onnx_success_rate,
+            "episodes_differ": self.episodes_differ,
+        }
+
     def require(self, min_p: float) -> None:
         """Refuse a bundle whose success differs by more than chance allows.
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 Signature = Mapping[str, tuple[int, ...]]
+_CHATTY = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
 
 
 def to_onnx(network: nn.Module, inputs: Signature, outputs: Signature, metadata: Mapping[str, str], opset: int) -> bytes:
@@ -64,13 +65,15 @@ def _strip(model: onnx.ModelProto) -> None:
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """Hold back the exporter's remarks on its own internals and on torchvision, which this project does not use."""
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = registration.level
-    registration.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "# The axis name", UserWarning)
             warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
             yield
     finally:
-        registration.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from soarm import arm
+from soarm.dataset.reader import Dataset
 from soarm.errors import ParityError
 from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, ChunkModel, Observation, ResidualModel
@@ -74,6 +75,23 @@ class Parity:
                 f"{self.n_observations} recorded observations:\n  {listing}\nThe bundle is not released. Look for an operator "
                 "that onnxruntime computes differently (another export.opset may help); a wider export.max_abs_deg hides it."
             )
+
+
+def recorded(dataset: Dataset, n_observations: int) -> list[Observation]:
+    """Return the observations of the first episodes of `dataset` that hold `n_observations` together.
+
+    Raises:
+        ParityError: The dataset holds fewer.
+    """
+    if dataset.n_frames < n_observations:
+        raise ParityError(
+            f"{dataset.path} holds {dataset.n_frames} observations and export.n_observations asks for {n_observations}; "
+            "parity shown on fewer would say less than it seems. Record more episodes, or lower export.n_observations."
+        )
+    stop = int(np.searchsorted(dataset.episode_starts, n_observations))
+    seen = {key: values for key, values in dataset.columns.items() if key.startswith("observation.")}
+    bounds = zip(dataset.episode_starts[:stop], dataset.episode_starts[1 : stop + 1], strict=True)
+    return [{key: values[start:end] for key, values in seen.items()} for start, end in bounds]
 
 
 def measure(

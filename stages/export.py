@@ -1,0 +1,65 @@
+"""ACT and residual -> an ONNX bundle that computes what torch computes: data/export (see `soarm.runtime.bundle`)."""
+
+from __future__ import annotations
+
+from soarm.act import checkpoint
+from soarm.dataset.reader import Dataset
+from soarm.export import agreement, parity
+from soarm.export.bundle import seal, write_bundle
+from soarm.export.params import ExportParams
+from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.records import write_json
+from soarm.residual import actor
+from soarm.runtime import latency
+from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, Bundle, network_file
+from soarm.runtime.onnx_policy import load_policy
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.spec import require_same
+from soarm.stage import open_stage
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("export") as run:
+        params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
+        dataset = Dataset.open(run.input("record"))
+        act = checkpoint.load(run.input("train_act"))
+        residual, spec = actor.load(run.input("train_residual"))
+        require_same(dataset.spec, act.spec, expected_name="data/record", found_name="data/train_act")
+        require_same(act.spec, spec, expected_name="data/train_act", found_name="data/train_residual")
+
+        write_bundle(run.out, spec, act, residual, params.opset)
+        episodes = parity.recorded(dataset, params.n_observations)
+        gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
+        gaps.require(params.max_abs_deg)
+        write_json(run.out / PARITY_FILE, gaps.to_dict())
+        seal(run.out)
+
+        bundle = Bundle.open(run.out)
+        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        trained = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
+        exported = load_policy(bundle, params.n_rows, "residual")
+        outcomes = agreement.compare(env, trained, exported, scene_seeds("test")[: params.n_check])
+        outcomes.require(params.min_p)
+
+        times = latency.measure(bundle, params.n_latency_calls)
+        files = {network: run.out / network_file(network) for network in (ACT, RESIDUAL)}
+        for network, path in files.items():
+            run.model(path, f"soarm-{network}")
+        run.finish(
+            {
+                "parity_max_abs_deg": gaps.max_abs_deg,
+                "parity_gripper_max_abs_percent": gaps.max_abs_percent,
+                "parity_observations": gaps.n_observations,
+                **{f"{name}_ms": one.median_ms for name, one in times.items()},
+                **{f"{name}_p99_ms": one.p99_ms for name, one in times.items()},
+                **{f"{network}_bytes": path.stat().st_size for network, path in files.items()},
+                **outcomes.to_dict(),
+            }
+        )
+
+
+if __name__ == "__main__":
+    main()

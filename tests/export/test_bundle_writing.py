@@ -1,0 +1,51 @@
+import dataclasses
+
+import onnx
+import pytest
+
+from soarm.errors import SpecMismatchError
+from soarm.export.bundle import seal, write_bundle
+from soarm.runtime.bundle import Bundle
+from soarm.spec import ENVIRONMENT_STATE, STATE
+
+
+def test_an_exported_bundle_opens_with_the_specification_it_was_given(bundle, trained):
+    assert bundle.spec == trained.spec
+    assert sorted(bundle.checksums) == ["act.onnx", "residual.onnx", "spec.json"]
+
+
+def test_inputs_are_bound_by_name_whatever_the_order_of_the_features(bundle):
+    assert [node.name for node in bundle.sessions["act"].get_inputs()] == [STATE, ENVIRONMENT_STATE]
+
+
+def test_the_variational_encoder_stays_behind(exported):
+    names = [one.name for one in onnx.load(exported / "act.onnx").graph.initializer]
+
+    assert names
+    assert not [name for name in names if name.startswith("vae")]
+
+
+def test_no_source_path_is_in_any_file(exported):
+    assert not [path.name for path in exported.iterdir() if b".py" in path.read_bytes()]
+
+
+def test_a_file_added_before_sealing_is_covered(exported, tmp_path):
+    for path in exported.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "parity.json").write_text("{}")
+    seal(tmp_path)
+
+    assert "parity.json" in Bundle.open(tmp_path).checksums
+
+
+def test_a_residual_without_its_scale_is_refused_before_anything_is_written(trained, tmp_path):
+    spec = dataclasses.replace(trained.spec, residual_scale=None)
+
+    with pytest.raises(SpecMismatchError, match="residual_scale None, and there is a residual network"):
+        write_bundle(tmp_path, spec, trained.act, trained.residual, 20)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scale_without_its_residual_is_refused(trained, tmp_path):
+    with pytest.raises(SpecMismatchError, match=r"residual_scale \(4.0, .* and there is no residual network"):
+        write_bundle(tmp_path, trained.spec, trained.act, None, 20)

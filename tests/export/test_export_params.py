@@ -1,0 +1,36 @@
+import pytest
+
+from soarm import params
+from soarm.errors import ParamsError
+from soarm.export.params import ExportParams
+
+GOOD = {
+    "opset": 20,
+    "n_observations": 1000,
+    "max_abs_deg": 1e-3,
+    "n_check": 50,
+    "n_rows": 25,
+    "n_threads": 2,
+    "min_p": 0.01,
+    "n_latency_calls": 100,
+}
+
+
+def test_good_parameters_are_taken():
+    assert params.build(ExportParams, GOOD, "export") == ExportParams(**GOOD)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("n_check", 0, "n_check is 0; it must be at least 1"),
+        ("opset", 11, "opset is 11; the exporter of torch knows 18 and above"),
+        ("max_abs_deg", 0.0, "max_abs_deg is 0.0; it must be above 0"),
+        ("min_p", 1.0, "min_p is 1.0; it must be between 0 and 1"),
+        ("opset", "20", "opset is '20' of type str; it must be int"),
+        ("tolerance", 1.0, r"unknown keys \['tolerance'\]; legal keys are \['opset'"),
+    ],
+)
+def test_bad_parameters_are_refused(key, value, message):
+    with pytest.raises(ParamsError, match=message):
+        params.build(ExportParams, GOOD | {key: value}, "export")
