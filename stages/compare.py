@@ -49,8 +49,9 @@ def main() -> None:
         base.save(run.out, "base")
         residual.save(run.out, "residual")
         results = gallery.save_all(gallery.of_comparison(base, residual, result), run.out / "figures")
-        curves = {name: tables.curves(run.curves(name)) for name in ("train_act", "train_residual")}
-        training = gallery.save_all(gallery.of_training(curves), run.out / "figures")
+        curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
+        tables_of = {name: tables.curves(path) for name, path in curves.items()}
+        training = gallery.save_all(gallery.of_training(tables_of), run.out / "figures")
         page = report.render(base, residual, result, results, training, report.origin_notes(source, base, residual))
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted((run.out / "figures").glob("*.png"))]:

@@ -122,13 +122,15 @@ def as_dependency(path: Path) -> str:
 
 
 def calls(path: Path, method: str) -> set[str]:
-    """Return the texts given as first argument to `.method(...)` in a file."""
-    return {
-        str(node.args[0].value)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method and node.args
-        if isinstance(node.args[0], ast.Constant)
-    }
+    """Return the texts given as first argument to `run.<method>(...)` in a stage."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"run.{method}":
+            assert isinstance(node.args[0], ast.Constant), (
+                f"{path.name}:{node.lineno}: name it, so that dvc.yaml can be checked"
+            )
+            found.add(str(node.args[0].value))
+    return found
 
 
 def test_imports_only_go_down() -> None:
