@@ -135,7 +135,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
             return None
         if self._camera is None:
             self._camera = Camera(self.model, name="front", width_px=640, height_px=480)
-        return self._camera.render(self.model, self.data)
+        return self._camera.render(self.data)
 
     def close(self) -> None:
         """Release the camera."""
