@@ -142,7 +142,11 @@ def _episode_faults(found: Contents) -> list[str]:
     expected: dict[str, int] = {}
     template = str(found.info.get("data_path", layout.DATA_PATH))
     for chunk, file, length in zip(table["data/chunk_index"], table["data/file_index"], lengths, strict=True):
-        name = template.format(chunk_index=chunk, file_index=file)
+        try:
+            name = template.format(chunk_index=chunk, file_index=file)
+        except (KeyError, IndexError, ValueError):
+            faults.append(f"info.json says data_path {template!r}; it must be like {layout.DATA_PATH!r}")
+            break
         expected[name] = expected.get(name, 0) + int(length)
     for name, n_rows in expected.items():
         if not (found.root / name).exists():

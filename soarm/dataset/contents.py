@@ -156,7 +156,7 @@ def _read_meta(contents: Contents) -> None:
     for file in files:
         try:
             table = tables.read(file, _EPISODE_COLUMNS)
-            parts.append({key: tables.to_numpy(table[key], 1)[:, 0] for key in _EPISODE_COLUMNS})
+            parts.append({key: tables.to_numpy(table[key], 1)[:, 0].astype(np.int64) for key in _EPISODE_COLUMNS})
         except (OSError, ValueError) as error:
             faults.append(f"{file.relative_to(root)}: {error}")
     if parts and len(parts) == len(files):
@@ -199,7 +199,8 @@ def _numbers(table: pa.Table, widths: Mapping[str, int], name: str, faults: list
 
 def _read_journal(contents: Contents) -> None:
     widths = {key: feature.shape[0] for key, feature in contents.features.items()}
-    first = contents.info["total_episodes"] if contents.is_finalized else 0
+    total = contents.info.get("total_episodes")
+    first = total if contents.is_finalized and isinstance(total, int) else 0
     for expected, (number, file) in enumerate(journal.episode_files(contents.root).items(), start=first):
         name = str(file.relative_to(contents.root))
         if number != expected:

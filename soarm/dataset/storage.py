@@ -78,7 +78,10 @@ def copy_others(path: Path, folder: Path, except_for: Iterable[str]) -> None:
     """Copy what lies in `path` under other names than `except_for` into `folder`."""
     for entry in sorted(path.iterdir()) if path.exists() else []:
         if entry.name not in except_for:
-            (shutil.copytree if entry.is_dir() else shutil.copy2)(entry, folder / entry.name)
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.copytree(entry, folder / entry.name, symlinks=True)
+            else:
+                shutil.copy2(entry, folder / entry.name, follow_symlinks=False)
 
 
 def publish(path: Path) -> None:
@@ -86,6 +89,7 @@ def publish(path: Path) -> None:
 
     Two renames: wherever a kill falls, the old or the new folder is whole; between them `location` still finds the old one.
     """
+    path = path.resolve()  # the folder itself, not a link to it
     successor, predecessor = _successor(path), _predecessor(path)
     with writing(path):
         if path.exists():
@@ -107,10 +111,13 @@ def discard(path: Path) -> None:
 
 def recover(path: Path) -> None:
     """Finish or undo what a killed `publish` left beside `path`."""
+    path = path.resolve()
     predecessor = _predecessor(path)
-    if predecessor.exists() and not path.exists():
+    if predecessor.exists() and _is_void(path):
         logger.warning("%s: an edit was interrupted; the state before it is put back", path)
         with writing(path):
+            if path.exists():
+                path.rmdir()  # made anew by somebody, and empty
             os.replace(predecessor, path)
     elif predecessor.exists():
         shutil.rmtree(predecessor, ignore_errors=True)
@@ -119,12 +126,18 @@ def recover(path: Path) -> None:
 
 def location(path: Path) -> Path:
     """Return where the content of `path` is now: beside it if a kill fell between the two renames of `publish`."""
-    return _predecessor(path) if not path.exists() and _predecessor(path).exists() else path
+    return _predecessor(path) if _is_void(path) and _predecessor(path).exists() else path
+
+
+def _is_void(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def _successor(path: Path) -> Path:
-    return path.with_name(f".{path.name}.soarm-next")
+    real = path.resolve()
+    return real.with_name(f".{real.name}.soarm-next")
 
 
 def _predecessor(path: Path) -> Path:
-    return path.with_name(f".{path.name}.soarm-before")
+    real = path.resolve()
+    return real.with_name(f".{real.name}.soarm-before")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,11 @@ TASK_COLUMN = "task"
 _NUMBERS = {
     pa.from_numpy_dtype(name): np.dtype(name) for name in ("f2", "f4", "f8", *(f"{k}{n}" for k in "iu" for n in (1, 2, 4, 8)))
 }
-"""Arrow's types of numbers. `pa.array`, `to_numpy` and `to_pandas_dtype` would import pandas: a second at the first episode."""
+"""Arrow's types of numbers.
+
+This and the arrays made of buffers below stand for `pa.array`, `to_numpy` and `to_pandas_dtype`, which import pandas: that
+takes a second, and the first episode of a recording at 30 Hz does not have one.
+"""
 
 
 def frames(columns: Mapping[str, NDArray[np.generic]]) -> pa.Table:
@@ -29,7 +33,7 @@ def frames(columns: Mapping[str, NDArray[np.generic]]) -> pa.Table:
 
 def tasks(texts: Sequence[str]) -> pa.Table:
     """Return the task table: the text is the *index* of a pandas frame, which LeRobot needs to find it."""
-    table = pa.table({"task_index": pa.array(range(len(texts)), pa.int64()), TASK_COLUMN: pa.array(texts, pa.string())})
+    table = pa.table({"task_index": _flat_array(np.arange(len(texts), dtype=np.int64)), TASK_COLUMN: _text_array(texts)})
     columns = [
         {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": None},
         {"name": TASK_COLUMN, "field_name": TASK_COLUMN, "pandas_type": "unicode", "numpy_type": "object", "metadata": None},
@@ -53,16 +57,19 @@ def task_texts(table: pa.Table) -> list[str]:
     return [str(text) for text in table[names[0]].to_pylist()]
 
 
-def episodes(columns: Mapping[str, Sequence[Any]], statistics: Sequence[Mapping[str, Statistics]]) -> pa.Table:
+def episodes(
+    columns: Mapping[str, Sequence[int]], texts: Sequence[Sequence[str]], statistics: Sequence[Mapping[str, Statistics]]
+) -> pa.Table:
     """Return the table of episodes, one row each.
 
     Args:
-        columns: Column -> one entry per episode: whole numbers, or lists of texts.
+        columns: Column -> one whole number per episode.
+        texts: Per episode: its tasks, the column `tasks`.
         statistics: Per episode: feature -> statistics, flattened into the columns `stats/<feature>/<name>`.
     """
-    arrays = {
-        key: pa.array(values, pa.list_(pa.string()) if key == "tasks" else pa.int64()) for key, values in columns.items()
-    }
+    arrays = {key: _flat_array(np.asarray(values, dtype=np.int64)) for key, values in columns.items()}
+    tasks_after = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    arrays["tasks"] = pa.ListArray.from_arrays(_flat_array(tasks_after), _text_array([text for one in texts for text in one]))
     for feature, stats in statistics[0].items():
         for name in stats:
             stacked = np.stack([one[feature][name] for one in statistics])  # (E, D)
@@ -74,8 +81,15 @@ def episodes(columns: Mapping[str, Sequence[Any]], statistics: Sequence[Mapping[
 def to_bytes(table: pa.Table) -> memoryview:
     """Return the table as a parquet file; equal tables give equal bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="snappy")
+    write(sink, [table])
     return memoryview(sink.getvalue())
+
+
+def write(stream: IO[bytes] | pa.NativeFile, row_groups: Sequence[pa.Table]) -> None:
+    """Write a parquet file with the given row groups; its pages carry checksums, so that `read` notices a changed byte."""
+    with pq.ParquetWriter(stream, row_groups[0].schema, compression="snappy", write_page_checksum=True) as file:
+        for table in row_groups:
+            file.write_table(table, row_group_size=table.num_rows)
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -83,17 +97,17 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: The file is truncated, no parquet, or lacks a column.
+        ValueError: The file is truncated, changed, no parquet, or lacks a column.
     """
     with open(path, "rb") as stream:
         try:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
                 raise ValueError(f"it lacks the columns {missing}; it has {file.schema_arrow.names}")
             return file.read(columns, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"it is truncated or no parquet file ({error})") from error
+            raise ValueError(f"it is truncated, damaged or no parquet file ({error})") from error
 
 
 def to_numpy(column: pa.ChunkedArray, width: int) -> NDArray[np.generic]:
@@ -130,6 +144,12 @@ def _frame_array(values: NDArray[np.generic]) -> pa.Array:
     if values.ndim == 1 or values.shape[1] == 1:
         return flat
     return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(pa.field("element", flat.type), values.shape[1]))
+
+
+def _text_array(texts: Sequence[str]) -> pa.Array:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def _flat_array(values: NDArray[np.generic]) -> pa.Array:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from soarm.dataset import layout, statistics, storage, tables
@@ -64,7 +63,6 @@ def _write(root: Path, info: Mapping[str, Any], episodes: Sequence[StoredEpisode
     table = tables.episodes(
         {
             "episode_index": list(range(len(episodes))),
-            "tasks": [_used_tasks(episode) for episode in episodes],
             "length": lengths.tolist(),
             "data/chunk_index": [place // info["chunks_size"] for place in places],
             "data/file_index": [place % info["chunks_size"] for place in places],
@@ -73,6 +71,7 @@ def _write(root: Path, info: Mapping[str, Any], episodes: Sequence[StoredEpisode
             "meta/episodes/chunk_index": zeros,
             "meta/episodes/file_index": zeros,
         },
+        [_used_tasks(episode) for episode in episodes],
         per_episode,
     )
     whole = {key: statistics.summarise(np.concatenate([columns[key] for columns in rows])) for key in rows[0]}
@@ -118,9 +117,7 @@ def _write_frames(root: Path, info: Mapping[str, Any], rows: Sequence[Mapping[st
         path.parent.mkdir(parents=True, exist_ok=True)
         chosen = [tables.frames(columns) for columns, place in zip(rows, places, strict=True) if place == number]
         with open(path, "wb") as stream:
-            with pq.ParquetWriter(stream, chosen[0].schema, compression="snappy") as file:
-                for table in chosen:
-                    file.write_table(table, row_group_size=table.num_rows)
+            tables.write(stream, chosen)
             stream.flush()
             os.fsync(stream.fileno())
     return places
