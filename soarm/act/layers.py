@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from soarm.act.dropout import Dropout
+
 
 class Attention(nn.Module):
     """Multi-head attention over batch-first tokens.
@@ -25,7 +27,7 @@ class Attention(nn.Module):
     def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
         self.out_proj = nn.Linear(dim, dim)
@@ -45,18 +47,55 @@ class Attention(nn.Module):
             (B, T, D).
         """
         dim = query.shape[-1]
+        weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
+        bias_q, bias_k, bias_v = self.in_proj_bias.chunk(3)
         if query is key:
             qk = F.linear(query, self.in_proj_weight[: 2 * dim], self.in_proj_bias[: 2 * dim])
-            q, k = qk[..., :dim], qk[..., dim:]
+            q, k = self._heads(qk[..., :dim]), self._heads(qk[..., dim:])
         else:
-            q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
-            k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
-        v = F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
-        q, k, v = (x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for x in (q, k, v))  # type: ignore[no-untyped-call]  # (B, H, T or S, D / H)
-        q = q.expand(v.shape[0], -1, -1, -1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+            q, k = self._heads(F.linear(query, weight_q, bias_q)), self._heads(F.linear(key, weight_k, bias_k))
+        v = self._heads(F.linear(value, weight_v, bias_v))
+        out = self._weights(q @ k.transpose(-2, -1), mask) @ v  # (B, H, T, D / H)
         attended: Tensor = self.out_proj(out.transpose(1, 2).flatten(-2))  # (B, T, D)
         return attended
+
+    def pool(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend with one query per row: the function of `forward` for T = 1, by a shorter way.
+
+        Keys and values are never projected. q . (W k + b) is (W' q) . k plus a number that the softmax ignores, and the sum of
+        weighted projected values is the projection of the weighted sum: S D D multiplications become S D H.
+
+        Args:
+            query: (B, 1, D).
+            key: (B, S, D).
+            value: (B, S, D).
+            mask: As `forward`.
+
+        Returns:
+            (B, 1, D).
+        """
+        dim = query.shape[-1]
+        weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
+        bias_q, _, bias_v = self.in_proj_bias.chunk(3)
+        q = F.linear(query[:, 0], weight_q, bias_q).view(-1, self.n_heads, dim // self.n_heads)  # (B, H, D / H)
+        probe = torch.einsum("bhi,hid->bhd", q, weight_k.view(self.n_heads, -1, dim))
+        weights = self._weights((probe @ key.transpose(-2, -1))[:, :, None], mask)[:, :, 0]  # (B, H, S)
+        pooled = torch.einsum("bhd,hid->bhi", weights @ value, weight_v.view(self.n_heads, -1, dim))  # (B, H, D / H)
+        pooled = pooled + weights.sum(dim=-1, keepdim=True) * bias_v.view(self.n_heads, -1)  # dropout: sum is not 1
+        attended: Tensor = self.out_proj(pooled.flatten(1)[:, None])  # (B, 1, D)
+        return attended
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Return (B, T, D) as (B, H, T, D / H)."""
+        return x.view(*x.shape[:-1], self.n_heads, -1).transpose(1, 2)
+
+    def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+        """Turn dot products into weights that sum to 1 over the last axis, but for dropout."""
+        scores = scores * (self.in_proj_weight.shape[1] // self.n_heads) ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights: Tensor = self.dropout(scores.softmax(dim=-1))
+        return weights
 
 
 class EncoderLayer(nn.Module):
@@ -76,25 +115,31 @@ class EncoderLayer(nn.Module):
         self.linear2 = nn.Linear(dim_feedforward, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None = None, n_out: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None = None) -> Tensor:
         """Transform tokens.
 
         Args:
             x: (B, S, D).
             position: (S, D).
             mask: True where a token may be looked at, broadcastable to (B, H, S, S).
-            n_out: Compute only the first `n_out` tokens of the output, for a layer of which one token is read.
 
         Returns:
-            (B, n_out or S, D).
+            (B, S, D).
         """
         key = x + position
-        query = key if n_out is None else key[:, :n_out]
-        skip = x if n_out is None else x[:, :n_out]
-        x = self.norm1(skip + self.dropout(self.self_attn(query, key, x, mask)))
-        return self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))  # type: ignore[no-any-return]
+        return self._feed_forward(x, self.self_attn(key, key, x, mask))
+
+    def first_token(self, x: Tensor, position: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return `forward(...)[:, 0]`, shape (B, D), without computing the other tokens."""
+        key = x + position
+        return self._feed_forward(x[:, :1], self.self_attn.pool(key[:, :1], key, x, mask))[:, 0]
+
+    def _feed_forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = self.norm1(x + self.dropout(attended))
+        out: Tensor = self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
+        return out
 
 
 class DecoderLayer(nn.Module):
@@ -109,7 +154,7 @@ class DecoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
         """Transform the decoder's tokens.
@@ -126,7 +171,8 @@ class DecoderLayer(nn.Module):
         key = x + position
         x = self.norm1(x + self.dropout(self.self_attn(key, key, x)))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + position, memory_key, memory)))
-        return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))  # type: ignore[no-any-return]
+        out: Tensor = self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
+        return out
 
 
 def sinusoidal_positions(n: int, dim: int) -> Tensor:

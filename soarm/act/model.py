@@ -58,6 +58,8 @@ class ACT(nn.Module):
         SpecMismatchError: `spec` has other features or another chunking than the network.
     """
 
+    vae_encoder_pos_enc: Tensor
+
     def __init__(self, config: ACTConfig, spec: PolicySpec) -> None:
         super().__init__()
         _require_fitting(config, spec)
@@ -136,10 +138,11 @@ class ACT(nn.Module):
         x = torch.cat([cls, joints, self.vae_encoder_action_input_proj(action)], dim=1)  # (B, 2 + T, D)
         mask = nn.functional.pad(~is_pad, (2, 0), value=True)[:, None, None]  # (B, 1, 1, 2 + T)
         *first, last = self.vae_encoder.layers
+        assert isinstance(last, EncoderLayer)
         for layer in first:
             x = layer(x, self.vae_encoder_pos_enc, mask)
-        x = last(x, self.vae_encoder_pos_enc, mask, n_out=1)  # (B, 1, D)
-        mean, log_variance = self.vae_encoder_latent_output_proj(x[:, 0]).chunk(2, dim=-1)
+        cls = last.first_token(x, self.vae_encoder_pos_enc, mask)  # (B, D)
+        mean, log_variance = self.vae_encoder_latent_output_proj(cls).chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
     def decode(self, state: Tensor, environment_state: Tensor, latent: Tensor) -> Tensor:
