@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soarm.errors import SpecMismatchError
-from soarm.evaluation.results import Results
+from soarm.evaluation.results import COLUMNS, Results
 from soarm.evaluation.statistics import Estimate, PairedTable, mcnemar_p, paired_bootstrap, paired_table
 from soarm.evaluation.summary import Summary, summarise
 
@@ -55,6 +56,7 @@ class Comparison:
         differences: Residual minus base: see `DIFFERENCES`.
         gained: Seeds of the scenes only the residual solved.
         regressed: Seeds of the scenes only the base solved.
+        identical: Whether every row of the one is the row of the other: the residual changes nothing.
     """
 
     base: Summary
@@ -64,6 +66,7 @@ class Comparison:
     differences: dict[str, Estimate]
     gained: tuple[int, ...]
     regressed: tuple[int, ...]
+    identical: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics of the stage `compare` as nested mappings."""
@@ -104,7 +107,12 @@ def compare(base: Results, residual: Results, rng: np.random.Generator, n_resamp
         },
         gained=tuple(int(seed) for seed in seeds[~base.success & residual.success]),
         regressed=tuple(int(seed) for seed in seeds[base.success & ~residual.success]),
+        identical=all(_same(base.column(name), residual.column(name)) for name in COLUMNS),
     )
+
+
+def _same(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    return np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
 
 
 def require_same_scenes(base: Results, residual: Results) -> None:

@@ -58,6 +58,8 @@ def verdict(comparison: Comparison) -> str:
     gains, regressions, p = comparison.table.residual_only, comparison.table.base_only, comparison.mcnemar_p
     split = f"it gains {_count(gains, 'scene')} and loses {regressions} (exact McNemar p = {_p(p)})"
     scope = "This compares these two trained policies; what the method does on average takes several training seeds."
+    if comparison.identical:
+        return "Every episode is the same with and without the residual: it is zero, or too small to matter."
     if gains + regressions == 0:
         return f"Both policies solve exactly the same scenes. {scope}"
     if p >= SIGNIFICANT:

@@ -22,12 +22,14 @@ def test_a_comparison_counts_gains_and_regressions_and_names_their_scenes(make_r
     assert comparison.gained == (102, 103)
     assert comparison.mcnemar_p == 1.0
     assert comparison.differences["success_rate"].value == pytest.approx(0.2)
+    assert not comparison.identical
 
 
 def test_a_policy_compared_with_itself_differs_in_nothing(make_results):
     results = make_results([1, 0, 1, 1])
     comparison = compare(results, results, rng(), 200)
 
+    assert comparison.identical
     assert comparison.mcnemar_p == 1.0
     assert {one[:3] for one in comparison.differences.values()} == {(0.0, 0.0, 0.0)}
 

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -93,9 +94,13 @@ def test_the_verdict_claims_no_more_than_the_test(base, gains, regressions, word
         rows = [vars(base.rows[0]) | {"seed": i, "outcome": o, "success": o == "success"} for i, o in enumerate(outcomes)]
         return Results(tuple(EpisodeRow(**row) for row in rows))
 
-    comparison = compare(side(0), side(1), np.random.default_rng(0), 200)
+    comparison = dataclasses.replace(compare(side(0), side(1), np.random.default_rng(0), 200), identical=False)
 
     assert words in report.verdict(comparison)
+
+
+def test_the_verdict_says_when_the_residual_changes_nothing(base):
+    assert "Every episode is the same" in report.verdict(compare(base, base, np.random.default_rng(0), 200))
 
 
 def test_a_policy_that_solves_nothing_gets_a_page_without_nan(hopeless, tmp_path):
