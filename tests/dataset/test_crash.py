@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import shutil
 import signal
@@ -16,14 +17,14 @@ import numpy as np
 import pytest
 
 from soarm import spec
-from soarm.dataset import edit
+from soarm.dataset import edit, storage, writer
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
 
 
 class _Camera:
-    """Copies a folder just before each system call that changes it: the states a kill can leave."""
+    """Copies a folder before each system call that changes it and inside writes: the states a kill can leave."""
 
     _EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
@@ -36,9 +37,13 @@ class _Camera:
             return
         if event == "open" and isinstance(args[1], str) and "w" not in args[1]:
             return
-        take, self.taking = self.taking, None
-        take()
-        self.taking = take
+        self.take()
+
+    def take(self) -> None:
+        if self.taking is not None:
+            take, self.taking = self.taking, None
+            take()
+            self.taking = take
 
     def states_of(self, folder: Path, into: Path, action: Callable[[], object]) -> list[Path]:
         """Run `action` and return copies of `folder`: before each call, and after the last."""
@@ -57,6 +62,25 @@ class _Camera:
 
 
 _camera = _Camera()
+
+
+class _SlowFile(io.FileIO):
+    """Is looked at when half of what it was first given is written."""
+
+    def write(self, data) -> int:
+        whole = bytes(data)
+        is_first = self.tell() == 0
+        super().write(whole[: len(whole) // 2])
+        if is_first:
+            _camera.take()
+        super().write(whole[len(whole) // 2 :])
+        return len(whole)
+
+
+@pytest.fixture(autouse=True)
+def _slow_files(monkeypatch):
+    for module in (storage, writer):
+        monkeypatch.setattr(module, "open", _SlowFile, raising=False)
 
 
 def _actions(dataset: Dataset) -> list[list[float]]:
