@@ -72,7 +72,7 @@ def of_policy(results: Results, summary: Summary) -> list[Figure]:
             "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
         ),
         Figure("failures", f"Failure classes over {n} scenes.", tables.failures(policies), figures.draw_failures),
-        Figure("scenes", "Where the cube lay, seen from above.", tables.scenes(results), figures.draw_scenes, (6, 4.6)),
+        Figure("scenes", "Where the cube lay, seen from above.", tables.scenes(results), figures.draw_scenes, (6, 5)),
     ]
     if durations := tables.durations(results):
         made.append(Figure("times", "Time to success over the solved scenes.", durations, figures.draw_durations))
@@ -92,7 +92,7 @@ def of_comparison(base: Results, residual: Results, comparison: Comparison) -> l
             "Where the cube lay, seen from above, and who solved the scene.",
             tables.scenes(base, residual),
             figures.draw_scenes,
-            (6, 4.8),
+            (6, 5.3),
         ),
         Figure(
             "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
