@@ -90,7 +90,9 @@ def _colour(model: mujoco.MjModel, data: mujoco.MjData, geoms: NDArray[np.int32]
         texture = model.mat_texid[model.geom_matid[geom], mujoco.mjtTextureRole.mjTEXROLE_RGB]
         if texture >= 0:
             local = (points[on] - data.geom_xpos[geom]) @ data.geom_xmat[geom].reshape(3, 3)
-            colour[on] *= _texture_at(model, int(texture), local[:, :2] * model.mat_texrepeat[model.geom_matid[geom]])
+            # MuJoCo repeats a plane's texture every two units, and counts its rows against y.
+            place = local[:, :2] * model.mat_texrepeat[model.geom_matid[geom]] * (0.5, -0.5)
+            colour[on] *= _texture_at(model, int(texture), place)
     return colour
 
 

@@ -121,8 +121,8 @@ def _add_world(spec: mujoco.MjSpec) -> None:
         name="table",
         type=mujoco.mjtTexture.mjTEXTURE_2D,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=[0.815, 0.825, 0.84],
-        rgb2=[0.84, 0.85, 0.865],
+        rgb1=[0.875, 0.885, 0.895],
+        rgb2=[0.90, 0.91, 0.92],
         width=256,
         height=256,
     )
@@ -137,12 +137,13 @@ def _add_world(spec: mujoco.MjSpec) -> None:
         contype=_OBJECT_BIT,
         conaffinity=_OBJECT_BIT | _ARM_BIT,
     )
+    # Together they light the table fully and no more: OpenGL clips light before it takes the colour times it.
     sun = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     world.add_light(
-        name="key", type=sun, pos=[0.4, -0.5, 1.0], dir=[-0.5, 0.3, -1.0], diffuse=[0.55, 0.54, 0.52], specular=[0.2] * 3
+        name="key", type=sun, pos=[0.4, -0.5, 1.0], dir=[-0.5, 0.3, -1.0], diffuse=[0.48, 0.475, 0.47], specular=[0.2] * 3
     )
     world.add_light(
-        name="fill", type=sun, pos=[-0.6, -0.6, 0.8], dir=[0.6, 0.5, -0.6], diffuse=[0.16, 0.17, 0.19], castshadow=False
+        name="fill", type=sun, pos=[-0.6, -0.6, 0.8], dir=[0.6, 0.5, -0.6], diffuse=[0.19, 0.195, 0.20], castshadow=False
     )
     _add_camera(world, "front", position=[0.36, -0.66, 0.42], target=[0.0, -0.17, 0.085], fovy_deg=36.0)
     _add_camera(world, "top", position=[0.0, -0.21, 0.75], target=[0.0, -0.2, 0.0], fovy_deg=42.0)
@@ -154,7 +155,8 @@ def _set_look(spec: mujoco.MjSpec) -> None:
     quality.shadowsize, quality.offsamples = 2048, 4
     # Boxes need no inner vertices and small cylinders few sides: a small picture costs a tenth of what the defaults do.
     quality.numquads, quality.numslices, quality.numstacks = 1, 20, 8
-    headlight.ambient, headlight.diffuse, headlight.specular = [0.38] * 3, [0.22] * 3, [0.05] * 3
+    # No diffuse headlight: on a plane of few vertices it would be wrong.
+    headlight.ambient, headlight.diffuse, headlight.specular = [0.46] * 3, [0.0] * 3, [0.0] * 3
     overall.offwidth, overall.offheight = 1280, 960
     spec.stat.center, spec.stat.extent = [0.0, -0.15, 0.1], 0.5  # what shadows and clipping planes are scaled to [m]
     spec.visual.map.shadowclip = 0.8
@@ -179,7 +181,7 @@ def _add_cube(spec: mujoco.MjSpec, params: SimParams) -> None:
         size=[CUBE_HALF_M] * 3,
         mass=sum(params.physics.cube_mass_kg) / 2,
         friction=[sum(params.physics.cube_friction) / 2, 0.005, 0.0001],
-        rgba=[0.13, 0.42, 0.85, 1],
+        rgba=[0.13, 0.44, 0.92, 1],
         contype=_OBJECT_BIT,
         conaffinity=_OBJECT_BIT | _ARM_BIT,
     )
@@ -198,7 +200,7 @@ def _add_bin(spec: mujoco.MjSpec) -> None:
             type=mujoco.mjtGeom.mjGEOM_BOX,
             pos=pos,
             size=size,
-            rgba=[0.30, 0.62, 0.40, 1],
+            rgba=[0.36, 0.70, 0.46, 1],
             contype=_OBJECT_BIT,
             conaffinity=_OBJECT_BIT | _ARM_BIT,
         )
