@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Read when NumPy and torch are first imported, so set here, before any test is collected.
@@ -17,3 +18,8 @@ settings.register_profile(
     "soarm", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("soarm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the chain first: it takes longest, and with `-n 2` the rest of the suite runs beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("chain") is None)
