@@ -44,12 +44,12 @@ class History:
         return len(self._earlier) + len(self._rows)
 
     def write_csv(self, path: Path) -> None:
-        """Write one line per step: `step`, then every metric in order of first appearance; empty where not logged."""
+        """Write one line per step: `step`, then every metric in order of first appearance; empty where not logged or NaN."""
         rows = [*self._earlier, *self._rows]  # earlier ones are left only where the run resumed behind its last step
         columns = dict.fromkeys(key for _, metrics in rows for key in metrics)
         steps: dict[int, dict[str, float]] = {}
         for step, metrics in rows:
-            steps.setdefault(step, {}).update(metrics)
+            steps.setdefault(step, {}).update({key: value for key, value in metrics.items() if not math.isnan(value)})
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

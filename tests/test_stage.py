@@ -152,10 +152,10 @@ def test_a_bad_section_stops_the_stage_before_anything_is_written(root: Path) ->
 def test_metrics_over_steps_become_a_table(root: Path) -> None:
     with open_stage("toy", root) as run:
         run.log(1, {"loss": 0.5})
-        run.log(2, {"loss": 0.25, "success_rate": np.float32(0.5)})
+        run.log(2, {"loss": float("nan"), "success_rate": np.float32(0.5)})
         run.finish({})
 
-    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss,success_rate\n1,0.5,\n2,0.25,0.5\n"
+    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss,success_rate\n1,0.5,\n2,,0.5\n"
 
 
 def test_a_resumed_run_has_the_metrics_of_both_tries_each_step_once(root: Path) -> None:
