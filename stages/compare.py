@@ -37,13 +37,13 @@ def main() -> None:
             env, scenes = BatchPickPlace(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
             return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, origin=origin)
 
-        origin = origin_of(act_folder, sim, how.knocked_away_m)
+        origin = origin_of(act_folder, sim, how)
         base = find(run.input("eval_base"), origin, seeds)
         source = "data/eval_base" if base is not None else "evaluated again"
         if base is None:
             base = rows(ChunkedPolicy(act, act.spec, how.n_rows), "ACT", origin)
         corrected = residual_policy(act, actor, spec, how.n_rows)
-        residual = rows(corrected, "ACT + residual", origin_of(residual_folder, sim, how.knocked_away_m))
+        residual = rows(corrected, "ACT + residual", origin_of(residual_folder, sim, how))
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
 
         base.save(run.out, "base")

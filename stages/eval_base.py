@@ -27,7 +27,7 @@ def main() -> None:
             ChunkedPolicy(act, act.spec, params.n_rows),
             run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
             knocked_away_m=params.knocked_away_m,
-            origin=origin_of(folder, sim, params.knocked_away_m),
+            origin=origin_of(folder, sim, params),
         )
         results.save(run.out)
         summary = summarise(results)

@@ -65,20 +65,24 @@ def evaluate(
     return Results(tuple(rows), dict(origin or {}))
 
 
-def origin_of(policy: Path, world: object, knocked_away_m: float) -> dict[str, str]:
-    """Return `Results.origin`: a hash of the policy's files, one of the simulator's parameters, and the rule of failures.
+def origin_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
+    """Return `Results.origin`: a hash of the policy's files, one of the simulator's parameters, and how it was evaluated.
+
+    `n_rows` belongs to it: a network rounds differently in batches of other sizes (1e-5 degrees), and contacts make episodes of
+    that.
 
     Args:
         policy: Folder the policy was loaded from.
         world: The simulator's parameters, a dataclass.
-        knocked_away_m: See `soarm.evaluation.failures.classify` [m].
+        params: How it is evaluated.
     """
     files = sorted(path for path in policy.rglob("*") if path.is_file())
     hashes = [(path.relative_to(policy).as_posix(), content_hash(path.read_bytes())) for path in files]
     return {
         "policy": content_hash(repr(hashes)),
         "simulator": content_hash(repr(world)),
-        "knocked_away_m": str(knocked_away_m),
+        "n_rows": str(params.n_rows),
+        "knocked_away_m": str(params.knocked_away_m),
     }
 
 

@@ -153,10 +153,9 @@ class Results:
 
 
 def find(folder: Path, origin: Mapping[str, str], seeds: Iterable[int]) -> Results | None:
-    """Return the rows of `seeds` from `folder`, or None where it holds other scenes or rows of another origin."""
+    """Return the rows saved in `folder` if they are those of `seeds` and of that origin, else None."""
     found = Results.load(folder)
-    wanted = list(seeds)
-    return found.select(wanted) if found.origin == origin and set(wanted) <= set(found.seeds) else None
+    return found if found.origin == origin and found.seeds == tuple(seeds) else None
 
 
 def _or_nan(value: Any) -> Any:

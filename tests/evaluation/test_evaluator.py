@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -107,10 +108,12 @@ def test_rows_say_what_they_follow_from(scripted_env, cubic, tmp_path):
     for name, weights in (("a", b"1"), ("again", b"1"), ("other", b"2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model").write_bytes(weights)
-    origin = origin_of(tmp_path / "a", {"gain": 50.0}, 0.05)
+    params = EvaluationParams(200, 16, 1, 0.05)
+    origin = origin_of(tmp_path / "a", {"gain": 50.0}, params)
     results = evaluate(scripted_env, cubic, [1], knocked_away_m=0.05, origin=origin)
 
-    assert results.origin == origin == origin_of(tmp_path / "again", {"gain": 50.0}, 0.05)
-    assert origin != origin_of(tmp_path / "other", {"gain": 50.0}, 0.05)
-    assert origin != origin_of(tmp_path / "a", {"gain": 51.0}, 0.05)
-    assert origin != origin_of(tmp_path / "a", {"gain": 50.0}, 0.04)
+    assert results.origin == origin == origin_of(tmp_path / "again", {"gain": 50.0}, params)
+    assert origin != origin_of(tmp_path / "other", {"gain": 50.0}, params)
+    assert origin != origin_of(tmp_path / "a", {"gain": 51.0}, params)
+    for change in ({"n_rows": 8}, {"knocked_away_m": 0.04}):
+        assert origin != origin_of(tmp_path / "a", {"gain": 50.0}, dataclasses.replace(params, **change))

@@ -74,16 +74,16 @@ def test_a_file_with_other_columns_is_refused(tmp_path):
         Results.load(tmp_path)
 
 
-def test_rows_are_found_again_for_some_of_their_seeds(make_results, tmp_path):
+def test_rows_are_found_again_by_origin_and_seeds(make_results, tmp_path):
     Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
-    found = find(tmp_path, {"policy": "abc"}, [100, 101])
+    found = find(tmp_path, {"policy": "abc"}, [100, 101, 102])
 
     assert found is not None
-    assert found.seeds == (100, 101)
+    assert found.success.tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize(("policy", "seeds"), [("other", [100]), ("abc", [100, 999])])
-def test_rows_of_another_policy_or_without_a_seed_are_not_used(make_results, tmp_path, policy, seeds):
+@pytest.mark.parametrize(("policy", "seeds"), [("other", [100, 101, 102]), ("abc", [100, 101]), ("abc", [100, 102, 101])])
+def test_rows_of_another_policy_or_other_seeds_are_not_used(make_results, tmp_path, policy, seeds):
     Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
 
     assert find(tmp_path, {"policy": policy}, seeds) is None
