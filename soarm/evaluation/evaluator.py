@@ -68,8 +68,8 @@ def evaluate(
 def origin_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
     """Return `Results.origin`: a hash of the policy's files, one of the simulator's parameters, and how it was evaluated.
 
-    `n_rows` belongs to it: a network rounds differently in batches of other sizes (1e-5 degrees), and contacts make episodes of
-    that.
+    `n_rows` belongs to it: a network rounds differently in batches of other sizes (by some 1e-5 degrees), and contacts turn
+    that into other episodes.
 
     Args:
         policy: Folder the policy was loaded from.
