@@ -111,6 +111,7 @@ class ResidualTD3Policy(TD3Policy):
         **kwargs: Any,
     ) -> None:
         self._scale, self._layer_norm = tuple(scale), layer_norm
+        kwargs.setdefault("optimizer_kwargs", {"fused": True})  # a fifth of the time of the default on networks this small
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SB3Actor:
@@ -127,6 +128,14 @@ class ResidualTD3Policy(TD3Policy):
         """Standardise observations with these statistics, each of shape (D,), in all four networks."""
         for module in (self.actor.mu, self.actor_target.mu, self.critic, self.critic_target):
             module.standardise.set_statistics(mean, std)
+
+    def unscale_action(self, action: Array) -> Array:
+        """Return `action` as it is: the space is [-1, 1], and rescaling it to itself would cost the last bits."""
+        return action
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Note the mode; no layer here depends on it, and telling each of them at every step would cost more than a step."""
+        self.training = mode
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "scale": self._scale, "layer_norm": self._layer_norm}

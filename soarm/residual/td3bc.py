@@ -19,7 +19,6 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
-from stable_baselines3.common.utils import polyak_update
 from torch import nn
 
 from soarm.errors import CheckpointError
@@ -176,7 +175,6 @@ class ResidualTD3BC(TD3):
     def train(self, gradient_steps: int, batch_size: int = 256) -> None:
         """Update critics and, once they are warm, the actor."""
         assert self.learner is not None
-        self.policy.set_training_mode(True)
         for network, rate in ((self.critic, self.learner.critic_lr), (self.actor, self.learner.actor_lr)):
             for group in network.optimizer.param_groups:
                 group["lr"] = rate
@@ -219,7 +217,7 @@ class ResidualTD3BC(TD3):
         )
         loss = objective.critic_loss(self.policy, batch, target)
         self._descend(self.critic, loss)
-        polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
+        self._follow(self.critic, self.critic_target)
         self._n_updates += 1
         return online, demonstrated, loss.item()
 
@@ -234,14 +232,19 @@ class ResidualTD3BC(TD3):
             q_floor=self.learner.q_floor,
         )
         self._descend(self.actor, loss)
-        polyak_update(self.actor.parameters(), self.actor_target.parameters(), self.tau)
+        self._follow(self.actor, self.actor_target)
 
     def _descend(self, network: Any, loss: torch.Tensor) -> None:
         assert self.learner is not None
+        parameters = list(network.parameters())
         network.optimizer.zero_grad()
-        loss.backward(inputs=list(network.parameters()))  # type: ignore[no-untyped-call]  # of the actor's loss, nothing for the critics
-        nn.utils.clip_grad_norm_(network.parameters(), self.learner.max_grad_norm)
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # the actor's loss asks nothing of the critics
+        nn.utils.clip_grad_norm_(parameters, self.learner.max_grad_norm)
         network.optimizer.step()
+
+    @torch.no_grad()
+    def _follow(self, network: nn.Module, target: nn.Module) -> None:
+        torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), self.tau)
 
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""

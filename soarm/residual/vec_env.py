@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
@@ -157,8 +158,8 @@ class BatchVecEnv(VecEnv):
         return [result for _ in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
-        """No row has a wrapper of its own."""
-        return [False for _ in self._get_indices(indices)]
+        """Say yes to Monitor, whose `episode` entries are written here; no row has a wrapper of its own."""
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 
 class ResidualVecEnvWrapper(VecEnvWrapper):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -24,13 +26,13 @@ SPEC = PolicySpec(
     chunk_size=6,
     n_action_steps=4,
 )
-SCALE = (4.0,) * 6
-MISS_DEG = 2.0
+SCALE = (3.0,) * 6
+MISS_DEG, TOLERANCE_DEG = 1.5, 1.2
 LIMIT = 12
 
 
 class AimEnv:
-    """Hold the first joint within 1 degree of 100 x cube.x degrees for 3 steps; 12 steps are the limit."""
+    """Hold the first joint within 1.2 degrees of 100 x cube.x degrees for 3 steps; 12 steps are the limit."""
 
     control_hz = 30
 
@@ -53,7 +55,7 @@ class AimEnv:
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         self.joints[rows] = actions
-        near = np.abs(self.joints[rows, 0] - 100 * self.objects[rows, 0]) < 1.0
+        near = np.abs(self.joints[rows, 0] - 100 * self.objects[rows, 0]) < TOLERANCE_DEG
         self.held[rows] = np.where(near, self.held[rows] + 1, 0)
         self.age[rows] += 1
         terminated = self.held[rows] >= 3
@@ -135,6 +137,7 @@ def make_model(
     )
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+@pytest.fixture
+def task() -> ModuleType:
+    """What is above: pytest's importlib mode lets no test import another file."""
+    return sys.modules[__name__]

@@ -1,0 +1,281 @@
+"""Training of a residual from parameters to the network that is kept.
+
+    result = train(make_env, act, act.blueprint, dataset, params, seed=0, scratch=folder, log=run.log, track=run.track)
+
+Knows no simulator (environments are made by the caller), no tracking server and no stage. Killed at any instant and started
+again with the same arguments, it goes on from its last checkpoint in `scratch`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+
+from soarm.policy import Array
+from soarm.residual import checkpoint, validation
+from soarm.residual.actor import ResidualActor
+from soarm.residual.demonstrations import BoundParams, label, residual_scale
+from soarm.residual.exploration import ExplorationParams
+from soarm.residual.learner import LearnerParams
+from soarm.residual.td3bc import ResidualTD3BC
+from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
+from soarm.residual.vec_env import BatchVecEnv
+from soarm.rollout import BatchEnv
+from soarm.seeds import scene_seeds
+from soarm.spec import ACTION, PolicySpec
+
+logger = logging.getLogger(__name__)
+Log = Callable[[int, Mapping[str, float]], None]
+Track = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+class Demonstrations(Protocol):
+    """What of a dataset is needed."""
+
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """Feature key -> (N, ...)."""
+
+    @property
+    def episode_starts(self) -> NDArray[np.int64]:
+        """Offsets of E episodes, shape (E + 1,)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResidualParams:
+    """The stage `train_residual`.
+
+    Attributes:
+        env_steps: Control steps of all environments together, the prefill among them.
+        n_envs: Environments that run side by side.
+        n_threads: Threads that step their physics.
+        hidden: Widths of the hidden layers of actor and critics.
+        layer_norm: Whether a LayerNorm follows each hidden layer.
+        bound: How far the residual reaches.
+        exploration: How it explores.
+        learner: How it learns.
+        validation: How the residual to keep is found.
+        log_every: Environment steps between two log entries.
+        checkpoint_every: Environment steps between two checkpoints to resume from.
+    """
+
+    env_steps: int
+    n_envs: int
+    n_threads: int
+    hidden: tuple[int, ...]
+    layer_norm: bool
+    bound: BoundParams
+    exploration: ExplorationParams
+    learner: LearnerParams
+    validation: ValidationParams
+    log_every: int
+    checkpoint_every: int
+
+    def __post_init__(self) -> None:
+        if not self.exploration.prefill_steps < self.env_steps:
+            raise ValueError(
+                f"env_steps is {self.env_steps}, but the prefill alone takes {self.exploration.prefill_steps}: raise it"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What training gave.
+
+    Attributes:
+        model: The algorithm, with the kept actor in it.
+        spec: Specification of base and residual.
+        metrics: For the stage's metrics file.
+    """
+
+    model: ResidualTD3BC
+    spec: PolicySpec
+    metrics: dict[str, Any]
+
+    @property
+    def actor(self) -> ResidualActor:
+        """The kept residual."""
+        return self.model.policy.actor.mu
+
+
+def train(
+    make_env: Callable[[int], BatchEnv],
+    base: Any,
+    blueprint: Any,
+    demonstrations: Demonstrations,
+    params: TrainResidualParams,
+    *,
+    seed: int,
+    scratch: Path,
+    log: Log,
+    track: Track = lambda steps, total, description: steps,
+) -> Result:
+    """Train a residual and keep the best of its checkpoints and the base.
+
+    Args:
+        make_env: Makes environments with as many rows as asked for.
+        base: The frozen base: a `torch.nn.Module` that is a `soarm.policy.ChunkModel`.
+        blueprint: How to build it again (`soarm.residual.learner.Blueprint`).
+        demonstrations: What the base was trained on; they set the residual's bound.
+        params: How.
+        seed: Seed of everything random, the training scenes included.
+        scratch: Folder for the checkpoint to resume from; must belong to these arguments alone.
+        log: Called every `log_every` environment steps.
+        track: Wraps the steps to show progress; takes them, their number and a description.
+
+    Raises:
+        CheckpointError: What lies in `scratch` cannot be resumed from.
+    """
+    venv = BatchVecEnv(make_env(params.n_envs), blueprint.spec, scene_seeds("residual", seed))
+    path = scratch / "resume.pkl"
+    candidates: list[Candidate] = []
+    if path.exists():
+        model, candidates = checkpoint.restore(path, venv, "cpu")
+        logger.info("resuming at environment step %d", model.num_timesteps)
+    else:
+        model = _new_model(venv, base, blueprint, demonstrations, params, seed)
+    if params.learner.demonstration_share:
+        model.set_demonstrations(
+            label(
+                demonstrations.columns,
+                demonstrations.episode_starts,
+                model.base_model,
+                model.spec,
+                model.device,
+                params.learner.gamma,
+                params.learner.n_steps,
+            )
+        )
+    model.set_logger(Logger(None, [_LogWriter(log)]))
+    judge = _Judge(make_env(params.validation.n_rows), params, candidates)
+    first, start_s = model.num_timesteps, time.monotonic()
+    remaining = params.env_steps - first
+    steps = iter(track(range(-(-remaining // params.n_envs)), -(-remaining // params.n_envs), "training the residual"))
+    model.learn(remaining, _Schedule(params, judge, path, steps), log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
+    wall_s = time.monotonic() - start_s
+    judge.look(model)
+    model.dump_logs()
+    kept = validation.choose(judge.candidates)
+    for network in (model.policy.actor.mu, model.policy.actor_target.mu):
+        network.load_state_dict(kept.weights)
+    metrics = {
+        "env_steps": model.num_timesteps,
+        "env_steps_per_s": (model.num_timesteps - first) / wall_s,
+        "updates": model._n_updates,
+        "residual_scale": list(model.spec.residual_scale or ()),
+        **judge.summary(kept),
+    }
+    return Result(model, model.spec, metrics)
+
+
+def _new_model(
+    venv: BatchVecEnv, base: Any, blueprint: Any, demonstrations: Demonstrations, params: TrainResidualParams, seed: int
+) -> ResidualTD3BC:
+    return ResidualTD3BC(
+        "ResidualPolicy",
+        venv,
+        base_model=base,
+        blueprint=blueprint,
+        residual_scale=residual_scale(demonstrations.columns[ACTION], params.bound),
+        learner=params.learner,
+        exploration=params.exploration,
+        policy_kwargs={"net_arch": list(params.hidden), "layer_norm": params.layer_norm},
+        seed=seed,
+        device="cpu",  # networks this small lose more on the way to a GPU than they gain there
+    )
+
+
+class _Judge:
+    """Compares the residual with the base on validation scenes, now and then."""
+
+    def __init__(self, env: BatchEnv, params: TrainResidualParams, candidates: list[Candidate]) -> None:
+        self._env = env
+        self._seeds = scene_seeds("validation")[: params.validation.n_scenes]
+        self.candidates = candidates
+
+    def look(self, model: ResidualTD3BC) -> None:
+        """Evaluate the residual as it is; before learning starts it is the base."""
+        learning = model.num_timesteps > model.learning_starts
+        step = model.num_timesteps if learning else BASE_STEP
+        if any(candidate.step == step for candidate in self.candidates):
+            return
+        actor = model.policy.actor.mu
+        training = actor.training
+        found = validation.evaluate(step, actor.eval(), self._env, model.base_model, model.spec, self._seeds)
+        actor.train(training)
+        self.candidates.append(found)
+        model.logger.record("train/validation_success", found.success_rate)
+        model.logger.record("train/validation_steps_mean", found.steps_mean)
+        logger.info("validation at step %d: success %.3f", step, found.success_rate)
+
+    def summary(self, kept: Candidate) -> dict[str, Any]:
+        """Return the metrics of the choice."""
+        base, last = self.candidates[0], self.candidates[-1]
+        return {
+            "n_validation_scenes": len(self._seeds),
+            "validation_success_base": base.success_rate,
+            "validation_success": kept.success_rate,
+            "validation_success_last": last.success_rate,
+            "validation_steps_mean_base": base.steps_mean,
+            "validation_steps_mean": kept.steps_mean,
+            "kept_step": kept.step,
+            "kept": "base" if kept.step == BASE_STEP else "last" if kept is last else "checkpoint",
+        }
+
+
+class _Schedule(BaseCallback):
+    """What happens between steps: validation, log, checkpoint, progress.
+
+    All of it at the start of a rollout, the one moment when steps taken, transitions stored and updates made agree.
+    """
+
+    def __init__(self, params: TrainResidualParams, judge: _Judge, path: Path, steps: Iterator[int]) -> None:
+        super().__init__()
+        self._params, self._judge, self._path, self._steps = params, judge, path, steps
+
+    def _on_rollout_start(self) -> None:
+        model = self.model
+        assert isinstance(model, ResidualTD3BC)
+        step = model.num_timesteps
+        if step == 0 or self._crossed(self._params.validation.every):
+            self._judge.look(model)
+        if step and self._crossed(self._params.log_every):
+            model.dump_logs()
+        if step and self._crossed(self._params.checkpoint_every):
+            checkpoint.save(model, self._judge.candidates, self._path)
+
+    def _on_step(self) -> bool:
+        next(self._steps, None)
+        return True
+
+    def _on_training_end(self) -> None:
+        for _ in self._steps:  # lets the progress say that it is done
+            pass
+
+    def _crossed(self, every: int) -> bool:
+        """Whether the last step of all environments passed a multiple of `every`."""
+        step = self.model.num_timesteps
+        return step // every > (step - self._params.n_envs) // every
+
+
+class _LogWriter(KVWriter):
+    """Hands what Stable-Baselines3 logs to a callable, without its clocks."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        values = {key.split("/")[-1]: float(value) for key, value in key_values.items() if not key.startswith("time/")}
+        self._log(step, values)
+
+    def close(self) -> None:
+        pass

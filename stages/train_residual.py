@@ -1,0 +1,40 @@
+"""Train a residual on the frozen ACT: data/record, data/train_act -> data/train_residual (actor, Stable-Baselines3 zip)."""
+
+from __future__ import annotations
+
+import functools
+
+from soarm.act import checkpoint as act_checkpoint
+from soarm.dataset.reader import Dataset
+from soarm.residual import actor
+from soarm.residual.training import TrainResidualParams, train
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.stage import open_stage
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("train_residual") as run:
+        params = run.params("train_residual", TrainResidualParams)
+        sim = run.params("sim", SimParams)
+        demonstrations = Dataset.open(run.input("record"))
+        act = act_checkpoint.load(run.input("train_act"))
+        result = train(
+            functools.partial(BatchPickPlace, sim, n_threads=params.n_threads),
+            act,
+            act.blueprint,
+            demonstrations,
+            params,
+            seed=run.seed,
+            scratch=run.scratch,
+            log=run.log,
+            track=run.track,
+        )
+        result.model.save(run.out / "residual.zip")
+        actor.save(result.actor, result.spec, run.out)
+        run.finish(result.metrics)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from torch import Tensor
+
+from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
+from soarm.residual.alarms import EpisodeStarts
+from soarm.residual.objective import Ramp, actor_loss, td_target
+from soarm.residual.policies import ResidualTD3Policy
+
+
+def batch(n: int, rewards: float = 0.0, dones: float = 0.0, actions: Tensor | None = None) -> ReplayBufferSamples:
+    column = torch.ones(n, 1)
+    seen = torch.zeros(n, RESIDUAL_OBSERVATION_DIM)
+    actions = torch.zeros(n, 6) if actions is None else actions
+    return ReplayBufferSamples(seen, actions, seen, dones * column, rewards * column, 0.5 * column)
+
+
+class Fake:
+    """Networks with known answers: the actor says `residual`, two critics say what `value` makes of a residual."""
+
+    def __init__(self, residual: float, value: Any) -> None:
+        self.parameter = torch.tensor(residual, requires_grad=True)
+        self.value = value
+
+    def actor(self, observations: Tensor) -> Tensor:
+        return self.parameter.expand(len(observations), 6)
+
+    actor_target = actor
+
+    def critic(self, observations: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        value = self.value(residual.mean(dim=1, keepdim=True))
+        return value + 0.1, value - 0.1
+
+    critic_target = critic
+
+
+def fake(residual: float, value: Any) -> tuple[ResidualTD3Policy, Fake]:
+    networks = Fake(residual, value)
+    return cast("ResidualTD3Policy", networks), networks
+
+
+def target(value: Any, **kwargs: float) -> float:
+    policy, _ = fake(0.5, value)
+    found = td_target(policy, batch(4, **kwargs), gamma=0.9, noise_std=0.0, noise_clip=0.0, value_range=(0.0, 1.0))
+    return float(found[0, 0])
+
+
+def test_target_is_reward_plus_discounted_least_value_of_the_target_actor() -> None:
+    # residual 0.5, heads 0.6 and 0.4, discount of the n steps 0.5
+    assert target(lambda residual: residual, rewards=0.25) == pytest.approx(0.25 + 0.5 * 0.4)
+
+
+def test_nothing_follows_a_success() -> None:
+    assert target(lambda residual: residual, rewards=0.9, dones=1.0) == pytest.approx(0.9)
+
+
+def test_target_is_a_return_that_can_be() -> None:
+    assert target(lambda residual: residual + 9.0) == 1.0
+    assert target(lambda residual: residual - 9.0) == 0.0
+
+
+def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
+    gradients = {}
+    for penalty in (0.0, 1.0, 10.0):
+        policy, networks = fake(0.5, lambda residual: residual)
+        seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+        actor_loss(policy, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
+        gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
+
+    # d/dr (-r / 0.5 + beta r^2)
+    assert gradients == pytest.approx({0.0: -2.0, 1.0: -1.0, 10.0: 8.0})
+
+
+def test_small_values_are_not_blown_up() -> None:
+    policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
+    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    actor_loss(policy, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
+
+    assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-3)
+
+
+@pytest.mark.parametrize(
+    ("correction", "slope", "pulls"),
+    [(0.8, 1.0, True), (0.8, -1.0, False), (1.2, 1.0, True), (1.6, 1.0, False)],
+    ids=["worth it", "the critics like the base better", "just out of the bound: clipped", "out of reach"],
+)
+def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
+    policy, networks = fake(0.0, lambda residual: slope * residual)
+    demonstrated = batch(4, actions=torch.full((4, 6), correction))
+    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    losses = [actor_loss(policy, seen, demonstrated, penalty=0.0, imitation=i, q_floor=0.1) for i in (0.0, 1.0)]
+
+    assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
+    assert networks.parameter.grad is None
+
+
+def test_ramp_falls_and_then_stays() -> None:
+    ramp = Ramp(1.0, 0.2, 0.4)
+
+    assert [ramp.at(progress) for progress in (-1.0, 0.0, 0.2, 0.4, 1.0)] == pytest.approx([1.0, 1.0, 0.6, 0.2, 0.2])
+
+
+def test_critics_judge_what_is_executed(task: ModuleType) -> None:
+    policy = task.make_model().policy
+    seen = torch.zeros(1, RESIDUAL_OBSERVATION_DIM)
+    seen[:, BASE_ACTION] = torch.tensor([1e3, 0.0, 0.0, 0.0, 0.0, 50.0])  # the first joint is beyond its limit
+    along, against = torch.zeros(1, 6), torch.zeros(1, 6)
+    along[0, 0], against[0, 0] = 1.0, -1.0
+    inside = torch.zeros(1, 6)
+    inside[0, 5] = 1.0
+    with torch.no_grad():
+        values = [policy.critic.q1_forward(seen, residual).item() for residual in (along, against, inside)]
+
+    assert values[0] == values[1]
+    assert values[0] != values[2]
+
+
+def test_returns_are_credited_to_the_step_they_follow(task: ModuleType) -> None:
+    starts = EpisodeStarts(2, gamma=0.5)
+    seen, residual = np.zeros((2, RESIDUAL_OBSERVATION_DIM), np.float32), np.zeros((2, 6), np.float32)
+    policy = task.make_model().policy
+    for reward, done in ((0.0, False), (0.0, False), (1.0, True)):
+        starts.add(seen, residual, np.array([reward, 0.0]), np.array([done, False]))
+
+    assert starts.alarms(policy)["mc_start"] == 0.25
+    assert EpisodeStarts(2, gamma=0.5).alarms(policy) == {}

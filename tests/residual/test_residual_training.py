@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from soarm.errors import CheckpointError, ParamsError
+from soarm.params import build
+from soarm.residual import checkpoint
+from soarm.residual.demonstrations import BoundParams
+from soarm.residual.training import Result, TrainResidualParams, train
+from soarm.residual.validation import Candidate, ValidationParams, choose
+from soarm.spec import ACTION
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture
+def params(task: ModuleType) -> TrainResidualParams:
+    return TrainResidualParams(
+        env_steps=400,
+        n_envs=4,
+        n_threads=1,
+        hidden=(16, 16),
+        layer_norm=True,
+        bound=BoundParams(0.1, 0.1, 0.5),
+        exploration=task.EXPLORATION,
+        learner=task.LEARNER,
+        validation=ValidationParams(n_scenes=10, n_rows=4, every=150),
+        log_every=50,
+        checkpoint_every=100,
+    )
+
+
+class Run:
+    """One way to call `train`, with what it logs."""
+
+    def __init__(self, task: ModuleType, scratch: Path) -> None:
+        self.task, self.scratch = task, scratch
+        self.logged: dict[int, dict[str, float]] = {}
+        self.tracked = 0
+        actions = np.linspace(-30, 30, 60).reshape(10, 6).astype(np.float32)
+        self.demonstrations = SimpleNamespace(columns={ACTION: actions}, episode_starts=np.array([0, 10]))
+
+    def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> Result:
+        def log(step: int, metrics: Mapping[str, float]) -> None:
+            if kill_at is not None and step >= kill_at:
+                raise KilledError
+            self.logged[step] = dict(metrics)
+
+        def track(steps: Any, total: int, description: str) -> Any:
+            for step in steps:
+                yield step
+                self.tracked += 1
+
+        spec = self.task.SPEC
+        base, blueprint = self.task.Aimer(spec, miss), self.task.AimerBlueprint(spec)
+        return train(
+            self.task.AimEnv, base, blueprint, self.demonstrations, params, seed=3, scratch=self.scratch, log=log, track=track
+        )
+
+
+def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
+    task: ModuleType, params: TrainResidualParams, tmp_path: Path
+) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = Run(task, tmp_path / "whole")(params)
+    killed = Run(task, tmp_path / "killed")
+    with pytest.raises(KilledError):
+        killed(params, kill_at=340)
+    resumed = killed(params)
+
+    for name, tensor in whole.model.policy.state_dict().items():
+        assert torch.equal(tensor, resumed.model.policy.state_dict()[name]), name
+    assert whole.model.replay_buffer is not None
+    assert resumed.model.replay_buffer is not None
+    np.testing.assert_array_equal(whole.model.replay_buffer.observations, resumed.model.replay_buffer.observations)
+    without_clock = [{k: v for k, v in r.metrics.items() if k != "env_steps_per_s"} for r in (whole, resumed)]
+    assert without_clock[0] == without_clock[1]
+
+
+def test_damaged_checkpoint_is_named(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    (tmp_path / "resume.pkl").write_bytes(b"\x80\x04half a pickle")
+
+    with pytest.raises(CheckpointError, match=r"resume\.pkl cannot be resumed from .*remove it"):
+        Run(task, tmp_path)(params)
+
+
+def test_failed_checkpoint_leaves_the_one_before(task: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = task.make_model().learn(100, log_interval=None)
+    checkpoint.save(model, "first", tmp_path / "resume.pkl")
+    monkeypatch.setattr("soarm.residual.checkpoint.os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(model, "second", tmp_path / "resume.pkl")
+    _, extra = checkpoint.restore(tmp_path / "resume.pkl", task.make_env(), "cpu")
+
+    assert extra == "first"
+
+
+def test_metrics_and_log_say_what_happened(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    run = Run(task, tmp_path)
+    metrics = run(params).metrics
+
+    assert metrics["env_steps"] == 400
+    assert metrics["env_steps_per_s"] > 0
+    assert metrics["updates"] == 20 + (400 - 120) // 4
+    assert metrics["n_validation_scenes"] == 10
+    assert metrics["validation_success"] >= metrics["validation_success_base"] == 1.0
+    assert metrics["kept"] in ("base", "checkpoint", "last")
+    assert run.tracked == 100
+    assert {"validation_success", "q_start", "mc_start", "success_rate"} <= set().union(*run.logged.values())
+    assert list(run.logged) == sorted(run.logged)
+
+
+def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    result = Run(task, tmp_path)(params)
+    seen = np.random.default_rng(0).normal(0, 30, (5, *result.model.observation_space.shape)).astype(np.float32)
+
+    np.testing.assert_array_equal(result.model.predict(seen)[0], result.actor.predict_residual(seen))
+    assert result.spec.residual_scale == result.model.spec.residual_scale
+
+
+def candidate(step: int, success_rate: float) -> Candidate:
+    return Candidate(step, success_rate, 10.0, {})
+
+
+def test_base_is_kept_where_no_residual_reaches_it() -> None:
+    assert choose([candidate(0, 0.6), candidate(100, 0.5), candidate(200, 0.55)]).step == 0
+
+
+def test_most_trained_of_equals_is_kept() -> None:
+    assert choose([candidate(0, 0.6), candidate(100, 0.7), candidate(200, 0.7), candidate(300, 0.5)]).step == 200
+
+
+def test_budget_that_the_prefill_eats_up_is_refused(params: TrainResidualParams) -> None:
+    section = {**dataclasses.asdict(params), "env_steps": 100}
+    section["hidden"] = [16, 16]
+
+    with pytest.raises(ParamsError, match="env_steps is 100, but the prefill alone takes 120"):
+        build(TrainResidualParams, section, where="params.yaml: train_residual")
