@@ -13,6 +13,7 @@ from soarm.policies import (
     RESIDUAL_OBSERVATION_DIM,
     ChunkedPolicy,
     ResidualPolicy,
+    in_blocks,
     player_for,
     residual_observation,
 )
@@ -47,6 +48,21 @@ class Constant:
 def observe(n_rows: int, value: float = 10.0) -> dict[str, Array]:
     objects = np.tile(np.array([0.1, -0.2, 0.0125, 1.0, 0.0, -0.1, -0.25], np.float32), (n_rows, 1))
     return {STATE: np.full((n_rows, 6), value, np.float32), ENVIRONMENT_STATE: objects}
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 8, 9, 40])
+def test_a_network_is_asked_in_blocks_of_one_size(n_rows: int) -> None:
+    shapes = []
+
+    def double(observation: Observation) -> Array:
+        shapes.append(observation[STATE].shape)
+        return 2 * observation[STATE]
+
+    asked = np.arange(n_rows * 6, dtype=np.float32).reshape(n_rows, 6)
+    answer = in_blocks(double, {STATE: asked}, 8)
+
+    assert np.array_equal(answer, 2 * asked)
+    assert set(shapes) == {(8, 6)}
 
 
 def test_a_chunked_policy_asks_when_its_chunk_has_run_out() -> None:
