@@ -1,0 +1,72 @@
+"""Make the pictures of the README: the scripted expert doing one episode, and the arm over the cube.
+
+    python docs/film.py [--seed 203] [--out docs/images]
+
+Run from the root of the repository; what it shows follows from params.yaml and the seed alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from soarm import params
+from soarm.report import video
+from soarm.sim.camera import Camera
+from soarm.sim.env import PickPlaceEnv
+from soarm.sim.expert import Expert, ExpertParams, Phase
+from soarm.sim.params import SimParams
+
+WIDTH_PX, HEIGHT_PX = 480, 360
+_LAST_FRAME_S = 1.0
+
+
+def main() -> None:
+    """Film one episode and write `pick_place.gif` and `arm.png`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=203, help="of the scene and of the expert's habits (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder (%(default)s)")
+    options = parser.parse_args()
+    loaded = params.load(Path("params.yaml"))
+    sim = loaded.section("sim", SimParams)
+    habits = params.build(ExpertParams, loaded.sections["record"]["expert"], "params.yaml: record.expert")
+    frames, still = film(sim, Expert(habits, sim.control_hz), options.seed)
+    fps = sim.control_hz
+    options.out.mkdir(parents=True, exist_ok=True)
+    video.write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * fps), options.out / "pick_place.gif", fps)
+    Image.fromarray(still).save(options.out / "arm.png", optimize=True)
+
+
+def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Return a frame per control step of the episode of `seed`, and a still, twice as large, from when the cube is carried."""
+    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    observation, _ = env.reset(seed=seed)
+    expert.reset(seed)
+    frames: list[NDArray[np.uint8]] = []
+    carrying: list[NDArray[np.uint8]] = []
+    over = False
+    with Camera(env.model, "front", width_px=2 * WIDTH_PX, height_px=2 * HEIGHT_PX, shadows=True) as camera:
+        while not over:
+            large = camera.render(env.data)
+            frames.append(_halve(large))
+            if expert.phase is Phase.CARRY:
+                carrying.append(large)
+            observation, _, terminated, truncated, _ = env.step(expert.act(observation))
+            over = terminated or truncated
+    assert terminated, f"the expert failed on seed {seed}; film another"
+    return frames, carrying[len(carrying) // 3]
+
+
+def _halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average blocks of 2 x 2 pixels: smooth edges of shapes and shadows."""
+    height, width, _ = image.shape
+    small: NDArray[np.uint8] = (image.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+    return small
+
+
+if __name__ == "__main__":
+    main()
