@@ -56,7 +56,7 @@ def no_opengl(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", "Traceback ...\nImportError: no library here\n")
 
-    monkeypatch.setattr(camera.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
     find_fault.cache_clear()
     yield
@@ -73,7 +73,8 @@ def picture(
 def coloured(image: np.ndarray, channel: int) -> np.ndarray:
     """Return where `channel` clearly is the strongest, shape (H, W)."""
     others = np.delete(image.astype(int), channel, axis=2).max(axis=2)
-    return image[:, :, channel] > others + 30
+    strongest: np.ndarray = image[:, :, channel] > others + 30
+    return strongest
 
 
 def test_the_front_camera_sees_arm_cube_and_bin(model: mujoco.MjModel, data: mujoco.MjData, backend: Backend) -> None:
