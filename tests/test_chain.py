@@ -159,9 +159,7 @@ print("FOUND", json.dumps([runs, versions]))
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
-    said = repository.run(
-        sys.executable, "-m", "soarm.cli", "run", "-S", "ci.export.n_latency_calls=20", "--name", "fewer-calls"
-    )
+    said = repository.run("soarm", "run", "-S", "ci.export.n_latency_calls=20", "--name", "fewer-calls")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
     assert re.findall(r"Running stage '(\w+)'", said) == ["export"], said
