@@ -2,8 +2,9 @@
 
     python benchmarks/bench_env.py
 
-Four numbers: raw `mj_step`, `PickPlaceEnv`, raw `mujoco.batch`, `BatchPickPlace`; the last two with --rows rows on --threads threads.
-Actions are the scripted expert's, so the arm grasps and carries. Each pair runs in turn, --repeats times; medians are printed.
+Four numbers: raw `mj_step`, `PickPlaceEnv`, raw `mujoco.batch`, `BatchPickPlace`; the last two with --rows rows on --threads
+threads. Actions are the scripted expert's, so the arm grasps and carries. Each pair runs in turn, --repeats times; medians
+are printed.
 """
 
 from __future__ import annotations
@@ -49,11 +50,17 @@ def main() -> None:
     many = _Many(sim, actions, args.threads)
     out = sys.stdout.write
     out(f"{n_steps} control steps of {sim.n_substeps} physics steps; {args.rows} rows on {args.threads} thread(s)\n")
-    for name, raw, env, steps in (("single", single.raw, single.env, n_steps), ("batched", many.raw, many.env, n_steps * args.rows)):
+    for name, raw, env, steps in (
+        ("single", single.raw, single.env, n_steps),
+        ("batched", many.raw, many.env, n_steps * args.rows),
+    ):
         pairs = [(_time(raw), _time(env)) for _ in range(args.repeats)]
         raw_s, env_s = statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
         ratio = statistics.median(p[0] / p[1] for p in pairs)
-        out(f"{name:8s} MuJoCo {steps / raw_s:8.0f} steps/s   environment {steps / env_s:8.0f} steps/s   ratio {100 * ratio:5.1f} %\n")
+        out(
+            f"{name:8s} MuJoCo {steps / raw_s:8.0f} steps/s   environment {steps / env_s:8.0f} steps/s"
+            f"   ratio {100 * ratio:5.1f} %\n"
+        )
 
 
 def _time(function: Callable[[], None]) -> float:

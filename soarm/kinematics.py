@@ -127,7 +127,9 @@ def solve_ik(tcp_m: ArrayLike, rotation: ArrayLike, start: ArrayLike, iterations
     per_rad = arm.from_radians(np.ones(6)) - arm.from_radians(np.zeros(6))
     for _ in range(iterations):
         position, current = forward(q)
-        error = np.concatenate([target - position, _ROTATION_WEIGHT_M * _rotation_vector(wanted @ np.swapaxes(current, -1, -2))], axis=-1)
+        error = np.concatenate(
+            [target - position, _ROTATION_WEIGHT_M * _rotation_vector(wanted @ np.swapaxes(current, -1, -2))], axis=-1
+        )
         translational, rotational = jacobian(q)
         full = np.concatenate([translational, _ROTATION_WEIGHT_M * rotational], axis=-2)  # (N, 6, 5)
         transposed = np.swapaxes(full, -1, -2)
@@ -166,4 +168,5 @@ def _rotation_vector(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     axis = np.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], axis=-1) / 2.0  # sin(angle) * axis
     sine = np.linalg.norm(axis, axis=-1)
     cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1.0) / 2.0
-    return axis * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-9))[..., None]
+    vector: NDArray[np.float64] = axis * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-9))[..., None]
+    return vector

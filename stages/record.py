@@ -53,7 +53,9 @@ def main() -> None:
                     frames += len(episode)
                 if recorder.n_episodes == params.n_episodes:
                     break
-        run.finish({"episodes": params.n_episodes, "frames": frames, "tries": tries, "expert_success_rate": params.n_episodes / tries})
+        run.finish(
+            {"episodes": params.n_episodes, "frames": frames, "tries": tries, "expert_success_rate": params.n_episodes / tries}
+        )
 
 
 if __name__ == "__main__":

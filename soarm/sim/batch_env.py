@@ -1,7 +1,7 @@
 """Many pick-and-place episodes at once on `mujoco.batch`: recording, evaluation and RL run on this.
 
-Implements `soarm.rollout.BatchEnv`. Rows are independent and bit-identical to `soarm.sim.env.PickPlaceEnv` on the same seeds, at any
-number of rows and threads.
+Implements `soarm.rollout.BatchEnv`. Rows are independent and bit-identical to `soarm.sim.env.PickPlaceEnv` on the same seeds,
+at any number of rows and threads.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class BatchPickPlace:
         try:
             self._batch.step(ids, nstep=self._params.n_substeps)
         except mujoco_batch.SimulationError as error:
-            raise SimulationError(f"the physics of rows {error.ids.tolist()} broke down: {error}; look at the actions that led there") from error
+            raise SimulationError(
+                f"the physics of rows {error.ids.tolist()} broke down: {error}; look at the actions that led there"
+            ) from error
         memory = Memory(tuple(p[rows] for p in self._memory.potentials), *(m[rows] for m in self._memory[1:]))
         outcome = self._book.step(memory, self._look(rows))
         for old, new in zip(_arrays(self._memory), _arrays(outcome.memory), strict=True):
@@ -111,8 +113,21 @@ class BatchPickPlace:
         return model, data
 
     def _look(self, rows: Rows) -> Seen:
-        qpos, qvel, tcp, bins, touch = self._qpos[rows].T, self._qvel[rows].T, self._tcp[rows].T, self._mocap[rows, 0].T, self._touch[rows].T
-        return Seen((qpos[6], qpos[7], qpos[8]), (qvel[6], qvel[7], qvel[8]), (tcp[0], tcp[1], tcp[2]), (bins[0], bins[1]), touch[0], touch[1])
+        qpos, qvel, tcp, bins, touch = (
+            self._qpos[rows].T,
+            self._qvel[rows].T,
+            self._tcp[rows].T,
+            self._mocap[rows, 0].T,
+            self._touch[rows].T,
+        )
+        return Seen(
+            (qpos[6], qpos[7], qpos[8]),
+            (qvel[6], qvel[7], qvel[8]),
+            (tcp[0], tcp[1], tcp[2]),
+            (bins[0], bins[1]),
+            touch[0],
+            touch[1],
+        )
 
     def _observe(self, rows: Rows) -> Observation:
         qpos = self._qpos[rows]

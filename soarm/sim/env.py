@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import mujoco
@@ -27,7 +27,7 @@ from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
 ENV_ID = "SoArm/PickPlace-v0"
 
 
-class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
+class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
     """Pick a 25 mm cube from the table and place it in the bin, with joint-position targets.
 
     ## Action space: Box(6), absolute joint-position targets, clipped to the joint limits
@@ -43,8 +43,8 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
 
     ## Observation space: Dict
 
-    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(7), in the arm's base frame
-    (x right, y backwards, z up):
+    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(7), in the arm's
+    base frame (x right, y backwards, z up):
 
     | index | meaning | min | max | unit |
     |---|---|---|---|---|
@@ -54,16 +54,17 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
 
     ## Reward
 
-    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each of reach, grasp, lift, transport and
-    place, weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the terminal state.
-    `info["reward/<term>"]` holds every term in both modes.
+    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each of reach, grasp, lift,
+    transport and place, weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
+    terminal state. `info["reward/<term>"]` holds every term in both modes.
 
     ## Episode
 
-    Start: home pose with jitter, cube anywhere in its sector with any yaw, bin anywhere in its sector, apart by the clearance, all
-    drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success (`info["is_success"]`): the cube lies in
-    the bin, released, at rest, for `success_hold_s`; then `terminated`. `truncated` after `time_limit_s`. `info["stage"]` is the
-    furthest `soarm.rollout.Stage` reached. Gripper point and touches are those of the start of the last physics step.
+    Start: home pose with jitter, cube anywhere in its sector with any yaw, bin anywhere in its sector, apart by the
+    clearance, all drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success
+    (`info["is_success"]`): the cube lies in the bin, released, at rest, for `success_hold_s`; then `terminated`. `truncated`
+    after `time_limit_s`. `info["stage"]` is the furthest `soarm.rollout.Stage` reached. Gripper point and touches are those
+    of the start of the last physics step.
 
     Args:
         params: The environment; None reads the section `sim` of `params_path`.
@@ -71,9 +72,11 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
         render_mode: `rgb_array` or None.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - Gymnasium declares it so
 
-    def __init__(self, params: SimParams | None = None, params_path: str | Path = "params.yaml", render_mode: str | None = None) -> None:
+    def __init__(
+        self, params: SimParams | None = None, params_path: str | Path = "params.yaml", render_mode: str | None = None
+    ) -> None:
         if params is None:
             params = params_file.load(Path(params_path)).section("sim", SimParams)
         self.params = params
@@ -83,7 +86,9 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
         unbounded = np.full(OBJECTS_FEATURE.shape, np.inf, np.float32)
         unbounded[3:5] = 1.0001  # rounding may take a cosine past 1
         joints = np.full(arm.N_JOINTS, np.inf, np.float32)  # a joint may be pushed a little past its limit
-        self.observation_space = spaces.Dict({STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)})
+        self.observation_space = spaces.Dict(
+            {STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)}
+        )
         self.model = build_model(params)
         self._starter = Starter(self.model, params)
         self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
@@ -96,7 +101,9 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
         self._memory: Memory | None = None
         self._camera: Camera | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
         """Start the scene of `seed`; without one, a scene drawn from the environment's own generator."""
         super().reset(seed=seed)
         scene = draw_scene(self.params, int(self.np_random.integers(2**31)) if seed is None else seed)
@@ -121,15 +128,17 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
         wanted = action.tolist()
         if not math.isfinite(sum(wanted)):
             require_finite(ACTION, action)
-        # The same arithmetic as arm.to_radians(clip_to_limits(action)), on floats: six of them are too few for NumPy to pay off.
-        self._ctrl[:] = [min(max(q, low), high) / per_rad + zero for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS, strict=True)]
+        # arm.to_radians(clip_to_limits(action)) on floats: six of them are too few for NumPy to pay off.
+        self._ctrl[:] = [
+            min(max(q, low), high) / per_rad + zero for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS, strict=True)
+        ]
         mujoco.mj_step(self.model, self.data, self._n_substeps)
         qpos = self._qpos.tolist()
         outcome = self._book.step(self._memory, self._look(qpos))
         self._memory = outcome.memory
         return self._observe(qpos), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Return a picture, uint8 (H, W, 3), in render mode `rgb_array`."""
         if self.render_mode is None:
             return None
@@ -147,7 +156,9 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Array], Array]):
         vx, vy, vz = self._qvel[6:9].tolist()
         gripper_touch, jaw_touch = self._touch.tolist()
         bin_x, bin_y, _ = self._bin.tolist()
-        return Seen((qpos[6], qpos[7], qpos[8]), (vx, vy, vz), tuple(self._tcp.tolist()), (bin_x, bin_y), gripper_touch, jaw_touch)
+        return Seen(
+            (qpos[6], qpos[7], qpos[8]), (vx, vy, vz), tuple(self._tcp.tolist()), (bin_x, bin_y), gripper_touch, jaw_touch
+        )
 
     def _observe(self, qpos: list[float]) -> dict[str, Array]:
         cosine, sine = yaw4((qpos[9], qpos[10], qpos[11], qpos[12]))

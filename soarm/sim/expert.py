@@ -1,8 +1,8 @@
 """A scripted demonstrator of pick and place, behind the same `Policy` protocol as every other policy.
 
-It sees what a policy sees (joints and object poses), plans each phase when it begins, from where the arm was last sent to where
-the objects are now, and looks whether the phase worked: a missed or lost cube is tried again. What makes it a human-like teacher
-(speed, grasp offset, approach height, tremor) is drawn per episode from its parameters.
+It sees what a policy sees (joints and object poses), plans each phase when it begins, from where the arm was last sent to
+where the objects are now, and looks whether the phase worked: a missed or lost cube is tried again. What makes it a
+human-like teacher (speed, grasp offset, approach height, tremor) is drawn per episode from its parameters.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Expert:
     def _grasp_point(self, cube: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where the gripper point goes: beside the cube's centre, so that the fixed jaw passes it with a gap."""
         across = np.cross(_DOWN, self._opening)
-        point = cube - self._gap * self._opening + self._grasp_offset[0] * across
+        point: NDArray[np.float64] = cube - self._gap * self._opening + self._grasp_offset[0] * across
         point[2] = max(CUBE_HALF_M + self._grasp_offset[1], 0.011)  # finger tips end 9 mm below the gripper point
         return point
 
@@ -193,11 +193,11 @@ class Expert:
         share = share**3 * (10 - 15 * share + 6 * share**2)  # minimum jerk (Flash and Hogan 1985)
         angle = math.atan2(a[1], a[0]) + share * turn
         radius = np.linalg.norm(a) + share * (np.linalg.norm(b) - np.linalg.norm(a))
-        points = np.stack([axis[0] + radius * np.cos(angle), axis[1] + radius * np.sin(angle), tcp[2] + share * (goal[2] - tcp[2])], axis=1)
+        points = np.stack(
+            [axis[0] + radius * np.cos(angle), axis[1] + radius * np.sin(angle), tcp[2] + share * (goal[2] - tcp[2])], axis=1
+        )
         opening = self._blend_opening(-rotation[:, 0], share)
         rotations = kinematics.gripper_rotation(np.broadcast_to(_DOWN, (n, 3)), opening)
-        guess = start.copy()
-        guess[0] = np.degrees(math.atan2(b[0], -b[1])) * 1.0
         solved = kinematics.solve_ik(points, rotations, self._guesses(start, turn, share)).q
         solved[:, arm.GRIPPER] = start[arm.GRIPPER] + share * (grip - start[arm.GRIPPER])
         return list(solved)

@@ -68,9 +68,13 @@ class TaskParams:
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"{name} is [{low}, {high}]; it must be [low, high] with low <= high")
-        outside = [n for n, q, lo, hi in zip(arm.JOINT_NAMES, self.home, arm.LOWER, arm.UPPER, strict=True) if not lo <= q <= hi]
+        outside = [
+            n for n, q, lo, hi in zip(arm.JOINT_NAMES, self.home, arm.LOWER, arm.UPPER, strict=True) if not lo <= q <= hi
+        ]
         if outside:
-            raise ValueError(f"home puts {outside} outside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}")
+            raise ValueError(
+                f"home puts {outside} outside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

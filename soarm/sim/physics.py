@@ -36,7 +36,9 @@ class Starter:
         self._size = mujoco.mj_stateSize(model, self._spec)
         self._cube_geom, self._cube_body = model.geom("cube").id, model.body("cube").id
         ranges = vars(params.physics)
-        self.varying = tuple(field for name, fields in _FIELDS.items() if ranges[name][0] < ranges[name][1] for field in fields)
+        self.varying = tuple(
+            field for name, fields in _FIELDS.items() if ranges[name][0] < ranges[name][1] for field in fields
+        )
         self._mean_damping = model.actuator_biasprm[:, 2].copy()
         self._mean_gain = model.actuator_gainprm[:, 0].copy()
         fixed = Scene(np.zeros(6), np.zeros(2), 0.0, np.zeros(2), {name: sum(pair) / 2 for name, pair in ranges.items()})

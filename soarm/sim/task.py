@@ -56,7 +56,7 @@ ARRAYS = Ops(np.sqrt, np.minimum, _maximum_of_arrays)
 
 
 class Seen(NamedTuple):
-    """What the task looks at, floats or arrays of one row each. Positions [m], velocities [m/s], touches: contact found or not."""
+    """What the task looks at, floats or arrays of one row each: positions [m], velocity [m/s], touches (found or not)."""
 
     cube: tuple[Number, Number, Number]
     cube_velocity: tuple[Number, Number, Number]
@@ -160,7 +160,9 @@ def draw_scene(params: SimParams, seed: int) -> Scene:
     else:
         raise ValueError(f"no room for cube and bin {task.clearance_m} m apart in the ranges of sim.task; lower clearance_m")
     ranges = vars(params.physics)
-    physics = {name: float(rng.uniform(*ranges[name])) if ranges[name][0] < ranges[name][1] else ranges[name][0] for name in ranges}
+    physics = {
+        name: float(rng.uniform(*ranges[name])) if ranges[name][0] < ranges[name][1] else ranges[name][0] for name in ranges
+    }
     return Scene(qpos, cube_xy, cube_yaw, bin_xy, physics)
 
 

@@ -25,8 +25,10 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 VARIED = PhysicsParams((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
 
 
-# Two recommendations that absolute targets in degrees, the contract with real arms, do not follow: normalised actions, bounded positions.
-@pytest.mark.filterwarnings("ignore:.*recommend using a symmetric and normalized space", "ignore:.*Box observation space m..imum value is")
+# Absolute targets in degrees, the contract with real arms, are neither normalised nor are positions bounded.
+@pytest.mark.filterwarnings(
+    "ignore:.*recommend using a symmetric and normalized space", "ignore:.*Box observation space m..imum value is"
+)
 def test_gymnasium_accepts_the_registered_environment(sim: SimParams) -> None:
     env = gymnasium.make(ENV_ID, params=sim)
 
@@ -164,4 +166,6 @@ def test_a_batched_nan_is_refused_and_nothing_moves(sim: SimParams) -> None:
 
     with pytest.raises(ObservationError, match=r"action .* at \[\(1, 2\)\]"):
         env.step(actions, rows)
-    assert env.step(before[STATE], rows).observation[ENVIRONMENT_STATE][:, :2] == pytest.approx(before[ENVIRONMENT_STATE][:, :2], abs=1e-4)
+    assert env.step(before[STATE], rows).observation[ENVIRONMENT_STATE][:, :2] == pytest.approx(
+        before[ENVIRONMENT_STATE][:, :2], abs=1e-4
+    )
