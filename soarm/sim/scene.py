@@ -79,8 +79,9 @@ def _menagerie_arm() -> mujoco.MjSpec:
         spec: mujoco.MjSpec = menagerie.get("trs_so_arm100").spec("so_arm100")
     except menagerie.MenagerieError as error:
         raise SimulationError(
-            f"sim.model is 'menagerie', and its meshes cannot be had: {error}. They are downloaded once, on first use: connect "
-            "to the network, name a clone of google-deepmind/mujoco_menagerie in MENAGERIE_ROOT, or set sim.model to 'primitives'"
+            f"sim.model is 'menagerie', and its meshes cannot be had: {error}. They are downloaded once, on first use: "
+            "connect to the network, name a clone of google-deepmind/mujoco_menagerie in MENAGERIE_ROOT, or set sim.model "
+            "to 'primitives'"
         ) from error
     return adapt_menagerie(spec)
 
