@@ -89,7 +89,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         self.observation_space = spaces.Dict(
             {STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)}
         )
-        self.model = build_model(params)
+        self.model = build_model(params, visuals=render_mode is not None)
         self._starter = Starter(self.model, params)
         self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
         self.data = mujoco.MjData(self.model)
