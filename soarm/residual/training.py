@@ -164,7 +164,7 @@ def train(
     wall_s = time.monotonic() - start_s
     judge.look(model)
     model.dump_logs()
-    kept = validation.choose(judge.candidates)
+    kept = validation.choose(judge.candidates, params.validation.max_p)
     for network in (model.policy.actor.mu, model.policy.actor_target.mu):
         network.load_state_dict(kept.weights)
     metrics = {

@@ -1,8 +1,9 @@
 """Which residual to keep: checkpoints are compared on validation scenes, and the base itself is one of them.
 
 Neither training nor test scenes decide, so the comparison that follows on test scenes is not flattered by the choice (the
-validation success of the chosen one is: it is the best of several). A residual that does not reach the base's validation
-success is thrown away, and a residual of zero, which is the base, is kept instead.
+validation success of the chosen one is: it is the best of several). A residual that is not clearly better than the base on
+these scenes (exact McNemar test) is thrown away, and a residual of zero, which is the base, is kept instead: the best of
+several looks at an unchanged policy is better than one look by luck alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 from torch import Tensor
 
 from soarm.policy import ChunkModel
@@ -32,11 +34,13 @@ class ValidationParams:
         n_scenes: Validation scenes.
         n_rows: Episodes that run at once.
         every: Environment steps between two comparisons; the last residual is always one of them.
+        max_p: The residual is kept if its exact two-sided McNemar p-value against the base is not above this.
     """
 
     n_scenes: int
     n_rows: int
     every: int
+    max_p: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +49,20 @@ class Candidate:
 
     Attributes:
         step: Environment steps it was trained for; 0 is the base.
-        success_rate: Share of scenes solved, in [0, 1].
+        solved: Which scenes it solved, in the order of the scenes.
         steps_mean: Mean length of the solved episodes [control steps]; NaN where none was.
         weights: Of the actor.
     """
 
     step: int
-    success_rate: float
+    solved: tuple[bool, ...]
     steps_mean: float
     weights: dict[str, Tensor]
+
+    @property
+    def success_rate(self) -> float:
+        """Share of scenes solved, in [0, 1]."""
+        return sum(self.solved) / len(self.solved)
 
 
 def evaluate(
@@ -61,11 +70,16 @@ def evaluate(
 ) -> Candidate:
     """Run base and residual once per scene."""
     episodes = list(rollout(env, residual_policy(base, actor, spec, env.n_rows), seeds))
-    solved = [len(episode) for episode in episodes if episode.success]
-    steps_mean = float(np.mean(solved)) if solved else float("nan")
-    return Candidate(step, len(solved) / len(episodes), steps_mean, copy.deepcopy(actor.state_dict()))
+    lengths = [len(episode) for episode in episodes if episode.success]
+    steps_mean = float(np.mean(lengths)) if lengths else float("nan")
+    solved = tuple(episode.success for episode in episodes)
+    return Candidate(step, solved, steps_mean, copy.deepcopy(actor.state_dict()))
 
 
-def choose(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the greatest success, the most trained among equals."""
-    return max(candidates, key=lambda candidate: (candidate.success_rate, candidate.step))
+def choose(candidates: Sequence[Candidate], max_p: float) -> Candidate:
+    """Return the most successful candidate, the most trained among equals; the first, the base, if none is clearly better."""
+    base = candidates[0]
+    best = max(candidates, key=lambda candidate: (candidate.success_rate, candidate.step))
+    gains, regressions = (np.array(best.solved) > base.solved).sum(), (np.array(best.solved) < base.solved).sum()
+    better = gains > regressions and stats.binomtest(gains, gains + regressions).pvalue <= max_p
+    return best if better else base

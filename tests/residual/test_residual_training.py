@@ -34,7 +34,7 @@ def params(task: ModuleType) -> TrainResidualParams:
         bound=BoundParams(0.1, 0.1, 0.5),
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
-        validation=ValidationParams(n_scenes=10, n_rows=4, every=150),
+        validation=ValidationParams(n_scenes=10, n_rows=4, every=150, max_p=0.05),
         log_every=50,
         checkpoint_every=100,
     )
@@ -130,15 +130,21 @@ def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResid
 
 
 def candidate(step: int, success_rate: float) -> Candidate:
-    return Candidate(step, success_rate, 10.0, {})
+    solved = round(200 * success_rate)
+    return Candidate(step, (True,) * solved + (False,) * (200 - solved), 10.0, {})
 
 
 def test_base_is_kept_where_no_residual_reaches_it() -> None:
-    assert choose([candidate(0, 0.6), candidate(100, 0.5), candidate(200, 0.55)]).step == 0
+    assert choose([candidate(0, 0.6), candidate(100, 0.5), candidate(200, 0.55)], 0.05).step == 0
+
+
+def test_a_residual_that_is_better_by_chance_is_not_kept() -> None:
+    assert choose([candidate(0, 0.6), candidate(100, 0.62)], 0.05).step == 0
+    assert choose([candidate(0, 0.6), candidate(100, 0.64)], 0.05).step == 100
 
 
 def test_most_trained_of_equals_is_kept() -> None:
-    assert choose([candidate(0, 0.6), candidate(100, 0.7), candidate(200, 0.7), candidate(300, 0.5)]).step == 200
+    assert choose([candidate(0, 0.6), candidate(100, 0.7), candidate(200, 0.7), candidate(300, 0.5)], 0.05).step == 200
 
 
 def test_budget_that_the_prefill_eats_up_is_refused(params: TrainResidualParams) -> None:
