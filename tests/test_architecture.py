@@ -36,7 +36,7 @@ OUTSIDE: dict[str, set[str]] = {
     "provenance": set(),
     "records": set(),
     "report": {"PIL", "av", "matplotlib", "numpy"},
-    "residual": {"gymnasium", "numpy", "safetensors", "stable_baselines3", "torch"},
+    "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
