@@ -19,31 +19,32 @@ from torch import Tensor, nn
 
 from soarm import arm
 from soarm.errors import CheckpointError
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
+from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Array
 from soarm.spec import PolicySpec
 
 WEIGHTS, CONFIG = "actor.safetensors", "config.json"
 CLIP_STD = 5.0
 """Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
+FINE_M = 0.02
+"""Where the magnified vectors of position bend: somewhat less than the cube's 25 mm [m]."""
+FINE_DEG = 5.0
+"""Where the magnified movements of joints bend: a fast joint's way in three control steps [deg, percent]."""
+N_MAGNIFIED = 5 + 2 * arm.N_JOINTS
 MIN_STD = 1e-4
 """Floor of a standard deviation, in raw units: an element that never moved in the prefill stays near zero."""
 
 
 class Standardise(nn.Module):
-    """Subtract a mean, divide by a standard deviation, clip. Starts as the identity, apart from the clip.
-
-    Args:
-        dim: D, size of the observation.
-    """
+    """Subtract a mean, divide by a standard deviation, clip. Starts as the identity, apart from the clip."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, dim: int = RESIDUAL_OBSERVATION_DIM) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("std", torch.ones(dim))
+        self.register_buffer("mean", torch.zeros(RESIDUAL_OBSERVATION_DIM))
+        self.register_buffer("std", torch.ones(RESIDUAL_OBSERVATION_DIM))
 
     def set_statistics(self, mean: Array, std: Array) -> None:
         """Take the statistics of observations, each of shape (D,), raw units."""
@@ -53,6 +54,18 @@ class Standardise(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Return the standardised observation, shape (B, D)."""
         return ((observation - self.mean) / self.std).clamp(-CLIP_STD, CLIP_STD)
+
+
+def magnify(observation: Tensor) -> Tensor:
+    """Return the decisive differences of raw residual observations (B, D) at their own scale, (B, N_MAGNIFIED) in [-1, 1].
+
+    A grasp is won or lost within millimetres and degrees, which are a few hundredths of the standard deviations of an arm that
+    sweeps half a metre. So three vectors enter actor and critics a second time, through tanh: gripper point to cube, cube
+    to bin, and what the base is about to move (its actions, now and furthest ahead, against where the joints are).
+    """
+    joints = observation[:, : arm.N_JOINTS]
+    moves = [observation[:, BASE_ACTION] - joints, observation[:, _FURTHEST] - joints]
+    return torch.tanh(torch.cat([observation[:, _OFFSETS] / FINE_M, torch.cat(moves, dim=1) / FINE_DEG], dim=1))
 
 
 class ResidualActor(nn.Module):
@@ -70,7 +83,7 @@ class ResidualActor(nn.Module):
         super().__init__()
         self.hidden, self.layer_norm = tuple(hidden), layer_norm
         self.standardise = Standardise()
-        sizes = [RESIDUAL_OBSERVATION_DIM, *hidden]
+        sizes = [RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED, *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), *([nn.LayerNorm(n_out)] if layer_norm else []), nn.ReLU()]
@@ -81,7 +94,7 @@ class ResidualActor(nn.Module):
 
     def forward(self, residual_observation: Tensor) -> Tensor:
         """Return residuals in [-1, 1], shape (B, 6), for raw residual observations of shape (B, D)."""
-        residual: Tensor = self.net(self.standardise(residual_observation))
+        residual: Tensor = self.net(torch.cat([self.standardise(residual_observation), magnify(residual_observation)], dim=1))
         return residual
 
     @torch.no_grad()
@@ -140,4 +153,7 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
     return actor.eval(), spec
 
 
+# Where `soarm.policies.residual_observation` holds them.
+_OFFSETS = slice(16, 21)
+_FURTHEST = slice(RESIDUAL_OBSERVATION_DIM - arm.N_JOINTS, RESIDUAL_OBSERVATION_DIM)
 _LOWER, _UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)

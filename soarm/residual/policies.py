@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Array
-from soarm.residual.actor import ResidualActor, Standardise, add_residual
+from soarm.residual.actor import N_MAGNIFIED, ResidualActor, Standardise, add_residual, magnify
 
 
 class SB3Actor(Actor):
@@ -40,7 +40,7 @@ class SB3Actor(Actor):
 class ResidualCritic(ContinuousCritic):
     """Q(o, executed action), one network per head.
 
-    Each head sees the standardised observation (the base action among it), the executed action in the units of the base
+    Each head sees what the actor sees (the base action among it), the executed action in the units of the base
     action's statistics, and the executed correction in units of the bound. The last two say the same thing twice, on purpose:
     beside a base action that swings over a hundred degrees, a correction of a few is lost on a network ("scale mismatch",
     arXiv 2602.10539). LayerNorm keeps values of unseen actions bounded (Ball et al. 2023, arXiv
@@ -58,7 +58,7 @@ class ResidualCritic(ContinuousCritic):
         super().__init__(**kwargs)
         self.standardise = Standardise()
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
-        n_in = RESIDUAL_OBSERVATION_DIM + 2 * arm.N_JOINTS
+        n_in = RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED + 2 * arm.N_JOINTS
         post: list[type[nn.Module]] = [nn.LayerNorm] if layer_norm else []
         self.q_networks = [
             nn.Sequential(*create_mlp(n_in, 1, kwargs["net_arch"], kwargs["activation_fn"], post_linear_modules=post))
@@ -81,7 +81,7 @@ class ResidualCritic(ContinuousCritic):
         base = obs[:, BASE_ACTION]
         executed = add_residual(base, residual, self.scale)
         normalised = (executed - self.standardise.mean[BASE_ACTION]) / self.standardise.std[BASE_ACTION]
-        return torch.cat([self.standardise(obs), normalised, (executed - base) / self.scale], dim=1)
+        return torch.cat([self.standardise(obs), magnify(obs), normalised, (executed - base) / self.scale], dim=1)
 
 
 class ResidualTD3Policy(TD3Policy):
