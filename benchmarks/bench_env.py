@@ -35,9 +35,9 @@ from soarm.sim.task import draw_scene
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=25)
     args = parser.parse_args()
     loaded = params.load(Path("params.yaml"))
     sim = loaded.section("sim", SimParams)

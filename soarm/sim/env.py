@@ -95,8 +95,9 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         self.data = mujoco.MjData(self.model)
         self._book = Book(params, FLOATS)
         data = self.data
-        self._qpos, self._qvel, self._ctrl, self._touch = data.qpos, data.qvel, data.ctrl, data.sensordata
-        self._tcp, self._bin = data.site("tcp").xpos, data.mocap_pos[0]
+        self._qpos, self._ctrl, self._touch, self._tcp = data.qpos, data.ctrl, data.sensordata, data.site("tcp").xpos
+        self._cube_velocity = data.qvel[6:9]
+        self._bin_xy = (0.0, 0.0)
         self._n_substeps = params.n_substeps
         self._memory: Memory | None = None
         self._camera: Camera | None = None
@@ -112,6 +113,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
             mujoco.mj_setConst(self.model, self.data)
         self._starter.write_state(self.data, scene)
         mujoco.mj_forward(self.model, self.data)
+        self._bin_xy = tuple(self.data.mocap_pos[0, :2].tolist())
         self._memory = self._book.start(self._look(self._qpos.tolist()))
         return self._observe(self._qpos.tolist()), {"is_success": False, "stage": self._memory.stage}
 
@@ -123,14 +125,15 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         """
         if self._memory is None:
             raise ObservationError("step was called before reset; call reset(seed=...) first")
-        if np.shape(action) != (arm.N_JOINTS,):
-            raise ObservationError(f"{ACTION} has shape {np.shape(action)}; it must be ({arm.N_JOINTS},)")
+        if action.shape != _SHAPE:
+            raise ObservationError(f"{ACTION} has shape {action.shape}; it must be ({arm.N_JOINTS},)")
         wanted = action.tolist()
         if not math.isfinite(sum(wanted)):
             require_finite(ACTION, action)
         # arm.to_radians(clip_to_limits(action)) on floats: six of them are too few for NumPy to pay off.
         self._ctrl[:] = [
-            min(max(q, low), high) / per_rad + zero for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS, strict=True)
+            (q if low <= q <= high else low if q < low else high) / per_rad + zero
+            for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS)  # noqa: B905 - a keyword costs a quarter of it
         ]
         mujoco.mj_step(self.model, self.data, self._n_substeps)
         qpos = self._qpos.tolist()
@@ -153,21 +156,16 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
             self._camera = None
 
     def _look(self, qpos: list[float]) -> Seen:
-        vx, vy, vz = self._qvel[6:9].tolist()
         gripper_touch, jaw_touch = self._touch.tolist()
-        bin_x, bin_y, _ = self._bin.tolist()
-        return Seen(
-            (qpos[6], qpos[7], qpos[8]), (vx, vy, vz), tuple(self._tcp.tolist()), (bin_x, bin_y), gripper_touch, jaw_touch
-        )
+        return Seen(qpos[6:9], self._cube_velocity.tolist(), self._tcp.tolist(), self._bin_xy, gripper_touch, jaw_touch)
 
     def _observe(self, qpos: list[float]) -> dict[str, Array]:
-        cosine, sine = yaw4((qpos[9], qpos[10], qpos[11], qpos[12]))
-        bin_x, bin_y, _ = self._bin.tolist()
-        objects = np.array((qpos[6], qpos[7], qpos[8], cosine, sine, bin_x, bin_y), np.float32)
-        joints = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(qpos, _JOINTS, strict=False)]
-        return {STATE: np.array(joints, np.float32), ENVIRONMENT_STATE: objects}
+        numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(qpos, _JOINTS)]  # noqa: B905 - as above
+        both = np.array([*numbers, *qpos[6:9], *yaw4(qpos[9:13]), *self._bin_xy], np.float32)
+        return {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
 
 
+_SHAPE = (arm.N_JOINTS,)
 _LIMITS = clip_to_limits([arm.LOWER, arm.UPPER]).tolist()
 _JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), strict=True))
 """Per joint: lower and upper limit, LeRobot units per radian, radians at LeRobot's zero."""

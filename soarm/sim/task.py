@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,10 +58,10 @@ ARRAYS = Ops(np.sqrt, np.minimum, _maximum_of_arrays)
 class Seen(NamedTuple):
     """What the task looks at, floats or arrays of one row each: positions [m], velocity [m/s], touches (found or not)."""
 
-    cube: tuple[Number, Number, Number]
-    cube_velocity: tuple[Number, Number, Number]
-    tcp: tuple[Number, Number, Number]
-    bin: tuple[Number, Number]
+    cube: Sequence[Number]
+    cube_velocity: Sequence[Number]
+    tcp: Sequence[Number]
+    bin: Sequence[Number]
     gripper_touch: Number
     jaw_touch: Number
 
@@ -108,7 +108,7 @@ def assess(ops: Ops, seen: Seen) -> Progress:
     return Progress(potentials, holding, stage, done)
 
 
-def yaw4(quat: tuple[Number, Number, Number, Number]) -> tuple[Number, Number]:
+def yaw4(quat: Sequence[Number]) -> tuple[Number, Number]:
     """Return cosine and sine of four times a cube's yaw, averaged over its axes: the same for orientations that look the same.
 
     Each axis, seen from above as a complex number, is raised to the fourth power; a cube that lies flat gives (cos 4 yaw,
