@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 FORBIDDEN = ("torch", "mujoco", "mlflow", "pandas", "gymnasium", "stable_baselines3", "pyarrow", "matplotlib", "dvc", "scipy")
 PROGRAM = f"""
@@ -22,3 +23,27 @@ def test_the_runtime_loads_nothing_that_the_robot_host_does_not_have(bundle_fold
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(bundle_folder)], capture_output=True, text=True, check=False)
 
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+DRIVE = """
+import sys
+from pathlib import Path
+from soarm import params
+from soarm.rollout import rollout
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.onnx_policy import load_policy
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+sim = params.load(Path(sys.argv[2])).section("sim", SimParams)
+policy = load_policy(Bundle.open(Path(sys.argv[1])), 2, "residual")
+episodes = list(rollout(BatchPickPlace(sim, 2), policy, range(2)))
+print([len(episode) == sim.max_steps for episode in episodes], "torch" in sys.modules)
+"""
+
+
+def test_a_bundle_drives_the_simulator_without_torch(bundle_folder):
+    params_file = Path(__file__).parents[2] / "params.yaml"
+    command = [sys.executable, "-c", DRIVE, str(bundle_folder), str(params_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("[True, True] False\n", "")
