@@ -34,6 +34,7 @@ OUTSIDE: dict[str, set[str]] = {
     "policy": {"numpy"},
     "progress": {"rich"},
     "provenance": set(),
+    "recording": set(),
     "records": set(),
     "report": {"PIL", "av", "matplotlib", "numpy"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
@@ -43,6 +44,7 @@ OUTSIDE: dict[str, set[str]] = {
     "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
+    "study": {"numpy"},
     "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.

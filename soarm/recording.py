@@ -1,0 +1,80 @@
+"""Scripted demonstrations: the expert in the simulator, its successful episodes kept as a dataset.
+
+Knows simulator and dataset; knows no stage, so that whoever needs more demonstrations records them the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from soarm.dataset import layout
+from soarm.dataset.recorder import Recorder
+from soarm.policy import PerRow
+from soarm.rollout import Episode, rollout
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.expert import Expert, ExpertParams
+from soarm.sim.params import SimParams
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE
+
+FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
+Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordParams:
+    """What is recorded.
+
+    Attributes:
+        n_episodes: Successful demonstrations to keep.
+        n_rows: Episodes simulated at once.
+        n_threads: Threads that step physics.
+        task: What the robot is asked to do, in words.
+        expert: How the demonstrator moves.
+    """
+
+    n_episodes: int
+    n_rows: int
+    n_threads: int
+    task: str
+    expert: ExpertParams
+
+
+class Recorded(NamedTuple):
+    """What recording took."""
+
+    episodes: int
+    tries: int
+    frames: int
+
+
+def record(
+    folder: Path,
+    sim: SimParams,
+    params: RecordParams,
+    scene_seeds: Iterable[int],
+    track: Track = lambda episodes, total: episodes,
+) -> Recorded:
+    """Write a dataset of `params.n_episodes` successful demonstrations.
+
+    Args:
+        folder: Where to; a folder that is new or empty.
+        sim: The environment.
+        params: What to record.
+        scene_seeds: Scenes to try, in order.
+        track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
+    """
+    env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+    policy = PerRow([Expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+    tries = frames = 0
+    with Recorder.create(folder, FEATURES, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
+        for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):
+            tries += 1
+            if episode.success:
+                recorder.save_episode(episode.observations, episode.actions)
+                frames += len(episode)
+            if recorder.n_episodes == params.n_episodes:
+                break
+    return Recorded(params.n_episodes, tries, frames)

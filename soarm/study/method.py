@@ -1,0 +1,95 @@
+"""What a method is to the study: it gets one setting and gives a curve and a policy.
+
+    outcome = METHODS["residual"](setting)
+
+Every method has the same base, demonstrations, budget of environment steps and validation scenes; what it does with them is its
+own business. Whoever writes one needs this file alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soarm.act.model import ACT
+from soarm.act.trainer import TrainActParams
+from soarm.dataset.reader import Dataset
+from soarm.policy import BatchPolicy
+from soarm.recording import RecordParams
+from soarm.residual.training import TrainResidualParams
+from soarm.sim.params import SimParams
+
+Log = Callable[[int, Mapping[str, float]], None]
+Track = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The greedy policy on the validation scenes at one moment of learning.
+
+    Attributes:
+        step: Environment steps used so far; 0 is the method before it learns.
+        solved: Which scenes it solved, in the order of the scenes.
+    """
+
+    step: int
+    solved: tuple[bool, ...]
+
+    @property
+    def success_rate(self) -> float:
+        """Share of scenes solved, in [0, 1]."""
+        return sum(self.solved) / len(self.solved)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gives.
+
+    Attributes:
+        curve: Points by step; the first has step 0, the last is the policy.
+        policy: Number of rows -> the greedy policy of the last step; no checkpoint is picked.
+        metrics: What else there is to say, for the run's metrics file; `env_steps` and `env_steps_per_s` at least.
+    """
+
+    curve: tuple[Point, ...]
+    policy: Callable[[int], BatchPolicy]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method works with.
+
+    Attributes:
+        sim: The environment.
+        base: The frozen base, chunking as the variant wants it.
+        demonstrations: What the base was trained on.
+        params: Of the residual's training with the variant's changes in it. `env_steps` is the budget and `validation` says
+            when and on how many scenes points of the curve are taken, whatever the method.
+        bound: How far a residual reaches, per joint [deg x 5, percent].
+        record: How demonstrations are recorded, for methods that record more.
+        train_act: How the base was trained, for methods that train it further.
+        seed: Training seed, 0..9.
+        scratch: Folder for checkpoints to resume from; belongs to this run alone.
+        log: Takes metrics at an environment step.
+        track: Wraps steps to show progress; takes them, their number and a description.
+        options: The variant's own options, read by the method.
+    """
+
+    sim: SimParams
+    base: ACT
+    demonstrations: Dataset
+    params: TrainResidualParams
+    bound: tuple[float, ...]
+    record: RecordParams
+    train_act: TrainActParams
+    seed: int
+    scratch: Path
+    log: Log
+    track: Track
+    options: Mapping[str, Any]
+
+
+Method = Callable[[Setting], Outcome]
