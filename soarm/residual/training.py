@@ -95,11 +95,13 @@ class Result:
         model: The algorithm, with the kept actor in it.
         spec: Specification of base and residual.
         metrics: For the stage's metrics file.
+        candidates: What the validations found, by step; the first is the base, the last the residual as training left it.
     """
 
     model: ResidualTD3BC
     spec: PolicySpec
     metrics: dict[str, Any]
+    candidates: tuple[Candidate, ...]
 
     @property
     def actor(self) -> ResidualActor:
@@ -174,7 +176,7 @@ def train(
         "residual_scale": list(model.spec.residual_scale or ()),
         **judge.summary(kept),
     }
-    return Result(model, model.spec, metrics)
+    return Result(model, model.spec, metrics, tuple(judge.candidates))
 
 
 def _new_model(
