@@ -1,1 +1,1 @@
-"""The study: every variant of the method and every baseline, trained with several seeds on one budget, in one table and one figure."""
+"""The study: variants of the method and baselines, several seeds each, one budget, one table, one figure."""

@@ -2,8 +2,8 @@
 
     outcome = METHODS["residual"](setting)
 
-Every method has the same base, demonstrations, budget of environment steps and validation scenes; what it does with them is its
-own business. Whoever writes one needs this file alone.
+Every method has the same base, demonstrations, budget of environment steps and validation scenes; what it does with them is
+its own business. Whoever writes one needs this file alone.
 """
 
 from __future__ import annotations
