@@ -1,4 +1,4 @@
-"""Train a residual on the frozen ACT: data/record, data/train_act -> data/train_residual (actor, Stable-Baselines3 zip)."""
+"""Train a residual on the frozen ACT: data/record, train_act, reach -> data/train_residual (actor, Stable-Baselines3 zip)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 from soarm.act import checkpoint as act_checkpoint
 from soarm.dataset.reader import Dataset
 from soarm.residual import actor
+from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams, train
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
@@ -26,6 +27,7 @@ def main() -> None:
             act.blueprint,
             demonstrations,
             params,
+            bound=load_bound(run.input("reach")),
             seed=run.seed,
             scratch=run.scratch,
             log=run.log,

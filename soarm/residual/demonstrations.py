@@ -1,11 +1,10 @@
-"""What demonstrations say to a residual: how far it may reach, and which corrections a demonstrator would have made.
+"""What demonstrations say to a residual: which corrections the demonstrator would have made.
 
 Knows demonstrations as arrays (columns of a dataset and where its episodes start), not as files.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,34 +18,6 @@ from soarm.chunking import Query
 from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, player_for, residual_observation
 from soarm.policy import Array, ChunkModel, Observation
 from soarm.spec import ACTION, PolicySpec
-
-
-@dataclasses.dataclass(frozen=True)
-class BoundParams:
-    """How far the residual reaches.
-
-    Attributes:
-        arm_fraction: Bound of the arm's joints, as a fraction of half the range the demonstrations use of each joint.
-        gripper_fraction: The same for the gripper.
-        least: Least bound, for a joint the demonstrations hardly move [deg, percent].
-    """
-
-    arm_fraction: float
-    gripper_fraction: float
-    least: float
-
-
-def residual_scale(actions: Array, params: BoundParams) -> tuple[float, ...]:
-    """Return the residual's bound per joint, shape (6,) [deg x 5, percent].
-
-    Args:
-        actions: Demonstrated joint targets, shape (N, 6) [deg x 5, percent].
-        params: How far it reaches.
-    """
-    half_range = (actions.max(axis=0).astype(np.float64) - actions.min(axis=0)) / 2
-    fraction = np.full(arm.N_JOINTS, params.arm_fraction)
-    fraction[arm.GRIPPER] = params.gripper_fraction
-    return tuple(float(bound) for bound in np.maximum(fraction * half_range, params.least))
 
 
 def label(

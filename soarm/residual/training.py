@@ -1,6 +1,6 @@
 """Training of a residual from parameters to the network that is kept.
 
-    result = train(make_env, act, act.blueprint, dataset, params, seed=0, scratch=folder, log=run.log, track=run.track)
+    result = train(make_env, act, act.blueprint, dataset, params, bound=bound, seed=0, scratch=folder, log=run.log)
 
 Knows no simulator (environments are made by the caller), no tracking server and no stage. Killed at any instant and started
 again with the same arguments, it goes on from its last checkpoint in `scratch`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from soarm.policy import Array
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
-from soarm.residual.demonstrations import BoundParams, label, residual_scale
+from soarm.residual.demonstrations import label
 from soarm.residual.exploration import ExplorationParams
 from soarm.residual.learner import LearnerParams
 from soarm.residual.td3bc import ResidualTD3BC
@@ -31,7 +31,7 @@ from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
 from soarm.residual.vec_env import BatchVecEnv
 from soarm.rollout import BatchEnv
 from soarm.seeds import scene_seeds
-from soarm.spec import ACTION, PolicySpec
+from soarm.spec import PolicySpec
 
 logger = logging.getLogger(__name__)
 Log = Callable[[int, Mapping[str, float]], None]
@@ -60,7 +60,6 @@ class TrainResidualParams:
         n_threads: Threads that step their physics.
         hidden: Widths of the hidden layers of actor and critics.
         layer_norm: Whether a LayerNorm follows each hidden layer.
-        bound: How far the residual reaches.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -73,7 +72,6 @@ class TrainResidualParams:
     n_threads: int
     hidden: tuple[int, ...]
     layer_norm: bool
-    bound: BoundParams
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
@@ -116,6 +114,7 @@ def train(
     demonstrations: Demonstrations,
     params: TrainResidualParams,
     *,
+    bound: Sequence[float],
     seed: int,
     scratch: Path,
     log: Log,
@@ -127,8 +126,9 @@ def train(
         make_env: Makes environments with as many rows as asked for.
         base: The frozen base: a `torch.nn.Module` that is a `soarm.policy.ChunkModel`.
         blueprint: How to build it again (`soarm.residual.learner.Blueprint`).
-        demonstrations: What the base was trained on; they set the residual's bound.
+        demonstrations: What the base was trained on; read only if batches mix them in.
         params: How.
+        bound: How far the residual reaches, shape (6,) [deg x 5, percent]; see `soarm.residual.reach`.
         seed: Seed of everything random, the training scenes included.
         scratch: Folder for the checkpoint to resume from; must belong to these arguments alone.
         log: Called every `log_every` environment steps.
@@ -144,7 +144,7 @@ def train(
         model, candidates = checkpoint.restore(path, venv, "cpu")
         logger.info("resuming at environment step %d", model.num_timesteps)
     else:
-        model = _new_model(venv, base, blueprint, demonstrations, params, seed)
+        model = _new_model(venv, base, blueprint, params, bound, seed)
     if params.learner.demonstration_share:
         model.set_demonstrations(
             label(
@@ -180,14 +180,14 @@ def train(
 
 
 def _new_model(
-    venv: BatchVecEnv, base: Any, blueprint: Any, demonstrations: Demonstrations, params: TrainResidualParams, seed: int
+    venv: BatchVecEnv, base: Any, blueprint: Any, params: TrainResidualParams, bound: Sequence[float], seed: int
 ) -> ResidualTD3BC:
     return ResidualTD3BC(
         "ResidualPolicy",
         venv,
         base_model=base,
         blueprint=blueprint,
-        residual_scale=residual_scale(demonstrations.columns[ACTION], params.bound),
+        residual_scale=bound,
         learner=params.learner,
         exploration=params.exploration,
         policy_kwargs={"net_arch": list(params.hidden), "layer_norm": params.layer_norm},

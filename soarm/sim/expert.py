@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,12 @@ class ExpertParams:
     tremor_deg: float
     tremor_time_s: float
     settle_s: Range
+
+    def noiseless(self) -> ExpertParams:
+        """Return the same demonstrator without habits, tremor and inaccuracy: every range becomes its middle."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        middles: dict[str, Any] = {name: (sum(v) / 2,) * 2 for name, v in values.items() if isinstance(v, tuple)}
+        return dataclasses.replace(self, **middles, grasp_offset_m=0.0, place_offset_m=0.0, tremor_deg=0.0)
 
 
 class Phase(enum.IntEnum):

@@ -9,7 +9,7 @@ import torch
 
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array
-from soarm.residual.demonstrations import BoundParams, label, residual_scale
+from soarm.residual.demonstrations import label
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
 
 STARTS = np.array([0, 7, 12])  # episodes of 7 and 5 steps; the base plays 4 of each chunk
@@ -28,13 +28,6 @@ def columns() -> dict[str, Array]:
         ENVIRONMENT_STATE: objects,
         ACTION: rng.normal(0, 5, (12, 6)).astype(np.float32),
     }
-
-
-def test_bound_is_a_fraction_of_half_the_demonstrated_range() -> None:
-    actions = np.zeros((3, 6), np.float32)
-    actions[:, 0], actions[:, 5] = [-30.0, 10.0, 50.0], [0.0, 100.0, 50.0]
-
-    assert residual_scale(actions, BoundParams(0.1, 0.2, 0.5)) == pytest.approx((4.0, 0.5, 0.5, 0.5, 0.5, 10.0))
 
 
 def test_stored_correction_adds_up_to_what_was_demonstrated(task: ModuleType, spec: PolicySpec) -> None:

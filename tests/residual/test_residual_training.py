@@ -13,10 +13,8 @@ import torch
 from soarm.errors import CheckpointError, ParamsError
 from soarm.params import build
 from soarm.residual import checkpoint
-from soarm.residual.demonstrations import BoundParams
 from soarm.residual.training import Result, TrainResidualParams, train
 from soarm.residual.validation import Candidate, ValidationParams, choose
-from soarm.spec import ACTION
 
 
 class KilledError(Exception):
@@ -31,7 +29,6 @@ def params(task: ModuleType) -> TrainResidualParams:
         n_threads=1,
         hidden=(16, 16),
         layer_norm=True,
-        bound=BoundParams(0.1, 0.1, 0.5),
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
         validation=ValidationParams(n_scenes=10, n_rows=4, every=150, max_p=0.05),
@@ -47,8 +44,7 @@ class Run:
         self.task, self.scratch = task, scratch
         self.logged: dict[int, dict[str, float]] = {}
         self.tracked = 0
-        actions = np.linspace(-30, 30, 60).reshape(10, 6).astype(np.float32)
-        self.demonstrations = SimpleNamespace(columns={ACTION: actions}, episode_starts=np.array([0, 10]))
+        self.demonstrations = SimpleNamespace(columns={}, episode_starts=np.array([0]))  # share 0: nobody reads them
 
     def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> Result:
         def log(step: int, metrics: Mapping[str, float]) -> None:
@@ -64,7 +60,16 @@ class Run:
         spec = self.task.SPEC
         base, blueprint = self.task.Aimer(spec, miss), self.task.AimerBlueprint(spec)
         return train(
-            self.task.AimEnv, base, blueprint, self.demonstrations, params, seed=3, scratch=self.scratch, log=log, track=track
+            self.task.AimEnv,
+            base,
+            blueprint,
+            self.demonstrations,
+            params,
+            bound=self.task.SCALE,
+            seed=3,
+            scratch=self.scratch,
+            log=log,
+            track=track,
         )
 
 
@@ -126,7 +131,7 @@ def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResid
     seen = np.random.default_rng(0).normal(0, 30, (5, *result.model.observation_space.shape)).astype(np.float32)
 
     np.testing.assert_array_equal(result.model.predict(seen)[0], result.actor.predict_residual(seen))
-    assert result.spec.residual_scale == result.model.spec.residual_scale
+    assert result.spec.residual_scale == result.model.spec.residual_scale == task.SCALE
 
 
 def candidate(step: int, success_rate: float) -> Candidate:

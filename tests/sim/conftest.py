@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,4 @@ def sim() -> SimParams:
 def steady(sim: SimParams) -> ExpertParams:
     """Return a demonstrator that always moves alike: the middle of every range, no offset, no tremor."""
     section = params.load(PARAMS_FILE).sections["record"]["expert"]
-    noisy = params.build(ExpertParams, section, "expert")
-    middle = {
-        field.name: (sum(value) / 2,) * 2
-        for field in dataclasses.fields(noisy)
-        if isinstance(value := getattr(noisy, field.name), tuple)
-    }
-    return dataclasses.replace(noisy, **middle, grasp_offset_m=0.0, place_offset_m=0.0, tremor_deg=0.0)
+    return params.build(ExpertParams, section, "expert").noiseless()

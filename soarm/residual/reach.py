@@ -1,0 +1,228 @@
+"""How far a bounded residual could get at all, and the bound that follows from it.
+
+A residual that knew what the demonstrator knows would execute base + clip(demonstrator - base, -bound, bound). Its success is
+a ceiling of what the bound allows, measured in seconds, before anything is learnt. It is no strict upper limit: reinforcement
+may find a way that this demonstrator does not take.
+
+Knows policies and environments by their protocols; knows no simulator, no demonstrator and no network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm
+from soarm.errors import StageError
+from soarm.policy import Array, BatchPolicy, Observation, Rows, add_residual
+from soarm.rollout import BatchEnv, rollout
+
+logger = logging.getLogger(__name__)
+Bound = tuple[float, ...]
+"""Of the residual per joint, shape (6,) [deg x 5, percent]."""
+
+BOUND_FILE = "bound.json"
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReachParams:
+    """The stage `reach`.
+
+    Attributes:
+        shape: Bound per joint at factor 1, shape (6,) [deg x 5, percent].
+        factors: Of the shape, tried from the smallest up.
+        target: Success a bound must allow to be chosen, 0 to 1.
+        n_scenes: Validation scenes per rollout.
+        n_rows: Episodes simulated at once.
+        n_threads: Threads that step physics.
+        joint_factors: What one joint's bound is multiplied with to see what its reach is worth; none takes no time.
+    """
+
+    shape: Bound
+    factors: tuple[float, ...]
+    target: float
+    n_scenes: int
+    n_rows: int
+    n_threads: int
+    joint_factors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != arm.N_JOINTS or not all(bound > 0 for bound in self.shape):
+            raise ValueError(f"shape is {list(self.shape)}; it must be {arm.N_JOINTS} bounds above 0 [deg x 5, percent]")
+        if not self.factors or not all(a < b for a, b in zip((0.0, *self.factors), self.factors, strict=False)):
+            raise ValueError(f"factors are {list(self.factors)}; they must be above 0 and rise")
+        if not 0 < self.target <= 1:
+            raise ValueError(f"target is {self.target}; it must be a success rate above 0 and at most 1")
+        if not all(0 <= factor < 1 for factor in self.joint_factors):
+            raise ValueError(f"joint_factors are {list(self.joint_factors)}; each must be at least 0 and below 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """What a bound allows.
+
+    Attributes:
+        factor: Of the shape, or of one joint's bound; 0 is the base alone.
+        bound: Bound per joint, shape (6,) [deg x 5, percent].
+        solved: Scenes solved.
+        n_scenes: Scenes tried.
+        steps_mean: Mean length of the solved episodes [control steps]; NaN without one.
+        wanted: |demonstrator - base| per joint, `QUANTILES` of it, shape (3, 6) [deg x 5, percent].
+        saturated: Share of steps in which the bound cuts the correction off, per joint, shape (6,).
+        joint: The one joint whose bound was changed, None when it is all of them.
+    """
+
+    factor: float
+    bound: Bound
+    solved: int
+    n_scenes: int
+    steps_mean: float
+    wanted: NDArray[np.float64]
+    saturated: NDArray[np.float64]
+    joint: str | None = None
+
+    @property
+    def success_rate(self) -> float:
+        """Share of scenes solved."""
+        return self.solved / self.n_scenes
+
+
+class ReachPolicy:
+    """A `BatchPolicy`: the base, corrected towards a demonstrator as far as a bound allows.
+
+    Args:
+        base: The base.
+        demonstrator: What a perfect residual would know.
+        bound: Bound per joint, shape (6,), at least 0 [deg x 5, percent].
+    """
+
+    def __init__(self, base: BatchPolicy, demonstrator: BatchPolicy, bound: Sequence[float]) -> None:
+        self._base = base
+        self._demonstrator = demonstrator
+        self._bound = np.asarray(bound, np.float32)
+        self.wanted: list[Array] = []
+        """|demonstrator - base| of every step so far, each (B, 6)."""
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Reset both."""
+        self._base.reset(rows, seeds)
+        self._demonstrator.reset(rows, seeds)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return clip(base + clip(demonstrator - base, -bound, bound))."""
+        base = self._base.act(observation, rows)
+        wanted = self._demonstrator.act(observation, rows) - base
+        self.wanted.append(np.abs(wanted))
+        residual = np.zeros_like(wanted)  # stays zero where the bound is
+        np.divide(wanted, self._bound, out=residual, where=np.broadcast_to(self._bound > 0, wanted.shape))
+        return add_residual(base, np.clip(residual, -1.0, 1.0), self._bound)
+
+
+def measure(
+    env: BatchEnv, base: BatchPolicy, demonstrator: BatchPolicy, seeds: Iterable[int], bound: Sequence[float], factor: float
+) -> Ceiling:
+    """Run one episode per seed with the best residual inside a bound.
+
+    Args:
+        env: The environment; both policies have its number of rows.
+        base: The base.
+        demonstrator: What a perfect residual would know.
+        seeds: Of the scenes.
+        bound: Bound per joint, shape (6,) [deg x 5, percent].
+        factor: What to call it.
+    """
+    policy = ReachPolicy(base, demonstrator, bound)
+    episodes = [(episode.success, len(episode)) for episode in rollout(env, policy, seeds)]
+    lengths = [length for success, length in episodes if success]
+    wanted = np.concatenate(policy.wanted).astype(np.float64)
+    return Ceiling(
+        factor=factor,
+        bound=tuple(float(one) for one in bound),
+        solved=len(lengths),
+        n_scenes=len(episodes),
+        steps_mean=float(np.mean(lengths)) if lengths else math.nan,
+        wanted=np.quantile(wanted, QUANTILES, axis=0),
+        saturated=(wanted > np.asarray(bound)).mean(axis=0),
+    )
+
+
+Measure = Callable[[Bound, float], Ceiling]
+"""`measure` with everything but bound and factor."""
+
+
+def sweep(at: Measure, params: ReachParams) -> list[Ceiling]:
+    """Return the ceilings from the smallest factor up, ending with the first one above a bound that reaches the target."""
+    found: list[Ceiling] = []
+    for factor in params.factors:
+        enough = any(one.success_rate >= params.target for one in found)
+        found.append(at(tuple(factor * bound for bound in params.shape), factor))
+        logger.info("reach at factor %g: %d of %d scenes", factor, found[-1].solved, found[-1].n_scenes)
+        if enough:
+            break
+    return found
+
+
+def choose(ceilings: Sequence[Ceiling], target: float) -> Ceiling:
+    """Return the smallest reach that allows the target, else the largest there is, with a warning."""
+    enough = [one for one in ceilings if one.success_rate >= target]
+    if enough:
+        return min(enough, key=lambda one: one.factor)
+    largest = max(ceilings, key=lambda one: one.factor)
+    logger.warning(
+        "no reach allows %.1f %%: the largest, factor %g, allows %.1f %%; raise reach.factors, or reach.shape where "
+        "corrections are cut off",
+        100 * target,
+        largest.factor,
+        100 * largest.success_rate,
+    )
+    return largest
+
+
+def by_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[Ceiling]:
+    """Return the ceilings with one joint's bound multiplied by each of `factors`, joint by joint."""
+    found = []
+    for i, joint in enumerate(arm.JOINT_NAMES):
+        for factor in factors:
+            less = tuple(one * factor if i == j else one for j, one in enumerate(bound))
+            found.append(dataclasses.replace(at(less, factor), joint=joint))
+            logger.info("with %g of %s: %d of %d scenes", factor, joint, found[-1].solved, found[-1].n_scenes)
+    return found
+
+
+def save_bound(chosen: Ceiling, folder: Path) -> None:
+    """Write the chosen bound, and what it allows, to `folder`."""
+    about = {"factor": chosen.factor, "ceiling": chosen.success_rate, "n_scenes": chosen.n_scenes}
+    text = json.dumps({"bound": list(chosen.bound), **about}, indent=2)
+    (folder / BOUND_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_bound(folder: Path) -> Bound:
+    """Return the residual's bound per joint, shape (6,) [deg x 5, percent].
+
+    Args:
+        folder: What the stage `reach` wrote.
+
+    Raises:
+        StageError: There is none, or it is not six numbers above 0.
+    """
+    path = folder / BOUND_FILE
+    remedy = "Make it anew: `dvc repro -f reach`"
+    try:
+        bound: Any = json.loads(path.read_text(encoding="utf-8"))["bound"]
+    except FileNotFoundError:
+        raise StageError(f"{path} does not exist, so nobody knows how far the residual may reach. {remedy}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageError(f"{path} holds no bound of the residual ({type(error).__name__}: {error}). {remedy}") from None
+    numbers = isinstance(bound, list) and all(isinstance(one, int | float) and 0 < one < math.inf for one in bound)
+    if not numbers or len(bound) != arm.N_JOINTS:
+        raise StageError(f"{path}: bound is {bound}; it must be {arm.N_JOINTS} finite numbers above 0. {remedy}")
+    return tuple(float(one) for one in bound)
