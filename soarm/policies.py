@@ -121,9 +121,7 @@ class ResidualPolicy:
 def residual_observation(observation: Observation, step: Step) -> Array:
     """Return what the residual's actor and critics see, shape (B, D), raw units.
 
-    Layout, D = 29 + 6 * N_LOOKAHEAD: joint positions (6), object poses (7), gripper point (3) [m], gripper point to cube (3)
-    [m], cube to bin (2) [m], base action (6), sine and cosine of the chunk's phase (2), following base actions (6 each). The
-    base action starts at `BASE_ACTION.start`.
+    Layout: `RESIDUAL_BLOCKS`, D = `RESIDUAL_OBSERVATION_DIM`.
     """
     state, objects = observation[STATE], observation[ENVIRONMENT_STATE]
     tcp = kinematics.forward(state)[0].astype(np.float32)  # (B, 3)
@@ -133,9 +131,19 @@ def residual_observation(observation: Observation, step: Step) -> Array:
     return np.concatenate([*parts, step.lookahead.reshape(len(state), -1)], axis=1, dtype=np.float32)
 
 
-BASE_ACTION = slice(21, 27)
-"""Where `residual_observation` holds the base action."""
 RESIDUAL_OBSERVATION_DIM = 29 + 6 * N_LOOKAHEAD
+RESIDUAL_BLOCKS: dict[str, slice] = {
+    "state": slice(0, 6),  # joint positions [deg x 5, percent]
+    "objects": slice(6, 13),  # cube pose and bin position, as the environment gives them
+    "gripper_point": slice(13, 16),  # [m]
+    "cube_offset": slice(16, 19),  # gripper point to cube [m]
+    "bin_offset": slice(19, 21),  # cube to bin, seen from above [m]
+    "base_action": slice(21, 27),  # what the base does now [deg x 5, percent]
+    "phase": slice(27, 29),  # of its chunk, sine and cosine
+    "lookahead": slice(29, RESIDUAL_OBSERVATION_DIM),  # its N_LOOKAHEAD following actions [deg x 5, percent]
+}
+"""Where `residual_observation` holds what."""
+BASE_ACTION = RESIDUAL_BLOCKS["base_action"]
 
 
 def _require(observation: Observation, key: str, shape: tuple[int, ...]) -> None:

@@ -1,11 +1,12 @@
 """The residual's network and its files: raw residual observation in, residual in [-1, 1] out.
 
-Knows the layout of the residual observation (`soarm.policies.residual_observation`) and nothing of reinforcement learning, so
-that evaluation and export need neither Stable-Baselines3 nor an environment. Normalisation lives in the network as buffers.
+Knows nothing of reinforcement learning, so that evaluation and export need neither Stable-Baselines3 nor an environment. What
+an observation goes through before the first layer (`soarm.residual.sight`) is part of the network.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
@@ -19,53 +20,11 @@ from torch import Tensor, nn
 
 from soarm import arm
 from soarm.errors import CheckpointError
-from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Array
+from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
 from soarm.spec import PolicySpec
 
 WEIGHTS, CONFIG = "actor.safetensors", "config.json"
-CLIP_STD = 5.0
-"""Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
-FINE_M = 0.02
-"""Where the magnified vectors of position bend: somewhat less than the cube's 25 mm [m]."""
-FINE_DEG = 5.0
-"""Where the magnified movements of joints bend: a fast joint's way in three control steps [deg, percent]."""
-N_MAGNIFIED = 5 + 2 * arm.N_JOINTS
-MIN_STD = 1e-4
-"""Floor of a standard deviation, in raw units: an element that never moved in the prefill stays near zero."""
-
-
-class Standardise(nn.Module):
-    """Subtract a mean, divide by a standard deviation, clip. Starts as the identity, apart from the clip."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(RESIDUAL_OBSERVATION_DIM))
-        self.register_buffer("std", torch.ones(RESIDUAL_OBSERVATION_DIM))
-
-    def set_statistics(self, mean: Array, std: Array) -> None:
-        """Take the statistics of observations, each of shape (D,), raw units."""
-        self.mean.copy_(torch.as_tensor(mean))
-        self.std.copy_(torch.as_tensor(std).clamp(min=MIN_STD))
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return the standardised observation, shape (B, D)."""
-        return ((observation - self.mean) / self.std).clamp(-CLIP_STD, CLIP_STD)
-
-
-def magnify(observation: Tensor) -> Tensor:
-    """Return the decisive differences of raw residual observations (B, D) at their own scale, (B, N_MAGNIFIED) in [-1, 1].
-
-    A grasp is won or lost within millimetres and degrees, which are a few hundredths of the standard deviations of an arm that
-    sweeps half a metre. So three vectors enter actor and critics a second time, through tanh: gripper point to cube, cube
-    to bin, and what the base is about to move (its actions, now and furthest ahead, against where the joints are).
-    """
-    joints = observation[:, : arm.N_JOINTS]
-    moves = [observation[:, BASE_ACTION] - joints, observation[:, _FURTHEST] - joints]
-    return torch.tanh(torch.cat([observation[:, _OFFSETS] / FINE_M, torch.cat(moves, dim=1) / FINE_DEG], dim=1))
 
 
 class ResidualActor(nn.Module):
@@ -77,13 +36,14 @@ class ResidualActor(nn.Module):
     Args:
         hidden: Width of each hidden layer.
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
+        sight: What it sees of the observation.
     """
 
-    def __init__(self, hidden: Sequence[int], layer_norm: bool) -> None:
+    def __init__(self, hidden: Sequence[int], layer_norm: bool, sight: SightParams = EVERYTHING) -> None:
         super().__init__()
         self.hidden, self.layer_norm = tuple(hidden), layer_norm
-        self.standardise = Standardise()
-        sizes = [RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED, *hidden]
+        self.sight = Sight(sight)
+        sizes = [N_SEEN, *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), *([nn.LayerNorm(n_out)] if layer_norm else []), nn.ReLU()]
@@ -94,13 +54,13 @@ class ResidualActor(nn.Module):
 
     def forward(self, residual_observation: Tensor) -> Tensor:
         """Return residuals in [-1, 1], shape (B, 6), for raw residual observations of shape (B, D)."""
-        residual: Tensor = self.net(torch.cat([self.standardise(residual_observation), magnify(residual_observation)], dim=1))
+        residual: Tensor = self.net(self.sight(residual_observation))
         return residual
 
     @torch.no_grad()
     def predict_residual(self, residual_observation: Array) -> Array:
         """As `forward`, from NumPy to NumPy (`soarm.policy.ResidualModel`)."""
-        device = self.standardise.mean.device
+        device = self.sight.mean.device
         residual: Array = self(torch.as_tensor(residual_observation, dtype=torch.float32, device=device)).cpu().numpy()
         return residual
 
@@ -121,7 +81,12 @@ def save(actor: ResidualActor, spec: PolicySpec, folder: Path) -> None:
     """
     assert spec.residual_scale is not None, "a residual's specification holds its scale"
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"hidden": list(actor.hidden), "layer_norm": actor.layer_norm, "spec": spec.to_dict()}
+    config = {
+        "hidden": list(actor.hidden),
+        "layer_norm": actor.layer_norm,
+        "sight": dataclasses.asdict(actor.sight.params),
+        "spec": spec.to_dict(),
+    }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     save_file({key: value.detach().cpu().contiguous() for key, value in actor.state_dict().items()}, folder / WEIGHTS)
 
@@ -138,9 +103,10 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
             raise CheckpointError(f"{folder / name} does not exist; a residual is {CONFIG} and {WEIGHTS}. {remedy}")
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        actor = ResidualActor(config["hidden"], config["layer_norm"])
+        sight = SightParams(tuple(config["sight"]["unseen"]), config["sight"]["magnified"])
+        actor = ResidualActor(config["hidden"], config["layer_norm"], sight)
         spec = PolicySpec.from_dict(config["spec"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
     if spec.residual_scale is None:
         raise CheckpointError(
@@ -153,7 +119,4 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
     return actor.eval(), spec
 
 
-# Where `soarm.policies.residual_observation` holds them.
-_OFFSETS = slice(16, 21)
-_FURTHEST = slice(RESIDUAL_OBSERVATION_DIM - arm.N_JOINTS, RESIDUAL_OBSERVATION_DIM)
 _LOWER, _UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)

@@ -17,9 +17,10 @@ from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import Tensor, nn
 
 from soarm import arm
-from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
+from soarm.policies import BASE_ACTION
 from soarm.policy import Array
-from soarm.residual.actor import N_MAGNIFIED, ResidualActor, Standardise, add_residual, magnify
+from soarm.residual.actor import ResidualActor, add_residual
+from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
 
 
 class SB3Actor(Actor):
@@ -27,9 +28,9 @@ class SB3Actor(Actor):
 
     mu: ResidualActor  # type: ignore[assignment]
 
-    def __init__(self, *, layer_norm: bool, **kwargs: Any) -> None:
+    def __init__(self, *, layer_norm: bool, sight: SightParams, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mu = ResidualActor(self.net_arch, layer_norm)
+        self.mu = ResidualActor(self.net_arch, layer_norm, sight)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return residuals in [-1, 1], shape (B, 6)."""
@@ -49,16 +50,17 @@ class ResidualCritic(ContinuousCritic):
     Args:
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
+        sight: What the heads see of the observation; the executed action they always see.
         **kwargs: Of `ContinuousCritic`.
     """
 
     scale: Tensor
 
-    def __init__(self, *, scale: tuple[float, ...], layer_norm: bool, **kwargs: Any) -> None:
+    def __init__(self, *, scale: tuple[float, ...], layer_norm: bool, sight: SightParams, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.standardise = Standardise()
+        self.sight = Sight(sight)
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
-        n_in = RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED + 2 * arm.N_JOINTS
+        n_in = N_SEEN + 2 * arm.N_JOINTS
         post: list[type[nn.Module]] = [nn.LayerNorm] if layer_norm else []
         self.q_networks = [
             nn.Sequential(*create_mlp(n_in, 1, kwargs["net_arch"], kwargs["activation_fn"], post_linear_modules=post))
@@ -80,8 +82,8 @@ class ResidualCritic(ContinuousCritic):
     def _inputs(self, obs: Tensor, residual: Tensor) -> Tensor:
         base = obs[:, BASE_ACTION]
         executed = add_residual(base, residual, self.scale)
-        normalised = (executed - self.standardise.mean[BASE_ACTION]) / self.standardise.std[BASE_ACTION]
-        return torch.cat([self.standardise(obs), magnify(obs), normalised, (executed - base) / self.scale], dim=1)
+        normalised = (executed - self.sight.mean[BASE_ACTION]) / self.sight.std[BASE_ACTION]
+        return torch.cat([self.sight(obs), normalised, (executed - base) / self.scale], dim=1)
 
 
 class ResidualTD3Policy(TD3Policy):
@@ -93,6 +95,8 @@ class ResidualTD3Policy(TD3Policy):
         lr_schedule: Of Stable-Baselines3; the algorithm sets the learning rates itself.
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
         layer_norm: Whether a LayerNorm follows each hidden linear layer, in actor and critics.
+        actor_sight: What of the observation the actor sees.
+        critic_sight: What the critics see.
         **kwargs: Of `TD3Policy`.
     """
 
@@ -108,26 +112,30 @@ class ResidualTD3Policy(TD3Policy):
         lr_schedule: Schedule,
         scale: tuple[float, ...] = (1.0,) * arm.N_JOINTS,
         layer_norm: bool = True,
+        actor_sight: SightParams = EVERYTHING,
+        critic_sight: SightParams = EVERYTHING,
         **kwargs: Any,
     ) -> None:
         self._scale, self._layer_norm = tuple(scale), layer_norm
+        self._actor_sight, self._critic_sight = actor_sight, critic_sight
         kwargs.setdefault("optimizer_kwargs", {"fused": True})  # a fifth of the time of the default on networks this small
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SB3Actor:
         """Return a zero-initialised actor."""
         kwargs = self._update_features_extractor(self.actor_kwargs, features_extractor)
-        return SB3Actor(layer_norm=self._layer_norm, **kwargs).to(self.device)
+        return SB3Actor(layer_norm=self._layer_norm, sight=self._actor_sight, **kwargs).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ResidualCritic:
         """Return critics on the executed action."""
         kwargs = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        return ResidualCritic(scale=self._scale, layer_norm=self._layer_norm, **kwargs).to(self.device)
+        critic = ResidualCritic(scale=self._scale, layer_norm=self._layer_norm, sight=self._critic_sight, **kwargs)
+        return critic.to(self.device)
 
     def set_statistics(self, mean: Array, std: Array) -> None:
         """Standardise observations with these statistics, each of shape (D,), in all four networks."""
         for module in (self.actor.mu, self.actor_target.mu, self.critic, self.critic_target):
-            module.standardise.set_statistics(mean, std)
+            module.sight.set_statistics(mean, std)
 
     def unscale_action(self, action: Array) -> Array:
         """Return `action` as it is: the space is [-1, 1], and rescaling it to itself would cost the last bits."""
@@ -138,4 +146,5 @@ class ResidualTD3Policy(TD3Policy):
         self.training = mode
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "scale": self._scale, "layer_norm": self._layer_norm}
+        sight = {"actor_sight": self._actor_sight, "critic_sight": self._critic_sight}
+        return {**super()._get_constructor_parameters(), "scale": self._scale, "layer_norm": self._layer_norm, **sight}

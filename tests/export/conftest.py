@@ -12,6 +12,7 @@ from soarm.act.model import ACT
 from soarm.act.normalisation import Statistics
 from soarm.export.bundle import write_bundle
 from soarm.residual.actor import ResidualActor
+from soarm.residual.sight import SightParams
 from soarm.runtime.bundle import Bundle
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
 
@@ -55,7 +56,8 @@ def trained() -> Trained:
     """Networks with random weights and a normalisation like that of demonstrations."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        act, residual = ACT(CONFIG, SPEC), ResidualActor((32,), layer_norm=True)
+        act = ACT(CONFIG, SPEC)
+        residual = ResidualActor((32,), layer_norm=True, sight=SightParams(("phase",), magnified=True))  # a mask to export
         for parameter in residual.net[-2].parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     mean = {
@@ -66,7 +68,7 @@ def trained() -> Trained:
     std = {STATE: (30.0,) * 6, ENVIRONMENT_STATE: (0.1,) * 7, ACTION: (30.0,) * 6}
     act.fit_normalisation(Statistics(mean, std))
     rng = np.random.default_rng(0)
-    residual.standardise.set_statistics(rng.normal(size=47).astype(np.float32), rng.uniform(0.1, 30, 47).astype(np.float32))
+    residual.sight.set_statistics(rng.normal(size=47).astype(np.float32), rng.uniform(0.1, 30, 47).astype(np.float32))
     return Trained(act.train(), residual, SPEC)  # in training mode, with dropout: the export must switch it off
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,11 @@ def make_env(n_rows: int = 4) -> BatchVecEnv:
 
 
 def make_model(
-    n_rows: int = 4, seed: int = 0, learner: LearnerParams = LEARNER, exploration: ExplorationParams = EXPLORATION
+    n_rows: int = 4,
+    seed: int = 0,
+    learner: LearnerParams = LEARNER,
+    exploration: ExplorationParams = EXPLORATION,
+    policy_kwargs: dict[str, Any] | None = None,
 ) -> ResidualTD3BC:
     return ResidualTD3BC(
         "ResidualPolicy",
@@ -131,7 +136,7 @@ def make_model(
         residual_scale=SCALE,
         learner=learner,
         exploration=exploration,
-        policy_kwargs={"net_arch": [32, 32]},
+        policy_kwargs={"net_arch": [32, 32], **(policy_kwargs or {})},
         seed=seed,
         device="cpu",
     )

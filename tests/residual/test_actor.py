@@ -11,13 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soarm import kinematics, policy
-from soarm.chunking import Step
+from soarm import policy
 from soarm.errors import CheckpointError
-from soarm.policies import N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, residual_observation
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.residual import actor
-from soarm.residual.actor import FINE_DEG, FINE_M, N_MAGNIFIED, ResidualActor, magnify
-from soarm.spec import ENVIRONMENT_STATE, STATE, PolicySpec
+from soarm.residual.actor import ResidualActor
+from soarm.spec import PolicySpec
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def trained() -> ResidualActor:
     network = ResidualActor((16, 16), layer_norm=True)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    network.standardise.set_statistics(np.full(RESIDUAL_OBSERVATION_DIM, 2.0), np.full(RESIDUAL_OBSERVATION_DIM, 3.0))
+    network.sight.set_statistics(np.full(RESIDUAL_OBSERVATION_DIM, 2.0), np.full(RESIDUAL_OBSERVATION_DIM, 3.0))
     return network.eval()
 
 
@@ -64,7 +63,7 @@ def test_residual_stays_inside_its_bound_for_absurd_observations() -> None:
 
 def test_what_never_moved_in_the_prefill_stays_finite() -> None:
     network = trained()
-    network.standardise.set_statistics(np.zeros(RESIDUAL_OBSERVATION_DIM), np.zeros(RESIDUAL_OBSERVATION_DIM))
+    network.sight.set_statistics(np.zeros(RESIDUAL_OBSERVATION_DIM), np.zeros(RESIDUAL_OBSERVATION_DIM))
 
     assert np.isfinite(network.predict_residual(observations(5))).all()
 
@@ -123,33 +122,3 @@ def test_configuration_without_a_bound_is_refused(spec: PolicySpec, tmp_path: Pa
 
     with pytest.raises(CheckpointError, match="holds no residual_scale"):
         actor.load(tmp_path)
-
-
-def test_a_millimetre_beside_the_cube_is_seen() -> None:
-    change = (magnify(Observed(cube_x_m=0.201).tensor()) - magnify(Observed().tensor())).abs().max()
-
-    assert change > 0.04  # standardised by the 0.15 m the arm sweeps it would be 0.007
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """A residual observation made where every policy gets it from, so that the slices of `magnify` are held to its layout."""
-
-    cube_x_m: float = 0.2
-
-    def tensor(self) -> torch.Tensor:
-        state = np.zeros((1, 6), np.float32)
-        tcp = kinematics.forward(state)[0][0]
-        objects = np.array([[self.cube_x_m - 0.2 + tcp[0], tcp[1], tcp[2], 1.0, 0.0, 0.3, 0.0]], np.float32)
-        step = Step(state + 1.0, np.zeros(1, np.float32), np.full((1, N_LOOKAHEAD, 6), 2.0, np.float32))
-        return torch.from_numpy(residual_observation({STATE: state, ENVIRONMENT_STATE: objects}, step))
-
-
-def test_magnified_part_holds_the_vectors_to_cube_and_bin_and_the_coming_movement() -> None:
-    magnified = magnify(Observed(cube_x_m=0.21).tensor())[0]
-
-    assert magnified.shape == (N_MAGNIFIED,)
-    assert magnified[0].item() == pytest.approx(np.tanh(0.01 / FINE_M), abs=1e-4)
-    assert magnified[1:3].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
-    assert magnified[5:11].tolist() == pytest.approx([np.tanh(1.0 / FINE_DEG)] * 6)
-    assert magnified[11:].tolist() == pytest.approx([np.tanh(2.0 / FINE_DEG)] * 6)

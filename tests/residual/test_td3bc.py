@@ -160,8 +160,8 @@ def test_observations_are_standardised_by_what_the_prefill_saw(task: ModuleType)
     model = task.make_model().learn(130, log_interval=None)
     seen = model.replay_buffer.observations[:31].reshape(-1, *model.observation_space.shape)  # 4 x 31 > 120
 
-    np.testing.assert_allclose(model.actor.mu.standardise.mean.numpy(), seen.mean(axis=0), rtol=1e-3, atol=1e-3)
-    assert torch.equal(model.critic_target.standardise.std, model.actor_target.mu.standardise.std)
+    np.testing.assert_allclose(model.actor.mu.sight.mean.numpy(), seen.mean(axis=0), rtol=1e-3, atol=1e-3)
+    assert torch.equal(model.critic_target.sight.std, model.actor_target.mu.sight.std)
 
 
 def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:

@@ -1,0 +1,120 @@
+"""What of the residual observation actor and critics see, and at what scale.
+
+Knows the layout of the residual observation (`soarm.policies.RESIDUAL_BLOCKS`). Everything an observation goes through before
+the first layer happens here, inside the network, so that a saved or exported one needs no other file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from soarm import arm
+from soarm.policies import BASE_ACTION, RESIDUAL_BLOCKS, RESIDUAL_OBSERVATION_DIM
+from soarm.policy import Array
+
+CLIP_STD = 5.0
+"""Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
+FINE_M = 0.02
+"""Where the magnified vectors of position bend: somewhat less than the cube's 25 mm [m]."""
+FINE_DEG = 5.0
+"""Where the magnified movements of joints bend: a fast joint's way in three control steps [deg, percent]."""
+MIN_STD = 1e-4
+"""Floor of a standard deviation, in raw units: an element that never moved in the prefill stays near zero."""
+MAGNIFIED: tuple[tuple[int, frozenset[str]], ...] = (
+    (3, frozenset({"cube_offset"})),
+    (2, frozenset({"bin_offset"})),
+    (arm.N_JOINTS, frozenset({"state", "base_action"})),
+    (arm.N_JOINTS, frozenset({"state", "lookahead"})),
+)
+"""The parts `magnify` returns, in order: numbers, and the blocks they are made of."""
+N_MAGNIFIED = sum(n for n, _ in MAGNIFIED)
+N_SEEN = RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED
+
+
+@dataclasses.dataclass(frozen=True)
+class SightParams:
+    """What a network may see.
+
+    Hidden from both, a block is an ablation. Hidden from the actor alone, it makes the critic a privileged one: in simulation
+    it may know what a camera would have to find out (asymmetric actor-critic, Pinto et al. 2017, arXiv 1710.06542).
+
+    Attributes:
+        unseen: Blocks of `soarm.policies.RESIDUAL_BLOCKS` that reach the network as zeros, with all that is magnified out
+            of them. What another block tells of the same thing stays: who hides `cube_offset` may want to hide `objects`.
+        magnified: Whether the decisive differences enter a second time, magnified (see `magnify`).
+    """
+
+    unseen: tuple[str, ...]
+    magnified: bool
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.unseen) - set(RESIDUAL_BLOCKS))
+        if unknown:
+            raise ValueError(f"unseen names {unknown}; the blocks of the observation are {list(RESIDUAL_BLOCKS)}")
+
+    def mask(self) -> Tensor:
+        """Return 1 for what is seen and 0 for the rest, shape (N_SEEN,): the observation, then what is magnified."""
+        mask = torch.ones(N_SEEN)
+        for name in self.unseen:
+            mask[RESIDUAL_BLOCKS[name]] = 0.0
+        start = RESIDUAL_OBSERVATION_DIM
+        for n, sources in MAGNIFIED:
+            if not self.magnified or sources & set(self.unseen):
+                mask[start : start + n] = 0.0
+            start += n
+        return mask
+
+
+EVERYTHING = SightParams((), magnified=True)
+"""Nothing is hidden."""
+
+
+class Sight(nn.Module):
+    """Standardise, clip, magnify, hide: raw residual observations (B, D) -> what the first layer gets, (B, N_SEEN).
+
+    Starts with mean 0 and standard deviation 1. The mask follows from the parameters and is not among the saved weights; it is
+    part of an exported graph.
+
+    Args:
+        params: What is seen.
+    """
+
+    mean: Tensor
+    std: Tensor
+    mask: Tensor
+
+    def __init__(self, params: SightParams) -> None:
+        super().__init__()
+        self.params = params
+        self.register_buffer("mean", torch.zeros(RESIDUAL_OBSERVATION_DIM))
+        self.register_buffer("std", torch.ones(RESIDUAL_OBSERVATION_DIM))
+        self.register_buffer("mask", params.mask(), persistent=False)
+
+    def set_statistics(self, mean: Array, std: Array) -> None:
+        """Take the statistics of observations, each of shape (D,), raw units."""
+        self.mean.copy_(torch.as_tensor(mean))
+        self.std.copy_(torch.as_tensor(std).clamp(min=MIN_STD))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return what is seen of raw observations."""
+        standard = ((observation - self.mean) / self.std).clamp(-CLIP_STD, CLIP_STD)
+        return torch.cat([standard, magnify(observation)], dim=1) * self.mask
+
+
+def magnify(observation: Tensor) -> Tensor:
+    """Return the decisive differences of raw residual observations (B, D) at their own scale, (B, N_MAGNIFIED) in [-1, 1].
+
+    A grasp is won or lost within millimetres and degrees, which are a few hundredths of the standard deviations of an arm that
+    sweeps half a metre. So three vectors enter actor and critics a second time, through tanh: gripper point to cube, cube
+    to bin, and what the base is about to move (its actions, now and furthest ahead, against where the joints are).
+    """
+    joints = observation[:, RESIDUAL_BLOCKS["state"]]
+    moves = [observation[:, BASE_ACTION] - joints, observation[:, _FURTHEST] - joints]
+    return torch.tanh(torch.cat([observation[:, _OFFSETS] / FINE_M, torch.cat(moves, dim=1) / FINE_DEG], dim=1))
+
+
+_OFFSETS = slice(RESIDUAL_BLOCKS["cube_offset"].start, RESIDUAL_BLOCKS["bin_offset"].stop)
+_FURTHEST = slice(RESIDUAL_OBSERVATION_DIM - arm.N_JOINTS, RESIDUAL_OBSERVATION_DIM)
