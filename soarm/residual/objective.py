@@ -2,8 +2,8 @@
 
 With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a_b + s r):
 
-    critic   y = R_n + gamma^k (1 - d) min_i Q_i'(o', a(r' + noise)),  clamped to what a return can be
-             L = sum_i mean (Q_i(o, a) - y)^2
+    critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
+             L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
     actor    L = - mean Q(o, a(r)) / max(mean |Q|, floor)                    policy term, Q = mean of the heads
                  + beta   mean |r|^2 / 6                                     behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
@@ -17,6 +17,7 @@ clipped labels would teach saturation. beta = beta_d = 0 is the objective of Res
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
@@ -67,6 +68,7 @@ def td_target(
     noise_std: float,
     noise_clip: float,
     value_range: tuple[float, float],
+    heads: Sequence[int] | None = None,
 ) -> Tensor:
     """Return the critics' targets, shape (B, 1).
 
@@ -77,18 +79,20 @@ def td_target(
         noise_std: Of the target policy's smoothing noise, in units of the bound.
         noise_clip: Limit of that noise.
         value_range: Least and greatest return there can be; targets are clamped to it.
+        heads: Which heads of the target critic are asked; None asks all. The least of a few out of many is less pessimistic
+            than the least of all, and less optimistic than their mean (Chen et al. 2021, arXiv 2101.05982).
     """
     residual = policy.actor_target(batch.next_observations)
     noise = torch.randn_like(residual).mul_(noise_std).clamp_(-noise_clip, noise_clip)
-    value = least_value(policy.critic_target(batch.next_observations, (residual + noise).clamp(-1.0, 1.0)))
+    value = least_value(policy.critic_target(batch.next_observations, (residual + noise).clamp(-1.0, 1.0), heads))
     discounts = gamma if batch.discounts is None else batch.discounts
     target: Tensor = batch.rewards + (1.0 - batch.dones) * discounts * value
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
-def critic_loss(policy: ResidualTD3Policy, batch: ReplayBufferSamples, target: Tensor) -> Tensor:
+def critic_loss(policy: ResidualTD3Policy, observations: Tensor, residuals: Tensor, target: Tensor) -> Tensor:
     """Return the sum over heads of the mean squared error, shape ()."""
-    values = policy.critic(batch.observations, batch.actions)
+    values = policy.critic(observations, residuals)
     return torch.stack([functional.mse_loss(value, target) for value in values]).sum()
 
 

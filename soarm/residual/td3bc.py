@@ -19,15 +19,14 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
-from torch import nn
 
 from soarm.errors import CheckpointError
 from soarm.policy import Array, ChunkModel
-from soarm.residual import objective
 from soarm.residual.alarms import EpisodeStarts, residual_alarms
 from soarm.residual.exploration import ExplorationParams, HeldNoise
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.updates import Updates, concatenate
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.spec import PolicySpec
 
@@ -191,6 +190,11 @@ class ResidualTD3BC(TD3):
                 for name, value in residual_alarms(self.policy, online.observations).items():
                     self.logger.record(f"train/{name}", value)
 
+    @property
+    def _updates(self) -> Updates:
+        assert self.learner is not None
+        return Updates(self.policy, self.learner)
+
     def _take_statistics(self) -> None:
         """Standardise observations by what the prefill saw."""
         assert self.replay_buffer is not None
@@ -206,45 +210,18 @@ class ResidualTD3BC(TD3):
         demonstrated = (
             self.demonstrations.sample(n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
         )
-        batch = online if demonstrated is None else _concatenate(online, demonstrated)
-        target = objective.td_target(
-            self.policy,
-            batch,
-            gamma=self.gamma,
-            noise_std=self.target_policy_noise,
-            noise_clip=self.target_noise_clip,
-            value_range=(self.learner.value_min, self.learner.value_max),
-        )
-        loss = objective.critic_loss(self.policy, batch, target)
-        self._descend(self.critic, loss)
-        self._follow(self.critic, self.critic_target)
+        loss = self._updates.critics(concatenate(online, demonstrated))
         self._n_updates += 1
-        return online, demonstrated, loss.item()
+        return online, demonstrated, loss
 
     def _update_actor(self, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None) -> None:
         assert self.learner is not None
-        loss = objective.actor_loss(
-            self.policy,
+        self._updates.actor(
             online.observations,
             demonstrated,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
-            q_floor=self.learner.q_floor,
         )
-        self._descend(self.actor, loss)
-        self._follow(self.actor, self.actor_target)
-
-    def _descend(self, network: Any, loss: torch.Tensor) -> None:
-        assert self.learner is not None
-        parameters = list(network.parameters())
-        network.optimizer.zero_grad()
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # the actor's loss asks nothing of the critics
-        nn.utils.clip_grad_norm_(parameters, self.learner.max_grad_norm)
-        network.optimizer.step()
-
-    @torch.no_grad()
-    def _follow(self, network: nn.Module, target: nn.Module) -> None:
-        torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), self.tau)
 
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""
@@ -300,10 +277,3 @@ def in_front_of(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecE
         return env
     assert spec.residual_scale is not None
     return ResidualVecEnvWrapper(TD3._wrap_env(env), base, spec, spec.residual_scale)
-
-
-def _concatenate(first: ReplayBufferSamples, second: ReplayBufferSamples) -> ReplayBufferSamples:
-    assert first.discounts is not None
-    assert second.discounts is not None
-    pairs = zip(first, second, strict=True)
-    return ReplayBufferSamples(*(torch.cat([a, b]) for a, b in pairs if a is not None and b is not None))

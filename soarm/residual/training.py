@@ -26,6 +26,7 @@ from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
 from soarm.residual.exploration import ExplorationParams
 from soarm.residual.learner import LearnerParams
+from soarm.residual.sight import SightParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
 from soarm.residual.vec_env import BatchVecEnv
@@ -60,6 +61,10 @@ class TrainResidualParams:
         n_threads: Threads that step their physics.
         hidden: Widths of the hidden layers of actor and critics.
         layer_norm: Whether a LayerNorm follows each hidden layer.
+        n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
+            (Chen et al. 2021, arXiv 2101.05982); the actor always climbs the mean of all. Two are the least there can be.
+        actor_sight: What of the observation the actor sees.
+        critic_sight: What the critics see.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -72,6 +77,9 @@ class TrainResidualParams:
     n_threads: int
     hidden: tuple[int, ...]
     layer_norm: bool
+    n_critics: int
+    actor_sight: SightParams
+    critic_sight: SightParams
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
@@ -79,6 +87,8 @@ class TrainResidualParams:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
+        if self.n_critics < 2:
+            raise ValueError(f"n_critics is {self.n_critics}; targets take the least of two heads, so there must be 2 or more")
         if not self.exploration.prefill_steps < self.env_steps:
             raise ValueError(
                 f"env_steps is {self.env_steps}, but the prefill alone takes {self.exploration.prefill_steps}: raise it"
@@ -190,7 +200,13 @@ def _new_model(
         residual_scale=bound,
         learner=params.learner,
         exploration=params.exploration,
-        policy_kwargs={"net_arch": list(params.hidden), "layer_norm": params.layer_norm},
+        policy_kwargs={
+            "net_arch": list(params.hidden),
+            "layer_norm": params.layer_norm,
+            "n_critics": params.n_critics,
+            "actor_sight": params.actor_sight,
+            "critic_sight": params.critic_sight,
+        },
         seed=seed,
         device="cpu",  # networks this small lose more on the way to a GPU than they gain there
     )

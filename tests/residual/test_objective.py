@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, cast
 
@@ -34,9 +35,9 @@ class Fake:
 
     actor_target = actor
 
-    def critic(self, observations: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    def critic(self, observations: Tensor, residual: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
         value = self.value(residual.mean(dim=1, keepdim=True))
-        return value + 0.1, value - 0.1
+        return tuple((value + 0.1, value - 0.1, value - 0.4)[head] for head in (heads or (0, 1)))
 
     critic_target = critic
 
@@ -55,6 +56,16 @@ def target(value: Any, **kwargs: float) -> float:
 def test_target_is_reward_plus_discounted_least_value_of_the_target_actor() -> None:
     # residual 0.5, heads 0.6 and 0.4, discount of the n steps 0.5
     assert target(lambda residual: residual, rewards=0.25) == pytest.approx(0.25 + 0.5 * 0.4)
+
+
+def test_target_asks_only_the_heads_it_is_told_to() -> None:
+    policy, _ = fake(0.5, lambda residual: residual)
+    found = [
+        td_target(policy, batch(1), gamma=0.9, noise_std=0.0, noise_clip=0.0, value_range=(0.0, 1.0), heads=heads).item()
+        for heads in ((0, 1), (0, 2), (0,))
+    ]
+
+    assert found == pytest.approx([0.5 * 0.4, 0.5 * 0.1, 0.5 * 0.6])
 
 
 def test_nothing_follows_a_success() -> None:

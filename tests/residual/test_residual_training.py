@@ -13,6 +13,7 @@ import torch
 from soarm.errors import CheckpointError, ParamsError
 from soarm.params import build
 from soarm.residual import checkpoint
+from soarm.residual.sight import EVERYTHING, SightParams
 from soarm.residual.training import Result, TrainResidualParams, train
 from soarm.residual.validation import Candidate, ValidationParams, choose
 
@@ -29,6 +30,9 @@ def params(task: ModuleType) -> TrainResidualParams:
         n_threads=1,
         hidden=(16, 16),
         layer_norm=True,
+        n_critics=2,
+        actor_sight=EVERYTHING,
+        critic_sight=EVERYTHING,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
         validation=ValidationParams(n_scenes=10, n_rows=4, every=150, max_p=0.05),
@@ -152,9 +156,26 @@ def test_most_trained_of_equals_is_kept() -> None:
     assert choose([candidate(0, 0.6), candidate(100, 0.7), candidate(200, 0.7), candidate(300, 0.5)], 0.05).step == 200
 
 
-def test_budget_that_the_prefill_eats_up_is_refused(params: TrainResidualParams) -> None:
-    section = {**dataclasses.asdict(params), "env_steps": 100}
-    section["hidden"] = [16, 16]
+def test_networks_are_built_as_the_parameters_say(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    blind = SightParams(("phase", "lookahead"), magnified=False)
+    changed = dataclasses.replace(params, env_steps=140, n_critics=3, actor_sight=blind)
+    policy = Run(task, tmp_path)(changed).model.policy
 
-    with pytest.raises(ParamsError, match="env_steps is 100, but the prefill alone takes 120"):
+    assert policy.critic.n_critics == policy.critic_target.n_critics == 3
+    assert policy.actor.mu.sight.params == blind
+    assert policy.critic.sight.params == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"env_steps": 100}, "env_steps is 100, but the prefill alone takes 120"),
+        ({"n_critics": 1}, "n_critics is 1; targets take the least of two heads"),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(params: TrainResidualParams, changed: dict[str, Any], message: str) -> None:
+    sight = {"unseen": [], "magnified": True}
+    section = {**dataclasses.asdict(params), "hidden": [16, 16], "actor_sight": sight, "critic_sight": sight, **changed}
+
+    with pytest.raises(ParamsError, match=message):
         build(TrainResidualParams, section, where="params.yaml: train_residual")

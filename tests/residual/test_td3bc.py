@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from soarm import arm
 from soarm.errors import CheckpointError
+from soarm.residual import objective
 from soarm.residual.controller import ResidualController, residual_policy
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import ResidualVecEnvWrapper
@@ -173,6 +174,21 @@ def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:
     assert model._n_updates == 50
     assert not torch.equal(weights(model), critic)
     assert all((parameter == 0).all() for parameter in model.actor.mu.net[-2].parameters())
+
+
+def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...] | None] = []
+    real = objective.td_target
+    monkeypatch.setattr(
+        objective, "td_target", lambda *args, heads, **kwargs: (asked.append(heads), real(*args, heads=heads, **kwargs))[1]
+    )
+    model = task.make_model(policy_kwargs={"n_critics": 4}).learn(300, log_interval=None)
+    seen, still = torch.zeros(2, *model.observation_space.shape), torch.zeros(2, 6)
+
+    assert len(model.critic(seen, still)) == 4
+    assert {len(set(pair or ())) for pair in asked} == {2}
+    assert {head for pair in asked for head in pair or ()} == {0, 1, 2, 3}
+    assert torch.isfinite(weights(model)).all()
 
 
 def test_alarms_reach_the_log(task: ModuleType) -> None:
