@@ -6,7 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = sorted(DVC["stages"])
+STUDY = yaml.safe_load((ROOT / "study" / "dvc.yaml").read_text())["stages"]
+STUDY_RUNS = [name for name, stage in STUDY.items() if "matrix" in stage]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 # What a room may import from outside the standard library. A new room, or a new import, has to be entered here.
 OUTSIDE: dict[str, set[str]] = {
@@ -44,7 +47,7 @@ OUTSIDE: dict[str, set[str]] = {
     "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
-    "study": {"numpy"},
+    "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
@@ -101,8 +104,8 @@ def own_modules() -> Iterator[tuple[str, Path]]:
             yield parts[0], path
 
 
-def reached(path: Path) -> set[Path]:
-    """Return the files of ours that running `path` can import; `soarm.stage` is where it stops.
+def reached(path: Path, stops: Set[Path] = frozenset()) -> set[Path]:
+    """Return the files of ours that running `path` can import; `soarm.stage` and `stops` are where it stops.
 
     How a result is logged and where it is put changes no result, so what only `soarm.stage` imports is no dependency.
     """
@@ -111,7 +114,7 @@ def reached(path: Path) -> set[Path]:
     while waiting:
         for name in imports(waiting.pop()):
             file = module_file(name) if name.startswith("soarm.") and name != "soarm.stage" else None
-            if file is not None and file != ROOT / "soarm" / "stage.py" and file not in found:
+            if file is not None and file not in {ROOT / "soarm" / "stage.py", *stops} and file not in found:
                 found.add(file)
                 waiting.append(file)
     return found
@@ -227,7 +230,7 @@ def test_nobody_imports_from_tests_and_tests_are_no_package() -> None:
 
 
 def test_there_is_one_stage_file_per_stage() -> None:
-    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == STAGES
+    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted([*STAGES, "study", "study_summary"])
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -266,6 +269,46 @@ def test_stages_come_in_an_order_in_which_each_finds_its_inputs() -> None:
     for name, declared in DVC["stages"].items():
         assert {dependency for dependency in declared["deps"] if dependency.startswith("data/")} <= done, name
         done |= {f"data/{name}", f"data/curves/{name}.csv"}
+
+
+def variants(group: str) -> list[str]:
+    """Return the variants of a group of the study's runs."""
+    return list(STUDY[group]["matrix"].get("variant", [group]))
+
+
+def test_every_variant_of_the_study_is_run_by_one_group() -> None:
+    grouped = [variant for group in STUDY_RUNS for variant in variants(group)]
+
+    assert sorted(grouped) == sorted(PARAMS["base"]["study"]["variants"])
+
+
+@pytest.mark.parametrize("group", STUDY_RUNS)
+def test_a_run_of_the_study_depends_on_exactly_the_code_it_can_run(group: str) -> None:
+    methods = PARAMS["base"]["study"]["common"]["method"], PARAMS["base"]["study"]["variants"]
+    used = {methods[1][variant].get("method", methods[0]) for variant in variants(group)}
+    room = ROOT / "soarm" / "study"
+    start, registry = ROOT / "stages" / "study.py", room / "methods.py"
+    # The registry imports every method, and a run takes one of them.
+    code = {start, registry} | reached(start, {registry}).union(*(reached(room / f"{name}.py") for name in used))
+    files = {file if file.parent == room else ROOT / as_dependency(file) for file in code - {start}}
+    expected = {str(file.relative_to(ROOT)) for file in files | {room / f"{name}.py" for name in used}}
+
+    named = {dependency for dependency in STUDY[group]["deps"] if not dependency.startswith("data/")}
+    assert named == {"stages/study.py"} | expected - {"soarm/__init__.py", "soarm/study/__init__.py"}
+
+
+@pytest.mark.parametrize("group", STUDY_RUNS)
+def test_a_run_of_the_study_declares_what_it_reads(group: str) -> None:
+    path, declared = ROOT / "stages" / "study.py", STUDY[group]
+    variant = "${item.variant}" if "variant" in declared["matrix"] else group
+    own = {"env_steps", "test", "common", f"variants.{variant}"}
+
+    assert {name for name in declared["deps"] if name.startswith("data/")} == {f"data/{name}" for name in calls(path, "input")}
+    sections = {f"{top}.{name}" for name in calls(path, "params") - {"study"} for top in ("base", "${profile}")}
+    assert set(declared["params"]) == sections | {f"base.study.{key}" for key in own} | {"${profile}.study"}
+    assert declared["wdir"] == ".."
+    assert declared["cmd"] == f"python -m stages.study {variant} ${{item.seed}}"
+    assert declared["outs"] == [f"data/study/{variant}-${{item.seed}}"]
 
 
 def test_dvc_ignores_what_importing_a_package_leaves_behind() -> None:

@@ -1,0 +1,54 @@
+"""Demonstrations with episodes added to them, in memory: what ACT is trained on when a method makes data of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.act.windows import Demonstrations
+from soarm.policy import Array
+from soarm.rollout import Episode
+from soarm.spec import ACTION, Feature, content_hash
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Columns of episodes, as `soarm.act.windows.Demonstrations` wants them.
+
+    Attributes:
+        columns: Feature key -> rows of all episodes, shape (N, n).
+        episode_starts: Offsets of E episodes, shape (E + 1,).
+        fps: Rows per second.
+        features: Feature key -> names, units and shape.
+        hash: Hash of the content.
+    """
+
+    columns: Mapping[str, Array]
+    episode_starts: NDArray[np.int64]
+    fps: int
+    features: Mapping[str, Feature]
+    hash: str
+
+
+def columns_of(episode: Episode) -> dict[str, Array]:
+    """Return what training needs of an episode: what was seen before each action, and the action that was executed."""
+    return {**episode.observations, ACTION: episode.actions}
+
+
+def joined(demonstrations: Demonstrations, more: Sequence[Mapping[str, Array]]) -> Gathered:
+    """Return `demonstrations` with episodes, as `columns_of` gives them, after them."""
+    parts = {key: [rows, *(one[key] for one in more)] for key, rows in demonstrations.columns.items()}
+    columns = {key: np.concatenate(rows, dtype=np.float32) for key, rows in parts.items()}
+    lengths = [len(one[ACTION]) for one in more]
+    ends = int(demonstrations.episode_starts[-1]) + np.cumsum(lengths, dtype=np.int64)
+    bytes_hashes = [content_hash(rows.tobytes()) for _, rows in sorted(columns.items())]
+    return Gathered(
+        columns,
+        np.concatenate([demonstrations.episode_starts, ends]).astype(np.int64),
+        demonstrations.fps,
+        demonstrations.features,
+        content_hash(" ".join([demonstrations.hash, *bytes_hashes, content_hash(ends.tobytes())])),
+    )

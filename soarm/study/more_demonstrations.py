@@ -1,0 +1,83 @@
+"""The budget as demonstrations: what imitation alone makes of as many frames as reinforcement learning makes of steps.
+
+In the simulator the demonstrator is a script and costs nothing. On the arm it is a person, and every frame is a thirtieth of
+a second of teleoperation: 480,000 frames are 4.4 hours of driving without a pause, some 5,000 demonstrations, where the base
+had 100. The metric `teleoperation_h` says it for each run. So this baseline is not an alternative at the same price; it shows
+where imitation of this teacher, with this network, ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from soarm import params
+from soarm.act import training
+from soarm.policy import Array, PerRow
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.expert import Expert
+from soarm.spec import ACTION
+from soarm.study.filtered_bc import greedy
+from soarm.study.gathered import columns_of, joined
+from soarm.study.method import Outcome, Setting
+from soarm.study.scenes import Judge, Metered, collect
+
+
+@dataclass(frozen=True)
+class MoreDemonstrationsOptions:
+    """Options of the method `more_demonstrations`.
+
+    Attributes:
+        fractions: Shares of the budget after each of which an ACT is trained from scratch, rising, in (0, 1].
+        steps: Optimiser steps of each training; the rest of the recipe is the base's.
+    """
+
+    fractions: tuple[float, ...]
+    steps: int
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in zip((0.0, *self.fractions), self.fractions, strict=False))
+        if not self.fractions or not rising or self.fractions[-1] > 1.0:
+            raise ValueError(f"fractions is {list(self.fractions)}; it must be rising numbers in (0, 1]")
+
+
+def more_demonstrations(setting: Setting) -> Outcome:
+    """Record demonstrations until the budget is spent and train ACT on all; the last ACT is the policy.
+
+    Recorded as the stage `record` does, on the scenes that reinforcement learning would train on. Steps of the expert's
+    failures are spent too, but its failures are not learnt from.
+    """
+    options = params.build(MoreDemonstrationsOptions, setting.options, "options of more_demonstrations")
+    recipe = replace(setting.train_act, network=setting.base.config, steps=options.steps)
+    start_s, judge = time.monotonic(), Judge(setting)
+    env = Metered(BatchPickPlace(setting.sim, setting.record.n_rows, setting.record.n_threads), setting.sim.max_steps)
+    expert = PerRow([Expert(setting.record.expert, setting.sim.control_hz) for _ in range(env.n_rows)])
+    seeds = iter(scene_seeds("residual", setting.seed))
+    recorded: list[Mapping[str, Array]] = []
+    policy = greedy(setting.base)
+    judge.look(0, policy)
+    for fraction in options.fractions:
+        limit = round(fraction * setting.params.env_steps)
+        recorded += [columns_of(episode) for episode in collect(env, expert, seeds, limit) if episode.success]
+        policy = greedy(
+            training.train(
+                joined(setting.demonstrations, recorded),
+                recipe,
+                seed=setting.seed,
+                scratch=setting.scratch / f"act_{limit}",
+                log=lambda step, metrics: None,
+                track=setting.track,
+            ).model
+        )
+        setting.log(env.used, {"demonstrations": len(recorded)})
+        judge.look(env.used, policy)
+    metrics = {
+        "env_steps": env.used,
+        "env_steps_per_s": env.used / (time.monotonic() - start_s),
+        "demonstrations": len(recorded),
+        "frames": sum(len(one[ACTION]) for one in recorded),
+        "teleoperation_h": env.used / setting.sim.control_hz / 3600,
+    }
+    return Outcome(judge.curve, policy, metrics)
