@@ -88,6 +88,19 @@ def build(cls: type[T], data: Any, where: str) -> T:
     return typing.cast(T, value)
 
 
+def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
+    """Return `section`, a dataclass, with some of its values changed; nested mappings change nested dataclasses.
+
+    Raises:
+        ParamsError: Lists every fault.
+    """
+    faults: list[str] = []
+    value = _change(section, changes, where, faults)
+    if faults:
+        raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
+    return typing.cast(T, value)
+
+
 def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
@@ -95,6 +108,28 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base)}")
     return {key: _overlay(value, over[key], f"{where}.{key}", faults) if key in over else value for key, value in base.items()}
+
+
+def _change(section: Any, changes: Any, where: str, faults: list[str]) -> Any:
+    hints = typing.get_type_hints(type(section))
+    if not isinstance(changes, Mapping):
+        faults.append(f"{where} is {changes!r}; it must be a mapping of what to change, with keys of {list(hints)}")
+        return None
+    unknown = sorted(set(changes) - set(hints))
+    if unknown:
+        faults.append(f"{where} has unknown keys {unknown}; legal keys are {list(hints)}")
+    before, values = len(faults), {}
+    for name in [name for name in hints if name in changes]:
+        old, new, at = getattr(section, name), changes[name], f"{where}.{name}"
+        nested = dataclasses.is_dataclass(old) and isinstance(new, Mapping)
+        values[name] = _change(old, new, at, faults) if nested else _convert(hints[name], new, at, faults)
+    if unknown or len(faults) > before:
+        return None
+    try:
+        return dataclasses.replace(section, **values)
+    except ValueError as error:
+        faults.append(f"{where}: {error}")
+        return None
 
 
 def _convert(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
@@ -118,6 +153,10 @@ def _convert(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
             return tuple(_convert(k, v, f"{where}[{i}]", faults) for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
         faults.append(f"{where} has {len(value)} entries; it takes {len(kinds)}")
         return None
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(args[1], inner, f"{where}.{key}", faults) for key, inner in value.items()}
+    if kind is Any:
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is not bool and isinstance(value, bool)):

@@ -19,7 +19,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,8 @@ class StageRun:
 
     Attributes:
         name: Name of the stage.
+        part: Which of the runs of a stage that has several; None where it has one. Each has a folder `data/<name>/<part>` with
+            metrics and curves in it (`metrics.json`, `training.csv`), and a scratch folder of its own.
         root: Root of the repository.
         seed: Seed of the run.
         profile: Profile of the parameters.
@@ -53,9 +55,16 @@ class StageRun:
     """
 
     def __init__(
-        self, name: str, root: Path, params: params_file.Params, git_rev: str, tracker: Tracker, reporter: Reporter
+        self,
+        name: str,
+        root: Path,
+        params: params_file.Params,
+        git_rev: str,
+        tracker: Tracker,
+        reporter: Reporter,
+        part: str | None = None,
     ) -> None:
-        self.name, self.root, self.git_rev = name, root, git_rev
+        self.name, self.part, self.root, self.git_rev = name, part, root, git_rev
         self.seed, self.profile = params.seed, params.profile
         self._params, self._tracker, self._reporter = params, tracker, reporter
         self._start_s = time.monotonic()
@@ -63,14 +72,19 @@ class StageRun:
         self._history = History()
         self._finished = False
 
-    def params(self, section: str, cls: type[T]) -> T:
+    def params(self, section: str, cls: type[T], follows: Callable[[T], Any] | None = None) -> T:
         """Return a section of params.yaml as the dataclass `cls`.
+
+        Args:
+            section: Its name.
+            cls: The dataclass.
+            follows: What of it the result follows from; all of it by default.
 
         Raises:
             ParamsError: The section does not fit; lists every fault.
         """
         value = self._params.section(section, cls)
-        self._identify(f"params.{section}", self._params.sections[section])
+        self._identify(f"params.{section}", self._params.sections[section] if follows is None else follows(value))
         self._tracker.params(section, self._params.sections[section])
         return value
 
@@ -156,18 +170,22 @@ class StageRun:
         assert not self._finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
         wall_s = round(time.monotonic() - self._start_s, 3)
-        if len(self._history):
-            self._history.write_csv(self.root / "data" / "curves" / f"{self.name}.csv")
-        target = self.root / "data" / self.name
-        shutil.rmtree(target, ignore_errors=True)
-        self.out.rename(target)
+        target = self.root / "data" / self.name / (self.part or "")
+        curves_file = self.root / "data" / "curves" / f"{self.name}.csv"
         metrics_file = self.root / "data" / "metrics" / f"{self.name}.json"
+        if self.part is not None:
+            curves_file, metrics_file = self.out / "training.csv", self.out / "metrics.json"
+        if len(self._history):
+            self._history.write_csv(curves_file)
         written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
         self._tracker.summary(written)
         self._tracker.artifact(metrics_file)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.out.rename(target)
         shutil.rmtree(self._scratch_root)
         self._finished = True
-        logger.info("%s: done in %.1f s", self.name, wall_s)
+        logger.info("%s: done in %.1f s", self._full_name, wall_s)
 
     @property
     def finished(self) -> bool:
@@ -176,7 +194,11 @@ class StageRun:
 
     @property
     def _scratch_root(self) -> Path:
-        return self.root / "data" / ".scratch" / self.name
+        return self.root / "data" / ".scratch" / self._full_name
+
+    @property
+    def _full_name(self) -> str:
+        return _full_name(self.name, self.part)
 
     def _identify(self, key: str, value: Any) -> None:
         assert "scratch" not in self.__dict__ or self._identity.get(key) == value, f"read {key} before asking for run.scratch"
@@ -184,12 +206,13 @@ class StageRun:
 
 
 @contextmanager
-def open_stage(name: str, root: Path | None = None) -> Iterator[StageRun]:
+def open_stage(name: str, root: Path | None = None, part: str | None = None) -> Iterator[StageRun]:
     """Open a run of the stage `name`: read params.yaml, set up logging, one thread per process, tracking and the clock.
 
     Args:
         name: Name of the stage.
         root: Root of the repository; the working directory by default.
+        part: Which of the stage's runs, where it has several.
 
     Raises:
         ParamsError: params.yaml is not usable.
@@ -204,10 +227,10 @@ def open_stage(name: str, root: Path | None = None) -> Iterator[StageRun]:
         params = params_file.load(root / "params.yaml")
         git_rev = git_revision(root)
         params_hash = content_hash(repr(dataclasses.replace(params, path=Path())))
-        tracker = open_tracker(Provenance(name, git_rev, params.profile, params.seed, params_hash, root))
-        logger.info("%s: profile %s, seed %d, revision %s", name, params.profile, params.seed, git_rev)
+        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root))
+        logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
-            run = StageRun(name, root, params, git_rev, tracker, Reporter(console))
+            run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)
             yield run
             if not run.finished:
                 raise StageError(f"stage {name} ended without run.finish(metrics): it wrote no results")
@@ -216,6 +239,10 @@ def open_stage(name: str, root: Path | None = None) -> Iterator[StageRun]:
             raise
         tracker.close("FINISHED")
     sys.excepthook = hook
+
+
+def _full_name(name: str, part: str | None) -> str:
+    return name if part is None else f"{name}.{part}"
 
 
 def _one_thread() -> None:

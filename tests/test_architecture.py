@@ -230,7 +230,7 @@ def test_nobody_imports_from_tests_and_tests_are_no_package() -> None:
 
 
 def test_there_is_one_stage_file_per_stage() -> None:
-    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted([*STAGES, "study", "study_summary"])
+    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted([*STAGES, "study"])
 
 
 @pytest.mark.parametrize("stage", STAGES)

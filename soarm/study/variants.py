@@ -1,0 +1,154 @@
+"""What is studied: the section `study` of params.yaml. A variant is one line of it, a run is a variant and a training seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from soarm.act.config import ACTConfig
+from soarm.act.model import ACT
+from soarm.errors import ParamsError
+from soarm.evaluation.evaluator import EvaluationParams
+from soarm.params import build, changed
+from soarm.residual.training import TrainResidualParams
+
+SEEDS = range(10)
+"""Training seeds there are scenes for (`soarm.seeds.scene_seeds`)."""
+REFERENCE = "residual"
+"""The variant the others are compared with: the method as `train_residual` sets it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One line of the study.
+
+    Attributes:
+        method: Name of the method, a key of `soarm.study.methods.METHODS`.
+        label: What tables and figures call it.
+        residual: What it changes in `train_residual`, nested as there.
+        act: What it changes in how the base plays its chunks: `n_action_steps`, `temporal_ensemble_coeff`.
+        bound_factor: What the residual's bound is multiplied with.
+        seeds: Training seeds in place of the common ones; null takes those.
+        options: For the method.
+    """
+
+    method: str
+    label: str
+    residual: dict[str, Any]
+    act: dict[str, Any]
+    bound_factor: float
+    seeds: tuple[int, ...] | None
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.bound_factor > 0:
+            raise ValueError(f"bound_factor is {self.bound_factor}; it must be above 0")
+        if "env_steps" in self.residual:
+            raise ValueError("residual sets env_steps; the budget is the same for all variants: set study.env_steps")
+        unknown = sorted(set(self.act) - set(_CHUNKING))
+        if unknown:
+            raise ValueError(
+                f"act has unknown keys {unknown}; a variant can change {list(_CHUNKING)} without training ACT anew"
+            )
+        _require_seeds(self.seeds)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyParams:
+    """The study.
+
+    Attributes:
+        seeds: Training seeds of every variant.
+        env_steps: Budget of every run.
+        test: How base and final policy are evaluated: the scenes are those of `eval_base`.
+        bootstrap_resamples: Resamples of every bootstrap interval.
+        common: What a variant does not say.
+        variants: Name -> what it says of a `Variant`; `label` at least.
+    """
+
+    seeds: tuple[int, ...]
+    env_steps: int
+    test: EvaluationParams
+    bootstrap_resamples: int
+    common: dict[str, Any]
+    variants: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        _require_seeds(self.seeds)
+        if REFERENCE not in self.variants:
+            raise ValueError(f"variants are {list(self.variants)}; {REFERENCE} must be one, the others are compared with it")
+        if self.bootstrap_resamples < 100:
+            raise ValueError(f"bootstrap_resamples is {self.bootstrap_resamples}; percentiles need at least 100")
+
+    def variant(self, name: str) -> Variant:
+        """Return a variant, what it leaves open taken from `common`.
+
+        Raises:
+            ParamsError: There is none of that name, or it does not fit.
+        """
+        if name not in self.variants:
+            raise ParamsError(f"study has no variant {name!r}; params.yaml has {list(self.variants)}: add a line there")
+        merged = {**self.common, **self.variants[name]}
+        for key in ("residual", "act", "options"):
+            merged[key] = _laid_over(self.common.get(key, {}), self.variants[name].get(key, {}))
+        return build(Variant, merged, where=f"params.yaml: study.variants.{name}")
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Return every run, as (variant, seed)."""
+        return [(name, seed) for name in self.variants for seed in self.variant(name).seeds or self.seeds]
+
+
+def require_seed(seed: int) -> int:
+    """Return a training seed there are scenes for.
+
+    Raises:
+        ParamsError: There are none.
+    """
+    if seed not in SEEDS:
+        raise ParamsError(f"seed is {seed}; allowed are {SEEDS.start}..{SEEDS.stop - 1}, each with training scenes of its own")
+    return seed
+
+
+def params_of(variant: Variant, name: str, params: TrainResidualParams, env_steps: int) -> TrainResidualParams:
+    """Return the parameters of a run's training.
+
+    Args:
+        variant: The variant.
+        name: Its name.
+        params: The section `train_residual`.
+        env_steps: The study's budget.
+
+    Raises:
+        ParamsError: The variant changes what is not there, or to what is not allowed.
+    """
+    return changed(params, {**variant.residual, "env_steps": env_steps}, f"params.yaml: study.variants.{name}.residual")
+
+
+def base_of(variant: Variant, name: str, act: ACT) -> ACT:
+    """Return the trained ACT, its chunks played as the variant wants; `act` itself where the variant changes nothing.
+
+    Raises:
+        ParamsError: The chunks cannot be played like that.
+    """
+    if not variant.act:
+        return act
+    config: ACTConfig = changed(act.config, variant.act, f"params.yaml: study.variants.{name}.act")
+    played = ACT(config, dataclasses.replace(act.spec, **{key: getattr(config, key) for key in _CHUNKING}))
+    played.load_state_dict(act.state_dict())
+    return played.eval()
+
+
+_CHUNKING = ("n_action_steps", "temporal_ensemble_coeff")
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
+
+
+def _require_seeds(seeds: Iterable[int] | None) -> None:
+    given = list(seeds or SEEDS)
+    if set(given) - set(SEEDS) or len(set(given)) != len(given):
+        raise ValueError(f"seeds are {given}; they must be different numbers in {SEEDS.start}..{SEEDS.stop - 1}")

@@ -1,0 +1,57 @@
+"""One run of the study: a variant and a training seed -> data/study/<variant>-<seed> (curve, rows of base and policy)."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+
+from soarm.act import checkpoint
+from soarm.act.trainer import TrainActParams
+from soarm.dataset.reader import Dataset
+from soarm.recording import RecordParams
+from soarm.residual.reach import load_bound
+from soarm.residual.training import TrainResidualParams
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.stage import open_stage
+from soarm.study import run as study
+from soarm.study.method import Setting
+from soarm.study.methods import METHODS
+from soarm.study.variants import StudyParams, base_of, params_of, require_seed
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(prog="python -m stages.study", description=__doc__)
+    parser.add_argument("variant", help="a line of study.variants in params.yaml")
+    parser.add_argument("seed", type=int, help="training seed, 0..9")
+    given = parser.parse_args()
+    name, seed = given.variant, require_seed(given.seed)
+    with open_stage("study", part=f"{name}-{seed}") as run:
+        params = run.params("study", StudyParams, follows=lambda params: (params.variant(name), params.env_steps, params.test))
+        variant = params.variant(name)
+        method = study.find_method(variant, name, METHODS)
+        sim, training = run.params("sim", SimParams), run.params("train_residual", TrainResidualParams)
+        record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
+        setting = Setting(
+            sim=sim,
+            base=base_of(variant, name, checkpoint.load(run.input("train_act"))),
+            demonstrations=Dataset.open(run.input("record")),
+            params=params_of(variant, name, training, params.env_steps),
+            bound=tuple(variant.bound_factor * bound for bound in load_bound(run.input("reach"))),
+            record=record,
+            train_act=train_act,
+            seed=seed,
+            scratch=run.scratch,
+            log=run.log,
+            track=run.track,
+            options=variant.options,
+        )
+        make_env = functools.partial(BatchPickPlace, sim, n_threads=params.test.n_threads)
+        made = study.run(method, setting, make_env, params.test, run.track)
+        made.save(run.out)
+        run.finish({"variant": name, "label": variant.label, "training_seed": seed, **made.metrics})
+
+
+if __name__ == "__main__":
+    main()
