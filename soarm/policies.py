@@ -124,23 +124,49 @@ def residual_observation(observation: Observation, step: Step) -> Array:
     Layout: `RESIDUAL_BLOCKS`, D = `RESIDUAL_OBSERVATION_DIM`.
     """
     state, objects = observation[STATE], observation[ENVIRONMENT_STATE]
-    tcp = kinematics.forward(state)[0].astype(np.float32)  # (B, 3)
+    tcp, jaw = (part.astype(np.float32) for part in kinematics.forward(state))  # (B, 3), (B, 3, 3)
     phase = 2.0 * np.pi * step.phase[:, None]
     cube, bin_xy = objects[:, 0:3], objects[:, 5:7]
-    parts = [state, objects, tcp, cube - tcp, bin_xy - cube[:, :2], step.action, np.sin(phase), np.cos(phase)]
-    return np.concatenate([*parts, step.lookahead.reshape(len(state), -1)], axis=1, dtype=np.float32)
+    offset = cube - tcp
+    parts = [state, objects, tcp, offset, bin_xy - cube[:, :2], *_seen_from_the_gripper(tcp, jaw, offset, objects)]
+    parts += [step.action, np.sin(phase), np.cos(phase), step.lookahead.reshape(len(state), -1)]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-RESIDUAL_OBSERVATION_DIM = 29 + 6 * N_LOOKAHEAD
+def _seen_from_the_gripper(tcp: Array, jaw: Array, offset: Array, objects: Array) -> list[Array]:
+    """Return cube and bin as the arm has to reach for them: `cube_in_plane`, `cube_in_jaw`, `bin_in_plane`, `cube_turn`.
+
+    A correction of a joint moves the gripper outwards, sideways or up, whichever way the arm points; told in the frame of the
+    table, a network has to learn the same grasp again for every angle of shoulder_pan.
+    """
+    outwards = tcp[:, :2] - np.array(kinematics.CHAIN[0][0][:2], np.float32)
+    outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
+    to_bin = objects[:, 5:7] - tcp[:, :2]
+
+    def turned(vector: Array) -> Array:
+        sideways = outwards[:, 0] * vector[:, 1] - outwards[:, 1] * vector[:, 0]
+        return np.stack([(outwards * vector).sum(axis=1), sideways], axis=1)
+
+    in_jaw: Array = np.einsum("bij,bi->bj", jaw, offset)
+    turn = (objects[:, 3] + 1j * objects[:, 4]) * np.conj((jaw[:, 0, 0] + 1j * jaw[:, 1, 0]) ** 4)
+    in_plane = np.concatenate([turned(offset[:, :2]), offset[:, 2:]], axis=1)
+    return [in_plane, in_jaw, turned(to_bin), np.stack([turn.real, turn.imag], axis=1)]
+
+
+RESIDUAL_OBSERVATION_DIM = 39 + 6 * N_LOOKAHEAD
 RESIDUAL_BLOCKS: dict[str, slice] = {
     "state": slice(0, 6),  # joint positions [deg x 5, percent]
     "objects": slice(6, 13),  # cube pose and bin position, as the environment gives them
     "gripper_point": slice(13, 16),  # [m]
     "cube_offset": slice(16, 19),  # gripper point to cube [m]
     "bin_offset": slice(19, 21),  # cube to bin, seen from above [m]
-    "base_action": slice(21, 27),  # what the base does now [deg x 5, percent]
-    "phase": slice(27, 29),  # of its chunk, sine and cosine
-    "lookahead": slice(29, RESIDUAL_OBSERVATION_DIM),  # its N_LOOKAHEAD following actions [deg x 5, percent]
+    "cube_in_plane": slice(21, 24),  # gripper point to cube: outwards from the shoulder, to the side, up [m]
+    "cube_in_jaw": slice(24, 27),  # the same in the fixed jaw's frame [m]
+    "bin_in_plane": slice(27, 29),  # gripper point to bin: outwards, to the side [m]
+    "cube_turn": slice(29, 31),  # cos and sin of four times the angle from the jaw to the cube, smaller when the jaw is tilted
+    "base_action": slice(31, 37),  # what the base does now [deg x 5, percent]
+    "phase": slice(37, 39),  # of its chunk, sine and cosine
+    "lookahead": slice(39, RESIDUAL_OBSERVATION_DIM),  # its N_LOOKAHEAD following actions [deg x 5, percent]
 }
 """Where `residual_observation` holds what."""
 BASE_ACTION = RESIDUAL_BLOCKS["base_action"]

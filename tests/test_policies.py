@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from soarm import kinematics
+from soarm.chunking import Step
 from soarm.errors import ObservationError
 from soarm.policies import (
     BASE_ACTION,
     N_LOOKAHEAD,
+    RESIDUAL_BLOCKS,
     RESIDUAL_OBSERVATION_DIM,
     ChunkedPolicy,
     ResidualPolicy,
@@ -118,7 +120,29 @@ def test_the_residual_observation_holds_the_geometry_of_the_scene() -> None:
     np.testing.assert_allclose(seen[13:16], tcp, atol=1e-6)
     np.testing.assert_allclose(seen[16:19], [0.1, -0.2, 0.0125] - tcp, atol=1e-6)
     np.testing.assert_allclose(seen[19:21], [-0.2, -0.05], atol=1e-6)
-    np.testing.assert_allclose(seen[27:29], [0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["phase"]], [0.0, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("pan", [-40.0, 0.0, 35.0])
+def test_cube_and_bin_look_the_same_to_the_gripper_wherever_the_arm_points(pan: float) -> None:
+    state = np.array([[pan, -20.0, 30.0, 60.0, 15.0, 40.0]], np.float32)
+    tcp, jaw = kinematics.forward(state)
+    yaw = np.arctan2(jaw[0, 1, 0], jaw[0, 0, 0]) + 0.2  # a cube turned by 0.2 rad against the jaw
+    outwards = tcp[0, :2] - np.array(kinematics.CHAIN[0][0][:2])
+    outwards /= np.linalg.norm(outwards)
+    sideways = np.array([-outwards[1], outwards[0]])
+    cube = np.concatenate([tcp[0, :2] + 0.03 * outwards - 0.01 * sideways, [0.0125]])
+    bin_xy = tcp[0, :2] + 0.1 * sideways
+    objects = np.array([[*cube, np.cos(4 * yaw), np.sin(4 * yaw), *bin_xy]], np.float32)
+    nothing = Step(state, np.zeros(1, np.float32), np.zeros((1, N_LOOKAHEAD, 6), np.float32))
+
+    seen = residual_observation({STATE: state, ENVIRONMENT_STATE: objects}, nothing)[0]
+
+    tilt = np.hypot(jaw[0, 0, 0], jaw[0, 1, 0]) ** 4
+    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_in_plane"]], [0.03, -0.01, 0.0125 - tcp[0, 2]], atol=1e-5)
+    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["bin_in_plane"]], [0.0, 0.1], atol=1e-5)
+    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_in_jaw"]], jaw[0].T @ (cube - tcp[0]), atol=1e-5)
+    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_turn"]], [tilt * np.cos(0.8), tilt * np.sin(0.8)], atol=1e-5)
 
 
 def test_actions_stay_inside_the_joint_limits() -> None:

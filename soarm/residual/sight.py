@@ -19,13 +19,14 @@ CLIP_STD = 5.0
 """Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
 FINE_M = 0.02
 """Where the magnified vectors of position bend: somewhat less than the cube's 25 mm [m]."""
+COARSE_M = 0.1
+"""Where the same vectors bend a second time: the way down from the approach [m]."""
 FINE_DEG = 5.0
 """Where the magnified movements of joints bend: a fast joint's way in three control steps [deg, percent]."""
 MIN_STD = 1e-4
 """Floor of a standard deviation, in raw units: an element that never moved in the prefill stays near zero."""
 MAGNIFIED: tuple[tuple[int, frozenset[str]], ...] = (
-    (3, frozenset({"cube_offset"})),
-    (2, frozenset({"bin_offset"})),
+    *(2 * ((3, frozenset({"cube_in_plane"})), (3, frozenset({"cube_in_jaw"})), (2, frozenset({"bin_in_plane"})))),
     (arm.N_JOINTS, frozenset({"state", "base_action"})),
     (arm.N_JOINTS, frozenset({"state", "lookahead"})),
 )
@@ -43,7 +44,7 @@ class SightParams:
 
     Attributes:
         unseen: Blocks of `soarm.policies.RESIDUAL_BLOCKS` that reach the network as zeros, with all that is magnified out
-            of them. What another block tells of the same thing stays: who hides `cube_offset` may want to hide `objects`.
+            of them. What another block tells of the same thing stays: who hides `cube_in_jaw` may want to hide `objects`.
         magnified: Whether the decisive differences enter a second time, magnified (see `magnify`).
     """
 
@@ -108,13 +109,14 @@ def magnify(observation: Tensor) -> Tensor:
     """Return the decisive differences of raw residual observations (B, D) at their own scale, (B, N_MAGNIFIED) in [-1, 1].
 
     A grasp is won or lost within millimetres and degrees, which are a few hundredths of the standard deviations of an arm that
-    sweeps half a metre. So three vectors enter actor and critics a second time, through tanh: gripper point to cube, cube
-    to bin, and what the base is about to move (its actions, now and furthest ahead, against where the joints are).
+    sweeps half a metre. So the vectors from the gripper to cube and bin, and what the base is about to move (its actions, now
+    and furthest ahead, against where the joints are), enter actor and critics again, through tanh: the vectors at two scales.
     """
     joints = observation[:, RESIDUAL_BLOCKS["state"]]
     moves = [observation[:, BASE_ACTION] - joints, observation[:, _FURTHEST] - joints]
-    return torch.tanh(torch.cat([observation[:, _OFFSETS] / FINE_M, torch.cat(moves, dim=1) / FINE_DEG], dim=1))
+    vectors = observation[:, _VECTORS]
+    return torch.tanh(torch.cat([vectors / FINE_M, vectors / COARSE_M, torch.cat(moves, dim=1) / FINE_DEG], dim=1))
 
 
-_OFFSETS = slice(RESIDUAL_BLOCKS["cube_offset"].start, RESIDUAL_BLOCKS["bin_offset"].stop)
+_VECTORS = slice(RESIDUAL_BLOCKS["cube_in_plane"].start, RESIDUAL_BLOCKS["bin_in_plane"].stop)
 _FURTHEST = slice(RESIDUAL_OBSERVATION_DIM - arm.N_JOINTS, RESIDUAL_OBSERVATION_DIM)

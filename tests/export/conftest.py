@@ -11,6 +11,7 @@ from soarm.act.config import ACTConfig
 from soarm.act.model import ACT
 from soarm.act.normalisation import Statistics
 from soarm.export.bundle import write_bundle
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.residual.actor import ResidualActor
 from soarm.residual.sight import SightParams
 from soarm.runtime.bundle import Bundle
@@ -68,7 +69,8 @@ def trained() -> Trained:
     std = {STATE: (30.0,) * 6, ENVIRONMENT_STATE: (0.1,) * 7, ACTION: (30.0,) * 6}
     act.fit_normalisation(Statistics(mean, std))
     rng = np.random.default_rng(0)
-    residual.sight.set_statistics(rng.normal(size=47).astype(np.float32), rng.uniform(0.1, 30, 47).astype(np.float32))
+    statistics = rng.normal(size=RESIDUAL_OBSERVATION_DIM), rng.uniform(0.1, 30, RESIDUAL_OBSERVATION_DIM)
+    residual.sight.set_statistics(*(one.astype(np.float32) for one in statistics))
     return Trained(act.train(), residual, SPEC)  # in training mode, with dropout: the export must switch it off
 
 

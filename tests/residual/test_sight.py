@@ -15,7 +15,7 @@ from soarm.params import build
 from soarm.policies import N_LOOKAHEAD, RESIDUAL_BLOCKS, RESIDUAL_OBSERVATION_DIM, residual_observation
 from soarm.residual import actor
 from soarm.residual.actor import ResidualActor
-from soarm.residual.sight import EVERYTHING, FINE_DEG, FINE_M, MAGNIFIED, N_MAGNIFIED, Sight, SightParams, magnify
+from soarm.residual.sight import COARSE_M, EVERYTHING, FINE_DEG, FINE_M, MAGNIFIED, N_MAGNIFIED, Sight, SightParams, magnify
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
@@ -40,14 +40,16 @@ class Observed:
         return torch.from_numpy(residual_observation({STATE: state, ENVIRONMENT_STATE: objects}, step))
 
 
-def test_magnified_part_holds_the_vectors_to_cube_and_bin_and_the_coming_movement() -> None:
-    magnified = magnify(Observed(cube_x_m=0.21).tensor())[0]
+def test_magnified_part_holds_the_vectors_to_cube_and_bin_at_two_scales_and_the_coming_movement() -> None:
+    seen = Observed(cube_x_m=0.21).tensor()
+    magnified = magnify(seen)[0]
+    vectors = seen[0, RESIDUAL_BLOCKS["cube_in_plane"].start : RESIDUAL_BLOCKS["bin_in_plane"].stop]
 
     assert magnified.shape == (N_MAGNIFIED,)
-    assert magnified[0].item() == pytest.approx(np.tanh(0.01 / FINE_M), abs=1e-4)
-    assert magnified[1:3].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
-    assert magnified[5:11].tolist() == pytest.approx([np.tanh(1.0 / FINE_DEG)] * 6)
-    assert magnified[11:].tolist() == pytest.approx([np.tanh(2.0 / FINE_DEG)] * 6)
+    assert magnified[:8].tolist() == pytest.approx(torch.tanh(vectors / FINE_M).tolist())
+    assert magnified[8:16].tolist() == pytest.approx(torch.tanh(vectors / COARSE_M).tolist())
+    assert magnified[16:22].tolist() == pytest.approx([np.tanh(1.0 / FINE_DEG)] * 6)
+    assert magnified[22:].tolist() == pytest.approx([np.tanh(2.0 / FINE_DEG)] * 6)
 
 
 def observations(n: int = 3) -> torch.Tensor:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
 
 CHUNK_SIZE = 5
@@ -63,12 +64,13 @@ def act_network(spec=SPEC, chunk_size=CHUNK_SIZE):
 
 def residual_network(spec=SPEC):
     """Return a linear residual actor with a tanh."""
-    weights = {"weight": np.random.default_rng(1).normal(size=(47, 6)).astype(np.float32) * 0.01}
+    weights = {"weight": np.random.default_rng(1).normal(size=(RESIDUAL_OBSERVATION_DIM, 6)).astype(np.float32) * 0.01}
     nodes = [
         helper.make_node("MatMul", ["residual_observation", "weight"], ["raw"]),
         helper.make_node("Tanh", ["raw"], ["residual"]),
     ]
-    return network(nodes, {"residual_observation": (47,)}, ("residual", (6,)), weights, metadata("residual", spec))
+    inputs = {"residual_observation": (RESIDUAL_OBSERVATION_DIM,)}
+    return network(nodes, inputs, ("residual", (6,)), weights, metadata("residual", spec))
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:

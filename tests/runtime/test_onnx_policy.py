@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from soarm.errors import BundleError, ObservationError
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, residual_observation
+from soarm.policies import N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, ChunkedPolicy, residual_observation
 from soarm.policy import add_residual, clip_to_limits
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
@@ -44,7 +44,7 @@ def test_chunks_are_what_the_graph_says_for_any_batch(bundle, bundle_files, n):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_residuals_are_what_the_graph_says_for_any_batch(bundle, bundle_files, n):
-    seen = np.random.default_rng(2).normal(size=(n, 47)).astype(np.float32)
+    seen = np.random.default_rng(2).normal(size=(n, RESIDUAL_OBSERVATION_DIM)).astype(np.float32)
 
     np.testing.assert_allclose(
         OnnxResidual(bundle).predict_residual(seen), np.tanh(seen @ weight(bundle_files["residual.onnx"])), atol=1e-6
