@@ -6,6 +6,7 @@ Knows how to draw; computes no statistic. Forward of the arm is up in the maps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 from soarm import kinematics
-from soarm.report.style import BLUE, COLOURS, GREEN, GREY, LABELS, ORANGE, SKY, VERMILLION, Table
+from soarm.report.style import BLUE, COLOURS, GREEN, GREY, LABELS, ORANGE, PURPLE, SKY, VERMILLION, Table
 
 OUTCOME_LABELS: dict[str, str] = {
     "timed_out": "timed out in the bin",
@@ -48,6 +49,7 @@ class Curve(NamedTuple):
         title: Of the figure.
         y_label: With unit.
         scale: `share` goes from 0 to 1.
+        limits: Text of a dashed line -> where it is: a training above it is in trouble.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Curve(NamedTuple):
     title: str
     y_label: str
     scale: Literal["linear", "log", "share"]
+    limits: Mapping[str, float] = MappingProxyType({})
 
 
 def draw_success(ax: Axes, table: Table) -> None:
@@ -171,7 +174,8 @@ def draw_durations(ax: Axes, table: Table) -> None:
 
 def draw_curves(ax: Axes, table: Table, curve: Curve) -> None:
     """Draw metrics over training steps: rows with `step` and the columns of `curve`, NaN where one was not logged."""
-    colours = (COLOURS[curve.policy], "#222222", GREEN, ORANGE, SKY)
+    colours = (COLOURS[curve.policy], "#222222", GREEN, ORANGE, SKY, PURPLE)
+    assert len(curve.columns) <= len(colours), f"{curve.name} has more columns than there are colours to tell apart"
     for (column, label), colour in zip(curve.columns.items(), colours, strict=False):
         points = np.array([(row["step"], row[column]) for row in table])
         points = points[np.isfinite(points[:, 1])]
@@ -183,6 +187,8 @@ def draw_curves(ax: Axes, table: Table, curve: Curve) -> None:
     if curve.scale == "share":
         ax.set_ylim(0.0, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    for text, height in curve.limits.items():
+        ax.axhline(height, color=GREY, lw=1.2, ls="--", label=text)
     ax.set_xlabel("training step")
     ax.set_ylabel(curve.y_label)
     ax.set_title(curve.title)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from soarm import arm
 from soarm.evaluation.paired import Comparison
 from soarm.evaluation.results import Results
 from soarm.evaluation.summary import Summary
@@ -45,6 +46,34 @@ CURVES: tuple[figures.Curve, ...] = (
         scale="linear",
     ),
     figures.Curve(
+        name="residual_calibration",
+        stage="train_residual",
+        policy="residual",
+        columns={"q_gap_mean": "value less return, mean", "q_return_corr": "their correlation"},
+        title="Residual: critics against whole recent episodes",
+        y_label="discounted return; correlation",
+        scale="linear",
+        limits={"alarm of the mean: above, the critics dream": 0.1},
+    ),
+    figures.Curve(
+        name="residual_loss",
+        stage="train_residual",
+        policy="residual",
+        columns={"critic_loss": "temporal difference, all heads"},
+        title="Residual: loss of the critics",
+        y_label="squared error of the value",
+        scale="log",
+    ),
+    figures.Curve(
+        name="residual_gain",
+        stage="train_residual",
+        policy="residual",
+        columns={"q_gain": "of the residual over the base"},
+        title="Residual: gain the critics believe in",
+        y_label="discounted return",
+        scale="linear",
+    ),
+    figures.Curve(
         name="residual_size",
         stage="train_residual",
         policy="residual",
@@ -52,6 +81,36 @@ CURVES: tuple[figures.Curve, ...] = (
         title="Residual: how much of its bound it uses",
         y_label="share of the bound",
         scale="share",
+        limits={"alarm of the size": 0.8, "alarm of the share": 0.3},
+    ),
+    figures.Curve(
+        name="residual_size_per_joint",
+        stage="train_residual",
+        policy="residual",
+        columns={f"residual_abs_{joint}": joint for joint in arm.JOINT_NAMES},
+        title="Residual: mean size per joint",
+        y_label="share of the bound",
+        scale="share",
+        limits={"alarm": 0.8},
+    ),
+    figures.Curve(
+        name="residual_saturation_per_joint",
+        stage="train_residual",
+        policy="residual",
+        columns={f"saturated_{joint}": joint for joint in arm.JOINT_NAMES},
+        title="Residual: time each joint spends at its bound",
+        y_label="share of the states met",
+        scale="share",
+        limits={"alarm": 0.3},
+    ),
+    figures.Curve(
+        name="residual_smoothness",
+        stage="train_residual",
+        policy="residual",
+        columns={"acceleration_rms_deg_s2": "training episodes, exploring"},
+        title="Residual: second difference of the command",
+        y_label="RMS, arm joints [deg/s\u00b2]",
+        scale="linear",
     ),
 )
 """Curves of the two trainings; a column that was not logged is left out."""

@@ -20,7 +20,8 @@ from matplotlib.figure import Figure as Canvas
 Table = Sequence[Mapping[str, Any]]
 """What a figure is drawn from: rows with the same keys."""
 
-BLUE, VERMILLION, GREEN, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#767676"
+BLUE, VERMILLION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
+PURPLE, GREY = "#CC79A7", "#767676"
 LABELS: dict[str, str] = {"base": "ACT", "residual": "ACT + residual"}
 COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION}
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
 from soarm.errors import CheckpointError
+from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 
-_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "returns", "first")
 
 
 def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
@@ -34,7 +34,7 @@ def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
         path: The file.
     """
     assert isinstance(model.env, ResidualVecEnvWrapper)
-    assert model.replay_buffer is not None
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
     saved = io.BytesIO()
     model.save(saved)
     state = {
@@ -75,7 +75,7 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be resumed from ({error}); remove it and train from the start") from error
     model = ResidualTD3BC.load(io.BytesIO(state["model"]), env=env, device=device, force_reset=False)
-    assert model.replay_buffer is not None
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
     assert isinstance(model.env, ResidualVecEnvWrapper)
     assert isinstance(model._last_obs, np.ndarray)
     _unpack(state["replay"], model.replay_buffer)
@@ -87,12 +87,13 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     return model, state["extra"]
 
 
-def _pack(buffer: ReplayBuffer) -> dict[str, Any]:
-    n_filled = buffer.buffer_size if buffer.full else buffer.pos
-    return {"pos": buffer.pos, "full": buffer.full, **{name: getattr(buffer, name)[:n_filled] for name in _ARRAYS}}
+def _pack(buffer: EpisodeReplayBuffer) -> dict[str, Any]:
+    n_filled = buffer.size()
+    counters = {"pos": buffer.pos, "full": buffer.full, "ages": buffer.ages}
+    return {**counters, **{name: getattr(buffer, name)[:n_filled] for name in _ARRAYS}}
 
 
-def _unpack(packed: dict[str, Any], buffer: ReplayBuffer) -> None:
-    buffer.pos, buffer.full = packed["pos"], packed["full"]
+def _unpack(packed: dict[str, Any], buffer: EpisodeReplayBuffer) -> None:
+    buffer.pos, buffer.full, buffer.ages = packed["pos"], packed["full"], packed["ages"]
     for name in _ARRAYS:
         getattr(buffer, name)[: len(packed[name])] = packed[name]

@@ -14,18 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import TD3
-from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
 
 from soarm.errors import CheckpointError
-from soarm.policy import Array, ChunkModel
-from soarm.residual.alarms import EpisodeStarts, residual_alarms
+from soarm.policies import BASE_ACTION
+from soarm.policy import Array, ChunkModel, add_residual
+from soarm.residual import calibration
+from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, HeldNoise
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.updates import Updates, concatenate
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.spec import PolicySpec
@@ -84,6 +87,7 @@ class ResidualTD3BC(TD3):
         self.demonstrations: ReplayBuffer | None = None
         self._noise: HeldNoise | None = None
         self._starts: EpisodeStarts | None = None
+        self._smoothness: Smoothness | None = None
         if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
             # `load` fills everything in afterwards
             assert not _init_setup_model, "base_model, blueprint, residual_scale, learner and exploration are required"
@@ -101,7 +105,7 @@ class ResidualTD3BC(TD3):
             gamma=learner.gamma,
             train_freq=learner.train_freq,
             gradient_steps=learner.gradient_steps,
-            replay_buffer_class=NStepReplayBuffer,
+            replay_buffer_class=EpisodeReplayBuffer,
             replay_buffer_kwargs={"n_steps": learner.n_steps, "gamma": learner.gamma},
             policy_delay=learner.policy_delay,
             target_policy_noise=learner.target_policy_noise,
@@ -123,6 +127,7 @@ class ResidualTD3BC(TD3):
             rng = np.random.default_rng(self.seed)
             self._noise = HeldNoise(self.n_envs, self.exploration.hold_steps, rng)
             self._starts = EpisodeStarts(self.n_envs, self.gamma)
+            self._smoothness = Smoothness(self.n_envs, self.spec.control_hz)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Take other environments, raw or wrapped."""
@@ -166,8 +171,13 @@ class ResidualTD3BC(TD3):
     ) -> None:
         assert self._noise is not None
         assert self._starts is not None
+        assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
         self._starts.add(self._last_obs, buffer_action, reward, dones)
+        executed = add_residual(
+            self._last_obs[:, BASE_ACTION], buffer_action, np.asarray(self.spec.residual_scale, np.float32)
+        )
+        self._smoothness.add(executed, dones)
         self._noise.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
@@ -226,7 +236,12 @@ class ResidualTD3BC(TD3):
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""
         assert self._starts is not None
-        for name, value in self._starts.alarms(self.policy).items():
+        assert self._smoothness is not None
+        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
+        alarms = {**self._starts.alarms(self.policy), **self._smoothness.take()}
+        if self._n_updates:
+            alarms.update(calibration.alarms(self.policy, self.replay_buffer))
+        for name, value in alarms.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/n_updates", self._n_updates)
         super().dump_logs()
@@ -241,6 +256,9 @@ class ResidualTD3BC(TD3):
         progress_bar: bool = False,
     ) -> Self:
         """Learn for `total_timesteps` environment steps, the prefill among them."""
+        if reset_num_timesteps or self._last_obs is None:  # Stable-Baselines3 is about to reset the environments
+            assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
+            self.replay_buffer.forget_running()
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     @classmethod

@@ -103,3 +103,22 @@ def test_curves_are_drawn_where_they_were_logged(tmp_path):
 
 def test_a_training_without_curves_has_no_figures():
     assert gallery.of_training({"train_act": []}) == []
+
+
+def test_an_alarm_s_limit_is_drawn_and_named(ax):
+    curve = next(curve for curve in gallery.CURVES if curve.name == "residual_saturation_per_joint")
+    table = [{"step": float(step), **dict.fromkeys(curve.columns, 0.1 * step)} for step in range(3)]
+    figures.draw_curves(ax, table, curve)
+    heights = {line.get_label(): line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"}
+
+    assert heights == {"alarm": 0.3}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [*curve.columns.values(), "alarm"]
+    assert len({line.get_color() for line in ax.lines}) == 7
+
+
+def test_every_curve_can_be_drawn_with_all_its_columns(tmp_path):
+    stages = {curve.stage for curve in gallery.CURVES}
+    columns = {stage: [name for curve in gallery.CURVES if curve.stage == stage for name in curve.columns] for stage in stages}
+    tables_of = {stage: [{"step": 1.0, **dict.fromkeys(names, 0.5)}] for stage, names in columns.items()}
+
+    assert [figure.name for figure in gallery.of_training(tables_of)] == [curve.name for curve in gallery.CURVES]

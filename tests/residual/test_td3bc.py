@@ -196,7 +196,9 @@ def test_alarms_reach_the_log(task: ModuleType) -> None:
     kept: dict[str, Any] = dict(model.logger.name_to_value)
     model.logger.dump = lambda step: kept.update(model.logger.name_to_value)  # type: ignore[method-assign]
     model.dump_logs()
-    names = {f"train/{n}" for n in ("critic_loss", "q_mean", "q_gain", "residual_abs", "saturated", "q_start", "mc_start")}
+    values = ("critic_loss", "q_mean", "q_gain", "q_start", "mc_start", "q_gap_mean", "q_return_corr")
+    sizes = ("residual_abs", "saturated", "residual_abs_elbow_flex", "saturated_gripper", "acceleration_rms_deg_s2")
+    names = {f"train/{name}" for name in (*values, *sizes)}
 
     assert names | {"rollout/success_rate"} <= set(kept)
     assert 0.0 <= kept["train/saturated"] <= 1.0

@@ -1,0 +1,111 @@
+"""The replay buffer, which also remembers what came of every step: its discounted return once the episode has ended.
+
+What was promised can then be held against what was given: when the critics are warm (`soarm.residual.calibration`), and where
+the actor may be let off its penalty (`soarm.residual.objective.held_back`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import NStepReplayBuffer
+from torch import Tensor
+
+from soarm.policy import Array
+
+
+class Steps(NamedTuple):
+    """Single steps and what came of them.
+
+    Attributes:
+        observations: Residual observations, shape (B, D).
+        residuals: What was executed on top of the base, shape (B, 6).
+        returns: Discounted return to the end of the episode, shape (B, 1); NaN while it is unknown.
+    """
+
+    observations: Tensor
+    residuals: Tensor
+    returns: Tensor
+
+
+class EpisodeReplayBuffer(NStepReplayBuffer):
+    """Stable-Baselines3's n-step buffer with returns; its own samples stay the same, to the bit.
+
+    The return of an episode that the time limit cuts counts what was seen of it, as if nothing followed: 99 % of the episodes
+    that the arm can solve end well before the limit, and what might follow is discounted. Temporal differences, which carry
+    the value of a state for all time, bootstrap through the limit instead.
+
+    Args:
+        *args: Of `NStepReplayBuffer`.
+        **kwargs: Of `NStepReplayBuffer`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.returns = np.full((self.buffer_size, self.n_envs), np.nan, np.float32)
+        self.first = np.zeros((self.buffer_size, self.n_envs), np.bool_)
+        self.ages = np.zeros(self.n_envs, np.int64)
+
+    def add(
+        self,
+        obs: NDArray[Any],
+        next_obs: NDArray[Any],
+        action: NDArray[Any],
+        reward: NDArray[Any],
+        done: NDArray[Any],
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Remember a step of every row; where an episode ends, note the returns of all its steps."""
+        at = self.pos
+        self.returns[at], self.first[at] = np.nan, self.ages == 0
+        super().add(obs, next_obs, action, reward, done, infos)
+        self.ages += 1
+        for row in np.flatnonzero(done):
+            self._note_returns(row, at)
+
+    def _note_returns(self, row: np.intp, last: int) -> None:
+        length = min(int(self.ages[row]), self.buffer_size)
+        value = 0.0
+        for at in ((last - back) % self.buffer_size for back in range(length)):
+            value = float(self.rewards[at, row]) + self.gamma * value
+            self.returns[at, row] = value
+        self.ages[row] = 0
+
+    def forget_running(self) -> None:
+        """Leave the returns of the running episodes unknown for good: the environments were reset in the middle of them."""
+        self.ages[:] = 0
+
+    def sample_steps(self, n: int) -> Steps:
+        """Return steps drawn uniformly, with NaN for the returns that are not known yet."""
+        return self._steps(np.random.randint(0, self.size() * self.n_envs, n))  # noqa: NPY002  # as Stable-Baselines3 draws
+
+    def sample_known(self, n: int) -> Steps:
+        """Return steps drawn uniformly from those with a known return; there must be some."""
+        known = np.flatnonzero(~np.isnan(self.returns[: self.size()]))
+        return self._steps(known[np.random.randint(0, len(known), n)])  # noqa: NPY002
+
+    def quiet_starts(self) -> Steps:
+        """Return the first steps of all known episodes that start without any residual: those of the base alone."""
+        start = self.first & ~np.isnan(self.returns) & (self.actions == 0).all(axis=2)
+        return self._steps(np.flatnonzero(start[: self.size()]))
+
+    def recent(self, n: int, span: int) -> Steps:
+        """Return `n` steps or fewer, evenly spread over the last `span` steps of all rows in which every episode has ended.
+
+        Running episodes are no older than the oldest of them; looking further back leaves out the short ones that ended
+        since, which are the solved ones, and so does not flatter what was given.
+        """
+        newest = self.size() - int(self.ages.max())
+        back = np.arange(max(newest - span, 0), max(newest, 0))
+        order = (self.pos + back) % self.size() if self.full else back  # oldest first
+        flat = (order[:, None] * self.n_envs + np.arange(self.n_envs)).ravel()
+        flat = flat[~np.isnan(self.returns.ravel()[flat])]
+        return self._steps(flat[np.linspace(0, len(flat) - 1, min(n, len(flat))).astype(np.int64)])
+
+    def _steps(self, flat: NDArray[np.intp] | NDArray[np.int64]) -> Steps:
+        at, row = np.divmod(flat, self.n_envs)
+        parts: tuple[Array, ...] = (self.observations[at, row], self.actions[at, row], self.returns[at, row][:, None])
+        return Steps(*(torch.as_tensor(part, device=self.device) for part in parts))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from soarm import arm
+from soarm.policies import RESIDUAL_OBSERVATION_DIM
+from soarm.residual import calibration
+from soarm.residual.alarms import Smoothness, residual_alarms
+from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.replay import EpisodeReplayBuffer
+
+
+def test_a_joint_that_leans_on_its_bound_is_named(task: ModuleType) -> None:
+    policy = task.make_model().policy
+    with torch.no_grad():
+        policy.actor.mu.net[-2].bias[arm.GRIPPER] = 5.0
+        policy.actor.mu.net[-2].bias[0] = -0.5
+    alarms = residual_alarms(policy, torch.zeros(4, RESIDUAL_OBSERVATION_DIM))
+
+    assert alarms["saturated_gripper"] == 1.0
+    assert alarms["residual_abs_shoulder_pan"] == pytest.approx(np.tanh(0.5))
+    assert alarms["saturated_shoulder_pan"] == alarms["residual_abs_elbow_flex"] == 0.0
+    assert alarms["saturated"] == pytest.approx(1 / 6)
+
+
+def test_smoothness_is_the_second_difference_inside_episodes() -> None:
+    smoothness = Smoothness(2, control_hz=10)
+    shaking, steady = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 2.0, 4.0, 6.0])
+    for t in range(4):
+        executed = np.tile(np.array([[shaking[t]], [steady[t]]], np.float32), (1, 6))
+        smoothness.add(executed, np.array([False, t == 1]))  # the second row starts anew after its second step
+    found = smoothness.take()
+
+    assert found == {"acceleration_rms_deg_s2": pytest.approx(100 * 2.0)}  # row 0: -2 and 2; row 1 had no three steps
+    assert smoothness.take() == {}
+
+
+def test_gripper_does_not_count_as_shaking() -> None:
+    smoothness = Smoothness(1, control_hz=1)
+    for t in range(4):
+        smoothness.add(np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 50.0 * (t % 2)]], np.float32), np.array([False]))
+
+    assert smoothness.take() == {"acceleration_rms_deg_s2": 0.0}
+
+
+def filled(task: ModuleType) -> tuple[ResidualTD3Policy, EpisodeReplayBuffer]:
+    model = task.make_model().learn(110, log_interval=None)  # the prefill alone
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
+    return model.policy, model.replay_buffer
+
+
+def constant(policy: ResidualTD3Policy, value: float) -> None:
+    with torch.no_grad():
+        for head in policy.critic.q_networks:
+            head[-1].weight.zero_()
+            head[-1].bias.fill_(value)
+
+
+def test_promise_is_held_against_the_base_s_own_episodes(task: ModuleType) -> None:
+    policy, buffer = filled(task)
+    constant(policy, 0.7)
+    buffer.returns[np.isfinite(buffer.returns)] = 0.0
+    starts = buffer.first & np.isfinite(buffer.returns) & (buffer.actions == 0).all(axis=2)
+    buffer.returns[starts] = 0.5
+    found = calibration.promise(policy, buffer)
+
+    assert found.n_episodes == starts.sum() > 0
+    assert (found.promised, found.given) == pytest.approx((0.7, 0.5))
+    assert found.gap == pytest.approx(0.2)
+
+
+def test_gap_and_correlation_are_over_whole_episodes(task: ModuleType) -> None:
+    policy, buffer = filled(task)
+    buffer.returns[:] = buffer.observations[:, :, 6]
+    constant(policy, 0.1)
+    flat = calibration.alarms(policy, buffer)
+    policy.critic.forward = lambda obs, actions, heads=None: (0.3 + obs[:, 6:7],)  # type: ignore[method-assign]
+    alarms = calibration.alarms(policy, buffer)
+
+    assert set(flat) == {"q_gap_mean"}
+    assert alarms["q_return_corr"] == pytest.approx(1.0)
+    assert alarms["q_gap_mean"] == pytest.approx(0.3)
+
+
+def test_nothing_is_said_before_an_episode_has_ended(task: ModuleType) -> None:
+    model = task.make_model()
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
+
+    assert calibration.alarms(model.policy, model.replay_buffer) == {}
+    assert calibration.promise(model.policy, model.replay_buffer).n_episodes == 0
