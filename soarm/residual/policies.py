@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ContinuousCritic
@@ -21,7 +22,7 @@ from soarm import arm
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array
 from soarm.residual.actor import ResidualActor, add_residual
-from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
+from soarm.residual.sight import EVERYTHING, MIN_STD, N_SEEN, Sight, SightParams
 
 
 class SB3Actor(Actor):
@@ -144,7 +145,12 @@ class ResidualTD3Policy(TD3Policy):
         return critic.to(self.device)
 
     def set_statistics(self, mean: Array, std: Array) -> None:
-        """Standardise observations with these statistics, each of shape (D,), in all four networks."""
+        """Standardise observations with these statistics, each of shape (D,), in all four networks.
+
+        The critics measure executed actions in the base action's unit. One that never moved has none and gets the bound.
+        """
+        std = np.array(std)
+        std[BASE_ACTION] = np.where(std[BASE_ACTION] < MIN_STD, self._scale, std[BASE_ACTION])
         for module in (self.actor.mu, self.actor_target.mu, self.critic, self.critic_target):
             module.sight.set_statistics(mean, std)
 

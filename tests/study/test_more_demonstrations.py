@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from soarm import arm
+from soarm.act import training
+from soarm.errors import ParamsError
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.study.method import Setting
+from soarm.study.more_demonstrations import more_demonstrations
+
+OPTIONS = {"fractions": [0.5, 1.0], "steps": 3}
+
+
+def teaching(setting: Setting) -> Setting:
+    """Return a setting with time for two demonstrations in each half of the budget."""
+    sim = dataclasses.replace(setting.sim, task=dataclasses.replace(setting.sim.task, time_limit_s=6.0))
+    record = dataclasses.replace(setting.record, n_rows=2, n_threads=1)
+    params = dataclasses.replace(setting.params, env_steps=800)
+    return dataclasses.replace(setting, sim=sim, record=record, params=params, options=OPTIONS)
+
+
+def test_frames_are_counted_and_learnt_from(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: list[Any] = []
+    train = training.train
+    monkeypatch.setattr(
+        training, "train", lambda gathered, *args, **kwargs: data.append(gathered) or train(gathered, *args, **kwargs)
+    )
+
+    outcome = more_demonstrations(teaching(setting))
+
+    metrics, n = outcome.metrics, setting.demonstrations.n_frames
+    assert [len(gathered.columns[ACTION]) - n for gathered in data][-1] == metrics["frames"]
+    assert len(data[0].columns[ACTION]) < len(data[1].columns[ACTION])
+    assert len(data[1].episode_starts) - len(setting.demonstrations.episode_starts) == metrics["demonstrations"]
+    assert 0 < metrics["frames"] <= metrics["env_steps"] <= 800
+    assert metrics["env_steps"] > 800 - 6 * 30  # no further demonstration would have been sure to fit
+    assert metrics["teleoperation_h"] == pytest.approx(metrics["env_steps"] / 30 / 3600)
+    steps = [point.step for point in outcome.curve]
+    assert steps[0] == 0
+    assert 0 < steps[1] <= 400 < steps[2] == metrics["env_steps"]
+    seen = {key: setting.demonstrations.columns[key][:3] for key in (STATE, ENVIRONMENT_STATE)}
+    action = outcome.policy(3).act(seen, np.arange(3))
+    assert ((action >= arm.LOWER) & (action <= arm.UPPER)).all()
+
+
+@pytest.mark.parametrize("fractions", [[], [0.5, 0.5], [0.0, 1.0], [0.5, 1.5]])
+def test_fractions_must_rise(setting: Setting, fractions: list[float]) -> None:
+    with pytest.raises(ParamsError, match="it must be rising numbers in"):
+        more_demonstrations(dataclasses.replace(setting, options={"fractions": fractions, "steps": 3}))
