@@ -59,6 +59,8 @@ class TrainResidualParams:
         env_steps: Control steps of all environments together, the prefill among them.
         n_envs: Environments that run side by side.
         n_threads: Threads that step their physics.
+        time_limit_s: Training episodes are truncated after this long, if the task's own limit is not shorter [s]. What has
+            gone wrong by then rarely comes right, and a value goes on beyond it, so waiting would only cost steps.
         hidden: Widths of the hidden layers of actor and critics.
         layer_norm: Whether a LayerNorm follows each hidden layer.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
@@ -75,6 +77,7 @@ class TrainResidualParams:
     env_steps: int
     n_envs: int
     n_threads: int
+    time_limit_s: float
     hidden: tuple[int, ...]
     layer_norm: bool
     n_critics: int
@@ -89,6 +92,8 @@ class TrainResidualParams:
     def __post_init__(self) -> None:
         if self.n_critics < 2:
             raise ValueError(f"n_critics is {self.n_critics}; targets take the least of two heads, so there must be 2 or more")
+        if not self.time_limit_s > 0.0:
+            raise ValueError(f"time_limit_s is {self.time_limit_s}; training episodes need some seconds, as the task does")
         if not self.exploration.prefill_steps < self.env_steps:
             raise ValueError(
                 f"env_steps is {self.env_steps}, but the prefill alone takes {self.exploration.prefill_steps}: raise it"
@@ -147,7 +152,9 @@ def train(
     Raises:
         CheckpointError: What lies in `scratch` cannot be resumed from.
     """
-    venv = BatchVecEnv(make_env(params.n_envs), blueprint.spec, scene_seeds("residual", seed))
+    env = make_env(params.n_envs)
+    max_steps = round(params.time_limit_s * env.control_hz)
+    venv = BatchVecEnv(env, blueprint.spec, scene_seeds("residual", seed), max_steps)
     path = scratch / "resume.pkl"
     candidates: list[Candidate] = []
     if path.exists():

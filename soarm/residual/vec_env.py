@@ -50,9 +50,10 @@ class BatchVecEnv(VecEnv):
         env: The environments.
         spec: Names the observations.
         scene_seeds: Scenes to draw, in order; taken from the front again when they run out.
+        max_steps: Control steps after which an episode is truncated, if its own time limit does not come first.
     """
 
-    def __init__(self, env: BatchEnv, spec: PolicySpec, scene_seeds: Sequence[int]) -> None:
+    def __init__(self, env: BatchEnv, spec: PolicySpec, scene_seeds: Sequence[int], max_steps: int | None = None) -> None:
         observed: dict[str, spaces.Space[Any]] = {
             key: _unbounded(feature.shape) for key, feature in spec.features.items() if key != ACTION
         }
@@ -60,6 +61,7 @@ class BatchVecEnv(VecEnv):
         super().__init__(env.n_rows, spaces.Dict(observed), spaces.Box(low, high))
         self._env = env
         self._scene_seeds = scene_seeds
+        self._max_steps = max_steps
         self._all: Rows = np.arange(env.n_rows, dtype=np.intp)
         self._state = VecState([0] * env.n_rows, [[] for _ in self._all], [0.0] * env.n_rows, 0)
         self._pending: Array | None = None
@@ -78,16 +80,18 @@ class BatchVecEnv(VecEnv):
         actions, self._pending = self._pending, None
         result = self._env.step(actions, self._all)
         observation = dict(result.observation)
-        done = result.terminated | result.truncated
         infos: list[dict[str, Any]] = [{} for _ in self._all]
         for i in self._all:
             self._state.actions[i].append(actions[i])
             self._state.rewards[i] += float(result.reward[i])
+        done = result.terminated | result.truncated
+        if self._max_steps is not None:
+            done |= np.array([len(actions) >= self._max_steps for actions in self._state.actions])
         ended = np.flatnonzero(done)
         for i in ended:
             infos[i] = {
                 "terminal_observation": {key: value[i].copy() for key, value in observation.items()},
-                "TimeLimit.truncated": bool(result.truncated[i] and not result.terminated[i]),
+                "TimeLimit.truncated": not bool(result.terminated[i]),
                 "is_success": bool(result.info["is_success"][i]),
                 "episode": {"r": self._state.rewards[i], "l": len(self._state.actions[i])},
             }

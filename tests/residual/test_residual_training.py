@@ -28,6 +28,7 @@ def params(task: ModuleType) -> TrainResidualParams:
         env_steps=400,
         n_envs=4,
         n_threads=1,
+        time_limit_s=1.0,
         hidden=(16, 16),
         layer_norm=True,
         n_critics=2,

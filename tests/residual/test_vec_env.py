@@ -108,6 +108,25 @@ def test_time_limit_is_truncation_and_success_is_not(task: ModuleType) -> None:
     assert first_won["episode"] == {"r": 1.0, "l": 3}
 
 
+def test_shorter_time_limit_truncates_and_leaves_success_alone(task: ModuleType) -> None:
+    scenes = range(500, 540)
+    env = BatchVecEnv(task.AimEnv(2), task.SPEC, scenes, max_steps=5)
+    observation = env.reset()
+    aims = 100.0 * observation[ENVIRONMENT_STATE][:, 0]
+    actions = np.zeros((2, 6), np.float32)
+    actions[0, 0], actions[1, 0] = aims[0], aims[1] + 50.0  # the first row succeeds after 3 steps
+    ended = {}
+    for step in range(1, 6):
+        _, _, dones, infos = env.step(actions)
+        ended.update({int(i): (step, infos[i]) for i in np.flatnonzero(dones) if int(i) not in ended})
+
+    assert ended[0][0] == 3
+    assert ended[0][1]["TimeLimit.truncated"] is False
+    assert ended[1][0] == 5
+    assert ended[1][1]["TimeLimit.truncated"] is True
+    assert ended[1][1]["episode"] == {"r": 0.0, "l": 5}
+
+
 def test_scenes_are_consecutive_and_no_seed_of_the_algorithm_changes_them(task: ModuleType) -> None:
     inner = task.AimEnv(2)
     env = BatchVecEnv(inner, task.SPEC, range(500, 505))
