@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 from soarm.act import checkpoint
 from soarm.policies import ChunkedPolicy
 from soarm.policy import PerRow
 from soarm.recording import RecordParams
+from soarm.report import gallery, tables
 from soarm.residual import reach
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
@@ -25,14 +24,35 @@ def main() -> None:
         env = BatchPickPlace(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         expert = PerRow([Expert(recorded.expert.noiseless(), sim.control_hz) for _ in range(params.n_rows)])
-        at = functools.partial(reach.measure, env, base, expert, scene_seeds("validation")[: params.n_scenes])
+        seeds = scene_seeds("validation")[: params.n_scenes]
 
-        alone = at((0.0,) * len(params.shape), 0.0)
-        ceilings = reach.sweep(at, params)
-        chosen = reach.choose(ceilings, params.target)
+        def at(bound: reach.Bound, factor: float) -> reach.Ceiling:
+            scenes = run.track(seeds, description=f"reaching {[round(one, 1) for one in bound]}")
+            return reach.measure(env, base, expert, scenes, bound, factor)
+
+        alone = reach.measure_base(env, base, run.track(seeds, description="ACT alone"))
+        swept = reach.sweep(at, params)
+        chosen = reach.choose(swept, params.target)
         reach.save_bound(chosen, run.out)
-        rates = {"n_scenes": params.n_scenes, "factor": chosen.factor, "bound": chosen.bound}
-        run.finish({"base": alone, "ceilings": ceilings, **rates})
+        ceilings = tables.ceilings([alone, *swept], chosen.factor)
+        joints = tables.joint_ceilings(reach.by_joint(at, chosen.bound, params.joint_factors))
+        gallery.save_all(gallery.of_reach(ceilings, joints), run.out / "figures")
+        for path in sorted((run.out / "figures").glob("*.png")):
+            run.artifact(path)
+        names = [f"q{100 * quantile:g}" for quantile in reach.QUANTILES]
+        run.finish(
+            {
+                "n_scenes": params.n_scenes,
+                "base": ceilings[0],
+                "ceilings": ceilings[1:],
+                "joints": joints,
+                "factor": chosen.factor,
+                "ceiling": chosen.success_rate,
+                "bound": chosen.bound,
+                "wanted": dict(zip(names, chosen.wanted, strict=True)),
+                "saturated": chosen.saturated,
+            }
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ CONTRACT = {
     "record": {"episodes", "frames", "expert_success_rate", "wall_s"},
     "train_act": {"parameters", "samples_per_s", "val_l1_deg"},
     "eval_base": POLICY_KEYS,
-    "reach": {"base", "ceilings", "bound", "factor", "n_scenes", "wall_s"},
+    "reach": {"base", "ceilings", "ceiling", "bound", "factor", "n_scenes", "wall_s"},
     "train_residual": {"env_steps", "env_steps_per_s", "wall_s"},
     "compare": {"base", "residual", "n_scenes", "mcnemar_p", "gains", "regressions"},
     "export": {"parity_max_abs_deg", "act_ms", "residual_ms"},

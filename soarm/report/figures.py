@@ -195,5 +195,54 @@ def draw_curves(ax: Axes, table: Table, curve: Curve) -> None:
     ax.legend()
 
 
+def draw_ceilings(ax: Axes, table: Table) -> None:
+    """Draw the success that each reach allows, 0 to 1, against the base's; the reach that was chosen is ringed."""
+    (base,) = (row for row in table if row["policy"] == "base")
+    rows = [row for row in table if row["policy"] != "base"]
+    ax.axhspan(base["ci95_low"], base["ci95_high"], color=COLOURS["base"], alpha=0.12, lw=0)
+    ax.axhline(base["success_rate"], color=COLOURS["base"], label=LABELS["base"])
+    factor, rate, low, high = (np.array([row[key] for row in rows]) for key in ("factor", *_RATE))
+    spread = np.clip([rate - low, high - rate], 0.0, None)
+    ax.errorbar(factor, rate, yerr=spread, fmt="o-", color=GREEN, capsize=4, label="ceiling of a residual")
+    for row in rows:
+        text, foot = f"{100 * row['success_rate']:.1f} %", (row["factor"], row["ci95_low"])
+        ax.annotate(text, foot, (0, -13), textcoords="offset points", ha="center", fontsize=9)
+        if row["chosen"]:
+            ax.plot(row["factor"], row["success_rate"], "o", ms=15, mfc="none", color="#222222", label="chosen")
+    ax.set_xlim(0.0, 1.08 * factor.max())
+    ax.set_ylim(0.0, 1.04)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    ax.set_ylabel("scenes solved")
+    ax.set_xlabel(f"how far the residual reaches, times `shape` (n = {base['n_scenes']}; Wilson 95 % interval)")
+    ax.set_title("What the residual's reach allows")
+    ax.legend(loc="lower right")
+
+
+def draw_joint_ceilings(ax: Axes, table: Table, whole: float) -> None:
+    """Draw the success that is left when one joint reaches less, 0 to 1; `whole` is that of the uncut bound."""
+    joints, factors = _unique(table, "joint"), _unique(table, "factor")
+    height = 0.8 / len(factors)
+    for f, factor in enumerate(factors):
+        rows = [row for row in table if row["factor"] == factor]
+        rate, low, high = (np.array([row[key] for row in rows]) for key in _RATE)
+        y = np.arange(len(joints)) + (f - (len(factors) - 1) / 2) * height
+        spread = np.clip([rate - low, high - rate], 0.0, None)
+        colour = (GREEN, ORANGE, SKY)[f % 3]
+        ax.barh(y, rate, 0.9 * height, color=colour, label=f"{factor:g} of its bound" if factor else "no residual on it")
+        ax.errorbar(rate, y, xerr=spread, fmt="none", ecolor="#333333", elinewidth=1.2, capsize=2)
+    ax.axvline(whole, color="#222222", lw=1.2, ls="--", label="whole bound")
+    ax.set_yticks(range(len(joints)), [joint.replace("_", " ") for joint in joints])
+    ax.invert_yaxis()
+    ax.set_xlim(0.0, 1.0)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    ax.set_xlabel(f"scenes solved (n = {table[0]['n_scenes']}; lines: Wilson 95 % interval)")
+    ax.set_title("What one joint's reach is worth")
+    ax.grid(visible=False, axis="y")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
+
+
+_RATE = ("success_rate", "ci95_low", "ci95_high")
+
+
 def _unique(table: Table, key: str) -> Sequence[Any]:
     return list(dict.fromkeys(row[key] for row in table))

@@ -164,6 +164,17 @@ def of_comparison(base: Results, residual: Results, comparison: Comparison) -> l
     return made
 
 
+def of_reach(ceilings: Table, joints: Table) -> list[Figure]:
+    """Return the figures of how far a residual must reach; with an empty table of joints there is none of them."""
+    n, whole = ceilings[0]["n_scenes"], next(row["success_rate"] for row in ceilings if row["chosen"])
+    text = f"Share of {n} validation scenes solved by the best residual inside a bound. {_WILSON}"
+    made = [Figure("ceilings", text, ceilings, figures.draw_ceilings)]
+    if joints:
+        draw = partial(figures.draw_joint_ceilings, whole=whole)
+        made.append(Figure("joints", f"The same with one joint's bound cut. {_WILSON}", joints, draw, (6, 4.2)))
+    return made
+
+
 def of_training(curves: Mapping[str, Table]) -> list[Figure]:
     """Return the training curves that were logged; `curves` maps the stage to its table."""
     made = []

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from soarm.errors import StageError
 from soarm.evaluation.results import Results
@@ -18,6 +19,30 @@ from soarm.report.style import Table
 
 Policies = Mapping[str, Summary]
 """Key of a policy -> its summary."""
+
+
+class Counted(Protocol):
+    """What a rollout of `soarm.residual.reach` gives; by protocol, so that evaluating ACT needs no residual."""
+
+    @property
+    def factor(self) -> float:
+        """Of the residual's reach, or of one joint's."""
+
+    @property
+    def joint(self) -> str | None:
+        """The one joint the factor is of."""
+
+    @property
+    def solved(self) -> int:
+        """Scenes solved."""
+
+    @property
+    def n_scenes(self) -> int:
+        """Scenes tried."""
+
+    @property
+    def steps_mean(self) -> float:
+        """Mean length of the solved episodes [control steps]."""
 
 
 def success(policies: Policies) -> Table:
@@ -91,6 +116,35 @@ def times(base: Results, residual: Results) -> Table:
 def durations(results: Results) -> Table:
     """Time to success of one policy on the scenes it solves [s]."""
     return [{"seed": row.seed, "time_to_success_s": row.time_to_success_s} for row in results.rows if row.success]
+
+
+def ceilings(measured: Sequence[Counted], chosen: float) -> Table:
+    """Success that each reach of a residual allows, with Wilson's interval, the base (factor 0) first.
+
+    Args:
+        measured: What was measured.
+        chosen: The factor that was chosen.
+    """
+    return [
+        {"policy": "ceiling" if one.factor else "base", **_counted(one), "chosen": one.factor == chosen} for one in measured
+    ]
+
+
+def joint_ceilings(measured: Sequence[Counted]) -> Table:
+    """Success that is left when one joint's reach is cut to a fraction, with Wilson's interval."""
+    return [{"joint": one.joint, **_counted(one)} for one in measured]
+
+
+def _counted(one: Counted) -> Mapping[str, float]:
+    low, high = wilson(one.solved, one.n_scenes)
+    return {
+        "factor": one.factor,
+        "success_rate": one.solved / one.n_scenes,
+        "ci95_low": low,
+        "ci95_high": high,
+        "steps_mean": one.steps_mean,
+        "n_scenes": one.n_scenes,
+    }
 
 
 def curves(path: Path) -> Table:

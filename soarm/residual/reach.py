@@ -71,13 +71,13 @@ class Ceiling:
     """What a bound allows.
 
     Attributes:
-        factor: Of the shape, or of one joint's bound; 0 is the base alone.
+        factor: Of the shape, or of one joint's bound; 0 of the shape is the base alone.
         bound: Bound per joint, shape (6,) [deg x 5, percent].
         solved: Scenes solved.
         n_scenes: Scenes tried.
         steps_mean: Mean length of the solved episodes [control steps]; NaN without one.
-        wanted: |demonstrator - base| per joint, `QUANTILES` of it, shape (3, 6) [deg x 5, percent].
-        saturated: Share of steps in which the bound cuts the correction off, per joint, shape (6,).
+        wanted: |demonstrator - base| per joint, `QUANTILES` of it, shape (3, 6) [deg x 5, percent]; NaN for the base alone.
+        saturated: Share of steps in which the bound cuts the correction off, per joint, shape (6,); NaN for the base alone.
         joint: The one joint whose bound was changed, None when it is all of them.
     """
 
@@ -141,18 +141,30 @@ def measure(
         factor: What to call it.
     """
     policy = ReachPolicy(base, demonstrator, bound)
-    episodes = [(episode.success, len(episode)) for episode in rollout(env, policy, seeds)]
-    lengths = [length for success, length in episodes if success]
-    wanted = np.concatenate(policy.wanted).astype(np.float64)
+    solved, n_scenes, steps_mean = _run(env, policy, seeds)
+    wanted = np.concatenate(policy.wanted).astype(np.float64)  # (steps of all episodes, 6)
     return Ceiling(
         factor=factor,
         bound=tuple(float(one) for one in bound),
-        solved=len(lengths),
-        n_scenes=len(episodes),
-        steps_mean=float(np.mean(lengths)) if lengths else math.nan,
+        solved=solved,
+        n_scenes=n_scenes,
+        steps_mean=steps_mean,
         wanted=np.quantile(wanted, QUANTILES, axis=0),
         saturated=(wanted > np.asarray(bound)).mean(axis=0),
     )
+
+
+def measure_base(env: BatchEnv, base: BatchPolicy, seeds: Iterable[int]) -> Ceiling:
+    """Run one episode per seed with the base alone; saves asking the demonstrator what nobody would do."""
+    nothing = np.full((len(QUANTILES), arm.N_JOINTS), math.nan)
+    return Ceiling(0.0, (0.0,) * arm.N_JOINTS, *_run(env, base, seeds), nothing, nothing[0])
+
+
+def _run(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> tuple[int, int, float]:
+    """Return scenes solved, scenes tried and the mean length of the solved episodes."""
+    episodes = [(episode.success, len(episode)) for episode in rollout(env, policy, seeds)]
+    lengths = [length for success, length in episodes if success]
+    return len(lengths), len(episodes), float(np.mean(lengths)) if lengths else math.nan
 
 
 Measure = Callable[[Bound, float], Ceiling]

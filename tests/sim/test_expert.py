@@ -42,6 +42,19 @@ def test_the_same_seed_moves_alike_and_another_does_not(sim: SimParams, steady: 
     assert not np.array_equal(tapes[0], tapes[2])
 
 
+def test_without_noise_every_seed_moves_alike_in_the_middle_of_its_ranges(sim: SimParams, steady: ExpertParams) -> None:
+    noisy = dataclasses.replace(steady, speed_m_per_s=(0.1, 0.3), tremor_deg=0.5, grasp_offset_m=0.01, place_offset_m=0.01)
+    observation = {key: value[0] for key, value in BatchPickPlace(sim, 1).reset(np.array([0]), [0]).items()}
+    expert = Expert(noisy.noiseless(), sim.control_hz)
+    tapes = []
+    for seed in (1, 2):
+        expert.reset(seed)
+        tapes.append([expert.act(observation) for _ in range(10)])
+
+    assert noisy.noiseless() == dataclasses.replace(steady, speed_m_per_s=(0.2, 0.2))
+    assert np.array_equal(*tapes)
+
+
 def test_a_cube_taken_away_is_tried_again(sim: SimParams, steady: ExpertParams) -> None:
     env, rows = BatchPickPlace(sim, 1), np.array([0])
     seen = {key: value[0] for key, value in env.reset(rows, [3]).items()}

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from soarm import arm
+from soarm.errors import ParamsError, StageError
+from soarm.params import build
+from soarm.policies import ChunkedPolicy
+from soarm.policy import Array, Observation, Rows, add_residual
+from soarm.residual import reach
+from soarm.residual.reach import Ceiling, ReachParams, ReachPolicy
+from soarm.spec import ENVIRONMENT_STATE, STATE
+
+PARAMS = ReachParams(
+    shape=(2.0, 1.0, 1.0, 1.0, 1.0, 4.0),
+    factors=(0.25, 0.5, 1.0, 2.0),
+    target=0.9,
+    n_scenes=20,
+    n_rows=4,
+    n_threads=1,
+    joint_factors=(0.0,),
+)
+NO_REACH = (0.0,) * 6
+
+
+class Fixed:
+    """Always the same action, and a note of what it was asked."""
+
+    def __init__(self, action: ArrayLike) -> None:
+        self.action = np.array(action, np.float32)
+        self.started: list[int] = []
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        self.started += list(seeds)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        return np.repeat(self.action[None], len(rows), axis=0)
+
+
+class Knowing(Fixed):
+    """Sends the first joint where `AimEnv` wants it."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_REACH)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        action = super().act(observation, rows)
+        action[:, 0] = 100 * observation[ENVIRONMENT_STATE][:, 0]
+        return action
+
+
+def seen(n_rows: int) -> Observation:
+    return {STATE: np.zeros((n_rows, 6), np.float32)}
+
+
+def ceiling(factor: float, solved: int) -> Ceiling:
+    nothing = np.zeros((3, 6))
+    return Ceiling(factor, tuple(factor * bound for bound in PARAMS.shape), solved, 20, 10.0, nothing, nothing[0])
+
+
+def at(solved: dict[float, int], bound: reach.Bound, factor: float) -> Ceiling:
+    return dataclasses.replace(ceiling(factor, solved[factor]), bound=bound)
+
+
+def test_correction_ends_at_the_bound_of_each_joint() -> None:
+    bound = (1.0, 2.0, 3.0, 0.0, 5.0, 6.0)
+    policy = ReachPolicy(Fixed([10.0] * 6), Fixed([0.0, 9.0, 13.0, 99.0, 14.0, 30.0]), bound)
+
+    np.testing.assert_allclose(policy.act(seen(2), np.arange(2)), [[9.0, 9.0, 13.0, 10.0, 14.0, 16.0]] * 2, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate(policy.wanted), [[10.0, 1.0, 3.0, 89.0, 4.0, 20.0]] * 2)
+
+
+def test_what_is_executed_is_what_a_residual_network_with_that_answer_would_execute() -> None:
+    base, wanted, bound = arm.UPPER - 1.0, arm.UPPER + [9.0, -9.0, 0.0, -1.5, 9.0, -9.0], np.full(6, 2.0)
+    answer = np.clip((wanted.astype(np.float32) - base.astype(np.float32)) / bound.astype(np.float32), -1.0, 1.0)
+    action = ReachPolicy(Fixed(base), Fixed(wanted), bound.tolist()).act(seen(1), np.arange(1))
+
+    np.testing.assert_array_equal(action[0], add_residual(base, answer, bound))
+    assert (action[0] <= arm.UPPER.astype(np.float32)).all()
+    assert (base + answer * bound > arm.UPPER).any()  # or the limits would not be tried
+
+
+def test_no_reach_is_the_base_to_the_bit(task: ModuleType) -> None:
+    env, spec = task.AimEnv(4), task.SPEC
+    seeds = range(20)
+    alone = reach.measure_base(env, ChunkedPolicy(task.Aimer(spec, task.MISS_DEG), spec, 4), seeds)
+    still = reach.measure(env, ChunkedPolicy(task.Aimer(spec, task.MISS_DEG), spec, 4), Knowing(), seeds, NO_REACH, 0.0)
+
+    assert (alone.factor, alone.bound, alone.n_scenes) == (0.0, NO_REACH, 20)
+    assert (still.solved, still.n_scenes) == (alone.solved, alone.n_scenes)
+    assert np.isnan(alone.wanted).all()
+
+
+def test_ceiling_rises_where_the_bound_reaches_over_what_the_base_misses(task: ModuleType) -> None:
+    """The base is 1.5 degrees off and 1.2 are allowed: a reach of 0.2 is too little, 0.4 is enough."""
+    measured = []
+    for bound in (0.2, 0.4):
+        base, knowing = ChunkedPolicy(task.Aimer(task.SPEC, 1.5), task.SPEC, 4), Knowing()
+        measured.append(reach.measure(task.AimEnv(4), base, knowing, range(20), (bound, *NO_REACH[1:]), bound))
+
+    assert [one.solved for one in measured] == [0, 20]
+    assert math.isnan(measured[0].steps_mean)
+    assert measured[1].steps_mean == 3.0
+    np.testing.assert_allclose(measured[1].wanted[:, 0], 1.5, atol=1e-4)  # the same at every step
+    assert measured[1].saturated[0] == 1.0
+    assert knowing.started == list(range(20))
+
+
+def test_sweep_ends_one_above_the_first_that_is_enough() -> None:
+    found = reach.sweep(functools.partial(at, {0.25: 12, 0.5: 18, 1.0: 19}), PARAMS)  # asking for 2.0 would be a KeyError
+
+    assert [(one.factor, one.solved) for one in found] == [(0.25, 12), (0.5, 18), (1.0, 19)]
+    assert found[0].bound == (0.5, 0.25, 0.25, 0.25, 0.25, 1.0)
+
+
+def test_smallest_reach_that_allows_the_target_is_chosen_silently(caplog: pytest.LogCaptureFixture) -> None:
+    chosen = reach.choose([ceiling(0.25, 17), ceiling(0.5, 18), ceiling(1.0, 20)], 0.9)
+
+    assert chosen.factor == 0.5
+    assert caplog.records == []
+
+
+def test_without_one_that_is_enough_the_largest_is_chosen_and_its_ceiling_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        chosen = reach.choose([ceiling(0.25, 17), ceiling(0.5, 16)], 0.9)
+
+    assert chosen.factor == 0.5
+    assert "no reach allows 90.0 %: the largest, factor 0.5, allows 80.0 %; raise reach.factors" in caplog.text
+
+
+def test_joints_are_cut_one_by_one() -> None:
+    found = reach.by_joint(functools.partial(at, {0.0: 5, 0.5: 9}), PARAMS.shape, (0.5, 0.0))
+
+    assert [(one.joint, one.solved) for one in found[:2]] == [("shoulder_pan", 9), ("shoulder_pan", 5)]
+    assert found[0].bound == (1.0, 1.0, 1.0, 1.0, 1.0, 4.0)
+    assert found[-1].bound == (2.0, 1.0, 1.0, 1.0, 1.0, 0.0)
+    assert len(found) == 12
+
+
+def test_bound_comes_back_from_its_folder(tmp_path: Path) -> None:
+    reach.save_bound(ceiling(0.5, 19), tmp_path)
+
+    assert reach.load_bound(tmp_path) == (1.0, 0.5, 0.5, 0.5, 0.5, 2.0)
+    assert json.loads((tmp_path / reach.BOUND_FILE).read_text())["ceiling"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"bound\.json does not exist.*dvc repro -f reach"),
+        ("{", r"bound\.json holds no bound of the residual \(JSONDecodeError"),
+        ("[1]", r"holds no bound of the residual \(TypeError"),
+        ('{"factor": 1}', r"holds no bound of the residual \(KeyError: 'bound'\)"),
+        ('{"bound": [1, 2]}', r"bound is \[1, 2\]; it must be 6 finite numbers above 0"),
+        ('{"bound": [1, 2, 3, 4, 5, 0]}', r"it must be 6 finite numbers above 0"),
+        ('{"bound": [1, 2, 3, 4, 5, NaN]}', r"it must be 6 finite numbers above 0"),
+        ('{"bound": [1, 2, 3, 4, 5, "6"]}', r"it must be 6 finite numbers above 0"),
+        ('{"bound": 7}', r"bound is 7; it must be 6 finite numbers above 0"),
+    ],
+)
+def test_bound_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / reach.BOUND_FILE).write_text(text)
+
+    with pytest.raises(StageError, match=message):
+        reach.load_bound(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": [1.0] * 5}, "it must be 6 bounds above 0"),
+        ({"shape": [0.0] * 6}, "it must be 6 bounds above 0"),
+        ({"factors": []}, "factors are .*; they must be above 0 and rise"),
+        ({"factors": [1.0, 0.5]}, "they must be above 0 and rise"),
+        ({"target": 98.0}, "target is 98.0; it must be a success rate"),
+        ({"joint_factors": [1.0]}, "each must be at least 0 and below 1"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:
+    section = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(PARAMS).items()}
+
+    with pytest.raises(ParamsError, match=message):
+        build(ReachParams, {**section, **change}, where="params.yaml: reach")
