@@ -3,6 +3,7 @@
     soarm run [DVC ARGUMENTS]   `dvc repro` with this Python; with -S (`soarm run -S profile=ci`) `dvc exp run`
     soarm ui                    MLflow's pages on the local store
     soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
+    soarm results               the tables of docs/results.md, made anew from data/metrics
 
 Needs the standard library only, so that it works wherever a part of soarm is installed.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from soarm.errors import SoarmError, StageError
+from soarm.report import results
 from soarm.spec import PolicySpec
 
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ui.add_argument("--port", type=int, default=5000, help="where to serve (%(default)s)")
     info = commands.add_parser("info", help="show versions, and the specification of an artefact")
     info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
+    commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
     words = list(sys.argv[1:] if arguments is None else arguments)
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
     options = parser.parse_args(words[: len(words) - len(passed_on)])
@@ -45,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(passed_on)
         if options.command == "ui":
             return _ui(options.port)
-        _info(options.path)
+        if options.command == "results":
+            _results()
+        else:
+            _info(options.path)
     except SoarmError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
@@ -80,6 +87,14 @@ def _info(path: Path | None) -> None:
         spec = json.dumps(read_spec(path).to_dict(), indent=2)
         lines += ["", f"{path}:", spec]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _results() -> None:
+    _require_repository("docs")
+    results.write_page(Path("docs/results.md"), results.blocks(Path("data/metrics")))
+    figure = Path("data/study_summary/figures/study.png")
+    if figure.is_file():
+        shutil.copyfile(figure, Path("docs/images/study.png"))
 
 
 def read_spec(path: Path) -> PolicySpec:

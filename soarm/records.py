@@ -59,23 +59,24 @@ class History:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Write `values` as JSON, all of it or nothing, and return what was written as plain types."""
-    plain: dict[str, Any] = _plain(values)
+    written: dict[str, Any] = plain(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(written, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
-    return plain
+    return written
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return `value` as what JSON has: mappings, lists, texts, finite numbers, and None for what is no finite number."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, torch tensors
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

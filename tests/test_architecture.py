@@ -230,7 +230,7 @@ def test_nobody_imports_from_tests_and_tests_are_no_package() -> None:
 
 
 def test_there_is_one_stage_file_per_stage() -> None:
-    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted([*STAGES, "study"])
+    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted([*STAGES, "study", "study_summary"])
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -309,6 +309,17 @@ def test_a_run_of_the_study_declares_what_it_reads(group: str) -> None:
     assert declared["wdir"] == ".."
     assert declared["cmd"] == f"python -m stages.study {variant} ${{item.seed}}"
     assert declared["outs"] == [f"data/study/{variant}-${{item.seed}}"]
+
+
+def test_the_summary_of_the_study_depends_on_exactly_its_code_and_all_runs() -> None:
+    path, declared, room = ROOT / "stages" / "study_summary.py", STUDY["study_summary"], ROOT / "soarm" / "study"
+    code = {str(file.relative_to(ROOT)) if file.parent == room else as_dependency(file) for file in reached(path)}
+
+    ours = {"stages/study_summary.py", "data/study"} | code - {"soarm/__init__.py", "soarm/study/__init__.py"}
+    assert set(declared["deps"]) == ours
+    assert set(declared["params"]) == {"seed", "base.study", "${profile}.study"}
+    assert declared["outs"] == ["data/study_summary"]
+    assert declared["metrics"] == [{"data/metrics/study_summary.json": {"cache": False}}]
 
 
 def test_dvc_ignores_what_importing_a_package_leaves_behind() -> None:

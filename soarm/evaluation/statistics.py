@@ -2,11 +2,11 @@
 
 Knows numbers only. The unit of inference is the training seed: many episodes of one trained policy measure that policy, not
 the method that trained it. `wilson`, `mcnemar_p` and `paired_bootstrap` speak about given policies;
-`stratified_bootstrap` and `hierarchical_bootstrap` speak about methods, given several training seeds.
+`stratified_bootstrap`, `hierarchical_bootstrap` and `welch_p` speak about methods, given several training seeds.
 
 Sources: Wilson 1927 (interval of a proportion); McNemar 1947 (paired test, here exact: a binomial test on the discordant
 pairs); Efron 1979 (bootstrap, percentile intervals); Agarwal et al. 2021, arXiv 2108.13264 (interquartile mean, bootstrap
-stratified by task); Holm 1979 (several comparisons).
+stratified by task); Welch 1947 (means of unequal spread); Holm 1979 (several comparisons).
 """
 
 from __future__ import annotations
@@ -156,6 +156,17 @@ def hierarchical_bootstrap(differences: ArrayLike, rng: np.random.Generator, n_r
         seeds = rng.integers(n_seeds, size=(n_seeds, 1))
         means[i] = values[seeds, rng.integers(n_scenes, size=(n_seeds, n_scenes))].mean()
     return _percentiles(float(values.mean()), means, n_seeds)
+
+
+def welch_p(left: ArrayLike, right: ArrayLike) -> float:
+    """Return the two-sided p-value of Welch's t-test: do two methods differ in their mean, given one score per training seed?
+
+    NaN where there is nothing to judge by: a side with fewer than two scores, or no spread on either.
+    """
+    a, b = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    if min(len(a), len(b)) < 2 or (np.ptp(a) == 0.0 and np.ptp(b) == 0.0):
+        return math.nan
+    return float(stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

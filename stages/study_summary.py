@@ -1,0 +1,30 @@
+"""The runs of the study there are -> data/study_summary: one table (Markdown, CSV) and one figure; missing runs are named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from soarm.records import plain
+from soarm.report import results, study
+from soarm.report.style import save, write_csv
+from soarm.stage import open_stage
+from soarm.study import summary, tables
+from soarm.study.variants import StudyParams
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("study_summary") as run:
+        params = run.params("study", StudyParams)
+        found = summary.summarise(run.input("study"), params, np.random.default_rng(run.seed))
+        metrics = plain(found.to_dict())
+        write_csv(tables.table(found), run.out / "table.csv")
+        (run.out / "table.md").write_text("\n\n".join(results.study(metrics).values()) + "\n", encoding="utf-8")
+        save(study.figure(tables.curves(found)), run.out / "figures")
+        for path in [run.out / "table.md", run.out / "figures" / "study.png"]:
+            run.artifact(path)
+        run.finish(metrics)
+
+
+if __name__ == "__main__":
+    main()
