@@ -82,7 +82,7 @@ def test_correction_ends_at_the_bound_of_each_joint() -> None:
 
 
 def test_what_is_executed_is_what_a_residual_network_with_that_answer_would_execute() -> None:
-    base, wanted, bound = arm.UPPER - 1.0, arm.UPPER + [9.0, -9.0, 0.0, -1.5, 9.0, -9.0], np.full(6, 2.0)
+    base, wanted, bound = arm.UPPER - 1.0, np.add(arm.UPPER, [9, -9, 0, -1.5, 9, -9]), np.full(6, 2.0)
     answer = np.clip((wanted.astype(np.float32) - base.astype(np.float32)) / bound.astype(np.float32), -1.0, 1.0)
     action = ReachPolicy(Fixed(base), Fixed(wanted), bound.tolist()).act(seen(1), np.arange(1))
 
