@@ -39,6 +39,9 @@ class Promise(NamedTuple):
         """How far the two are apart, at least 0."""
         return abs(self.promised - self.given)
 
+    def __str__(self) -> str:
+        return f"they promise {self.promised:.3f} where {self.n_episodes} episodes of the base gave {self.given:.3f}"
+
 
 @torch.no_grad()
 def promise(policy: ResidualTD3Policy, buffer: EpisodeReplayBuffer) -> Promise:

@@ -21,6 +21,26 @@ class Blueprint(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class GateParams:
+    """When the critics are good enough for the actor to follow them.
+
+    Attributes:
+        tolerance: Greatest distance between what they promise of the base's first steps and the discounted return that
+            followed. A tenth is the rule of thumb; the return of a base that solves half the scenes is about 0.2.
+        every: Updates between two looks.
+        extra_updates_max: Updates of patience beyond `warmup_updates`; 0 starts the actor there whatever they promise.
+    """
+
+    tolerance: float
+    every: int
+    extra_updates_max: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every is {self.every}; there must be at least one update between two looks")
+
+
+@dataclasses.dataclass(frozen=True)
 class LearnerParams:
     """How `ResidualTD3BC` learns.
 
@@ -40,6 +60,11 @@ class LearnerParams:
         value_min: Least return there can be; targets are clamped.
         value_max: Greatest return there can be.
         warmup_updates: Critic updates between the prefill and the first actor update.
+        warmup_mc_updates: How many of them, from the first on, regress to the returns of the prefill's finished episodes in
+            place of temporal differences. Those carry a sparse reward backwards by `n_steps` per target network's lifetime,
+            returns carry it to the start at once; but they are the returns of whoever acted, and half of the prefill's
+            episodes acted with noise, so temporal differences should have the last word.
+        gate: Whether the warm-up is prolonged until the critics are calibrated.
         q_floor: Least normaliser of the actor's policy term.
         max_grad_norm: Gradients are clipped to this norm.
         penalty: beta, the pull to the base.
@@ -62,6 +87,8 @@ class LearnerParams:
     value_min: float
     value_max: float
     warmup_updates: int
+    warmup_mc_updates: int
+    gate: GateParams
     q_floor: float
     max_grad_norm: float
     penalty: Ramp
@@ -71,3 +98,7 @@ class LearnerParams:
     def __post_init__(self) -> None:
         if not 0.0 <= self.demonstration_share < 1.0:
             raise ValueError(f"demonstration_share is {self.demonstration_share}; it must be in [0, 1)")
+        if not 0 <= self.warmup_mc_updates <= self.warmup_updates:
+            raise ValueError(
+                f"warmup_mc_updates is {self.warmup_mc_updates}; of {self.warmup_updates} warmup_updates it can be 0 to all"
+            )

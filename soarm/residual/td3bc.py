@@ -6,7 +6,7 @@ Knows environments as `VecEnv`, the base as a network with a blueprint, and no s
 from __future__ import annotations
 
 import dataclasses
-import zipfile
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -17,21 +17,20 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
 
-from soarm.errors import CheckpointError
+from soarm.errors import ParamsError
 from soarm.policies import BASE_ACTION
-from soarm.policy import Array, ChunkModel, add_residual
+from soarm.policy import Array, add_residual
 from soarm.residual import calibration
 from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, HeldNoise
+from soarm.residual.frozen import base_of, in_front_of
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.updates import Updates, concatenate
-from soarm.residual.vec_env import ResidualVecEnvWrapper
-from soarm.spec import PolicySpec
+from soarm.residual.warmup import warm_up
 
 ALARM_EVERY = 100
 """Updates between two looks at the residual's size; one look costs about a fifth of an update."""
@@ -189,8 +188,7 @@ class ResidualTD3BC(TD3):
                 group["lr"] = rate
         if self._n_updates == 0:
             self._take_statistics()
-            for _ in range(self.learner.warmup_updates):
-                self._update_critics(batch_size)
+            self._warm_up(batch_size)
         for _ in range(gradient_steps):
             online, demonstrated, loss = self._update_critics(batch_size)
             if self._n_updates % self.policy_delay == 0:
@@ -211,6 +209,23 @@ class ResidualTD3BC(TD3):
         n_seen = self.replay_buffer.buffer_size if self.replay_buffer.full else self.replay_buffer.pos
         seen = self.replay_buffer.observations[:n_seen].reshape(-1, self.replay_buffer.obs_shape[0])
         self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
+
+    def _warm_up(self, batch_size: int) -> None:
+        assert self.learner is not None
+        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
+        buffer = self.replay_buffer
+        if self.learner.warmup_mc_updates and np.isnan(buffer.returns).all():
+            raise ParamsError(
+                f"no episode ended in a prefill of {self.learning_starts} steps, so the critics have no returns to regress "
+                "to: raise exploration.prefill_steps, or set learner.warmup_mc_updates to 0"
+            )
+
+        def regress() -> None:
+            self._updates.critics_to_returns(buffer.sample_known(batch_size))
+            self._n_updates += 1
+
+        improve = functools.partial(self._update_critics, batch_size)
+        warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
 
     def _update_critics(self, batch_size: int) -> tuple[ReplayBufferSamples, ReplayBufferSamples | None, float]:
         assert self.learner is not None
@@ -268,17 +283,9 @@ class ResidualTD3BC(TD3):
         Raises:
             CheckpointError: There is no such file, or it holds something else.
         """
-        try:
-            data, _, _ = load_from_zip_file(path, device=device)
-        except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as a saved residual: {error}. Train again: dvc repro train_residual"
-            ) from None
-        if data is None or not {"blueprint", "spec"} <= set(data):
-            raise CheckpointError(f"{path} is a Stable-Baselines3 model, but not a residual: it holds no blueprint of a base")
-        base = data["blueprint"].build()
+        base, spec = base_of(path, device)
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
-            env = in_front_of(env, base, data["spec"])
+            env = in_front_of(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
@@ -287,11 +294,3 @@ class ResidualTD3BC(TD3):
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         names, variables = super()._get_torch_save_params()
         return [*names, "base_model"], variables
-
-
-def in_front_of(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:
-    """Return `env` with the base in front of it, unless it already is."""
-    if isinstance(env, ResidualVecEnvWrapper):
-        return env
-    assert spec.residual_scale is not None
-    return ResidualVecEnvWrapper(TD3._wrap_env(env), base, spec, spec.residual_scale)

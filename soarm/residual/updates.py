@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from soarm.residual import objective
 from soarm.residual.learner import LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.replay import Steps
 
 
 class Updates:
@@ -39,7 +40,15 @@ class Updates:
             value_range=(self._learner.value_min, self._learner.value_max),
             heads=self._pair(),
         )
-        loss = objective.critic_loss(self._policy, batch.observations, batch.actions, target)
+        return self._towards(target, batch.observations, batch.actions)
+
+    def critics_to_returns(self, steps: Steps) -> float:
+        """Bring the critics closer to known returns, and their targets after them; return the loss."""
+        target = steps.returns.clamp(self._learner.value_min, self._learner.value_max)
+        return self._towards(target, steps.observations, steps.residuals)
+
+    def _towards(self, target: Tensor, observations: Tensor, residuals: Tensor) -> float:
+        loss = objective.critic_loss(self._policy, observations, residuals, target)
         self._descend(self._policy.critic, loss)
         self._follow(self._policy.critic, self._policy.critic_target)
         return loss.item()

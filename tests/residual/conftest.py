@@ -15,8 +15,9 @@ from torch import nn
 
 from soarm.policy import Array, Observation, Rows
 from soarm.residual.exploration import ExplorationParams
+from soarm.residual.learner import GateParams, LearnerParams
 from soarm.residual.objective import Ramp
-from soarm.residual.td3bc import LearnerParams, ResidualTD3BC
+from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import BatchVecEnv
 from soarm.rollout import StepResult
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
@@ -108,6 +109,8 @@ LEARNER = LearnerParams(
     value_min=0.0,
     value_max=1.0,
     warmup_updates=20,
+    warmup_mc_updates=0,
+    gate=GateParams(tolerance=0.1, every=10, extra_updates_max=0),
     q_floor=0.1,
     max_grad_norm=1.0,
     penalty=Ramp(0.5, 0.05, 0.5),
