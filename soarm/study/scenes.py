@@ -6,6 +6,7 @@ Knows simulator and rollouts; knows no network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -91,8 +92,11 @@ class Metered:
 
 
 def training_env(setting: Setting) -> Metered:
-    """Return the environments a method trains in, at its start."""
-    return Metered(BatchPickPlace(setting.sim, setting.params.n_envs, setting.params.n_threads), setting.sim.max_steps)
+    """Return the environments a method trains in, with the time limit of the residual's training episodes."""
+    task = setting.sim.task
+    limit_s = min(task.time_limit_s, setting.params.time_limit_s)
+    sim = replace(setting.sim, task=replace(task, time_limit_s=limit_s))
+    return Metered(BatchPickPlace(sim, setting.params.n_envs, setting.params.n_threads), sim.max_steps)
 
 
 def collect(env: Metered, policy: BatchPolicy, seeds: Iterator[int], limit: int) -> Iterator[Episode]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from soarm.policy import Array, Observation, Rows
 from soarm.study.method import Setting
-from soarm.study.scenes import Judge, Metered, collect
+from soarm.study.scenes import Judge, Metered, collect, training_env
 
 
 class Still:
@@ -46,9 +47,18 @@ def test_nothing_is_collected_where_no_episode_is_sure_to_fit(parity_env: Any) -
     assert env.used == 0
 
 
+@pytest.mark.parametrize(("limit_s", "steps"), [(0.5, 15), (5.0, 30)])  # the task's own limit is a second
+def test_training_episodes_end_at_the_shorter_time_limit(setting: Setting, limit_s: float, steps: int) -> None:
+    env = training_env(replace(setting, params=replace(setting.params, time_limit_s=limit_s)))
+
+    episodes = list(collect(env, Still(), itertools.count(), 4 * steps))
+
+    assert [len(episode) for episode in episodes] == [steps] * 4
+
+
 def test_a_judge_runs_the_validation_scenes_and_logs(setting: Setting) -> None:
     logged: list[tuple[int, dict[str, float]]] = []
-    judge = Judge(Setting(**{**vars(setting), "log": lambda step, metrics: logged.append((step, dict(metrics)))}))
+    judge = Judge(replace(setting, log=lambda step, metrics: logged.append((step, dict(metrics)))))
 
     judge.look(0, lambda n_rows: Still())
     judge.look(7, lambda n_rows: Still())
