@@ -54,6 +54,8 @@ class LearnerParams:
         tau: Share of the networks that enters their targets at each update.
         train_freq: Steps of all environments together between two calls to learn.
         gradient_steps: Updates at each call.
+        overlap: Whether they run while the environments step, on a second core. If not they take turns with the steps; every
+            number is the same, so this is for machines with one core, and for profilers and debuggers.
         policy_delay: Critic updates per actor update.
         target_policy_noise: Smoothing noise of the target policy, in units of the bound.
         target_noise_clip: Its limit.
@@ -81,6 +83,7 @@ class LearnerParams:
     tau: float
     train_freq: int
     gradient_steps: int
+    overlap: bool
     policy_delay: int
     target_policy_noise: float
     target_noise_clip: float
@@ -96,6 +99,8 @@ class LearnerParams:
     demonstration_share: float
 
     def __post_init__(self) -> None:
+        if self.gradient_steps < 0:
+            raise ValueError(f"gradient_steps is {self.gradient_steps}; it must not be negative")
         if not 0.0 <= self.demonstration_share < 1.0:
             raise ValueError(f"demonstration_share is {self.demonstration_share}; it must be in [0, 1)")
         if not 0 <= self.warmup_mc_updates <= self.warmup_updates:

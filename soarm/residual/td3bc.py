@@ -27,6 +27,7 @@ from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, HeldNoise
 from soarm.residual.frozen import base_of, in_front_of
 from soarm.residual.learner import Blueprint, LearnerParams
+from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.updates import Updates, concatenate
@@ -36,12 +37,13 @@ ALARM_EVERY = 100
 """Updates between two looks at the residual's size; one look costs about a fifth of an update."""
 
 
-class ResidualTD3BC(TD3):
+class ResidualTD3BC(LearnsWhileStepping, TD3):
     """TD3+BC on a bounded residual over a frozen chunk policy (see `soarm.residual.objective` for the losses).
 
     Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). Departures from
     Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow at every
-    critic update, not at the actor's; two learning rates; held noise; clamped targets; gradients clipped.
+    critic update, not at the actor's; two learning rates; held noise; clamped targets; gradients clipped; updates
+    while the environments step instead of after it (`soarm.residual.overlap`).
 
     Environments with the base's own features are wrapped at construction, in `set_env` and in `load`. The base's weights are
     saved inside the zip with its blueprint, so `load` needs no other file.
@@ -92,6 +94,7 @@ class ResidualTD3BC(TD3):
             assert not _init_setup_model, "base_model, blueprint, residual_scale, learner and exploration are required"
             super().__init__(policy, env, device=device, _init_setup_model=False)
             return
+        self.overlap, self.updates_per_rollout = learner.overlap, learner.gradient_steps
         self.spec = dataclasses.replace(blueprint.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
         super().__init__(
             policy,
@@ -103,7 +106,7 @@ class ResidualTD3BC(TD3):
             tau=learner.tau,
             gamma=learner.gamma,
             train_freq=learner.train_freq,
-            gradient_steps=learner.gradient_steps,
+            gradient_steps=0,  # the learner's are made while the environments step
             replay_buffer_class=EpisodeReplayBuffer,
             replay_buffer_kwargs={"n_steps": learner.n_steps, "gamma": learner.gamma},
             policy_delay=learner.policy_delay,

@@ -103,6 +103,7 @@ LEARNER = LearnerParams(
     tau=0.02,
     train_freq=1,
     gradient_steps=1,
+    overlap=True,
     policy_delay=2,
     target_policy_noise=0.1,
     target_noise_clip=0.3,

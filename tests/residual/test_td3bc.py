@@ -159,7 +159,7 @@ def test_prefill_is_half_the_base_and_half_held_noise(task: ModuleType) -> None:
 
 def test_observations_are_standardised_by_what_the_prefill_saw(task: ModuleType) -> None:
     model = task.make_model().learn(130, log_interval=None)
-    seen = model.replay_buffer.observations[:31].reshape(-1, *model.observation_space.shape)  # 4 x 31 > 120
+    seen = model.replay_buffer.observations[:30].reshape(-1, *model.observation_space.shape)  # 4 x 30 = 120
 
     np.testing.assert_allclose(model.actor.mu.sight.mean.numpy(), seen.mean(axis=0), rtol=1e-3, atol=1e-3)
     assert torch.equal(model.critic_target.sight.std, model.actor_target.mu.sight.std)
