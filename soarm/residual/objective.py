@@ -5,13 +5,14 @@ With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a
     critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
              L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
     actor    L = - mean Q(o, a(r)) / max(mean |Q|, floor)                    policy term, Q = mean of the heads
-                 + beta   mean |r|^2 / 6                                     behaviour cloning of the base
+                 + beta   mean m |r|^2 / 6                                   behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
 
 The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
 the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
 demonstrated correction. f drops demonstrations that the critics value below the base, and those out of the bound's reach:
-clipped labels would teach saturation. beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
+clipped labels would teach saturation. m is 1, or, with the soft Q-filter, what `held_back` says.
+beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.replay import Steps
 
 REACH = 1.5
 """A demonstrated correction beyond this many bounds in any joint is another movement, not a correction."""
@@ -96,6 +98,27 @@ def critic_loss(policy: ResidualTD3Policy, observations: Tensor, residuals: Tens
     return torch.stack([functional.mse_loss(value, target) for value in values]).sum()
 
 
+@torch.no_grad()
+def held_back(policy: ResidualTD3Policy, steps: Steps, margin: float) -> Tensor:
+    """Return m, shape (B, 1): 0 where the penalty on the residual is dropped, 1 where it stays.
+
+    It is dropped where the critics prefer the residual to the base *and* can be trusted: where they do not promise more of
+    what was executed than came of it. An optimistic critic keeps the penalty, and so does a step whose return is not known
+    yet. After DICE-RL (arXiv 2603.10263), which asks for a promise 0.5 *below* the return; in a task whose returns lie
+    between 0 and 1, that would hardly ever be.
+
+    Args:
+        policy: The networks.
+        steps: Steps with their returns, NaN where unknown.
+        margin: How much more than the return a trusted critic may promise.
+    """
+    seen = steps.observations
+    residual = policy.actor(seen)
+    better = mean_value(policy.critic(seen, residual)) > mean_value(policy.critic(seen, torch.zeros_like(residual)))
+    trusted = mean_value(policy.critic(seen, steps.residuals)) - steps.returns < margin  # never, where the return is NaN
+    return 1.0 - (better & trusted).float()
+
+
 def actor_loss(
     policy: ResidualTD3Policy,
     online: Tensor,
@@ -104,6 +127,7 @@ def actor_loss(
     penalty: float,
     imitation: float,
     q_floor: float,
+    held: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
 
@@ -115,10 +139,12 @@ def actor_loss(
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
+        held: m of each observation in `online`, shape (B, 1); None is 1 everywhere.
     """
     residual = policy.actor(online)
     value = mean_value(policy.critic(online, residual))
-    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * residual.square().mean()
+    square = residual.square() if held is None else held * residual.square()
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
     if demonstrated is None or imitation == 0.0:
         return loss
     correction = demonstrated.actions

@@ -22,7 +22,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayB
 from soarm.errors import ParamsError
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
-from soarm.residual import calibration
+from soarm.residual import calibration, objective
 from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, HeldNoise
 from soarm.residual.frozen import base_of, in_front_of
@@ -86,6 +86,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.base_model, self.blueprint = base_model, blueprint
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
+        self._n_actor_updates = 0
         self._noise: HeldNoise | None = None
         self._starts: EpisodeStarts | None = None
         self._smoothness: Smoothness | None = None
@@ -244,12 +245,20 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def _update_actor(self, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None) -> None:
         assert self.learner is not None
+        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
+        seen, held, how = online.observations, None, self.learner.q_filter
+        if how.enabled and self._n_actor_updates >= how.after_updates:
+            steps = self.replay_buffer.sample_steps(len(seen))
+            seen, held = steps.observations, objective.held_back(self.policy, steps, how.margin)
+            self.logger.record("train/penalised", float(held.mean()))
         self._updates.actor(
-            online.observations,
+            seen,
             demonstrated,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
+            held=held,
         )
+        self._n_actor_updates += 1
 
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""

@@ -53,10 +53,24 @@ class Updates:
         self._follow(self._policy.critic, self._policy.critic_target)
         return loss.item()
 
-    def actor(self, online: Tensor, demonstrated: ReplayBufferSamples | None, *, penalty: float, imitation: float) -> None:
+    def actor(
+        self,
+        online: Tensor,
+        demonstrated: ReplayBufferSamples | None,
+        *,
+        penalty: float,
+        imitation: float,
+        held: Tensor | None = None,
+    ) -> None:
         """Climb the critics under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`."""
         loss = objective.actor_loss(
-            self._policy, online, demonstrated, penalty=penalty, imitation=imitation, q_floor=self._learner.q_floor
+            self._policy,
+            online,
+            demonstrated,
+            penalty=penalty,
+            imitation=imitation,
+            q_floor=self._learner.q_floor,
+            held=held,
         )
         self._descend(self._policy.actor, loss)
         self._follow(self._policy.actor, self._policy.actor_target)

@@ -15,7 +15,7 @@ from torch import nn
 
 from soarm.policy import Array, Observation, Rows
 from soarm.residual.exploration import ExplorationParams
-from soarm.residual.learner import GateParams, LearnerParams
+from soarm.residual.learner import FilterParams, GateParams, LearnerParams
 from soarm.residual.objective import Ramp
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import BatchVecEnv
@@ -115,6 +115,7 @@ LEARNER = LearnerParams(
     q_floor=0.1,
     max_grad_norm=1.0,
     penalty=Ramp(0.5, 0.05, 0.5),
+    q_filter=FilterParams(enabled=False, after_updates=10, margin=0.1),
     imitation=Ramp(1.0, 0.0, 0.5),
     demonstration_share=0.0,
 )

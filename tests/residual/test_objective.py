@@ -12,8 +12,9 @@ from torch import Tensor
 
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.residual.alarms import EpisodeStarts
-from soarm.residual.objective import Ramp, actor_loss, td_target
+from soarm.residual.objective import Ramp, actor_loss, held_back, td_target
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.replay import Steps
 
 
 def batch(n: int, rewards: float = 0.0, dones: float = 0.0, actions: Tensor | None = None) -> ReplayBufferSamples:
@@ -110,6 +111,32 @@ def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction:
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None
+
+
+@pytest.mark.parametrize(
+    ("slope", "returned", "m"),
+    [(1.0, 0.5, 0.0), (1.0, 0.45, 0.0), (1.0, 0.2, 1.0), (-1.0, 0.5, 1.0), (1.0, float("nan"), 1.0)],
+    ids=["preferred and trusted", "within the margin", "optimistic", "the base is preferred", "nobody knows yet"],
+)
+def test_penalty_is_dropped_only_where_the_critics_prefer_the_residual_and_can_be_trusted(
+    slope: float, returned: float, m: float
+) -> None:
+    policy, _ = fake(0.8, lambda residual: 0.5 + slope * (residual - 0.1))  # 0.5 is promised for what was executed, 0.1
+    steps = Steps(torch.zeros(3, RESIDUAL_OBSERVATION_DIM), torch.full((3, 6), 0.1), torch.full((3, 1), returned))
+
+    assert held_back(policy, steps, margin=0.1).tolist() == [[m]] * 3
+
+
+def test_only_steps_that_are_held_back_pay_the_penalty() -> None:
+    policy, _ = fake(0.5, lambda residual: residual)
+    seen, held = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
+    losses = [
+        actor_loss(policy, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
+        for penalty, weights in ((0.0, None), (1.0, held), (1.0, None))
+    ]
+
+    assert float((losses[1] - losses[0]).detach()) == pytest.approx(0.25 / 4)
+    assert float((losses[2] - losses[0]).detach()) == pytest.approx(0.25)
 
 
 def test_ramp_falls_and_then_stays() -> None:
