@@ -33,12 +33,13 @@ def main() -> None:
         method = study.find_method(variant, name, METHODS)
         sim, training = run.params("sim", SimParams), run.params("train_residual", TrainResidualParams)
         record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
+        act, demonstrations, reach = run.input("train_act"), run.input("record"), run.input("reach")
         setting = Setting(
             sim=sim,
-            base=base_of(variant, name, checkpoint.load(run.input("train_act"))),
-            demonstrations=Dataset.open(run.input("record")),
+            base=base_of(variant, name, checkpoint.load(act)),
+            demonstrations=Dataset.open(demonstrations),
             params=params_of(variant, name, training, params.env_steps),
-            bound=tuple(variant.bound_factor * bound for bound in load_bound(run.input("reach"))),
+            bound=tuple(variant.bound_factor * bound for bound in load_bound(reach)),
             record=record,
             train_act=train_act,
             seed=seed,

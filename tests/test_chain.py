@@ -132,7 +132,8 @@ def test_plots_and_metrics_render(repository: Repository) -> None:
     metrics = json.loads(repository.run("dvc", "metrics", "show", "--json"))[""]["data"]
     page = (repository.path / "dvc_plots" / "index.html").read_text()
 
-    assert set(metrics) == {f"data/metrics/{stage}.json" for stage in CONTRACT}
+    there = {path for path, found in metrics.items() if "data" in found}  # the study's are not: nobody ran it
+    assert there == {f"data/metrics/{stage}.json" for stage in CONTRACT}
     for part in ("data_curves_train_act_csv", "data_curves_train_residual_csv", "Wilson 95 % interval", "figures_scenes.svg"):
         assert part in page
 

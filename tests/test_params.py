@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -155,3 +155,33 @@ def test_the_repository_s_own_file_loads_under_each_of_its_profiles(tmp_path: Pa
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump({**data, "profile": profile}))
         assert set(params.load(path).sections) == set(data["base"])
+
+
+def test_changes_are_laid_into_a_section_and_its_parts(tmp_path: Path) -> None:
+    toy = params.load(write(tmp_path)).section("toy", Toy)
+    made = params.changed(toy, {"n": 5, "inner": {"low": 1}, "many": [4]}, "here")
+
+    assert made == dataclasses.replace(toy, n=5, inner=Inner(1.0, 1.0), many=(4,))
+    assert toy.n == 3
+
+
+def test_every_change_that_does_not_fit_is_listed(tmp_path: Path) -> None:
+    toy = params.load(write(tmp_path)).section("toy", Toy)
+    changes = {"m": 1, "n": "x", "inner": {"low": 9.0}, "kind": "c"}
+    faults = r"(?s)here has unknown keys \['m'\].*here\.n is 'x'.*here\.kind is 'c'.*here\.inner: low 9\.0 is above high 1\.0"
+    with pytest.raises(ParamsError, match=faults):
+        params.changed(toy, changes, "here")
+    with pytest.raises(ParamsError, match=r"here\.inner is 5 of|here\.inner is 5; it must be a mapping"):
+        params.changed(toy, {"inner": 5}, "here")
+
+
+def test_mappings_are_read_value_by_value() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Named:
+        rates: dict[str, float]
+        free: dict[str, Any]
+
+    made = params.build(Named, {"rates": {"a": 1}, "free": {"b": [None, "c"]}}, "here")
+    assert made == Named({"a": 1.0}, {"b": [None, "c"]})
+    with pytest.raises(ParamsError, match=r"here\.rates\.a is 'x' of type str; it must be float"):
+        params.build(Named, {"rates": {"a": "x"}, "free": {}}, "here")

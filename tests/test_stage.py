@@ -248,3 +248,34 @@ def test_an_error_of_ours_is_shown_as_its_message_without_a_traceback(root: Path
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert io.StringIO(done.stderr).readlines()[-1].startswith("StageError: toy needs data/record")
+
+
+def test_parts_of_a_stage_have_folders_metrics_and_checkpoints_of_their_own(root: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_stage("toy", root, part="a-0") as run:
+        (run.scratch / "checkpoint").touch()
+        raise KeyboardInterrupt
+    with open_stage("toy", root, part="b-0") as run:
+        assert not (run.scratch / "checkpoint").exists()
+        run.log(1, {"loss": 2})
+        run.finish({"n": 1})
+    with open_stage("toy", root, part="a-0") as run:
+        assert (run.scratch / "checkpoint").exists()
+        run.finish({"n": 2})
+
+    files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
+    assert files == {"data/toy/a-0/metrics.json", "data/toy/b-0/metrics.json", "data/toy/b-0/training.csv"}
+    assert json.loads((root / "data" / "toy" / "b-0" / "metrics.json").read_text())["n"] == 1
+
+
+def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> None:
+    def scratch(n: int) -> Path:
+        data = {"profile": "ci", "seed": 3, "base": {"toy": {"n": n}}, "ci": {}}
+        (root / "params.yaml").write_text(yaml.safe_dump(data))
+        with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
+            run.params("toy", Toy, follows=lambda toy: toy.n > 5)
+            found = run.scratch
+            raise KeyboardInterrupt
+        return found
+
+    assert scratch(1) == scratch(2)
+    assert scratch(1) != scratch(9)

@@ -107,9 +107,7 @@ def read_curve(path: Path) -> tuple[Point, ...]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        curve = tuple(
-            Point(int(row["step"]), tuple(digit == "1" for digit in row["solved"].removeprefix("s"))) for row in rows
-        )
+        curve = tuple(Point(int(row["step"]), tuple(digit == "1" for digit in row["solved"][1:])) for row in rows)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DatasetError(f"{path} is no curve of a run ({error!r}); run it again: `dvc repro -f study/dvc.yaml`") from None
     if not curve or curve[0].step != 0 or len({len(point.solved) for point in curve}) != 1:

@@ -15,6 +15,7 @@ from soarm.evaluation.statistics import (
     paired_bootstrap,
     paired_table,
     stratified_bootstrap,
+    welch_p,
     wilson,
 )
 
@@ -240,3 +241,14 @@ def test_holm_lies_between_raw_and_bonferroni_and_keeps_the_order(p_values):
     assert (np.array(adjusted) <= np.minimum(1.0, len(raw) * raw) + 1e-15).all()
     assert min(adjusted) == pytest.approx(min(1.0, len(raw) * raw.min()))
     assert (np.diff(np.array(adjusted)[np.argsort(raw, kind="stable")]) >= 0).all()
+
+
+def test_welch_s_p_value_is_that_of_the_textbook_and_nan_without_spread():
+    a, b = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9], [27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8]
+    difference = np.mean(a) - np.mean(b)
+    va, vb = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+
+    assert welch_p(a, b) == pytest.approx(2 * stats.t.sf(abs(difference) / math.sqrt(va + vb), freedom))
+    assert math.isnan(welch_p([0.9], [0.8, 0.7]))
+    assert math.isnan(welch_p([0.9, 0.9], [0.8, 0.8]))

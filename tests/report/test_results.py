@@ -1,0 +1,151 @@
+"""docs/results.md: its tables say what the metrics say, and are those of the metrics in git."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soarm import cli
+from soarm.errors import StageError
+from soarm.report import results
+
+ROOT = Path(__file__).parents[2]
+
+
+def variant(name: str, method: str = "residual", **changes: Any) -> dict[str, Any]:
+    return {
+        "variant": name,
+        "label": name.upper(),
+        "method": method,
+        "seeds": [0, 1, 2, 3, 4],
+        "n_scenes": 500,
+        "base_success": 0.52,
+        "success": 0.965,
+        "success_ci95": [0.95, 0.98],
+        "success_iqm": 0.97,
+        "success_iqm_ci95": [0.96, 0.98],
+        "success_worst": 0.94,
+        "success_difference": None,
+        "success_difference_ci95": [None, None],
+        "success_p": None,
+        "auc": 0.8,
+        "auc_ci95": [0.78, 0.82],
+        "auc_difference": None,
+        "auc_difference_ci95": [None, None],
+        "auc_p": None,
+        "reached_90": 5,
+        "steps_to_90": 90000.0,
+        "seconds_to_90": 200.0,
+        "gains": 0.46,
+        "regressions": 0.01,
+        "time_ratio": 0.9,
+        "steps_ratio": 0.6,
+        "jerk_ratio": 1.05,
+        "acceleration_ratio": 1.0,
+        "return": 0.5,
+        "base_return": 0.25,
+        "return_discounted": 0.4,
+        "base_return_discounted": 0.2,
+        "episode_s": 3.5,
+        "base_episode_s": 6.5,
+    } | changes
+
+
+BEHIND = {"success": 0.6, "auc_difference": -0.2, "auc_difference_ci95": [-0.25, -0.1], "auc_p": 0.0004}
+
+
+def summary(*variants: dict[str, Any], missing: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"variants": {one["variant"]: one for one in variants}, "missing": list(missing), "run_revisions": ["0123456789"]}
+
+
+def verdicts(table: str) -> list[str]:
+    return [line.split(" | ")[-1].removesuffix(" |") for line in table.splitlines()[2:]]
+
+
+def test_the_page_s_tables_are_those_of_the_metrics_in_git() -> None:
+    page = ROOT / "docs" / "results.md"
+    made = results.filled(page.read_text(encoding="utf-8"), results.blocks(ROOT / "data" / "metrics"), "docs/results.md")
+
+    assert made == page.read_text(encoding="utf-8"), "run `soarm results`"
+
+
+def test_what_was_not_run_says_so(tmp_path: Path) -> None:
+    blocks = results.blocks(tmp_path)
+
+    assert {blocks[name] for name in (*results.STUDY, "study_figure")} == {results.NOT_YET}
+    assert set(verdicts(blocks["targets"])) == {results.DASH}
+    assert "| return | +50-80 % | \u2013 | \u2013 |" in blocks["claims"]
+
+
+def test_claims_and_measurements_stand_side_by_side() -> None:
+    compare = {
+        "base": {"success_rate": 0.51, "success_ci95": [0.44, 0.58], "return_mean": 0.2, "steps_mean": 200.0},
+        "residual": {"success_rate": 0.825, "success_ci95": [0.77, 0.87], "return_mean": 0.5, "steps_mean": 130.0},
+    }
+    lines = results.claims(compare, summary(variant("residual"))).splitlines()
+
+    assert lines[0] == "|  | claimed | measured, `dvc repro` (one seed) | measured, study (5 seeds) |"
+    assert lines[3] == "| success with the residual | 70-90 % | 82.5 % [77.0, 87.0] | 96.5 % [95.0, 98.0] |"
+    assert lines[4] == "| return | +50-80 % | +150.0 % | +100.0 % / +100.0 % |"
+    assert lines[5] == "| length of an episode | 20-30 % shorter | -35.0 % | -46.2 % / -10.0 % |"
+
+
+def test_targets_are_met_or_not() -> None:
+    good = summary(variant("residual"), variant("ppo", "ppo", **BEHIND))
+    bad = summary(
+        variant("residual", success_worst=0.92, regressions=0.03, episode_s=6.0, steps_to_90=None, reached_90=2),
+        variant("ppo", "ppo", **BEHIND | {"auc_difference_ci95": [-0.2, 0.01]}),
+    )
+
+    assert verdicts(results.targets(None, good))[1:] == ["yes"] * 5
+    assert verdicts(results.targets(None, bad))[1:] == ["no"] * 5
+    assert "not ahead of PPO" in results.targets(None, bad)
+    assert "2 of 5 runs reach 90 %" in results.targets(None, bad)
+
+
+def test_the_study_s_tables_show_intervals_and_what_is_missing() -> None:
+    tables = results.study(summary(variant("residual"), variant("ppo", "ppo", **BEHIND), missing=("scratch-0",)))
+
+    first = tables["study"].splitlines()
+    assert first[2].startswith(
+        "| RESIDUAL (5) | 52.0 % | 96.5 % [95.0, 98.0] | 97.0 % [96.0, 98.0] | 94.0 % | \u2013 | \u2013 |"
+    )
+    assert "**Partial:** 1 runs are missing: scratch-0." in first[-1]
+    assert "Revisions: 0123456." in first[-1]
+    assert "| -20.0 [-25.0, -10.0] | 4e-04 | 5 of 5 | 90,000 | 200 |" in tables["study_learning"]
+
+
+def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- begin: a -->\nold\n<!-- end: a -->\nafter\n")
+    results.write_page(page, {"a": "new"})
+    results.write_page(page, {"a": "newer"})
+
+    assert page.read_text() == "before\n<!-- begin: a -->\nnewer\n<!-- end: a -->\nafter\n"
+
+
+def test_a_page_with_other_markers_is_refused_and_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- begin: a -->\n<!-- end: b -->\n")
+    with pytest.raises(StageError, match=r"page\.md marks the blocks \[\]; there are \['a'\]"):
+        results.write_page(page, {"a": "new"})
+    with pytest.raises(StageError, match=r"other\.md does not exist"):
+        results.write_page(tmp_path / "other.md", {"a": "new"})
+
+    assert page.read_text() == "<!-- begin: a -->\n<!-- end: b -->\n"
+
+
+def test_the_command_refreshes_the_page_and_takes_the_figure_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("docs/images", "data/metrics", "data/study_summary/figures"):
+        Path(folder).mkdir(parents=True)
+    Path("docs/results.md").write_text((ROOT / "docs" / "results.md").read_text(encoding="utf-8"), encoding="utf-8")
+    Path("data/metrics/study_summary.json").write_text(json.dumps(summary(variant("residual"))))
+    Path("data/study_summary/figures/study.png").write_bytes(b"png")
+
+    assert cli.main(["results"]) == 0
+    assert "| RESIDUAL (5) |" in Path("docs/results.md").read_text(encoding="utf-8")
+    assert Path("docs/images/study.png").read_bytes() == b"png"
