@@ -26,6 +26,12 @@ class ExplorationParams:
         start_std: The same when learning starts.
         end_std: And when it ends; in between it falls linearly.
         hold_steps: Control steps each draw is held.
+        progressive_steps: Environment steps after the prefill over which episodes with the residual become the rule: one that
+            starts t steps after it is the base's alone with probability 1 - t / progressive_steps (Yuan et al. 2024, arXiv
+            2412.13630, who decide at every control step; an arm that switches 30 times a second shakes). 0 is never.
+        gated: Whether the residual is executed only where the critics prefer it to none (Hu et al. 2023, arXiv 2311.02198).
+            While exploring only: neither the validated nor the exported policy has critics, and so the targets of the
+            critics stay those of the actor by itself, whose value is asked for.
     """
 
     prefill_steps: int
@@ -33,6 +39,8 @@ class ExplorationParams:
     start_std: float
     end_std: float
     hold_steps: int
+    progressive_steps: int
+    gated: bool
 
 
 class HeldNoise:
@@ -71,3 +79,48 @@ class HeldNoise:
         """Start anew in the rows that are done, shape (n,)."""
         self._left[done] = 0
         self._episode[done] += 1
+
+
+class Explorer:
+    """What the arm tries: the residual with noise, or, before there is one and now and then, the base alone.
+
+    Args:
+        n_rows: Number of environments.
+        params: How it explores.
+        rng: Where all that is random is drawn from.
+    """
+
+    def __init__(self, n_rows: int, params: ExplorationParams, rng: np.random.Generator) -> None:
+        self._params = params
+        self._noise = HeldNoise(n_rows, params.hold_steps, rng)
+        self._coins = rng.spawn(1)[0]
+        self._alone = np.full(n_rows, params.progressive_steps > 0)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of environments."""
+        return self._noise.n_rows
+
+    def prefill(self) -> Array:
+        """Return residuals of the base alone, with noise in every other episode, shape (n, 6)."""
+        residual = np.where(self._noise.quiet[:, None], 0.0, self._params.prefill_std * self._noise.sample())
+        return np.clip(residual, -1.0, 1.0).astype(np.float32)
+
+    def around(self, greedy: Array, progress: float) -> Array:
+        """Return residuals to try, shape (n, 6).
+
+        Args:
+            greedy: What the actor would do, shape (n, 6).
+            progress: How far learning is, 0 to 1.
+        """
+        std = self._params.start_std + (self._params.end_std - self._params.start_std) * progress
+        residual = np.clip(greedy + std * self._noise.sample(), -1.0, 1.0).astype(np.float32)
+        residual[self._alone] = 0.0
+        return residual
+
+    def end_episodes(self, done: NDArray[np.bool_], steps_learnt: int) -> None:
+        """Start anew in the rows that are done, shape (n,), that many environment steps after the prefill."""
+        self._noise.end_episodes(done)
+        horizon = self._params.progressive_steps
+        if horizon and done.any():
+            self._alone[done] = self._coins.random(int(done.sum())) >= steps_learnt / horizon

@@ -24,8 +24,9 @@ from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
 from soarm.residual import calibration, objective
 from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
-from soarm.residual.exploration import ExplorationParams, HeldNoise
+from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.frozen import base_of, in_front_of
+from soarm.residual.gate import GatedResidual
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
@@ -87,7 +88,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
-        self._noise: HeldNoise | None = None
+        self._explorer: Explorer | None = None
         self._starts: EpisodeStarts | None = None
         self._smoothness: Smoothness | None = None
         if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
@@ -125,10 +126,9 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         super()._setup_model()
         if self.base_model is not None:
             self.base_model.to(self.device).eval().requires_grad_(False)
-        if self._noise is None or self._starts is None or self._noise.n_rows != self.n_envs:
+        if self._explorer is None or self._explorer.n_rows != self.n_envs:
             assert self.exploration is not None
-            rng = np.random.default_rng(self.seed)
-            self._noise = HeldNoise(self.n_envs, self.exploration.hold_steps, rng)
+            self._explorer = Explorer(self.n_envs, self.exploration, np.random.default_rng(self.seed))
             self._starts = EpisodeStarts(self.n_envs, self.gamma)
             self._smoothness = Smoothness(self.n_envs, self.spec.control_hz)
 
@@ -152,15 +152,13 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     ) -> tuple[Array, Array]:
         """Return residuals to execute and to remember: they are the same."""
         assert self.exploration is not None
-        assert self._noise is not None
+        assert self._explorer is not None
         if self.num_timesteps < learning_starts:
-            residual = np.where(self._noise.quiet[:, None], 0.0, self.exploration.prefill_std * self._noise.sample())
+            residual = self._explorer.prefill()
         else:
-            std = self.exploration.start_std + (self.exploration.end_std - self.exploration.start_std) * self.progress
             assert isinstance(self._last_obs, np.ndarray)
-            greedy = self.policy.actor.mu.predict_residual(self._last_obs)
-            residual = greedy + std * self._noise.sample()
-        residual = np.clip(residual, -1.0, 1.0).astype(np.float32)
+            greedy = GatedResidual(self.policy) if self.exploration.gated else self.policy.actor.mu
+            residual = self._explorer.around(greedy.predict_residual(self._last_obs), self.progress)
         return residual, residual
 
     def _store_transition(
@@ -172,7 +170,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         dones: NDArray[Any],
         infos: list[dict[str, Any]],
     ) -> None:
-        assert self._noise is not None
+        assert self._explorer is not None
         assert self._starts is not None
         assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
@@ -181,7 +179,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._last_obs[:, BASE_ACTION], buffer_action, np.asarray(self.spec.residual_scale, np.float32)
         )
         self._smoothness.add(executed, dones)
-        self._noise.end_episodes(dones)
+        self._explorer.end_episodes(dones, self.num_timesteps - self.learning_starts)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def train(self, gradient_steps: int, batch_size: int = 256) -> None:

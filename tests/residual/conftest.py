@@ -119,7 +119,9 @@ LEARNER = LearnerParams(
     imitation=Ramp(1.0, 0.0, 0.5),
     demonstration_share=0.0,
 )
-EXPLORATION = ExplorationParams(prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4)
+EXPLORATION = ExplorationParams(
+    prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4, progressive_steps=0, gated=False
+)
 
 
 def make_env(n_rows: int = 4) -> BatchVecEnv:
