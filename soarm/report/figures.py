@@ -213,7 +213,7 @@ def draw_ceilings(ax: Axes, table: Table) -> None:
     ax.set_ylim(0.0, 1.04)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     ax.set_ylabel("scenes solved")
-    ax.set_xlabel(f"how far the residual reaches, times `shape` (n = {base['n_scenes']}; Wilson 95 % interval)")
+    ax.set_xlabel(f"how far the residual reaches, times reach.shape (n = {base['n_scenes']}; Wilson 95 % interval)")
     ax.set_title("What the residual's reach allows")
     ax.legend(loc="lower right")
 
