@@ -13,7 +13,7 @@ from soarm.errors import StageError
 def git_revision(root: Path) -> str:
     """Return the commit of the work tree at `root`, with `-dirty` where tracked files differ from it.
 
-    What the chain itself writes (`data`, `dvc.lock`) does not count as a difference.
+    What the chain and the study themselves write (`data`, `dvc.lock`) does not count as a difference.
 
     Raises:
         StageError: `root` is not in a git repository with a commit.
@@ -26,7 +26,7 @@ def git_revision(root: Path) -> str:
             f"{root} is not a git repository with a commit ({reason}); DVC and every result's provenance need one. "
             "Clone the repository instead of downloading an archive, or run `git init` and commit."
         ) from None
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!data", ":!dvc.lock")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!data", ":(exclude,glob)**/dvc.lock")
     return f"{head}-dirty" if changed.strip() else head
 
 

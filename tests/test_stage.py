@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from soarm.errors import ParamsError, StageError
+from soarm.provenance import git_revision
 from soarm.stage import open_stage
 
 
@@ -208,6 +209,22 @@ def test_a_changed_work_tree_shows_in_the_revision_and_results_do_not(root: Path
     assert not clean.endswith("-dirty")
     assert after_results == git(root, "rev-parse", "HEAD")
     assert after_change == after_results + "-dirty"
+
+
+def test_locks_of_both_pipelines_are_no_change(root: Path) -> None:
+    (root / "study").mkdir()
+    for path in ("dvc.lock", "study/dvc.lock"):
+        (root / path).write_text("old\n")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "locks")
+    for path in ("dvc.lock", "study/dvc.lock"):
+        (root / path).write_text("new\n")
+    clean = git_revision(root)
+    (root / "study" / "dvc.yaml").write_text("stages: {}\n")
+    git(root, "add", ".")
+
+    assert not clean.endswith("-dirty")
+    assert git_revision(root).endswith("-dirty")
 
 
 def test_a_folder_without_git_is_refused_with_the_remedy(root: Path) -> None:

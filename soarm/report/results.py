@@ -72,7 +72,7 @@ def claims(compare: Metrics | None, summary: Metrics | None) -> str:
         returns = " / ".join(_change(mean[key], mean[f"base_{key}"]) for key in ("return", "return_discounted"))
         several = [
             _percent(mean["base_success"]),
-            f"{_percent(mean['success'])} {_interval(mean['success_ci95'])}",
+            f"{_percent(mean['success'])}{_interval(mean['success_ci95'])}",
             returns,
             f"{_change(mean['episode_s'], mean['base_episode_s'])} / {_signed(mean['time_ratio'])}",
         ]
@@ -108,16 +108,17 @@ def targets(compare: Metrics | None, summary: Metrics | None) -> str:
 def study(summary: Metrics) -> dict[str, str]:
     """Return the study's three tables, best variant first, from the metrics of `study_summary`."""
     rows = list(summary["variants"].values())
-    note = f"\n\nRevisions: {', '.join(revision[:7] for revision in summary['run_revisions'])}."
-    if summary["missing"]:
-        note += f" **Partial:** {len(summary['missing'])} runs are missing: {', '.join(summary['missing'])}."
+    partial = bool(summary["missing"])
+    note = f"\n\nRevisions: {', '.join(sorted({_short(one) for one in summary['run_revisions']}))}."
+    if partial:
+        note += f" **Partial:** {_count(summary['missing'])} not been run."
     seeds = {row["variant"]: f"{row['label']} ({len(row['seeds'])})" for row in rows}
     success = [
         (
             seeds[row["variant"]],
             _percent(row["base_success"]),
-            f"{_percent(row['success'])} {_interval(row['success_ci95'])}",
-            f"{_percent(row['success_iqm'])} {_interval(row['success_iqm_ci95'])}",
+            f"{_percent(row['success'])}{_interval(row['success_ci95'])}",
+            f"{_percent(row['success_iqm'])}{_interval(row['success_iqm_ci95'])}",
             _percent(row["success_worst"]),
             _points(row["success_difference"], row["success_difference_ci95"]),
             _p(row["success_p"]),
@@ -128,7 +129,7 @@ def study(summary: Metrics) -> dict[str, str]:
     learning = [
         (
             seeds[row["variant"]],
-            f"{_percent(row['auc'])} {_interval(row['auc_ci95'])}",
+            f"{_percent(row['auc'])}{_interval(row['auc_ci95'])}",
             _points(row["auc_difference"], row["auc_difference_ci95"]),
             _p(row["auc_p"]),
             f"{row['reached_90']} of {len(row['seeds'])}",
@@ -147,7 +148,8 @@ def study(summary: Metrics) -> dict[str, str]:
         for row in rows
     ]
     parts = _table(_SUCCESS, success), _table(_LEARNING, learning), _table(_BEHAVIOUR, behaviour)
-    return {name: part + note for name, part in zip(STUDY, parts, strict=True)}
+    notes = note, *(["\n\n**Partial**, see above." if partial else ""] * 2)
+    return {name: part + note for name, part, note in zip(STUDY, parts, notes, strict=True)}
 
 
 _SUCCESS = ("variant (seeds)", "base", "success", "IQM", "worst seed", "to reference", "p", "gained / lost")
@@ -160,7 +162,7 @@ def _chain(compare: Metrics | None) -> list[str]:
         return [DASH] * 4
     base, after = compare["base"], compare["residual"]
     return [
-        *(f"{_percent(one['success_rate'])} {_interval(one['success_ci95'])}" for one in (base, after)),
+        *(f"{_percent(one['success_rate'])}{_interval(one['success_ci95'])}" for one in (base, after)),
         _change(after["return_mean"], base["return_mean"]),
         _change(after["steps_mean"], base["steps_mean"]),
     ]
@@ -219,13 +221,27 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def _count(missing: Sequence[str]) -> str:
+    """Return runs, named `<variant>-<seed>`, as a sentence's subject and its first word of predicate."""
+    seeds: dict[str, list[str]] = {}
+    for run in missing:
+        variant, seed = run.rsplit("-", 1)
+        seeds.setdefault(variant, []).append(seed)
+    listing = "; ".join(f"{variant} {', '.join(some)}" for variant, some in seeds.items())
+    return f"1 run ({listing}) has" if len(missing) == 1 else f"{len(missing)} runs ({listing}) have"
+
+
+def _short(revision: str) -> str:
+    return revision[:7] + ("-dirty" if revision.endswith("-dirty") else "")
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
 def _interval(ends: Sequence[float | None]) -> str:
     low, high = ends
-    return "" if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _points(value: float | None, ends: Sequence[float | None]) -> str:

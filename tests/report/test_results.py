@@ -58,7 +58,11 @@ BEHIND = {"success": 0.6, "auc_difference": -0.2, "auc_difference_ci95": [-0.25,
 
 
 def summary(*variants: dict[str, Any], missing: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"variants": {one["variant"]: one for one in variants}, "missing": list(missing), "run_revisions": ["0123456789"]}
+    return {
+        "variants": {one["variant"]: one for one in variants},
+        "missing": list(missing),
+        "run_revisions": ["0123456789-dirty"],
+    }
 
 
 def verdicts(table: str) -> list[str]:
@@ -113,9 +117,18 @@ def test_the_study_s_tables_show_intervals_and_what_is_missing() -> None:
     assert first[2].startswith(
         "| RESIDUAL (5) | 52.0 % | 96.5 % [95.0, 98.0] | 97.0 % [96.0, 98.0] | 94.0 % | \u2013 | \u2013 |"
     )
-    assert "**Partial:** 1 runs are missing: scratch-0." in first[-1]
-    assert "Revisions: 0123456." in first[-1]
+    assert "**Partial:** 1 run (scratch 0) has not been run." in first[-1]
+    assert "Revisions: 0123456-dirty." in first[-1]
+    assert tables["study_learning"].endswith("**Partial**, see above.")
     assert "| -20.0 [-25.0, -10.0] | 4e-04 | 5 of 5 | 90,000 | 200 |" in tables["study_learning"]
+
+
+def test_missing_runs_are_listed_by_variant_and_one_seed_has_no_interval() -> None:
+    once = variant("residual", seeds=[0], success_ci95=[None, None])
+    first = results.study(summary(once, missing=("no_penalty-0", "no_penalty-2", "ppo-1")))["study"].splitlines()
+
+    assert "**Partial:** 3 runs (no_penalty 0, 2; ppo 1) have not been run." in first[-1]
+    assert "| 96.5 % | 97.0 % [96.0, 98.0] |" in first[2]
 
 
 def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
