@@ -28,7 +28,9 @@ def main() -> None:
     given = parser.parse_args()
     name, seed = given.variant, require_seed(given.seed)
     with open_stage("study", part=f"{name}-{seed}") as run:
-        params = run.params("study", StudyParams, follows=lambda params: (params.variant(name), params.env_steps, params.test))
+        params = run.params(
+            "study", StudyParams, follows=lambda params: (params.variant(name), params.budget(name), params.test)
+        )
         variant = params.variant(name)
         method = study.find_method(variant, name, METHODS)
         sim, training = run.params("sim", SimParams), run.params("train_residual", TrainResidualParams)
@@ -38,7 +40,7 @@ def main() -> None:
             sim=sim,
             base=base_of(variant, name, checkpoint.load(act)),
             demonstrations=Dataset.open(demonstrations),
-            params=params_of(variant, name, training, params.env_steps),
+            params=params_of(variant, name, training, params.budget(name)),
             bound=tuple(variant.bound_factor * bound for bound in load_bound(reach)),
             record=record,
             train_act=train_act,

@@ -20,6 +20,8 @@ from soarm.errors import StageError
 
 Metrics = Mapping[str, Any]
 REFERENCE = "residual"
+FULL = "full"
+"""The variant with the whole budget of `train_residual`: its final success is the project's claim."""
 NOT_YET = "*Not run yet.*"
 DASH = "\u2013"
 STUDY = ("study", "study_learning", "study_behaviour")
@@ -66,7 +68,8 @@ def blocks(folder: Path) -> dict[str, str]:
 def claims(compare: Metrics | None, summary: Metrics | None) -> str:
     """Return what the seed document claims beside what was measured."""
     one = _chain(compare)
-    mean = (summary or {}).get("variants", {}).get(REFERENCE)
+    found = (summary or {}).get("variants", {})
+    mean = found.get(FULL, found.get(REFERENCE))
     several = [DASH] * 4
     if mean is not None:
         returns = " / ".join(_change(mean[key], mean[f"base_{key}"]) for key in ("return", "return_discounted"))
@@ -100,7 +103,8 @@ def targets(compare: Metrics | None, summary: Metrics | None) -> str:
     found = (summary or {}).get("variants", {})
     row = found.get(REFERENCE)
     for what, measured in _TARGETS:
-        text, met = (DASH, None) if row is None else measured(row, found)
+        by = found.get(FULL, row) if measured in _AT_THE_END else row
+        text, met = (DASH, None) if by is None else measured(by, found)
         add(what, text, met)
     return _table(("target", "measured", "met"), rows)
 
@@ -191,7 +195,7 @@ def _early(row: Metrics, found: Metrics) -> tuple[str, bool]:
 
 
 def _ahead(row: Metrics, found: Metrics) -> tuple[str, bool | None]:
-    others = [other for other in found.values() if other["method"] != row["method"]]
+    others = [other for other in found.values() if other["method"] != row["method"] and other["budget"] == row["budget"]]
     behind = [
         other["label"] for other in others if other["auc_difference_ci95"][1] is None or other["auc_difference_ci95"][1] >= 0
     ]
@@ -207,6 +211,8 @@ _TARGETS: tuple[tuple[str, Callable[[Metrics, Metrics], tuple[str, bool | None]]
     ("90 % within 100,000 environment steps (median), or within 10 minutes", _early),
     ("ahead of every baseline in area under the success curve, interval included", _ahead),
 )
+_AT_THE_END = (_worst, _regressions, _shorter)
+"""Targets of the whole budget; the others are of the budget that all methods have."""
 
 
 def _read(path: Path) -> Metrics | None:

@@ -50,7 +50,7 @@ def draw(ax: Axes, table: Table) -> None:
 
 def _draw_curves(area: SubFigure, table: Table, variants: Sequence[str], n_columns: int) -> None:
     n_rows = math.ceil(len(variants) / n_columns)
-    panels = area.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    panels = area.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     reference = [row for row in table if row["variant"] == REFERENCE]
     for panel, variant in zip(panels.flat, variants, strict=False):
         rows = [row for row in table if row["variant"] == variant]
@@ -66,17 +66,13 @@ def _draw_curves(area: SubFigure, table: Table, variants: Sequence[str], n_colum
         title = textwrap.fill(f"{rows[0]['label']} ({rows[0]['n_seeds']})", 30)
         panel.set_title(title, fontsize=8.5, fontweight="normal", pad=4)
         panel.set_ylim(0.0, 1.02)
-        panel.set_xlim(0, max(row["step"] for row in table))
+        panel.set_xlim(0, steps.max())
         panel.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
         panel.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         panel.xaxis.set_major_formatter(FuncFormatter(_thousands))
         panel.tick_params(labelsize=8)
     for panel in panels.flat[len(variants) :]:
         panel.set_visible(False)
-    for column in range(n_columns):  # below a panel that is hidden, the one above says where steps are
-        shown = [panel for i, panel in enumerate(panels.flat[: len(variants)]) if i % n_columns == column]
-        if shown:
-            shown[-1].tick_params(labelbottom=True)
     area.supxlabel("environment steps", fontsize=10)
     area.supylabel("validation scenes solved [%]", fontsize=10)
 

@@ -57,13 +57,14 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A variant over its runs. Differences are this variant minus the reference, over the seeds both have.
+    """A variant over its runs. Differences are this variant minus the reference, of the same budget, over the seeds both have.
 
     Attributes:
         variant: Its name.
         label: What tables call it.
         method: Its method.
         seeds: Training seeds of the runs there are.
+        budget: Environment steps of each.
         n_scenes: Test scenes of each.
         success: Mean final success.
         success_iqm: Interquartile mean over seeds.
@@ -84,6 +85,7 @@ class Row:
     label: str
     method: str
     seeds: tuple[int, ...]
+    budget: int
     n_scenes: int
     success: Estimate
     success_iqm: Estimate
@@ -121,7 +123,7 @@ class Summary:
         rows: One per variant with a run, best final success first.
         runs: Variant -> its runs.
         missing: Runs that params.yaml asks for and that are not there, as `<variant>-<seed>`.
-        budget: Environment steps of every run.
+        budget: Environment steps of every run whose variant has no budget of its own.
         revisions: Of the code the runs were made with.
     """
 
@@ -179,7 +181,7 @@ def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Su
     for variant, seed in params.runs():
         at = folder / f"{variant}-{seed}"
         if at.is_dir():
-            runs[variant] = (*runs.get(variant, ()), load(at, seed, params.env_steps))
+            runs[variant] = (*runs.get(variant, ()), load(at, seed, params.budget(variant)))
         else:
             missing.append(at.name)
     if not runs:
@@ -204,7 +206,7 @@ def _row(
     rates = [float(run.success.mean()) for run in runs]
     areas = [float(run.area.mean()) for run in runs]
     n_scenes = len(runs[0].success)
-    own = name != REFERENCE
+    own = name != REFERENCE and params.budget(name) == params.budget(REFERENCE)
     pairs = [(run, other) for run in runs for other in reference if run.seed == other.seed] if own else []
     means = {key: _mean(run.metrics[key] for run in runs) for key in MEANS}
     means |= {key: means[key] / n_scenes for key in ("gains", "regressions")}
@@ -213,6 +215,7 @@ def _row(
         label=variant.label,
         method=variant.method,
         seeds=tuple(run.seed for run in runs),
+        budget=params.budget(name),
         n_scenes=n_scenes,
         success=hierarchical_bootstrap([run.success for run in runs], rng, n_resamples),
         success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm),

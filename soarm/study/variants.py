@@ -30,6 +30,8 @@ class Variant:
         act: What it changes in how the base plays its chunks: `n_action_steps`, `temporal_ensemble_coeff`.
         bound_factor: What the residual's bound is multiplied with.
         seeds: Training seeds in place of the common ones; null takes those.
+        env_steps: A budget of its own in place of the common one. Such a variant shows what more steps give and is compared
+            with nobody. Null takes the common one.
         options: For the method.
     """
 
@@ -39,13 +41,14 @@ class Variant:
     act: dict[str, Any]
     bound_factor: float
     seeds: tuple[int, ...] | None
+    env_steps: int | None
     options: dict[str, Any]
 
     def __post_init__(self) -> None:
         if not self.bound_factor > 0:
             raise ValueError(f"bound_factor is {self.bound_factor}; it must be above 0")
         if "env_steps" in self.residual:
-            raise ValueError("residual sets env_steps; the budget is the same for all variants: set study.env_steps")
+            raise ValueError("residual sets env_steps; the budget is study.env_steps, or the variant's own env_steps")
         unknown = sorted(set(self.act) - set(_CHUNKING))
         if unknown:
             raise ValueError(
@@ -60,7 +63,7 @@ class StudyParams:
 
     Attributes:
         seeds: Training seeds of every variant.
-        env_steps: Budget of every run.
+        env_steps: Budget of every run whose variant has none of its own.
         test: How base and final policy are evaluated: the scenes are those of `eval_base`.
         bootstrap_resamples: Resamples of every bootstrap interval.
         common: What a variant does not say.
@@ -94,6 +97,11 @@ class StudyParams:
             merged[key] = _laid_over(self.common.get(key, {}), self.variants[name].get(key, {}))
         return build(Variant, merged, where=f"params.yaml: study.variants.{name}")
 
+    def budget(self, name: str) -> int:
+        """Return the environment steps a run of a variant has."""
+        own = self.variant(name).env_steps
+        return self.env_steps if own is None else own
+
     def runs(self) -> list[tuple[str, int]]:
         """Return every run, as (variant, seed)."""
         return [(name, seed) for name in self.variants for seed in self.variant(name).seeds or self.seeds]
@@ -117,7 +125,7 @@ def params_of(variant: Variant, name: str, params: TrainResidualParams, env_step
         variant: The variant.
         name: Its name.
         params: The section `train_residual`.
-        env_steps: The study's budget.
+        env_steps: Its budget.
 
     Raises:
         ParamsError: The variant changes what is not there, or to what is not allowed.

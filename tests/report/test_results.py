@@ -21,6 +21,7 @@ def variant(name: str, method: str = "residual", **changes: Any) -> dict[str, An
         "label": name.upper(),
         "method": method,
         "seeds": [0, 1, 2, 3, 4],
+        "budget": 100_000,
         "n_scenes": 500,
         "base_success": 0.52,
         "success": 0.965,

@@ -28,7 +28,10 @@ def params(seeds: list[int], **variants: dict[str, Any]) -> StudyParams:
         "env_steps": BUDGET,
         "test": {"n_scenes": N, "n_rows": 2, "n_threads": 1, "knocked_away_m": 0.03},
         "bootstrap_resamples": 200,
-        "common": {"method": "residual", "residual": {}, "act": {}, "bound_factor": 1.0, "seeds": None, "options": {}},
+        "common": {
+            **{"method": "residual", "residual": {}, "act": {}, "bound_factor": 1.0, "options": {}},
+            **{"seeds": None, "env_steps": None},
+        },
         "variants": {"residual": {"label": "ours"}, **variants},
     }
     return build(StudyParams, section, "study")
@@ -142,3 +145,16 @@ def test_no_run_and_a_damaged_run_are_named(tmp_path: Path) -> None:
     (tmp_path / "residual-0" / "metrics.json").write_text("{")
     with pytest.raises(DatasetError, match=r"residual-0.metrics\.json cannot be read"):
         summarise(tmp_path, params([0]), np.random.default_rng(0))
+
+
+def test_a_variant_with_a_budget_of_its_own_is_compared_with_nobody(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write(tmp_path, f"residual-{seed}", 8)
+        write(tmp_path, f"longer-{seed}", 10, budget=3 * BUDGET)
+    found = summarise(tmp_path, params([0, 1], longer={"label": "l", "env_steps": 3 * BUDGET}), np.random.default_rng(0))
+    longer, ours = found.rows
+
+    assert (longer.variant, longer.budget, ours.budget) == ("longer", 3 * BUDGET, BUDGET)
+    assert longer.success.value == 1.0
+    assert math.isnan(longer.success_difference.value)
+    assert math.isnan(longer.auc_p)

@@ -18,7 +18,15 @@ from soarm.study.methods import METHODS
 from soarm.study.run import find_method
 from soarm.study.variants import StudyParams, base_of, params_of, require_seed
 
-COMMON = {"method": "residual", "residual": {}, "act": {}, "bound_factor": 1.0, "seeds": None, "options": {}}
+COMMON = {
+    "method": "residual",
+    "residual": {},
+    "act": {},
+    "bound_factor": 1.0,
+    "seeds": None,
+    "env_steps": None,
+    "options": {},
+}
 SECTION: dict[str, Any] = {
     "seeds": [0, 1],
     "env_steps": 700,
@@ -39,6 +47,12 @@ def one(**line: Any) -> StudyParams:
 
 def test_runs_are_variants_with_the_common_seeds_or_their_own() -> None:
     assert study().runs() == [("residual", 3), ("other", 0), ("other", 1)]
+
+
+def test_a_variant_has_the_common_budget_or_its_own() -> None:
+    params = study(variants={**SECTION["variants"], "longer": {"label": "l", "env_steps": 9000}})
+
+    assert [params.budget(name) for name in ("residual", "longer")] == [700, 9000]
 
 
 def test_a_variant_s_changes_lie_over_the_common_ones_and_both_over_the_stage_s(ci_params: params_file.Params) -> None:
@@ -67,7 +81,7 @@ def test_every_line_of_params_yaml_is_a_run_that_can_start(ci_params: params_fil
         variant = params.variant(name)
 
         assert find_method(variant, name, METHODS) is METHODS[variant.method]
-        assert params_of(variant, name, section, params.env_steps).env_steps == params.env_steps
+        assert params_of(variant, name, section, params.budget(name)).env_steps == params.budget(name)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +89,10 @@ def test_every_line_of_params_yaml_is_a_run_that_can_start(ci_params: params_fil
     [
         ({"residul": {}}, r"study\.variants\.residual has unknown keys \['residul'\]; legal keys are .*'bound_factor'"),
         ({"act": {"dim_model": 8}}, r"act has unknown keys \['dim_model'\]; a variant can change \['n_action_steps'"),
-        ({"residual": {"env_steps": 5}}, r"residual sets env_steps; the budget is the same for all.*set study\.env_steps"),
+        (
+            {"residual": {"env_steps": 5}},
+            r"residual sets env_steps; the budget is study\.env_steps, or the variant.s own env_steps",
+        ),
         ({"bound_factor": 0.0}, r"bound_factor is 0\.0; it must be above 0"),
         ({"seeds": [0, 10]}, r"seeds are \[0, 10\]; they must be different numbers in 0\.\.9"),
         ({"seeds": [1, 1]}, r"seeds are \[1, 1\]; they must be different numbers"),
