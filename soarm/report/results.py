@@ -21,7 +21,7 @@ from soarm.errors import StageError
 Metrics = Mapping[str, Any]
 REFERENCE = "residual"
 FULL = "full"
-"""The variant with the whole budget of `train_residual`: its final success is the project's claim."""
+"""The variant with the steps of the profile `full`: its final success is the project's claim."""
 NOT_YET = "*Not run yet.*"
 DASH = "\u2013"
 STUDY = ("study", "study_learning", "study_behaviour")
