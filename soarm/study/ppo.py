@@ -53,7 +53,8 @@ class PPOOptions:
         clip_range: How far the policy may move from the one that acted, as a ratio.
         ent_coef: Weight of the entropy bonus.
         max_grad_norm: Gradients are clipped to this norm.
-        log_std_init: Logarithm of the noise's first standard deviation, in units of the bound.
+        log_std_init: Logarithm of the noise's first standard deviation, in units of the bound; with state-dependent noise that
+            of its weights, which the last hidden layer sums up (128 units at -4.1: noise of 0.11).
         sde_sample_freq: Control steps each draw of state-dependent noise is held (gSDE, arXiv 2005.05719); 0 draws plain
             noise at every step.
     """
