@@ -63,7 +63,7 @@ def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(task: Mod
     for overlap, pause_s in ((False, 0.0), (True, 0.0), (True, 0.003)):
         model = make(task, overlap=overlap, train_freq=train_freq, gradient_steps=2)
         call_before_step(model, lambda pause_s=pause_s: time.sleep(pause_s))
-        found.append(everything(model.learn(360, log_interval=None)))
+        found.append(everything(model.learn(240, log_interval=None)))
 
     assert_same_bits(found[0], found[1])
     assert_same_bits(found[0], found[2])
