@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from soarm.act import checkpoint
 from soarm.dataset.reader import Dataset
 from soarm.export import agreement, parity
@@ -30,6 +32,7 @@ def main() -> None:
         require_same(dataset.spec, act.spec, expected_name="data/record", found_name="data/train_act")
         require_same(act.spec, spec, expected_name="data/train_act", found_name="data/train_residual")
 
+        spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset)
         episodes = parity.recorded(dataset, params.n_observations)
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)

@@ -14,15 +14,7 @@ def main() -> None:
     with open_stage("train_act") as run:
         params = run.params("train_act", TrainActParams)
         dataset = Dataset.open(run.input("record"))
-        result = train(
-            dataset,
-            params,
-            seed=run.seed,
-            scratch=run.scratch,
-            log=run.log,
-            track=run.track,
-            git_rev=run.git_rev,
-        )
+        result = train(dataset, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
         checkpoint.save(result.model, run.out)
         run.finish(result.metrics)
 

@@ -109,12 +109,9 @@ class Trainer:
         params: How to train.
         seed: Seed of the data's order and split; torch's random stream is seeded by the caller.
         device: Where.
-        git_rev: For the specification.
     """
 
-    def __init__(
-        self, demonstrations: Demonstrations, params: TrainActParams, *, seed: int, device: torch.device, git_rev: str | None
-    ) -> None:
+    def __init__(self, demonstrations: Demonstrations, params: TrainActParams, *, seed: int, device: torch.device) -> None:
         self.params, self.device, self.step, self.wall_s = params, device, 0, 0.0
         training, held_out = split_episodes(len(demonstrations.episode_starts) - 1, params.val_fraction, seed)
         self._windows = Windows(demonstrations, training, params.network.chunk_size, device)
@@ -128,7 +125,6 @@ class Trainer:
             temporal_ensemble_coeff=params.network.temporal_ensemble_coeff,
             statistics_hash=statistics.hash,
             dataset_hash=demonstrations.hash,
-            git_rev=git_rev,
         )
         self.model = Blueprint(params.network, spec).build().to(device).train()
         self.model.fit_normalisation(statistics)
@@ -139,7 +135,7 @@ class Trainer:
         self.shuffle = Shuffle(len(self._windows), params.batch_size, seed)
         self.sums = torch.zeros(3, device=device)  # of l1, kl and gradient norm since the last report
         self.n_summed = 0
-        self.identity = {"params": dataclasses.asdict(params), "seed": seed, "spec": {**spec.to_dict(), "git_rev": None}}
+        self.identity = {"params": dataclasses.asdict(params), "seed": seed, "spec": spec.to_dict()}
 
     def advance(self) -> None:
         """Take one optimiser step."""

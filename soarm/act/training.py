@@ -1,6 +1,6 @@
 """Training of ACT on demonstrations.
 
-    result = train(dataset, params, seed=0, scratch=folder, log=run.log, track=run.track, git_rev=run.git_rev)
+    result = train(dataset, params, seed=0, scratch=folder, log=run.log, track=run.track)
 
 Killed at any instant and started again with the same arguments, it goes on from its last checkpoint in `scratch` and ends with
 the same bits. Knows no tracking server, no stage and no simulator.
@@ -32,7 +32,6 @@ def train(
     scratch: Path,
     log: Log,
     track: Callable[[Iterable[int], int, str], Iterable[int]] = lambda steps, total, description: steps,
-    git_rev: str | None = None,
 ) -> Result:
     """Train an ACT.
 
@@ -43,7 +42,6 @@ def train(
         scratch: Folder for the checkpoint to resume from; must belong to these arguments alone.
         log: Called every `log_every` steps and after the last.
         track: Wraps the steps to show progress; takes them, their number and a description.
-        git_rev: Revision of the code, for the specification.
 
     Raises:
         DatasetError: The data cannot be learnt from.
@@ -54,7 +52,7 @@ def train(
     require_usable(demonstrations)
     device = resolve_device(params.device)
     with _reproducible(device, seed):
-        trainer = Trainer(demonstrations, params, seed=seed, device=device, git_rev=git_rev)
+        trainer = Trainer(demonstrations, params, seed=seed, device=device)
         state = TrainingState(scratch / "resume.pt", trainer.identity)
         state.restore(trainer)
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):

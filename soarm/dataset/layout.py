@@ -25,7 +25,6 @@ ROBOT_TYPE: Final = "so100_follower"
 
 DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH: Final = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 INFO_PATH: Final = "meta/info.json"
 STATS_PATH: Final = "meta/stats.json"
 TASKS_PATH: Final = "meta/tasks.parquet"

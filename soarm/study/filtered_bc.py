@@ -129,7 +129,7 @@ def fine_tune(model: ACT, data: Demonstrations, recipe: TrainActParams, seed: in
     device = resolve_device(recipe.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        trainer = Trainer(data, recipe, seed=seed, device=device, git_rev=None)
+        trainer = Trainer(data, recipe, seed=seed, device=device)
         for network in (trainer.model, trainer.average):
             network.load_state_dict(model.state_dict())  # the buffers of the normalisation among it
         for _ in range(recipe.steps):
