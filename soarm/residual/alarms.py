@@ -10,7 +10,6 @@ More in `soarm.residual.calibration`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,67 +21,28 @@ from soarm import arm
 from soarm.policy import Array
 from soarm.residual.objective import mean_value
 from soarm.residual.policies import ResidualTD3Policy
+from soarm.residual.sight import Seen
 
 SATURATED = 0.95
 """A residual beyond this share of its bound counts as saturated."""
 
 
 @torch.no_grad()
-def residual_alarms(policy: ResidualTD3Policy, observations: Tensor) -> dict[str, float]:
-    """Return size and believed worth of the residual on a batch of residual observations, shape (B, D)."""
-    residual = policy.actor(observations)
+def residual_alarms(policy: ResidualTD3Policy, for_actor: Tensor | Seen, for_critics: Tensor | Seen) -> dict[str, float]:
+    """Return size and believed worth of the residual on B residual observations, raw or as actor and critics see them."""
+    residual = policy.actor(for_actor)
     size = residual.abs()
-    value = mean_value(policy.critic(observations, residual))
+    value = mean_value(policy.critic(for_critics, residual))
+    base_value = mean_value(policy.critic(for_critics, torch.zeros_like(residual)))
     saturated = (size > SATURATED).float().mean(dim=0)
-    base_value = mean_value(policy.critic(observations, torch.zeros_like(residual)))
     return {
         "q_mean": float(value.mean()),
         "q_gain": float((value - base_value).mean()),
         "residual_abs": float(size.mean()),
-        "saturated": float((size > SATURATED).float().mean()),
+        "saturated": float(saturated.mean()),
         **{f"residual_abs_{joint}": float(mean) for joint, mean in zip(arm.JOINT_NAMES, size.mean(dim=0), strict=True)},
         **{f"saturated_{joint}": float(share) for joint, share in zip(arm.JOINT_NAMES, saturated, strict=True)},
     }
-
-
-class EpisodeStarts:
-    """First state and action of recent episodes with the discounted return that followed.
-
-    Args:
-        n_rows: Number of environments.
-        gamma: Discount of one step.
-        memory: Episodes remembered.
-    """
-
-    def __init__(self, n_rows: int, gamma: float, memory: int = 100) -> None:
-        self._gamma = gamma
-        self._first: list[tuple[Array, Array] | None] = [None] * n_rows
-        self._discount = np.ones(n_rows)
-        self._returns = np.zeros(n_rows)
-        self._episodes: deque[tuple[Array, Array, float]] = deque(maxlen=memory)
-
-    def add(self, observations: Array, residuals: Array, rewards: NDArray[np.floating], dones: NDArray[np.bool_]) -> None:
-        """Take one step of every row: what was seen (n, D), the residual (n, 6), the reward (n,), whether it ended (n,)."""
-        for i, first in enumerate(self._first):
-            if first is None:
-                self._first[i] = (observations[i].copy(), residuals[i].copy())
-        self._returns += self._discount * rewards
-        self._discount *= self._gamma
-        for ended in np.flatnonzero(dones):
-            i = int(ended)
-            first = self._first[i]
-            assert first is not None
-            self._episodes.append((*first, float(self._returns[i])))
-            self._first[i], self._returns[i], self._discount[i] = None, 0.0, 1.0
-
-    @torch.no_grad()
-    def alarms(self, policy: ResidualTD3Policy) -> Mapping[str, float]:
-        """Return what the critics say of those first steps and what came of them; empty before the first episode ends."""
-        if not self._episodes:
-            return {}
-        observations, residuals, returns = zip(*self._episodes, strict=True)
-        seen, done = (torch.as_tensor(np.stack(part), device=policy.device) for part in (observations, residuals))
-        return {"q_start": float(mean_value(policy.critic(seen, done)).mean()), "mc_start": float(np.mean(returns))}
 
 
 class Smoothness:

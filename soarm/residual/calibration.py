@@ -17,6 +17,8 @@ from soarm.residual.replay import EpisodeReplayBuffer, Steps
 
 N_STEPS = 512
 """Steps that `alarms` looks at."""
+N_STARTS = 100
+"""Episodes whose start it looks at."""
 SPAN = 1000
 """How far back they reach, per row [control steps]."""
 
@@ -58,15 +60,21 @@ def promise(policy: ResidualTD3Policy, buffer: EpisodeReplayBuffer) -> Promise:
 
 @torch.no_grad()
 def alarms(policy: ResidualTD3Policy, buffer: EpisodeReplayBuffer) -> Mapping[str, float]:
-    """Return how the critics' values differ from the returns over whole recent episodes; empty before the first one ends.
+    """Return how the critics' values differ from the returns of whole recent episodes; empty before the first one ends.
 
-    `q_gap_mean` is value minus return, on average; `q_return_corr` their correlation, left out where either is constant.
+    `q_start` and `mc_start` are value and return of their first steps, on average. `q_gap_mean` is value minus return over all
+    of their steps, on average; `q_return_corr` the correlation of the two, left out where either is constant.
     """
     steps = buffer.recent(N_STEPS, SPAN)
     if not len(steps.returns):
         return {}
+    starts = buffer.recent_starts(N_STARTS)
     values, returns = (part.cpu().numpy().ravel().astype(np.float64) for part in (_values(policy, steps), steps.returns))
-    found = {"q_gap_mean": float(np.mean(values - returns))}
+    found = {
+        "q_start": float(_values(policy, starts).mean()),
+        "mc_start": float(starts.returns.mean()),
+        "q_gap_mean": float(np.mean(values - returns)),
+    }
     if values.std() > 0 and returns.std() > 0:
         found["q_return_corr"] = float(np.corrcoef(values, returns)[0, 1])
     return found

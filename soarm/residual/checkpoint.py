@@ -1,7 +1,8 @@
 """A training run of the residual on disk, to go on from after a kill as if nothing had happened.
 
-One file holds all that the next step depends on: networks and optimisers, replay buffer, running episodes with their chunks,
-exploration noise and the global random streams Stable-Baselines3 draws from. It is replaced whole or not at all.
+One file holds all that the next step depends on: networks and optimisers, replay buffer, batches drawn for the next step, running
+episodes with their chunks, exploration noise and the global random streams Stable-Baselines3 draws from. It is replaced whole
+or not at all.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
         "replay": _pack(model.replay_buffer),
         "env": model.env.state(),
         "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
+        "lessons": model.next_lessons,
         "extra": extra,
     }
     partial = path.with_suffix(".partial")
@@ -69,7 +71,7 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     try:
         with path.open("rb") as file:
             state = pickle.load(file)
-        names = {"model", "replay", "env", "random", "extra"}
+        names = {"model", "replay", "env", "random", "lessons", "extra"}
         if set(state) != names:
             raise ValueError(f"it holds {sorted(state)}, not {sorted(names)}")
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
@@ -80,6 +82,7 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     assert isinstance(model._last_obs, np.ndarray)
     _unpack(state["replay"], model.replay_buffer)
     model.env.restore(state["env"], model._last_obs)
+    model.next_lessons = state["lessons"]
     python_state, numpy_state, torch_state = state["random"]
     random.setstate(python_state)
     np.random.set_state(numpy_state)  # noqa: NPY002

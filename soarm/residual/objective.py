@@ -21,12 +21,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
-from torch.nn import functional
 
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
+from soarm.residual.sight import Seen
 
 REACH = 1.5
 """A demonstrated correction beyond this many bounds in any joint is another movement, not a correction."""
@@ -64,38 +63,43 @@ def least_value(values: tuple[Tensor, ...]) -> Tensor:
 @torch.no_grad()
 def td_target(
     policy: ResidualTD3Policy,
-    batch: ReplayBufferSamples,
+    for_actor: Tensor | Seen,
+    for_critics: Tensor | Seen,
     *,
-    gamma: float,
+    rewards: Tensor,
+    dones: Tensor,
+    discounts: Tensor,
     noise_std: float,
     noise_clip: float,
     value_range: tuple[float, float],
     heads: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return the critics' targets, shape (B, 1).
+    """Return the critics' targets, shape (B, 1), of n-step transitions.
 
     Args:
         policy: The networks.
-        batch: n-step transitions; `dones` is 0 where an episode was cut by the time limit, so its value goes on.
-        gamma: Discount of one step, where the batch has no discounts of its own.
+        for_actor: Observations that followed, raw of shape (B, D) or as the target actor sees them.
+        for_critics: The same, raw or as the target critics see them.
+        rewards: R_n, discounted, shape (B, 1).
+        dones: d, shape (B, 1); 0 where an episode was cut by the time limit, so its value goes on.
+        discounts: gamma^k, shape (B, 1).
         noise_std: Of the target policy's smoothing noise, in units of the bound.
         noise_clip: Limit of that noise.
         value_range: Least and greatest return there can be; targets are clamped to it.
         heads: Which heads of the target critic are asked; None asks all. The least of a few out of many is less pessimistic
             than the least of all, and less optimistic than their mean (Chen et al. 2021, arXiv 2101.05982).
     """
-    residual = policy.actor_target(batch.next_observations)
+    residual = policy.actor_target(for_actor)
     noise = torch.randn_like(residual).mul_(noise_std).clamp_(-noise_clip, noise_clip)
-    value = least_value(policy.critic_target(batch.next_observations, (residual + noise).clamp(-1.0, 1.0), heads))
-    discounts = gamma if batch.discounts is None else batch.discounts
-    target: Tensor = batch.rewards + (1.0 - batch.dones) * discounts * value
+    value = least_value(policy.critic_target(for_critics, (residual + noise).clamp(-1.0, 1.0), heads))
+    target: Tensor = rewards + (1.0 - dones) * discounts * value
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
-def critic_loss(policy: ResidualTD3Policy, observations: Tensor, residuals: Tensor, target: Tensor) -> Tensor:
-    """Return the sum over heads of the mean squared error, shape ()."""
-    values = policy.critic(observations, residuals)
-    return torch.stack([functional.mse_loss(value, target) for value in values]).sum()
+def critic_loss(values: tuple[Tensor, ...], target: Tensor) -> Tensor:
+    """Return the sum over heads of the mean squared error of their values, each (B, 1), shape ()."""
+    errors = torch.cat(values, dim=1) - target
+    return errors.square().sum() / len(target)
 
 
 @torch.no_grad()
@@ -121,8 +125,9 @@ def held_back(policy: ResidualTD3Policy, steps: Steps, margin: float) -> Tensor:
 
 def actor_loss(
     policy: ResidualTD3Policy,
-    online: Tensor,
-    demonstrated: ReplayBufferSamples | None,
+    for_actor: Tensor | Seen,
+    for_critics: Tensor | Seen,
+    corrections: Tensor | None,
     *,
     penalty: float,
     imitation: float,
@@ -132,28 +137,39 @@ def actor_loss(
     """Return the actor's loss, shape ().
 
     Args:
-        policy: The networks; only the actor's gradients are meant.
-        online: Residual observations the policy met itself, shape (B, D); the policy term is theirs alone, because a critic
-            is trusted where the policy goes (arXiv 2603.10263).
-        demonstrated: Demonstrated transitions, actions in units of the bound and not clipped; None without demonstrations.
+        policy: The networks.
+        for_actor: Residual observations, raw of shape (B, D) or as the actor sees them. First those the policy met itself:
+            the policy term is theirs alone, because a critic is trusted where the policy goes (arXiv 2603.10263). Then
+            the demonstrated ones.
+        for_critics: The same, raw or as the critics see them.
+        corrections: Demonstrated corrections of the last rows, in units of the bound and not clipped, shape (M, 6); None
+            without demonstrations.
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
-        held: m of each observation in `online`, shape (B, 1); None is 1 everywhere.
+        held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
     """
-    residual = policy.actor(online)
-    value = mean_value(policy.critic(online, residual))
-    square = residual.square() if held is None else held * residual.square()
+    if imitation == 0.0 and corrections is not None:
+        for_actor, corrections = for_actor[: len(for_actor) - len(corrections)], None
+    n_own = len(for_actor) - (0 if corrections is None else len(corrections))
+    residual = policy.actor(for_actor)
+    own = residual[:n_own]
+    value = mean_value(policy.critic(for_critics[:n_own], own))
+    square = own.square() if held is None else held * own.square()
     loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
-    if demonstrated is None or imitation == 0.0:
+    if corrections is None:
         return loss
-    correction = demonstrated.actions
-    with torch.no_grad():
-        better = least_value(policy.critic(demonstrated.observations, correction)) >= least_value(
-            policy.critic(demonstrated.observations, torch.zeros_like(correction))
-        )
-        near = correction.abs().amax(dim=1, keepdim=True) <= REACH
-        keep = (better & near).float()  # (B, 1)
-    error = (policy.actor(demonstrated.observations) - correction.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
+    keep = _worth_imitating(policy, for_critics[n_own:], corrections)
+    error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
     loss += imitation * (keep * error).mean()
     return loss
+
+
+@torch.no_grad()
+def _worth_imitating(policy: ResidualTD3Policy, observations: Tensor | Seen, corrections: Tensor) -> Tensor:
+    """Return f, shape (M, 1): 1 where the critics value a correction no less than none, and the bound can reach it."""
+    better = least_value(policy.critic(observations, corrections)) >= least_value(
+        policy.critic(observations, torch.zeros_like(corrections))
+    )
+    near = corrections.abs().amax(dim=1, keepdim=True) <= REACH
+    return (better & near).float()

@@ -22,7 +22,7 @@ from soarm import arm
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array
 from soarm.residual.actor import ResidualActor, add_residual
-from soarm.residual.sight import EVERYTHING, MIN_STD, N_SEEN, Sight, SightParams
+from soarm.residual.sight import EVERYTHING, MIN_STD, N_SEEN, Seen, Sight, SightParams
 
 
 class SB3Actor(Actor):
@@ -34,9 +34,13 @@ class SB3Actor(Actor):
         super().__init__(**kwargs)
         self.mu = ResidualActor(self.net_arch, layer_norm, sight)
 
-    def forward(self, obs: Tensor) -> Tensor:
-        """Return residuals in [-1, 1], shape (B, 6)."""
-        residual: Tensor = self.mu(obs)
+    def see(self, obs: Tensor | Seen) -> Seen:
+        """Return what the actor sees of raw residual observations, shape (B, D)."""
+        return self.mu.sight.see(obs)
+
+    def forward(self, obs: Tensor | Seen) -> Tensor:
+        """Return residuals in [-1, 1], shape (B, 6), for raw residual observations or what `see` returned."""
+        residual: Tensor = self.mu.net(self.see(obs).features)
         return residual
 
 
@@ -74,28 +78,37 @@ class ResidualCritic(ContinuousCritic):
         for index, q_network in enumerate(self.q_networks):
             setattr(self, f"qf{index}", q_network)
 
-    def forward(self, obs: Tensor, actions: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
-        """Return one value per head, each (B, 1), for raw residual observations and residuals (B, 6).
+    def see(self, obs: Tensor | Seen) -> Seen:
+        """Return what the critics see of raw residual observations, shape (B, D)."""
+        return self.sight.see(obs)
+
+    def forward(self, obs: Tensor | Seen, actions: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+        """Return one value per head, each (B, 1), for observations and residuals (B, 6).
 
         Args:
-            obs: Raw residual observations, shape (B, D).
+            obs: Raw residual observations, shape (B, D), or what `see` returned.
             actions: Residuals, shape (B, 6).
             heads: Which heads to ask; None asks all.
         """
-        features = self._inputs(obs, actions)
-        asked = self.q_networks if heads is None else [self.q_networks[head] for head in heads]
-        return tuple(q_network(features) for q_network in asked)
+        return self.judge(self.inputs(obs, actions), heads)
 
-    def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
+    def judge(self, inputs: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+        """Return one value per head for what `inputs` returned; see `forward`."""
+        asked = self.q_networks if heads is None else [self.q_networks[head] for head in heads]
+        return tuple(q_network(inputs) for q_network in asked)
+
+    def q1_forward(self, obs: Tensor | Seen, actions: Tensor) -> Tensor:
         """Return the first head's value, shape (B, 1)."""
-        value: Tensor = self.q_networks[0](self._inputs(obs, actions))
+        value: Tensor = self.q_networks[0](self.inputs(obs, actions))
         return value
 
-    def _inputs(self, obs: Tensor, residual: Tensor) -> Tensor:
-        base = obs[:, BASE_ACTION]
+    def inputs(self, obs: Tensor | Seen, residual: Tensor) -> Tensor:
+        """Return what enters every head, shape (B, N_SEEN + 12): what is seen, and the executed action in two units."""
+        seen = self.see(obs)
+        base = seen.base
         executed = add_residual(base, residual, self.scale)
         normalised = (executed - self.sight.mean[BASE_ACTION]) / self.sight.std[BASE_ACTION]
-        return torch.cat([self.sight(obs), normalised, (executed - base) / self.scale], dim=1)
+        return torch.cat([seen.features, normalised, (executed - base) / self.scale], dim=1)
 
 
 class ResidualTD3Policy(TD3Policy):
@@ -130,6 +143,7 @@ class ResidualTD3Policy(TD3Policy):
     ) -> None:
         self._scale, self._layer_norm = tuple(scale), layer_norm
         self._actor_sight, self._critic_sight = actor_sight, critic_sight
+        self.sees_alike = actor_sight == critic_sight
         kwargs.setdefault("optimizer_kwargs", {"fused": True})  # a fifth of the time of the default on networks this small
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 

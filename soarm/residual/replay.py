@@ -100,10 +100,21 @@ class EpisodeReplayBuffer(NStepReplayBuffer):
         """
         newest = self.size() - int(self.ages.max())
         back = np.arange(max(newest - span, 0), max(newest, 0))
-        order = (self.pos + back) % self.size() if self.full else back  # oldest first
-        flat = (order[:, None] * self.n_envs + np.arange(self.n_envs)).ravel()
+        flat = self._in_order(back)
         flat = flat[~np.isnan(self.returns.ravel()[flat])]
         return self._steps(flat[np.linspace(0, len(flat) - 1, min(n, len(flat))).astype(np.int64)])
+
+    def recent_starts(self, n: int) -> Steps:
+        """Return the first steps of the last `n` episodes, or fewer, whose return is known; by when they started."""
+        flat = self._in_order(np.arange(self.size()))
+        known = flat[self.first.ravel()[flat] & ~np.isnan(self.returns.ravel()[flat])]
+        return self._steps(known[-n:])
+
+    def _in_order(self, ages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the flat indices of all rows' steps, the oldest being number 0."""
+        order = (self.pos + ages) % self.size() if self.full else ages
+        flat: NDArray[np.int64] = (order[:, None] * self.n_envs + np.arange(self.n_envs)).ravel()
+        return flat
 
     def _steps(self, flat: NDArray[np.intp] | NDArray[np.int64]) -> Steps:
         at, row = np.divmod(flat, self.n_envs)

@@ -73,6 +73,27 @@ EVERYTHING = SightParams((), magnified=True)
 """Nothing is hidden."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """Observations as a network sees them, so that what does not depend on its weights is computed once for many passes.
+
+    As a tensor of observations it has a length, and a slice of it is some of its rows.
+
+    Attributes:
+        features: What `Sight` returned, shape (B, N_SEEN).
+        base: The base action in them, raw, shape (B, 6) [deg x 5, percent].
+    """
+
+    features: Tensor
+    base: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice) -> Seen:
+        return Seen(self.features[rows], self.base[rows])
+
+
 class Sight(nn.Module):
     """Standardise, clip, magnify, hide: raw residual observations (B, D) -> what the first layer gets, (B, N_SEEN).
 
@@ -98,6 +119,10 @@ class Sight(nn.Module):
         """Take the statistics of observations, each of shape (D,), raw units."""
         self.mean.copy_(torch.as_tensor(mean))
         self.std.copy_(torch.as_tensor(std).clamp(min=MIN_STD))
+
+    def see(self, observation: Tensor | Seen) -> Seen:
+        """Return what is seen of raw observations (B, D); what has been seen already is returned as it is."""
+        return observation if isinstance(observation, Seen) else Seen(self(observation), observation[:, BASE_ACTION])
 
     def forward(self, observation: Tensor) -> Tensor:
         """Return what is seen of raw observations."""

@@ -17,13 +17,14 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from torch import Tensor
 
 from soarm.errors import ParamsError
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
 from soarm.residual import calibration, objective
-from soarm.residual.alarms import EpisodeStarts, Smoothness, residual_alarms
+from soarm.residual.alarms import Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.frozen import base_of, in_front_of
 from soarm.residual.gate import GatedResidual
@@ -31,7 +32,7 @@ from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
-from soarm.residual.updates import Updates, concatenate
+from soarm.residual.updates import Lesson, Updates
 from soarm.residual.warmup import warm_up
 
 ALARM_EVERY = 100
@@ -42,9 +43,9 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     """TD3+BC on a bounded residual over a frozen chunk policy (see `soarm.residual.objective` for the losses).
 
     Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). Departures from
-    Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow at every
-    critic update, not at the actor's; two learning rates; held noise; clamped targets; gradients clipped; updates
-    while the environments step instead of after it (`soarm.residual.overlap`).
+    Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow by the
+    number of updates, not of the actor's, and stand still during a step; two learning rates; held noise; clamped
+    targets; gradients clipped; updates while the environments step instead of after it (`soarm.residual.overlap`).
 
     Environments with the base's own features are wrapped at construction, in `set_env` and in `load`. The base's weights are
     saved inside the zip with its blueprint, so `load` needs no other file.
@@ -88,8 +89,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
+        self._followed = (0, 0)  # updates of critics and actor that their targets know of
         self._explorer: Explorer | None = None
-        self._starts: EpisodeStarts | None = None
         self._smoothness: Smoothness | None = None
         if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
             # `load` fills everything in afterwards
@@ -129,7 +130,6 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if self._explorer is None or self._explorer.n_rows != self.n_envs:
             assert self.exploration is not None
             self._explorer = Explorer(self.n_envs, self.exploration, np.random.default_rng(self.seed))
-            self._starts = EpisodeStarts(self.n_envs, self.gamma)
             self._smoothness = Smoothness(self.n_envs, self.spec.control_hz)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
@@ -171,10 +171,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         infos: list[dict[str, Any]],
     ) -> None:
         assert self._explorer is not None
-        assert self._starts is not None
         assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
-        self._starts.add(self._last_obs, buffer_action, reward, dones)
         executed = add_residual(
             self._last_obs[:, BASE_ACTION], buffer_action, np.asarray(self.spec.residual_scale, np.float32)
         )
@@ -182,22 +180,37 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self._explorer.end_episodes(dones, self.num_timesteps - self.learning_starts)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
-    def train(self, gradient_steps: int, batch_size: int = 256) -> None:
-        """Update critics and, once they are warm, the actor."""
+    def settle(self) -> None:
+        """Bring the targets after the updates of the last step; before the first, standardise and warm the critics up."""
         assert self.learner is not None
         for network, rate in ((self.critic, self.learner.critic_lr), (self.actor, self.learner.actor_lr)):
             for group in network.optimizer.param_groups:
                 group["lr"] = rate
         if self._n_updates == 0:
             self._take_statistics()
-            self._warm_up(batch_size)
-        for _ in range(gradient_steps):
-            online, demonstrated, loss = self._update_critics(batch_size)
+            self._warm_up()
+        self._follow()
+
+    def prepare(self, n: int) -> list[Lesson]:
+        """Return so many batches of own and demonstrated transitions."""
+        assert self.learner is not None
+        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
+        n_demonstrated = 0 if self.demonstrations is None else round(self.learner.demonstration_share * self.batch_size)
+        n_own = self.batch_size - n_demonstrated
+        online = self.replay_buffer.sample(n * n_own)
+        shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
+        steps = self.replay_buffer.sample_steps(n * n_own) if self.learner.q_filter.enabled else None
+        return self._updates.prepare(n, online, shown, steps)
+
+    def practise(self, lessons: list[Lesson]) -> None:
+        """Update critics and actor."""
+        for lesson in lessons:
+            loss = self._update_critics(lesson)
             if self._n_updates % self.policy_delay == 0:
-                self._update_actor(online, demonstrated)
+                self._update_actor(lesson)
             if self._n_updates % ALARM_EVERY == 0:
-                self.logger.record("train/critic_loss", loss)
-                for name, value in residual_alarms(self.policy, online.observations).items():
+                self.logger.record("train/critic_loss", float(loss))
+                for name, value in residual_alarms(self.policy, lesson.for_actor, lesson.for_critics).items():
                     self.logger.record(f"train/{name}", value)
 
     @property
@@ -212,7 +225,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         seen = self.replay_buffer.observations[:n_seen].reshape(-1, self.replay_buffer.obs_shape[0])
         self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
 
-    def _warm_up(self, batch_size: int) -> None:
+    def _warm_up(self) -> None:
         assert self.learner is not None
         assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
         buffer = self.replay_buffer
@@ -223,35 +236,35 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             )
 
         def regress() -> None:
-            self._updates.critics_to_returns(buffer.sample_known(batch_size))
+            self._updates.critics_to_returns(buffer.sample_known(self.batch_size))
             self._n_updates += 1
+            self._follow()
 
-        improve = functools.partial(self._update_critics, batch_size)
+        def improve() -> None:
+            self._update_critics(*self.prepare(1))
+            self._follow()
+
         warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
 
-    def _update_critics(self, batch_size: int) -> tuple[ReplayBufferSamples, ReplayBufferSamples | None, float]:
-        assert self.learner is not None
-        assert self.replay_buffer is not None
-        n_demonstrated = 0 if self.demonstrations is None else round(self.learner.demonstration_share * batch_size)
-        online = self.replay_buffer.sample(batch_size - n_demonstrated)
-        demonstrated = (
-            self.demonstrations.sample(n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
-        )
-        loss = self._updates.critics(concatenate(online, demonstrated))
-        self._n_updates += 1
-        return online, demonstrated, loss
+    def _follow(self) -> None:
+        updates = self._updates
+        updates.follow(self.critic, self.critic_target, self._n_updates - self._followed[0])
+        updates.follow(self.actor, self.actor_target, self._n_actor_updates - self._followed[1])
+        self._followed = (self._n_updates, self._n_actor_updates)
 
-    def _update_actor(self, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None) -> None:
+    def _update_critics(self, lesson: Lesson) -> Tensor:
+        loss = self._updates.critics(lesson)
+        self._n_updates += 1
+        return loss
+
+    def _update_actor(self, lesson: Lesson) -> None:
         assert self.learner is not None
-        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        seen, held, how = online.observations, None, self.learner.q_filter
-        if how.enabled and self._n_actor_updates >= how.after_updates:
-            steps = self.replay_buffer.sample_steps(len(seen))
-            seen, held = steps.observations, objective.held_back(self.policy, steps, how.margin)
+        held, how = None, self.learner.q_filter
+        if lesson.steps is not None and self._n_actor_updates >= how.after_updates:
+            held = objective.held_back(self.policy, lesson.steps, how.margin)
             self.logger.record("train/penalised", float(held.mean()))
         self._updates.actor(
-            seen,
-            demonstrated,
+            lesson,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
             held=held,
@@ -260,12 +273,11 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""
-        assert self._starts is not None
         assert self._smoothness is not None
         assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        alarms = {**self._starts.alarms(self.policy), **self._smoothness.take()}
+        alarms = self._smoothness.take()
         if self._n_updates:
-            alarms.update(calibration.alarms(self.policy, self.replay_buffer))
+            alarms = {**alarms, **calibration.alarms(self.policy, self.replay_buffer)}
         for name, value in alarms.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/n_updates", self._n_updates)
@@ -284,6 +296,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if reset_num_timesteps or self._last_obs is None:  # Stable-Baselines3 is about to reset the environments
             assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
             self.replay_buffer.forget_running()
+            self.next_lessons = None
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     @classmethod

@@ -1,11 +1,13 @@
-"""One update of the critics, one of the actor: batches in, moved networks out.
+"""What a learner does with a batch: prepare it with the networks that stand still, then move those that learn.
 
-Knows the losses (`soarm.residual.objective`) and how they are descended. Where batches come from, and when which network is
-updated, is the algorithm's (`soarm.residual.td3bc`).
+`prepare` asks the target networks and everything else that no update changes; it may run in another thread, beside the updates
+(`soarm.residual.overlap`). Knows the losses (`soarm.residual.objective`) and how they are descended. Where batches come from,
+and when which network is updated, is the algorithm's (`soarm.residual.td3bc`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -16,6 +18,28 @@ from soarm.residual import objective
 from soarm.residual.learner import LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
+from soarm.residual.sight import Seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """A batch with all that no update changes; B rows, of which the last M are demonstrated.
+
+    Attributes:
+        judged: What the critics judge: observations and what was executed, as `ResidualCritic.inputs` returns them.
+        target: What they should say, shape (B, 1).
+        for_actor: Observations the actor learns from, as it sees them, demonstrated ones last.
+        for_critics: The same, as the critics see them.
+        corrections: Demonstrated corrections of their last rows, not clipped, shape (M, 6); None without demonstrations.
+        steps: The own rows of `for_actor` with their returns; None where nobody asks for returns.
+    """
+
+    judged: Tensor
+    target: Tensor
+    for_actor: Seen
+    for_critics: Seen
+    corrections: Tensor | None
+    steps: Steps | None
 
 
 class Updates:
@@ -29,51 +53,100 @@ class Updates:
     def __init__(self, policy: ResidualTD3Policy, learner: LearnerParams) -> None:
         self._policy, self._learner = policy, learner
 
-    def critics(self, batch: ReplayBufferSamples) -> float:
-        """Bring the critics closer to the target of temporal differences, and their targets after them; return the loss."""
-        target = objective.td_target(
-            self._policy,
-            batch,
-            gamma=self._learner.gamma,
-            noise_std=self._learner.target_policy_noise,
-            noise_clip=self._learner.target_noise_clip,
-            value_range=(self._learner.value_min, self._learner.value_max),
-            heads=self._pair(),
-        )
-        return self._towards(target, batch.observations, batch.actions)
+    @torch.no_grad()
+    def prepare(
+        self, n: int, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None, steps: Steps | None = None
+    ) -> list[Lesson]:
+        """Return `n` lessons of equal size, made of n-step transitions.
 
-    def critics_to_returns(self, steps: Steps) -> float:
-        """Bring the critics closer to known returns, and their targets after them; return the loss."""
+        What every row needs by itself is computed for all lessons at once; networks are asked lesson by lesson, since larger
+        products do not fit the cache. Draws the target policy's noise, and the pair of heads where there are more, from
+        torch's global stream.
+
+        Args:
+            n: How many.
+            online: What the policy did itself.
+            demonstrated: What a demonstrator did; None without demonstrations.
+            steps: What the actor learns from in place of the observations in `online`; None takes these.
+        """
+        if n == 0:
+            return []
+        actor, critic, alike = self._policy.actor, self._policy.critic, self._policy.sees_alike
+        batch = _interleave(n, online, demonstrated)
+        seen = for_critics = critic.see(batch.observations)
+        judged = critic.inputs(seen, batch.actions)
+        observations = batch.observations
+        if steps is not None:
+            shown = () if demonstrated is None else (demonstrated.observations,)
+            observations = _rows(n, steps.observations, *shown)
+            for_critics = critic.see(observations)
+        for_actor = for_critics if alike else actor.see(observations)
+        next_for_critics = self._policy.critic_target.see(batch.next_observations)
+        next_for_actor = next_for_critics if alike else self._policy.actor_target.see(batch.next_observations)
+        n_rows = len(judged) // n
+        lessons = []
+        for i in range(n):
+            rows = slice(i * n_rows, (i + 1) * n_rows)
+            lessons.append(
+                Lesson(
+                    judged[rows],
+                    self._target(batch, next_for_actor, next_for_critics, rows),
+                    for_actor[rows],
+                    for_critics[rows],
+                    None if demonstrated is None else demonstrated.actions.chunk(n)[i],
+                    None if steps is None else Steps(*(part.chunk(n)[i] for part in steps)),
+                )
+            )
+        return lessons
+
+    def critics(self, lesson: Lesson) -> Tensor:
+        """Bring the critics closer to the target of temporal differences; return the loss, shape ()."""
+        return self._towards(lesson.target, lesson.judged)
+
+    def critics_to_returns(self, steps: Steps) -> Tensor:
+        """Bring the critics closer to known returns; return the loss, shape ()."""
         target = steps.returns.clamp(self._learner.value_min, self._learner.value_max)
-        return self._towards(target, steps.observations, steps.residuals)
+        return self._towards(target, self._policy.critic.inputs(steps.observations, steps.residuals))
 
-    def _towards(self, target: Tensor, observations: Tensor, residuals: Tensor) -> float:
-        loss = objective.critic_loss(self._policy, observations, residuals, target)
-        self._descend(self._policy.critic, loss)
-        self._follow(self._policy.critic, self._policy.critic_target)
-        return loss.item()
-
-    def actor(
-        self,
-        online: Tensor,
-        demonstrated: ReplayBufferSamples | None,
-        *,
-        penalty: float,
-        imitation: float,
-        held: Tensor | None = None,
-    ) -> None:
+    def actor(self, lesson: Lesson, *, penalty: float, imitation: float, held: Tensor | None = None) -> None:
         """Climb the critics under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`."""
         loss = objective.actor_loss(
             self._policy,
-            online,
-            demonstrated,
+            lesson.for_actor,
+            lesson.for_critics,
+            lesson.corrections,
             penalty=penalty,
             imitation=imitation,
             q_floor=self._learner.q_floor,
             held=held,
         )
         self._descend(self._policy.actor, loss)
-        self._follow(self._policy.actor, self._policy.actor_target)
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, target: nn.Module, n_updates: int) -> None:
+        """Bring a target network after a network that was updated so many times."""
+        weight = 1.0 - (1.0 - self._learner.tau) ** n_updates
+        torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), weight)
+
+    def _target(self, batch: ReplayBufferSamples, for_actor: Seen, for_critics: Seen, rows: slice) -> Tensor:
+        assert batch.discounts is not None
+        return objective.td_target(
+            self._policy,
+            for_actor[rows],
+            for_critics[rows],
+            rewards=batch.rewards[rows],
+            dones=batch.dones[rows],
+            discounts=batch.discounts[rows],
+            noise_std=self._learner.target_policy_noise,
+            noise_clip=self._learner.target_noise_clip,
+            value_range=(self._learner.value_min, self._learner.value_max),
+            heads=self._pair(),
+        )
+
+    def _towards(self, target: Tensor, judged: Tensor) -> Tensor:
+        loss = objective.critic_loss(self._policy.critic.judge(judged), target)
+        self._descend(self._policy.critic, loss)
+        return loss.detach()
 
     def _pair(self) -> tuple[int, ...] | None:
         """Return the two heads whose least is the target, drawn anew; None where there are but two."""
@@ -87,16 +160,15 @@ class Updates:
         nn.utils.clip_grad_norm_(parameters, self._learner.max_grad_norm)
         network.optimizer.step()
 
-    @torch.no_grad()
-    def _follow(self, network: nn.Module, target: nn.Module) -> None:
-        torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), self._learner.tau)
 
-
-def concatenate(first: ReplayBufferSamples, second: ReplayBufferSamples | None) -> ReplayBufferSamples:
-    """Return one batch of two; both are n-step samples."""
+def _interleave(n: int, first: ReplayBufferSamples, second: ReplayBufferSamples | None) -> ReplayBufferSamples:
+    """Return `n` batches in one, each a part of the first samples and then one of the second."""
     if second is None:
         return first
-    assert first.discounts is not None
-    assert second.discounts is not None
     pairs = zip(first, second, strict=True)
-    return ReplayBufferSamples(*(torch.cat([a, b]) for a, b in pairs if a is not None and b is not None))
+    return ReplayBufferSamples(*(_rows(n, a, b) for a, b in pairs if a is not None and b is not None))
+
+
+def _rows(n: int, *parts: Tensor) -> Tensor:
+    """Return the rows of all parts, by batch and then by part."""
+    return torch.cat([part.reshape(n, -1, part.shape[1]) for part in parts], dim=1).flatten(0, 1)

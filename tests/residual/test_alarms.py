@@ -19,7 +19,8 @@ def test_a_joint_that_leans_on_its_bound_is_named(task: ModuleType) -> None:
     with torch.no_grad():
         policy.actor.mu.net[-2].bias[arm.GRIPPER] = 5.0
         policy.actor.mu.net[-2].bias[0] = -0.5
-    alarms = residual_alarms(policy, torch.zeros(4, RESIDUAL_OBSERVATION_DIM))
+    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    alarms = residual_alarms(policy, seen, seen)
 
     assert alarms["saturated_gripper"] == 1.0
     assert alarms["residual_abs_shoulder_pan"] == pytest.approx(np.tanh(0.5))
@@ -81,7 +82,7 @@ def test_gap_and_correlation_are_over_whole_episodes(task: ModuleType) -> None:
     policy.critic.forward = lambda obs, actions, heads=None: (0.3 + obs[:, 6:7],)  # type: ignore[method-assign]
     alarms = calibration.alarms(policy, buffer)
 
-    assert set(flat) == {"q_gap_mean"}
+    assert set(flat) == {"q_start", "mc_start", "q_gap_mean"}
     assert alarms["q_return_corr"] == pytest.approx(1.0)
     assert alarms["q_gap_mean"] == pytest.approx(0.3)
 

@@ -4,24 +4,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
-from soarm.residual.alarms import EpisodeStarts
 from soarm.residual.objective import Ramp, actor_loss, held_back, td_target
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
-
-
-def batch(n: int, rewards: float = 0.0, dones: float = 0.0, actions: Tensor | None = None) -> ReplayBufferSamples:
-    column = torch.ones(n, 1)
-    seen = torch.zeros(n, RESIDUAL_OBSERVATION_DIM)
-    actions = torch.zeros(n, 6) if actions is None else actions
-    return ReplayBufferSamples(seen, actions, seen, dones * column, rewards * column, 0.5 * column)
 
 
 class Fake:
@@ -48,10 +38,27 @@ def fake(residual: float, value: Any) -> tuple[ResidualTD3Policy, Fake]:
     return cast("ResidualTD3Policy", networks), networks
 
 
+def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
+    seen, column = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.ones(4, 1)
+    found = td_target(
+        policy,
+        seen,
+        seen,
+        rewards=rewards * column,
+        dones=dones * column,
+        discounts=0.5 * column,
+        noise_std=0.0,
+        noise_clip=0.0,
+        value_range=(0.0, 1.0),
+        heads=heads,
+    )
+    assert found.shape == (4, 1)
+    return float(found[0, 0])
+
+
 def target(value: Any, **kwargs: float) -> float:
     policy, _ = fake(0.5, value)
-    found = td_target(policy, batch(4, **kwargs), gamma=0.9, noise_std=0.0, noise_clip=0.0, value_range=(0.0, 1.0))
-    return float(found[0, 0])
+    return ask(policy, **kwargs)
 
 
 def test_target_is_reward_plus_discounted_least_value_of_the_target_actor() -> None:
@@ -61,10 +68,7 @@ def test_target_is_reward_plus_discounted_least_value_of_the_target_actor() -> N
 
 def test_target_asks_only_the_heads_it_is_told_to() -> None:
     policy, _ = fake(0.5, lambda residual: residual)
-    found = [
-        td_target(policy, batch(1), gamma=0.9, noise_std=0.0, noise_clip=0.0, value_range=(0.0, 1.0), heads=heads).item()
-        for heads in ((0, 1), (0, 2), (0,))
-    ]
+    found = [ask(policy, heads=heads) for heads in ((0, 1), (0, 2), (0,))]
 
     assert found == pytest.approx([0.5 * 0.4, 0.5 * 0.1, 0.5 * 0.6])
 
@@ -83,7 +87,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
     for penalty in (0.0, 1.0, 10.0):
         policy, networks = fake(0.5, lambda residual: residual)
         seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-        actor_loss(policy, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
+        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
         gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
 
     # d/dr (-r / 0.5 + beta r^2)
@@ -93,7 +97,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
 def test_small_values_are_not_blown_up() -> None:
     policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
     seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    actor_loss(policy, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
+    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-3)
 
@@ -105,9 +109,9 @@ def test_small_values_are_not_blown_up() -> None:
 )
 def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
     policy, networks = fake(0.0, lambda residual: slope * residual)
-    demonstrated = batch(4, actions=torch.full((4, 6), correction))
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    losses = [actor_loss(policy, seen, demonstrated, penalty=0.0, imitation=i, q_floor=0.1) for i in (0.0, 1.0)]
+    corrections = torch.full((4, 6), correction)
+    seen = torch.zeros(4 + len(corrections), RESIDUAL_OBSERVATION_DIM)
+    losses = [actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=i, q_floor=0.1) for i in (0.0, 1.0)]
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None
@@ -131,7 +135,7 @@ def test_only_steps_that_are_held_back_pay_the_penalty() -> None:
     policy, _ = fake(0.5, lambda residual: residual)
     seen, held = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
     losses = [
-        actor_loss(policy, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
+        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
         for penalty, weights in ((0.0, None), (1.0, held), (1.0, None))
     ]
 
@@ -158,14 +162,3 @@ def test_critics_judge_what_is_executed(task: ModuleType) -> None:
 
     assert values[0] == values[1]
     assert values[0] != values[2]
-
-
-def test_returns_are_credited_to_the_step_they_follow(task: ModuleType) -> None:
-    starts = EpisodeStarts(2, gamma=0.5)
-    seen, residual = np.zeros((2, RESIDUAL_OBSERVATION_DIM), np.float32), np.zeros((2, 6), np.float32)
-    policy = task.make_model().policy
-    for reward, done in ((0.0, False), (0.0, False), (1.0, True)):
-        starts.add(seen, residual, np.array([reward, 0.0]), np.array([done, False]))
-
-    assert starts.alarms(policy)["mc_start"] == 0.25
-    assert EpisodeStarts(2, gamma=0.5).alarms(policy) == {}

@@ -17,6 +17,7 @@ from soarm.params import build
 from soarm.residual import checkpoint
 from soarm.residual.learner import LearnerParams
 from soarm.residual.td3bc import ResidualTD3BC
+from soarm.residual.updates import Lesson
 from soarm.spec import STATE
 
 
@@ -77,9 +78,9 @@ def test_updates_run_in_the_main_thread_while_a_step_runs_in_another(
     threads: dict[str, set[int]] = {"update": set(), "step": set()}
     update = model._update_critics
 
-    def update_and_tell(batch_size: int) -> Any:
+    def update_and_tell(lesson: Lesson) -> Any:
         threads["update"].add(threading.get_ident())
-        result = update(batch_size)
+        result = update(lesson)
         updated.set()
         return result
 
@@ -98,15 +99,37 @@ def test_updates_run_in_the_main_thread_while_a_step_runs_in_another(
     assert threads["step"] != threads["update"]
 
 
-def test_updates_see_all_steps_but_the_one_that_runs(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = task.make_model()
-    seen: list[tuple[int, int]] = []
+@pytest.mark.parametrize("overlap", [True, False])
+def test_batches_are_drawn_a_step_ahead_from_all_steps_but_the_one_that_runs(
+    task: ModuleType, overlap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(task, overlap=overlap)
+    prepared: list[tuple[int, int]] = []
+    practised: list[int] = []
+    prepare, practise = model.prepare, model.practise
     monkeypatch.setattr(
-        model, "train", lambda gradient_steps, batch_size: seen.append((model.num_timesteps, 4 * model.replay_buffer.size()))
+        model, "prepare", lambda n: (prepared.append((model.num_timesteps, 4 * model.replay_buffer.size())), prepare(n))[1]
     )
+    model._n_updates = 1  # no warm-up
+    monkeypatch.setattr(model, "practise", lambda lessons: (practised.append(model.num_timesteps), practise(lessons)))
     model.learn(140, log_interval=None)
 
-    assert seen == [(steps, steps) for steps in (120, 124, 128, 132, 136)]  # from the end of the prefill on
+    # from the end of the prefill on; the first step has none prepared for it
+    assert prepared == [(steps, steps) for steps in (120, 120, 124, 128, 132, 136)]
+    assert practised == [120, 124, 128, 132, 136]
+
+
+def test_targets_stand_still_during_a_step_and_follow_all_its_updates(task: ModuleType) -> None:
+    model = make(task, gradient_steps=4, tau=0.1)
+    model.learn(124, log_interval=None)  # the prefill and one step with updates
+    parameter, target = model.critic.qf0[0].weight, model.critic_target.qf0[0].weight
+    before = target.detach().clone()
+    model.settle()
+
+    torch.testing.assert_close(target, before + (1.0 - 0.9**4) * (parameter - before))
+    after = target.detach().clone()
+    model.settle()
+    assert torch.equal(target, after)
 
 
 @pytest.mark.parametrize(("train_freq", "gradient_steps"), [(1, 3), (4, 2), (4, 6)])
@@ -115,9 +138,7 @@ def test_updates_are_spread_over_the_steps_they_belong_to(
 ) -> None:
     model = make(task, train_freq=train_freq, gradient_steps=gradient_steps)
     made: dict[int, int] = {}
-    monkeypatch.setattr(
-        model, "train", lambda gradient_steps, batch_size: made.update({model.num_timesteps // 4: gradient_steps})
-    )
+    monkeypatch.setattr(model, "practise", lambda lessons: made.update({model.num_timesteps // 4: len(lessons)}))
     model.learn(4 * 54, log_interval=None)
     per_step = [made.get(step, 0) for step in range(54)]
     first = 32  # the first multiple of 4 after the prefill's 30 steps
@@ -196,11 +217,11 @@ def test_no_thread_outlives_an_error_in_an_update(task: ModuleType, monkeypatch:
     model = task.make_model()
     call_before_step(model, lambda: time.sleep(0.01))
 
-    def fail(gradient_steps: int, batch_size: int) -> None:
+    def fail(lessons: list[Lesson]) -> None:
         assert len(simulation_threads()) == 1
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "train", fail)
+    monkeypatch.setattr(model, "practise", fail)
     with pytest.raises(KeyboardInterrupt):
         model.learn(300, log_interval=None)
 

@@ -34,6 +34,21 @@ def test_returns_are_known_when_the_episode_ends() -> None:
     np.testing.assert_array_equal(buffer.first[:3], [[True, True], [False, False], [False, True]])
 
 
+def test_recent_starts_are_those_of_the_last_episodes_that_ended() -> None:
+    buffer = make(size=5, n_envs=2)
+    assert isinstance(buffer, EpisodeReplayBuffer)
+    play(
+        buffer,
+        [[1, 0], [0, 1], [1, 0], [0.5, 0], [0.25, 0]],
+        [[True, False], [False, True], [True, False], [True, False], [True, False]],
+    )
+    play(buffer, [[0, 0]], [[False, False]])  # over the oldest step
+
+    assert buffer.recent_starts(10).returns.ravel().tolist() == [0.5, 0.5, 0.25]
+    assert buffer.recent_starts(2).returns.ravel().tolist() == [0.5, 0.25]
+    assert len(make().recent_starts(3).returns) == 0  # type: ignore[attr-defined]
+
+
 def test_return_of_a_cut_episode_is_what_was_seen_of_it() -> None:
     buffer = make(n_envs=1)
     assert isinstance(buffer, EpisodeReplayBuffer)

@@ -77,7 +77,7 @@ def test_returns_calibrate_critics_in_fewer_updates_than_differences(task: Modul
         model = task.make_model(8, learner=changed, exploration=dataclasses.replace(task.EXPLORATION, prefill_steps=800))
         model.base_model.miss.data.fill_(1.0)  # a base that succeeds
         model.learn(800, log_interval=None)
-        model.train(gradient_steps=0, batch_size=64)
+        model.settle()
         assert model._n_updates == 100
         gaps.append(calibration.promise(model.policy, model.replay_buffer).gap)
 
@@ -89,7 +89,7 @@ def test_returns_change_the_critics_alone(task: ModuleType) -> None:
     model = task.make_model(learner=changed)
     critic = model.critic.state_dict()["qf0.0.weight"].clone()
     model.learn(120, log_interval=None)
-    model.train(gradient_steps=0, batch_size=64)
+    model.settle()
 
     assert not torch.equal(model.critic.state_dict()["qf0.0.weight"], critic)
     assert all((parameter == 0).all() for parameter in model.actor.mu.net[-2].parameters())
