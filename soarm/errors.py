@@ -10,7 +10,16 @@
     ├── CheckpointError        a checkpoint that is missing, unreadable or of another run
     ├── BundleError            an ONNX bundle with a missing or changed file
     ├── ParityError            an exported network that does not compute what the trained one computes
-    └── StageError             a stage that cannot start: missing input, dirty output, no git
+    ├── StageError             a stage that cannot start: missing input, dirty output, no git
+    ├── HardwareError          the arm, real or emulated
+    │   ├── BusError           a servo that does not answer, or answers nonsense
+    │   │   └── PortError      a serial port that is missing, busy, forbidden or was unplugged
+    │   ├── CalibrationError   a joint that is not calibrated, or a calibration that is not this arm's
+    │   └── FaultError         the arm stopped, or must not start: overload, heat, voltage, a joint that went silent
+    ├── GateError              a bundle that was not trained for the arm it is to drive
+    ├── LogError               the log of a run that cannot be read or replayed
+    ├── TeleopError            an input device that is missing, or a session that cannot go on
+    └── TwinError              an emulated arm that cannot be set up: unknown fault, unknown law, no pseudo-terminal
 
 Every message says what is wrong, the value found, what is allowed and what to do next.
 """
@@ -58,3 +67,39 @@ class ParityError(SoarmError, RuntimeError):
 
 class StageError(SoarmError, RuntimeError):
     """A pipeline stage cannot run as asked."""
+
+
+class HardwareError(SoarmError, RuntimeError):
+    """The arm, real or emulated, cannot do what is asked of it."""
+
+
+class BusError(HardwareError):
+    """A servo does not answer, or what it answers is damaged."""
+
+
+class PortError(BusError):
+    """A serial port is missing, busy, forbidden or was unplugged."""
+
+
+class CalibrationError(HardwareError, ValueError):
+    """A calibration is missing, incomplete, impossible or of another arm."""
+
+
+class FaultError(HardwareError):
+    """The arm stopped, or must not start; the message names the joint and the cause."""
+
+
+class GateError(SoarmError, ValueError):
+    """A bundle must not drive this arm: it was trained for another one, or for other settings."""
+
+
+class LogError(SoarmError, ValueError):
+    """The log of a run cannot be read or replayed."""
+
+
+class TeleopError(SoarmError, RuntimeError):
+    """Teleoperation cannot start or go on."""
+
+
+class TwinError(SoarmError, ValueError):
+    """An emulated arm cannot be set up as asked."""

@@ -49,8 +49,15 @@ _SKEW = np.array([[[0, -z, y], [z, 0, -x], [-y, x, 0]] for x, y, z in _AXES])
 _SKEW2 = _SKEW @ _SKEW
 
 
-def _frames(q: ArrayLike) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Return origin (..., 3) and rotation (..., 3, 3) of each of the five joint bodies."""
+def frames(q: ArrayLike) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Return where the five bodies are that the arm's joints move, in the base frame.
+
+    Args:
+        q: Joint positions, shape (..., 6) [deg x 5, percent].
+
+    Returns:
+        Origins, five of shape (..., 3) [m], and rotations, five of shape (..., 3, 3); shoulder to fixed jaw.
+    """
     angle = arm.to_radians(q)[..., :5, None, None]
     turn = np.eye(3) + np.sin(angle) * _SKEW + (1.0 - np.cos(angle)) * _SKEW2  # (..., 5, 3, 3), Rodrigues
     local = _FIXED @ turn
@@ -73,7 +80,7 @@ def forward(q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Returns:
         Position, shape (..., 3) [m], and rotation of the fixed jaw's frame, shape (..., 3, 3).
     """
-    origins, rotations = _frames(q)
+    origins, rotations = frames(q)
     return origins[-1] + rotations[-1] @ np.array(TCP_IN_JAW_M), rotations[-1]
 
 
@@ -86,7 +93,7 @@ def jacobian(q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Returns:
         Translational and rotational Jacobian, shape (..., 3, 5) each [m/rad], [rad/rad].
     """
-    origins, rotations = _frames(q)
+    origins, rotations = frames(q)
     tcp = origins[-1] + rotations[-1] @ np.array(TCP_IN_JAW_M)
     axes = np.stack([rotation @ axis for rotation, axis in zip(rotations, _AXES, strict=True)], axis=-1)  # (..., 3, 5)
     origins = [np.broadcast_to(origin, tcp.shape) for origin in origins]
