@@ -1,8 +1,8 @@
 """A training run of the residual on disk, to go on from after a kill as if nothing had happened.
 
 One file holds all that the next step depends on: networks and optimisers, replay buffer, batches drawn for the next step,
-running episodes with their chunks, exploration noise and Stable-Baselines3's global random streams. It is replaced whole or not
-at all.
+running episodes with their chunks, exploration noise and Stable-Baselines3's global random streams. It is replaced whole or
+not at all.
 """
 
 from __future__ import annotations
