@@ -31,6 +31,7 @@ OUTSIDE: dict[str, set[str]] = {
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
     "export": {"numpy", "onnx", "onnxscript", "torch"},
+    "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
     "params": {"yaml"},
     "policies": {"numpy"},
@@ -48,6 +49,7 @@ OUTSIDE: dict[str, set[str]] = {
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
+    "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.

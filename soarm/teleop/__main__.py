@@ -1,0 +1,137 @@
+"""`python -m soarm.teleop`: drive an arm by hand and record demonstrations into a LeRobot dataset.
+
+    python -m soarm.teleop --follower sim --leader keyboard --dataset data/record --episodes 50
+    python -m soarm.teleop --follower sim --leader expert --dataset demo --episodes 2 --fast
+
+The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from soarm import params as params_file
+from soarm.dataset import layout
+from soarm.dataset.recorder import Recorder
+from soarm.errors import SoarmError
+from soarm.recording import FEATURES, RecordParams
+from soarm.sim.env import PickPlaceEnv
+from soarm.sim.expert import Expert
+from soarm.sim.params import SimParams
+from soarm.teleop.follower import SimFollower
+from soarm.teleop.gamepad import Gamepad
+from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
+from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
+from soarm.teleop.teleoperator import PolicyTeleoperator, Teleoperator
+
+logger = logging.getLogger("soarm.teleop")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 if an episode was kept, 1 otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m soarm.teleop", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--follower", choices=["sim"], default="sim", help="what is driven (%(default)s)")
+    parser.add_argument("--leader", choices=["keyboard", "gamepad", "expert"], default="keyboard", help="what drives it")
+    parser.add_argument("--dataset", type=Path, required=True, help="folder; an existing dataset is continued")
+    parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
+    parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
+    parser.add_argument("--seed", type=int, default=0, help="scene of the first episode (%(default)s)")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
+    parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
+    options = parser.parse_args(arguments)
+    if options.fast and options.leader != "expert":
+        parser.error("--fast is for --leader expert: a hand needs the clock")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        report = _record(options)
+    except SoarmError as error:
+        logger.error("%s", error)
+        return 1
+    late = sum(timing.late + timing.missed for timing in report.kept)
+    logger.info("kept %d episodes in %s; %d late or missed steps in them", len(report.kept), options.dataset, late)
+    return 0 if report.kept else 1
+
+
+def _record(options: argparse.Namespace) -> Report:
+    loaded = params_file.load(options.params)
+    sim = loaded.section("sim", SimParams)
+    follower = SimFollower(PickPlaceEnv(sim))
+    with contextlib.ExitStack() as stack:
+        commands: Callable[[], Iterable[Command]] = tuple
+        leader: Teleoperator
+        if options.leader == "expert":
+            expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
+            leader = PolicyTeleoperator(expert, options.seed)
+        else:
+            terminal = stack.enter_context(Terminal())
+            held = HeldKeys()
+            leader = Keyboard(held, sim.control_hz) if options.leader == "keyboard" else Gamepad(sim.control_hz)
+            commands = _typed(terminal, held)
+            logger.info("%s\n%s", HELP if options.leader == "keyboard" else "sticks and triggers move the arm", COMMAND_HELP)
+        recorder = stack.enter_context(_recorder(options.dataset, sim.control_hz, options.task))
+        settings = SessionParams(options.episodes, options.seed, automatic=options.leader == "expert")
+        clock = _NoClock() if options.fast else None
+        session = Session(
+            follower,
+            leader,
+            recorder,
+            settings,
+            commands,
+            clock.now if clock else time.monotonic,
+            clock.sleep if clock else time.sleep,
+        )
+        try:
+            session.run()
+        except KeyboardInterrupt:
+            logger.info("interrupted; the episode that ran is dropped, the kept ones are safe")
+        finally:
+            _write_timing(options.dataset, session.report)
+        return session.report
+
+
+def _recorder(folder: Path, control_hz: int, task: str) -> Recorder:
+    if (folder / layout.INFO_PATH).exists() or (folder / layout.RECORDING).exists():
+        return Recorder.resume(folder, task)
+    return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
+
+
+def _write_timing(folder: Path, report: Report) -> None:
+    """Write how well each kept episode kept its rate, beside the dataset: its format has no place for it."""
+    lines = [timing._asdict() for timing in report.kept]
+    path = folder.with_name(folder.name + ".timing.json")
+    path.write_text(json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n")
+
+
+def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]]:
+    def commands() -> Iterable[Command]:
+        typed = terminal.read()
+        held.hear(key for key in typed if key not in COMMAND_KEYS)
+        return [COMMAND_KEYS[key] for key in typed if key in COMMAND_KEYS]
+
+    return commands
+
+
+class _NoClock:
+    """A clock that passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self._time_s = 0.0
+
+    def now(self) -> float:
+        return self._time_s
+
+    def sleep(self, seconds: float) -> None:
+        self._time_s += seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

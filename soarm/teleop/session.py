@@ -1,0 +1,233 @@
+"""Recording by hand: a fixed rate, keys to start, keep, discard and repeat, and nothing kept is ever lost.
+
+LeRobot's format says that frame i of an episode is i / fps seconds old. A session that could not keep the rate must not
+pretend it did: a step that comes more than half a period late counts as late, steps that were missed are left out and counted,
+and an episode with too many of either is refused when it is to be kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from soarm.dataset.recorder import Recorder
+from soarm.policy import Array, Observation
+from soarm.teleop.follower import Follower
+from soarm.teleop.teleoperator import Teleoperator
+
+logger = logging.getLogger(__name__)
+
+
+class State(enum.Enum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    RECORDING = "recording"
+    ENDED = "ended"
+
+
+class Command(enum.Enum):
+    """What a person asks for."""
+
+    START = "start"
+    KEEP = "keep"
+    DISCARD = "discard"
+    REPEAT = "re-record"
+    NEXT = "next scene"
+    QUIT = "quit"
+
+
+TRANSITIONS: dict[tuple[State, Command], State] = {
+    (State.IDLE, Command.START): State.RECORDING,
+    (State.IDLE, Command.NEXT): State.IDLE,
+    (State.IDLE, Command.QUIT): State.ENDED,
+    (State.RECORDING, Command.KEEP): State.IDLE,
+    (State.RECORDING, Command.DISCARD): State.IDLE,
+    (State.RECORDING, Command.REPEAT): State.RECORDING,
+    (State.RECORDING, Command.QUIT): State.ENDED,
+}
+"""What a command leads to; in other states it does nothing. Quitting discards the running episode."""
+COMMAND_KEYS = {
+    " ": Command.START,
+    "\n": Command.KEEP,
+    "x": Command.DISCARD,
+    "e": Command.REPEAT,
+    "n": Command.NEXT,
+    "q": Command.QUIT,
+}
+COMMAND_HELP = "space start  enter keep  x discard  e re-record  n next scene  q quit"
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionParams:
+    """How a session runs.
+
+    Attributes:
+        n_episodes: Episodes to keep; the session ends with the last of them.
+        first_seed: Scene of the first episode; each kept or skipped one takes the next.
+        max_late_share: An episode with a greater share of late or missed steps is not kept.
+        automatic: Start by itself, keep what the follower says is done, and discard what takes longer than `time_limit_s`.
+        time_limit_s: Of an automatic episode [s].
+        max_tries: Automatic episodes that are tried before the session gives up.
+    """
+
+    n_episodes: int
+    first_seed: int = 0
+    max_late_share: float = 0.02
+    automatic: bool = False
+    time_limit_s: float = 20.0
+    max_tries: int = 100
+
+
+class Timing(NamedTuple):
+    """How well an episode kept its rate: steps, those more than half a period late, and those left out."""
+
+    steps: int
+    late: int
+    missed: int
+
+    @property
+    def late_share(self) -> float:
+        """Share of late and missed steps in all there should have been."""
+        return (self.late + self.missed) / max(self.steps + self.missed, 1)
+
+
+@dataclasses.dataclass
+class Report:
+    """What a session did.
+
+    Attributes:
+        kept: Timing of every kept episode, in order.
+        tries: Episodes that were begun.
+        refused: Episodes that were to be kept and were too late too often.
+    """
+
+    kept: list[Timing] = dataclasses.field(default_factory=list)
+    tries: int = 0
+    refused: int = 0
+
+
+class Session:
+    """A recording session.
+
+    Args:
+        follower: What is driven.
+        teleoperator: What drives.
+        recorder: Where episodes go.
+        params: How.
+        commands: Returns what was asked for since the last call.
+        now: The clock [s].
+        sleep: Waits so many seconds.
+        say: Shows a line to the person.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        teleoperator: Teleoperator,
+        recorder: Recorder,
+        params: SessionParams,
+        commands: Callable[[], Iterable[Command]],
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        say: Callable[[str], None] = logger.info,
+    ) -> None:
+        self._follower, self._teleoperator, self._recorder, self._params = follower, teleoperator, recorder, params
+        self._commands, self._now, self._sleep, self._say = commands, now, sleep, say
+        self._state, self._seed = State.IDLE, params.first_seed
+        self._tape: list[tuple[Observation, Array]] = []
+        self._late = self._missed = 0
+        self.report = Report()
+
+    def run(self) -> Report:
+        """Run until enough episodes are kept, or somebody quits; the follower holds at the end, whatever ended it."""
+        self._teleoperator.connect()
+        try:
+            self._begin_scene()
+            period_s = 1.0 / self._follower.control_hz
+            deadline = self._now()
+            while self._state is not State.ENDED:
+                self._step()
+                deadline = self._wait(deadline, period_s)
+        finally:
+            self._follower.stop()
+            self._teleoperator.close()
+        return self.report
+
+    def _step(self) -> None:
+        observation = self._follower.observe()
+        for command in self._asked():
+            self._obey(command, observation)
+            if self._state is State.ENDED:
+                return
+        observation = self._follower.observe() if not self._tape else observation
+        action = self._teleoperator.action(observation)
+        if self._state is State.RECORDING:
+            self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(action)))
+        self._follower.act(action)
+
+    def _asked(self) -> list[Command]:
+        asked = list(self._commands())
+        if not self._params.automatic:
+            return asked
+        if self._state is State.IDLE:
+            return [*asked, Command.START if self.report.tries < self._params.max_tries else Command.QUIT]
+        if self._follower.done():
+            return [*asked, Command.KEEP]
+        out_of_time = len(self._tape) >= self._params.time_limit_s * self._follower.control_hz
+        return [*asked, Command.DISCARD] if out_of_time else asked
+
+    def _obey(self, command: Command, observation: Observation) -> None:
+        target = TRANSITIONS.get((self._state, command))
+        if target is None:
+            return
+        if command is Command.KEEP:
+            self._keep()
+        if command in (Command.KEEP, Command.DISCARD, Command.NEXT):
+            self._seed += 1
+        if command in (Command.KEEP, Command.DISCARD, Command.NEXT, Command.REPEAT):
+            self._begin_scene()
+        if target is State.RECORDING:
+            self.report.tries += 1
+        self._state = State.ENDED if len(self.report.kept) == self._params.n_episodes else target
+        self._say(f"{command.value}: {len(self.report.kept)} of {self._params.n_episodes} kept, {self._state.value}")
+
+    def _begin_scene(self) -> None:
+        self._tape, self._late, self._missed = [], 0, 0
+        self._follower.reset(self._seed)
+        self._teleoperator.start(self._follower.observe())
+
+    def _keep(self) -> None:
+        timing = Timing(len(self._tape), self._late, self._missed)
+        if timing.late_share > self._params.max_late_share:
+            self.report.refused += 1
+            self._say(
+                f"not kept: {timing.late} of {timing.steps} steps came late and {timing.missed} were missed, more than "
+                f"{100 * self._params.max_late_share:g} %; close what else runs on this computer, and record it again"
+            )
+            return
+        if not self._tape:
+            self._say("not kept: nothing was recorded")
+            return
+        seen = {key: np.stack([observation[key] for observation, _ in self._tape]) for key in self._tape[0][0]}
+        self._recorder.save_episode(seen, np.stack([action for _, action in self._tape]))
+        self.report.kept.append(timing)
+
+    def _wait(self, deadline: float, period_s: float) -> float:
+        """Sleep until the next step is due and return when that was; steps whose time has passed are left out."""
+        deadline += period_s
+        behind_s = self._now() - deadline
+        if behind_s < 0:
+            self._sleep(-behind_s)
+            behind_s = self._now() - deadline
+        skipped = max(0, int(behind_s / period_s))
+        if self._state is State.RECORDING and self._tape:
+            self._missed += skipped
+            self._late += behind_s - skipped * period_s > period_s / 2
+        return deadline + skipped * period_s

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from soarm.dataset import layout
+from soarm.dataset.reader import Dataset
+from soarm.dataset.recorder import Recorder
+from soarm.recording import FEATURES
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
+
+HZ = 10
+
+
+class Clock:
+    """Passes when somebody sleeps; `delays` are added to single sleeps by their number."""
+
+    def __init__(self, delays: dict[int, float] | None = None) -> None:
+        self.time_s, self.sleeps, self.delays = 0.0, 0, delays or {}
+
+    def now(self) -> float:
+        return self.time_s
+
+    def sleep(self, seconds: float) -> None:
+        self.time_s += seconds + self.delays.get(self.sleeps, 0.0)
+        self.sleeps += 1
+
+
+class Follower:
+    control_hz = HZ
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.sent: list[np.ndarray] = []
+        self.stopped = False
+        self.is_done: bool | None = None
+
+    def reset(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        return {STATE: np.full(6, float(len(self.sent)), np.float32), ENVIRONMENT_STATE: np.zeros(7, np.float32)}
+
+    def act(self, action: np.ndarray) -> None:
+        self.sent.append(action)
+
+    def done(self) -> bool | None:
+        return self.is_done
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Hand:
+    def __init__(self) -> None:
+        self.connected = self.closed = False
+
+    def connect(self) -> None:
+        self.connected = True
+
+    def start(self, observation: Any) -> None:
+        pass
+
+    def action(self, observation: Any) -> np.ndarray:
+        return np.asarray(observation[STATE] + 1, np.float32)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Script:
+    """Commands by step."""
+
+    def __init__(self, by_step: dict[int, Command]) -> None:
+        self.by_step, self.step = by_step, -1
+
+    def __call__(self) -> Iterable[Command]:
+        self.step += 1
+        if self.step > 1000:
+            raise AssertionError("the session does not end")
+        return [self.by_step[self.step]] if self.step in self.by_step else []
+
+
+def run(folder: Path, script: dict[int, Command], clock: Clock | None = None, **params: Any) -> tuple[Session, Follower]:
+    clock, follower = clock or Clock(), Follower()
+    with Recorder.create(folder, FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder:
+        session = Session(
+            follower, Hand(), recorder, SessionParams(**{"n_episodes": 2, **params}), Script(script), clock.now, clock.sleep
+        )
+        session.run()
+    return session, follower
+
+
+def test_kept_episodes_hold_what_was_seen_before_each_action(tmp_path: Path) -> None:
+    session, follower = run(tmp_path / "d", {2: Command.START, 6: Command.KEEP, 8: Command.START, 11: Command.KEEP})
+    dataset = Dataset.open(tmp_path / "d")
+
+    assert [timing.steps for timing in session.report.kept] == [4, 3]
+    assert dataset.n_episodes == 2
+    np.testing.assert_array_equal(dataset.columns["action"], dataset.columns[STATE] + 1)
+    assert follower.seeds == [0, 1, 2]
+    assert follower.stopped
+
+
+def test_discarded_and_repeated_episodes_are_not_in_the_dataset(tmp_path: Path) -> None:
+    script = {0: Command.START, 3: Command.DISCARD, 4: Command.START, 7: Command.REPEAT, 9: Command.KEEP, 12: Command.QUIT}
+    session, follower = run(tmp_path / "d", script)
+
+    assert Dataset.open(tmp_path / "d").n_episodes == 1
+    assert session.report.kept[0].steps == 2
+    assert session.report.tries == 3
+    assert follower.seeds == [0, 1, 1, 2]  # the repeated episode is of the same scene
+
+
+def test_quitting_keeps_what_was_kept_and_drops_what_runs(tmp_path: Path) -> None:
+    run(tmp_path / "d", {0: Command.START, 3: Command.KEEP, 4: Command.START, 8: Command.QUIT})
+
+    assert Dataset.open(tmp_path / "d").n_episodes == 1
+
+
+def test_an_interrupt_keeps_what_was_kept_and_stops_the_arm(tmp_path: Path) -> None:
+    follower, clock = Follower(), Clock()
+    commands = Script({0: Command.START, 3: Command.KEEP})
+
+    def interrupted() -> Iterable[Command]:
+        if commands.step == 6:
+            raise KeyboardInterrupt
+        return commands()
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Recorder.create(tmp_path / "d", FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder,
+    ):
+        Session(follower, Hand(), recorder, SessionParams(5), interrupted, clock.now, clock.sleep).run()
+
+    assert Dataset.open(tmp_path / "d").n_episodes == 1
+    assert follower.stopped
+
+
+def test_late_steps_are_counted_and_missed_ones_left_out(tmp_path: Path) -> None:
+    # after steps 2 and 4 of 0.1 s: one 0.06 s late, one 0.27 s late, which leaves two steps out and is late again
+    clock = Clock({2: 0.06, 4: 0.27})
+    session, _ = run(tmp_path / "d", {0: Command.START, 10: Command.KEEP, 11: Command.QUIT}, clock, max_late_share=1.0)
+
+    assert session.report.kept == [(10, 2, 2)]
+    assert session.report.kept[0].late_share == pytest.approx(4 / 12)
+
+
+def test_an_episode_that_was_too_late_too_often_is_refused(tmp_path: Path) -> None:
+    script = {0: Command.START, 10: Command.KEEP, 11: Command.START, 14: Command.KEEP, 16: Command.QUIT}
+    session, _ = run(tmp_path / "d", script, Clock({2: 0.06}))
+
+    assert session.report.refused == 1
+    assert [timing.steps for timing in session.report.kept] == [3]
+
+
+def test_nothing_recorded_is_nothing_kept(tmp_path: Path) -> None:
+    script = {0: Command.KEEP, 1: Command.DISCARD, 2: Command.START, 4: Command.KEEP, 5: Command.QUIT}
+    session, _ = run(tmp_path / "d", script)
+
+    assert [timing.steps for timing in session.report.kept] == [2]
+
+
+def test_automatic_sessions_give_up_after_so_many_tries(tmp_path: Path) -> None:
+    session, _ = run(tmp_path / "d", {}, automatic=True, time_limit_s=0.5, max_tries=3)
+
+    assert session.report.tries == 3
+    assert session.report.kept == []
+
+
+def test_every_command_ends_or_keeps_a_state_that_exists() -> None:
+    assert {state for state, _ in TRANSITIONS} == {State.IDLE, State.RECORDING}
+    assert all((state, Command.QUIT) in TRANSITIONS for state in (State.IDLE, State.RECORDING))
