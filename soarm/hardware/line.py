@@ -1,0 +1,278 @@
+"""One question at a time on the half-duplex line, and every byte that comes back accounted for.
+
+Knows packets and time, not registers. A status packet does not say which question it answers, so freshness is won here:
+
+* Before each question the input is emptied; after a question that was not fully answered the line is drained until it is quiet
+  before the servos that are missing, and only they, are asked once more.
+* As long as an answer is owed (asked for, never seen), the next question waits its whole time out and believes the last packet
+  of each servo: answers come in the order of their questions, so the last one is the freshest.
+* Our own bytes, which some half-duplex adapters echo, are cut out where they come back unchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+
+from scservo_sdk import COMM_SUCCESS, PacketHandler
+
+from soarm.errors import PortError
+from soarm.hardware.packets import OVERHEAD, Reply, Scan, scan, whole_train
+from soarm.hardware.port import PORT_TROUBLE, SerialPort
+from soarm.hardware.signals import interrupts_held
+
+logger = logging.getLogger(__name__)
+
+Ask = Callable[[tuple[int, ...]], bytearray]
+"""Servo ids -> the packet that asks them."""
+_FIRST_SHARE = 0.6
+"""Of the time of a question, what the first attempt may take; the rest is for draining and asking again."""
+_QUIET_S = 0.0015
+"""Silence after which no answer is under way: 150 byte times at 1 Mbaud, more than one frame of full-speed USB."""
+_WAIT_OUT_S = 0.008
+"""Longest wait for answers that are owed."""
+
+
+@dataclasses.dataclass
+class Counters:
+    """What happened on the line since it was opened.
+
+    Attributes:
+        requests: Packets sent.
+        replies: Answers accepted.
+        misses: Answers that never came, after the second attempt.
+        retries: Second attempts.
+        bad_checksum: Places in the stream that looked like a packet with a wrong checksum.
+        wrong_length: Undamaged packets of a servo that was asked, with more or fewer data bytes than asked for.
+        wrong_id: Undamaged packets of a servo that was not asked.
+        echo_bytes: Our own bytes that came back.
+        drained_bytes: Bytes that were thrown away because no question was open.
+        out_of_range: Positions beyond one turn, which were not passed on.
+    """
+
+    requests: int = 0
+    replies: int = 0
+    misses: int = 0
+    retries: int = 0
+    bad_checksum: int = 0
+    wrong_length: int = 0
+    wrong_id: int = 0
+    echo_bytes: int = 0
+    drained_bytes: int = 0
+    out_of_range: int = 0
+
+
+class Line:
+    """The questions and answers of one thread on one open port.
+
+    Args:
+        port: Open.
+        timeout_s: The time a question may take, second attempt included [s].
+        now: The clock [s].
+
+    Attributes:
+        counters: See `Counters`.
+        unexplained: What the last question brought beside the answers: damaged, foreign or surplus bytes.
+    """
+
+    def __init__(self, port: SerialPort, timeout_s: float, now: Callable[[], float]) -> None:
+        self.counters = Counters()
+        self.unexplained = b""
+        self.timeout_s = timeout_s
+        self.now = now
+        self.port = port
+        self._first_s = _FIRST_SHARE * timeout_s
+        self._handler = PacketHandler(0)  # 0: low byte first
+        self._owed = False
+        self._thread: int | None = None
+        self._closed: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port can still be used."""
+        return self._closed is None
+
+    def adopt(self) -> None:
+        """Make the calling thread the bus thread; the one that used the line before must not use it again."""
+        self._thread = threading.get_ident()
+
+    def tell(self, packet: bytearray) -> None:
+        """Send a packet that nobody answers.
+
+        Raises:
+            PortError: The port is closed, or was lost.
+        """
+        self._check_usable()
+        with interrupts_held():
+            try:
+                self._send(packet)
+            except PORT_TROUBLE as error:
+                raise self._lost(error) from error
+            finally:
+                self.port.is_using = False
+
+    def ask(
+        self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int = 2, within_s: float | None = None
+    ) -> dict[int, Reply]:
+        """Ask servos and return the answers of those that answered; a missing one is missing, whatever the others do.
+
+        Args:
+            ask: Builds the packet; for the second attempt it is called with the servos that are missing.
+            servo_ids: Those that are to answer, in this order.
+            n_bytes: Data bytes in each answer.
+            attempts: 1 or 2.
+            within_s: The time for all of it; None for that of the line [s].
+
+        Raises:
+            PortError: The port is closed, or was lost.
+        """
+        self._check_usable()
+        with interrupts_held():
+            try:
+                return self._ask(ask, servo_ids, n_bytes, attempts, self.timeout_s if within_s is None else within_s)
+            except PORT_TROUBLE as error:
+                raise self._lost(error) from error
+            finally:
+                self.port.is_using = False
+                self.counters.drained_bytes = self.port.drained_bytes
+
+    @property
+    def baud(self) -> int:
+        """Baud of the port."""
+        return int(self.port.getBaudRate())
+
+    def check_baud(self, baud: int) -> None:
+        """Refuse a baud the SDK does not speak.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if self.port.getCFlagBaud(baud) <= 0:
+            raise ValueError(f"the servo SDK does not speak {baud} baud: a servo set to it could not be reached any more")
+
+    def set_baud(self, baud: int) -> None:
+        """Change the baud of the port, not that of any servo.
+
+        Raises:
+            PortError: The port is closed, or was lost.
+        """
+        self._check_usable()
+        try:
+            self.port.setBaudRate(baud)
+        except PORT_TROUBLE as error:
+            raise self._lost(error) from error
+
+    def listen(self, seconds: float, n_bytes: int = 4096) -> bytes:
+        """Return what comes in a time without asking [s], at the longest until `n_bytes` came.
+
+        Raises:
+            PortError: The port is closed, or was lost.
+        """
+        self._check_usable()
+        with interrupts_held():
+            try:
+                return self.port.receive(n_bytes, seconds)
+            except PORT_TROUBLE as error:
+                raise self._lost(error) from error
+
+    def close(self, why: str = "it was closed") -> None:
+        """Close the port; a second time does nothing, and nothing is raised."""
+        if self._closed is not None:
+            return
+        self._closed = why
+        try:
+            self.port.closePort()
+        except PORT_TROUBLE as error:
+            logger.warning("closing the port %s: %s", self.port.port_name, error)
+        if self.port.wire_log is not None:
+            self.port.wire_log.flush()
+
+    def _check_usable(self) -> None:
+        if self._closed is not None:
+            raise PortError(f"the port {self.port.port_name} cannot be used: {self._closed}. Open the bus again")
+        thread = threading.get_ident()
+        if self._thread is None:
+            self._thread = thread
+        assert self._thread == thread, "the bus belongs to one thread; a second one has to take it over with `adopt` first"
+
+    def _lost(self, error: Exception) -> PortError:
+        self.close(f"it was lost ({error})")
+        return PortError(
+            f"the port {self.port.port_name} was lost ({error}): unplugged, or the adapter hangs. The servos hold their last "
+            "goal as long as they have power. Plug it in again and open the bus again"
+        )
+
+    def _send(self, packet: bytearray) -> None:
+        self.counters.requests += 1
+        result = self._handler.txPacket(self.port, packet)
+        if result != COMM_SUCCESS:
+            raise OSError(f"sending {bytes(packet).hex()}: {self._handler.getTxRxResult(result)}")
+
+    def _ask(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int, within_s: float) -> dict[int, Reply]:
+        end_s = self.now() + within_s
+        first_s = self._first_s if within_s == self.timeout_s else _FIRST_SHARE * within_s
+        self.unexplained = b""
+        self._send(ask(servo_ids))
+        replies = self._collect(servo_ids, n_bytes, first_s if attempts > 1 else within_s)
+        if len(replies) < len(servo_ids) and attempts > 1:
+            missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
+            self.port.is_using = False
+            self.port.drain(_QUIET_S, end_s)
+            self.counters.retries += 1
+            self._send(ask(missing))
+            replies |= self._collect(missing, n_bytes, max(_QUIET_S, end_s - self.now()))
+        self.counters.replies += len(replies)
+        self.counters.misses += len(servo_ids) - len(replies)
+        return replies
+
+    def _collect(self, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> dict[int, Reply]:
+        n_expected = (n_bytes + OVERHEAD) * len(servo_ids)
+        end_s = self.now() + within_s
+        data = self.port.receive(n_expected, within_s)
+        if not self._owed:
+            train = whole_train(data, servo_ids, n_bytes, self.now())
+            if train is not None:
+                return train
+        return self._sort_out(data, servo_ids, n_bytes, end_s)
+
+    def _sort_out(self, data: bytes, servo_ids: tuple[int, ...], n_bytes: int, end_s: float) -> dict[int, Reply]:
+        """Make the best of an answer that is incomplete, damaged, mixed with other bytes, or not to be trusted at once."""
+        n_expected = (n_bytes + OVERHEAD) * len(servo_ids)
+        if self._owed:
+            end_s = min(end_s, self.now() + _WAIT_OUT_S)
+        n_fitting, t_s, over = -1, 0.0, False
+        while True:
+            answer = data.replace(self.port.sent, b"", 1)
+            found = scan(answer)
+            fitting = [packet for packet in found.packets if packet.servo_id in servo_ids and len(packet.data) == n_bytes]
+            replies = {packet.servo_id: packet for packet in fitting}
+            if len(fitting) != n_fitting:
+                n_fitting, t_s = len(fitting), self.now()
+            n_wanted = self._still_wanted(len(replies) == len(servo_ids), n_expected, len(answer), found)
+            if over or n_wanted == 0:
+                break
+            more = self.port.receive(n_wanted, max(0.0, end_s - self.now()))
+            over = len(more) < n_wanted  # the time is up, and what the system held back for us was looked at as well
+            data += more
+        complete = len(replies) == len(servo_ids)
+        # As many bytes as expected and an answer missing: it came, damaged. Otherwise it may still be under way.
+        self._owed = n_fitting > len(replies) or (not complete and len(answer) != n_expected)
+        self.unexplained = b"" if complete and len(answer) == n_expected else answer
+        self._account(len(data) - len(answer), found, servo_ids, n_bytes)
+        return {servo_id: Reply(packet.error, packet.data, t_s) for servo_id, packet in replies.items()}
+
+    def _still_wanted(self, complete: bool, n_expected: int, n_answer: int, found: Scan) -> int:
+        """Return how many bytes to wait for, 0 where nothing more is to be hoped for."""
+        if complete:
+            return n_expected if self._owed else 0
+        return n_expected - n_answer if n_answer < n_expected else found.lacking
+
+    def _account(self, n_echo: int, found: Scan, servo_ids: tuple[int, ...], n_bytes: int) -> None:
+        counters = self.counters
+        counters.echo_bytes += n_echo
+        counters.bad_checksum += found.bad_checksums
+        for packet in found.packets:
+            counters.wrong_id += packet.servo_id not in servo_ids
+            counters.wrong_length += packet.servo_id in servo_ids and len(packet.data) != n_bytes

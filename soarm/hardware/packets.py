@@ -1,0 +1,144 @@
+"""What goes over the wire: instruction packets to send, status packets found in whatever bytes came back.
+
+    instruction   FF FF | id | length | instruction | parameters | checksum      length = parameters + 2
+    status        FF FF | id | length | error bits  | data       | checksum      checksum = inverse of the sum from id on
+
+A status packet names neither the address it was read from nor the question it answers: only id and length tell whether it can
+be the answer, so the bus has to see to it that no older answer is under way. Header and checksum of what is sent are the SDK's
+work (`txPacket`); the builders here leave room for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from scservo_sdk import BROADCAST_ID, INST_PING, INST_READ, INST_SYNC_READ, INST_SYNC_WRITE, INST_WRITE
+
+HEADER = b"\xff\xff"
+OVERHEAD = 6
+"""Bytes of a status packet without its data: header, id, length, error, checksum."""
+HIGHEST_ID = 253
+_LONGEST = 250
+
+
+class StatusPacket(NamedTuple):
+    """A whole answer with a right checksum."""
+
+    servo_id: int
+    error: int
+    data: bytes
+
+
+class Scan(NamedTuple):
+    """What a piece of the incoming stream holds.
+
+    Attributes:
+        packets: Every packet with a right checksum, in order.
+        tail: Number of bytes at the end that may be the start of a packet.
+        lacking: How many bytes that packet still lacks, at least; 0 where there is no tail.
+        bad_checksums: Number of places that look like a packet and have a wrong checksum.
+    """
+
+    packets: list[StatusPacket]
+    tail: int
+    lacking: int
+    bad_checksums: int
+
+
+class Reply(NamedTuple):
+    """One servo's answer, when it came [s], what the servo complains of, and the data asked for."""
+
+    error: int
+    data: bytes
+    t_s: float
+
+
+def scan(stream: bytes) -> Scan:
+    """Find the status packets in a stream; noise, echoes and damaged packets between them are stepped over."""
+    packets: list[StatusPacket] = []
+    bad_checksums, settled, start, n = 0, 0, 0, len(stream)
+    tail_at = n
+    while (start := stream.find(HEADER, start)) >= 0:
+        if start + 4 > n:
+            if start + 2 == n or stream[start + 2] <= HIGHEST_ID:
+                tail_at = min(tail_at, start)
+                break
+            start += 1
+            continue
+        end = start + 4 + stream[start + 3]
+        if stream[start + 2] > HIGHEST_ID or not 2 <= stream[start + 3] <= _LONGEST:
+            start += 1
+        elif end > n:
+            tail_at = min(tail_at, start)
+            start += 1
+        elif sum(stream[start + 2 : end]) & 0xFF == 0xFF:
+            packets.append(StatusPacket(stream[start + 2], stream[start + 4], stream[start + 5 : end - 1]))
+            start = settled = end
+            tail_at = n
+        else:
+            bad_checksums += 1
+            start += 1
+    if tail_at == n > settled and stream[-1] == 0xFF:
+        tail_at = n - 1
+    return Scan(packets, n - tail_at, _lacking(stream, tail_at), bad_checksums)
+
+
+def _lacking(stream: bytes, at: int) -> int:
+    n = len(stream)
+    if at == n:
+        return 0
+    return at + 4 + stream[at + 3] - n if at + 4 <= n else at + OVERHEAD - n
+
+
+def whole_train(stream: bytes, servo_ids: tuple[int, ...], n_bytes: int, t_s: float) -> dict[int, Reply] | None:
+    """Return the answers if the stream is exactly what was asked for, every servo in order and undamaged; otherwise None.
+
+    The way of nearly every tick; anything else goes through `scan`.
+    """
+    size = n_bytes + OVERHEAD
+    if len(stream) != size * len(servo_ids):
+        return None
+    replies = {}
+    start = 0
+    for servo_id in servo_ids:
+        packet = stream[start : start + size]
+        if packet[:2] != HEADER or packet[2] != servo_id or packet[3] != n_bytes + 2 or sum(packet) & 0xFF != 0xFD:
+            return None  # 0xFD: the two header bytes add 0x1FE to the 0xFF of the rest
+        replies[servo_id] = Reply(packet[4], packet[5:-1], t_s)
+        start += size
+    return replies
+
+
+def ping(servo_id: int = BROADCAST_ID) -> bytearray:
+    """Build a ping of one servo or, without an id, of all."""
+    return _instruction(servo_id, INST_PING, b"")
+
+
+def read(servo_id: int, address: int, n_bytes: int) -> bytearray:
+    """Build the request for `n_bytes` registers of one servo."""
+    return _instruction(servo_id, INST_READ, bytes((address, n_bytes)))
+
+
+def write(servo_id: int, address: int, data: bytes) -> bytearray:
+    """Build an acknowledged write to one servo."""
+    return _instruction(servo_id, INST_WRITE, bytes((address,)) + data)
+
+
+def sync_read(servo_ids: Iterable[int], address: int, n_bytes: int) -> bytearray:
+    """Build the request for the same registers of several servos, which answer in that order."""
+    return _instruction(BROADCAST_ID, INST_SYNC_READ, bytes((address, n_bytes, *servo_ids)))
+
+
+def sync_write(address: int, n_bytes: int, data: Mapping[int, bytes]) -> bytearray:
+    """Build a write to the same registers of several servos, id -> bytes; no servo acknowledges it."""
+    body = b"".join([bytes((servo_id,)) + piece for servo_id, piece in data.items()])
+    return _instruction(BROADCAST_ID, INST_SYNC_WRITE, bytes((address, n_bytes)) + body)
+
+
+def _instruction(servo_id: int, instruction: int, parameters: bytes) -> bytearray:
+    assert 0 <= servo_id <= BROADCAST_ID, f"no servo has the id {servo_id}; ids are 0..{HIGHEST_ID}"
+    assert len(parameters) + OVERHEAD <= _LONGEST, (
+        f"a packet of {len(parameters) + OVERHEAD} bytes; the longest has {_LONGEST}"
+    )
+    return bytearray((0, 0, servo_id, len(parameters) + 2, instruction)) + parameters + b"\0"

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM wait until the bus is between two transactions.
+
+A handler that raises in the middle of a transaction would leave half an answer on the wire, and the torque-off in somebody's
+`finally` would be the next to speak. Python runs handlers in the main thread only, so in any other thread there is nothing to
+hold back, and it costs nothing there (in the main thread 12 us a transaction). Nothing is lost: what came in is delivered, in
+order, as soon as the transaction is over.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers
+_HELD = (signal.SIGTERM, signal.SIGINT)
+
+
+class interrupts_held:  # noqa: N801 - used as a function; a class because a generator costs twice the time
+    """Hold SIGINT and SIGTERM back in this block and deliver them at its end; blocks may be nested."""
+
+    _main_thread_holds = False
+
+    def __init__(self) -> None:
+        self._previous: dict[int, _Handler] = {}
+        self._noted: list[int] = []
+        self._outermost = False
+
+    def __enter__(self) -> None:
+        if interrupts_held._main_thread_holds or threading.current_thread() is not threading.main_thread():
+            return
+        try:
+            for signum in _HELD:
+                handler = signal.getsignal(signum)
+                if handler is None or handler == signal.SIG_IGN:  # None: not set from Python, so it could not be put back
+                    continue
+                self._previous[signum] = handler
+                signal.signal(signum, self._note)
+            self._outermost = interrupts_held._main_thread_holds = True
+        except BaseException:  # a signal struck between the two; neither may stay held
+            self._end()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._outermost:
+            self._end()
+
+    def _end(self) -> None:
+        try:
+            self._let_through()
+        except BaseException:  # the first one, already let through, struck before the second was
+            self._let_through()
+            raise
+        finally:
+            self._deliver()
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self._noted.append(signum)
+
+    def _let_through(self) -> None:
+        interrupts_held._main_thread_holds = False
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def _deliver(self) -> None:
+        if self._noted:
+            try:
+                signal.raise_signal(self._noted.pop(0))
+            finally:
+                self._deliver()

@@ -1,0 +1,126 @@
+"""Every byte that crossed the wire, with its time: one file, one JSON object per line.
+
+    {"t_s": 12.345678, "dir": "tx", "hex": "fffffe0a82380f010203040506..."}
+    {"t_s": 12.347101, "dir": "rx", "hex": "ffff0111001208..."}
+
+`t_s` is `time.monotonic()` of the machine that wrote the file [s]. `dir` is seen from the host: "tx" left it, "rx" reached it;
+an emulated bus keeps to that, so its requests are "tx" too. `hex` is what one write sent or one read returned, lower case: an
+answer may be spread over several lines, and one line may hold several answers. Lines are in the order of events.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple, get_args
+
+from soarm.errors import LogError
+from soarm.hardware.packets import Scan, scan
+
+logger = logging.getLogger(__name__)
+
+Direction = Literal["tx", "rx"]
+
+
+class WireEvent(NamedTuple):
+    """Bytes that crossed the wire together; see the module for what the fields mean."""
+
+    t_s: float
+    direction: Direction
+    data: bytes
+
+
+class Exchange(NamedTuple):
+    """A request, when it was sent [s], and what the parser finds in all that came until the next one."""
+
+    t_s: float
+    request: bytes
+    answer: Scan
+
+
+class WireLog:
+    """Writes the file; a context manager.
+
+    Args:
+        path: Where to write; an existing file is replaced.
+        now: The clock [s].
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._now = now
+        self._broken = False
+        self._file = path.open("w", encoding="ascii")
+
+    def write(self, direction: Direction, data: bytes) -> None:
+        """Add what was sent ("tx") or received ("rx"), with the time of now; nothing happens once the log is closed."""
+        self._attempt(self._file.write, f'{{"t_s": {self._now():.6f}, "dir": "{direction}", "hex": "{data.hex()}"}}\n')
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system, so that it survives the end of this process."""
+        self._attempt(self._file.flush)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._broken = False
+        self._attempt(self._file.close)
+
+    def _attempt(self, action: Callable[..., object], *arguments: str) -> None:
+        if self._file.closed or self._broken:
+            return
+        try:
+            action(*arguments)
+        except OSError as error:  # a full disk must not stop the arm
+            self._broken = True
+            logger.error("the wire log %s ends here: %s", self.path, error)
+
+    def __enter__(self) -> WireLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def read_wire_log(path: Path) -> Iterator[WireEvent]:
+    """Yield the events of a wire log.
+
+    Raises:
+        LogError: The file cannot be read, or a line is not an event.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"{path} cannot be read as a wire log: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+            direction = event["dir"]
+            if direction not in get_args(Direction):
+                raise ValueError(f'"dir" is {direction!r}, allowed are "tx" and "rx"')
+            yield WireEvent(float(event["t_s"]), direction, bytes.fromhex(event["hex"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogError(
+                f"{path}, line {number} is not an event of a wire log ({error!r}): {line[:80]!r}. A line has t_s, dir and "
+                "hex; where the last one was cut off, delete it"
+            ) from None
+
+
+def replay(events: Iterable[WireEvent]) -> Iterator[Exchange]:
+    """Yield every request with what today's parser makes of the answer; bytes before the first request are left out."""
+    request: WireEvent | None = None
+    answer = bytearray()
+    for event in events:
+        if event.direction == "rx":
+            answer += event.data
+            continue
+        if request is not None:
+            yield Exchange(request.t_s, request.data, scan(bytes(answer)))
+        request = event
+        answer.clear()
+    if request is not None:
+        yield Exchange(request.t_s, request.data, scan(bytes(answer)))
