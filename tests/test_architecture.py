@@ -55,11 +55,12 @@ OUTSIDE: dict[str, set[str]] = {
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "scservo_sdk": "feetech-servo-sdk",
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
 }
-BROUGHT_ALONG = {"requests": "mlflow", "sqlalchemy": "mlflow"}
+BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
@@ -172,7 +173,7 @@ def test_extras_equal_floors() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     host = named(PROJECT["project"]["dependencies"])
 
-    assert host - {"feetech-servo-sdk"} == needed(ROBOT_HOST)
+    assert host == needed(ROBOT_HOST)
     assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
     assert named(extras["menagerie"]) == {"mujoco-menagerie"}
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"])
