@@ -6,8 +6,8 @@ Both run in this process, each in a thread of its own as in the runtime, in turn
 else the machine does slows both alike. Without `--port` the port is a pseudo-terminal, served by a second process that answers
 at once, with no line time and no physics: what is left is the cost of the two programs and of the system between them. It is
 measured twice: with a core for each process, and with one core for both, which is what a busy host has left for them. There
-the SDK's way of waiting, a spin, takes the time of the process that is to answer. With `--port` the bus is an emulated or a real
-one; goals are then the positions that were read, so nothing moves, and torque is not touched.
+the SDK's way of waiting, a spin, takes the time of the process that is to answer. With `--port` the bus is an emulated or a
+real one; goals are then the positions that were read, so nothing moves, and torque is not touched.
 
 The floor is the same exchange of bytes without any protocol: write the two packets, read what must come. No driver that sleeps
 while it waits can be faster than that, so it also bounds what a ratio to the SDK can be.

@@ -134,6 +134,9 @@ class Line:
                 return self._ask(ask, servo_ids, n_bytes, attempts, self.timeout_s if within_s is None else within_s)
             except PORT_TROUBLE as error:
                 raise self._lost(error) from error
+            except BaseException:  # whatever it was, the answer may still come
+                self._owed = True
+                raise
             finally:
                 self.port.is_using = False
                 self.counters.drained_bytes = self.port.drained_bytes
@@ -231,7 +234,7 @@ class Line:
         n_expected = (n_bytes + OVERHEAD) * len(servo_ids)
         end_s = self.now() + within_s
         data = self.port.receive(n_expected, within_s)
-        if not self._owed:
+        if not self._owed and data != self.port.sent:  # the echo of a read of two bytes looks like an answer to it
             train = whole_train(data, servo_ids, n_bytes, self.now())
             if train is not None:
                 return train
