@@ -1,0 +1,187 @@
+"""From encoder ticks to LeRobot's units and back, per joint, said explicitly.
+
+    q = sign * (ticks - zero_ticks) / ticks_per_unit        [deg; percent for the gripper]
+
+Ticks are those after the servo's own offset (register 31), as `present_position` gives them. LeRobot leaves sign and zero to
+be guessed from two ends of a range (`soarm.hardware.lerobot_file`); here they are numbers that can be looked at, with a hash
+that travels into logs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm import arm
+from soarm.errors import CalibrationError
+from soarm.hardware.registers import TICKS_PER_TURN
+
+TICKS_PER_DEG = TICKS_PER_TURN / 360.0
+MARGIN_TICKS = 20
+"""The arm is not sent nearer than this to the ends of its measured range: a sweep by hand leans on the stops."""
+MAX_OFFSET = 2047
+"""Register 31 holds eleven bits and a sign."""
+_AGAIN = "Calibrate it again, with LeRobot's lerobot-calibrate, and bring the file along: soarm import-calibration"
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class JointCalibration:
+    """One joint.
+
+    Attributes:
+        name: LeRobot's name.
+        servo_id: Of its servo.
+        sign: +1 where more ticks are more of LeRobot's unit, -1 where they are less.
+        zero_ticks: Where LeRobot's zero is [ticks]; the gripper's is closed.
+        ticks_per_unit: Ticks per degree, or per percent of the gripper's opening; above 0.
+        range_ticks: Ends of the mechanical range, as swept [ticks], the lower first.
+        homing_offset: What register 31 of the servo holds [ticks].
+        drive_mode: LeRobot's field of that name, kept as it was found.
+        firmware: Of the servo when it was calibrated; None where nobody looked.
+    """
+
+    name: str
+    servo_id: int
+    sign: int
+    zero_ticks: float
+    ticks_per_unit: float
+    range_ticks: tuple[int, int]
+    homing_offset: int
+    drive_mode: int = 0
+    firmware: str | None = None
+
+    def faults(self) -> list[str]:
+        """Return what keeps this joint from being driven; empty for a good one."""
+        low, high = self.range_ticks
+        found = []
+        if self.sign not in (-1, 1):
+            found.append(f"sign is {self.sign}, it must be 1 or -1")
+        if not self.ticks_per_unit > 0 or not math.isfinite(self.ticks_per_unit) or not math.isfinite(self.zero_ticks):
+            found.append(
+                f"{self.ticks_per_unit} ticks per unit from {self.zero_ticks}; both must be finite, the first above 0"
+            )
+        if not 0 <= low < high < TICKS_PER_TURN:
+            found.append(
+                f"its range {low}..{high} is not inside 0..{TICKS_PER_TURN - 1}: the sweep crossed the encoder's seam, or the "
+                "joint was not swept"
+            )
+        elif high - low <= 4 * MARGIN_TICKS:
+            found.append(f"its range {low}..{high} is {high - low} ticks wide; it was not swept")
+        if abs(self.homing_offset) > MAX_OFFSET:
+            found.append(f"homing_offset is {self.homing_offset}; the servo holds -{MAX_OFFSET}..{MAX_OFFSET}")
+        return [f"{self.name} (servo {self.servo_id}): {fault}" for fault in found]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """All six joints, in the order of `soarm.arm.JOINT_NAMES`.
+
+    Raises:
+        CalibrationError: Joints are missing, doubled or cannot be driven; names every fault.
+    """
+
+    joints: tuple[JointCalibration, ...]
+
+    def __post_init__(self) -> None:
+        names = tuple(joint.name for joint in self.joints)
+        if names != arm.JOINT_NAMES:
+            raise CalibrationError(
+                f"a calibration has the joints {list(arm.JOINT_NAMES)}, in this order; this has {list(names)}"
+            )
+        faults = [fault for joint in self.joints for fault in joint.faults()]
+        ids = [joint.servo_id for joint in self.joints]
+        if len(set(ids)) < len(ids):
+            faults.append(f"servo ids are {ids}; each joint needs its own")
+        if faults:
+            raise CalibrationError("\n  ".join(["these joints must not move:", *faults, _AGAIN]))
+
+    @classmethod
+    def nominal(cls) -> Calibration:
+        """Return the calibration of an ideal arm: the model's ranges, their middles at the encoders' middle."""
+        joints = []
+        for joint, low, high in zip(arm.JOINTS, arm.LOWER, arm.UPPER, strict=True):
+            is_gripper = joint.name == arm.JOINT_NAMES[arm.GRIPPER]
+            span_deg = math.degrees(joint.range_rad[1] - joint.range_rad[0])
+            per_unit = TICKS_PER_DEG * (span_deg / 100.0 if is_gripper else 1.0)
+            middle = TICKS_PER_TURN / 2
+            zero = middle - per_unit * (low + high) / 2
+            ends = math.ceil(zero + per_unit * low), math.floor(zero + per_unit * high)
+            joints.append(JointCalibration(joint.name, joint.servo_id, 1, zero, per_unit, ends, 0))
+        return cls(tuple(joints))
+
+    def to_units(self, ticks: ArrayLike) -> NDArray[np.float64]:
+        """Convert ticks, shape (..., 6), to LeRobot's units [deg x 5, percent]."""
+        from_zero = np.asarray(ticks, np.float64) - self._column("zero_ticks")
+        q: NDArray[np.float64] = self._column("sign") * from_zero / self._column("ticks_per_unit")
+        return q
+
+    def to_ticks(self, q: ArrayLike) -> NDArray[np.int64]:
+        """Convert LeRobot's units, shape (..., 6), to the nearest ticks inside the measured range."""
+        ticks = self._column("zero_ticks") + self._column("sign") * np.asarray(q, np.float64) * self._column("ticks_per_unit")
+        low, high = np.array([joint.range_ticks for joint in self.joints]).T
+        return np.clip(np.rint(ticks), low, high).astype(np.int64)
+
+    @property
+    def lower(self) -> NDArray[np.float64]:
+        """Least target per joint, a margin inside the measured range, shape (6,) [deg x 5, percent]."""
+        lower: NDArray[np.float64] = self._ends().min(axis=0)
+        return lower
+
+    @property
+    def upper(self) -> NDArray[np.float64]:
+        """Greatest target per joint, a margin inside the measured range, shape (6,) [deg x 5, percent]."""
+        upper: NDArray[np.float64] = self._ends().max(axis=0)
+        return upper
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything in it."""
+        return hashlib.sha256(self._text().encode("utf-8")).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(self._text(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            CalibrationError: The file is missing, is not ours, or its joints cannot be driven.
+        """
+        try:
+            data: Any = json.loads(path.read_text(encoding="utf-8"))
+            if data["version"] != _VERSION:
+                raise ValueError(f"it is of version {data['version']}, this soarm reads {_VERSION}")
+            joints = [{**joint, "range_ticks": tuple(joint["range_ticks"])} for joint in data["joints"]]
+            return cls(tuple(JointCalibration(**joint) for joint in joints))
+        except OSError as error:
+            raise CalibrationError(
+                f"{path} cannot be read ({error.strerror}). Calibrate with LeRobot's lerobot-calibrate, and bring "
+                "its file along: soarm import-calibration"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, CalibrationError):
+                raise
+            raise CalibrationError(
+                f"{path} is not a calibration of soarm ({error!r}). One of LeRobot's is read by `soarm import-calibration`"
+            ) from None
+
+    def _text(self) -> str:
+        joints = [dataclasses.asdict(joint) for joint in self.joints]
+        return json.dumps({"version": _VERSION, "joints": joints}, indent=2, sort_keys=True) + "\n"
+
+    def _column(self, field: str) -> NDArray[np.float64]:
+        return np.array([getattr(joint, field) for joint in self.joints], np.float64)
+
+    def _ends(self) -> NDArray[np.float64]:
+        low, high = np.array([joint.range_ticks for joint in self.joints]).T
+        return np.stack([self.to_units(low + MARGIN_TICKS), self.to_units(high - MARGIN_TICKS)])

@@ -1,0 +1,119 @@
+"""What is wrong with an arm that is plugged in: questions only, nothing is written and nothing moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from soarm import arm
+from soarm.errors import BusError
+from soarm.hardware.bus import Bus
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.registers import MODEL
+
+HOT_C = 55
+"""From here on a servo should rest; it switches itself off at 70."""
+_ASKED = (
+    "model_number",
+    "firmware_major",
+    "firmware_minor",
+    "torque_enable",
+    "present_voltage",
+    "min_voltage_limit",
+    "max_voltage_limit",
+    "present_temperature",
+    "homing_offset",
+    "min_position_limit",
+    "max_position_limit",
+    "p_coefficient",
+    "present_position",
+)
+
+
+class Finding(NamedTuple):
+    """One servo: what it said, register by register (empty if it is silent), and what is wrong with it."""
+
+    joint: str
+    servo_id: int
+    values: dict[str, int]
+    faults: tuple[str, ...]
+
+    def line(self) -> str:
+        """Return one line of a table."""
+        v = self.values
+        if not v:
+            return f"{self.servo_id}  {self.joint:<14}silent"
+        return (
+            f"{self.servo_id}  {self.joint:<14}{v['present_position']:>5} ticks  {v['present_voltage'] / 10:>4.1f} V  "
+            f"{v['present_temperature']:>3} C  firmware {v['firmware_major']}.{v['firmware_minor']}  P {v['p_coefficient']}  "
+            f"torque {'on' if v['torque_enable'] else 'off'}"
+        )
+
+
+def examine(bus: Bus, calibration: Calibration | None) -> list[Finding]:
+    """Ask every servo of the arm.
+
+    Args:
+        bus: The open bus.
+        calibration: What the servos' limits and offsets are held against; None looks at the rest alone.
+    """
+    joints = [(joint.name, joint.servo_id) for joint in (arm.JOINTS if calibration is None else calibration.joints)]
+    findings = []
+    for i, (name, servo_id) in enumerate(joints):
+        try:
+            values = {register: bus.read(servo_id, register) for register in _ASKED}
+        except BusError as error:
+            findings.append(Finding(name, servo_id, {}, (str(error),)))
+            continue
+        faults = _faults(values)
+        if calibration is not None:
+            faults += _against(values, calibration, i)
+        complaint = bus.status.get(servo_id)
+        if complaint:
+            faults.append(f"it complains of {complaint.name}: let it rest, then power it off and on")
+        findings.append(Finding(name, servo_id, values, tuple(faults)))
+    return findings
+
+
+def of_all(findings: Sequence[Finding]) -> list[str]:
+    """Return what is wrong with the arm as a whole."""
+    firmware = {(f.values["firmware_major"], f.values["firmware_minor"]) for f in findings if f.values}
+    faults = []
+    if len(firmware) > 1:
+        versions = ", ".join(f"{major}.{minor}" for major, minor in sorted(firmware))
+        faults.append(
+            f"the servos have different firmware ({versions}); LeRobot refuses that. Update them with Feetech's tool"
+        )
+    volts = [f.values["present_voltage"] / 10 for f in findings if f.values]
+    if volts and max(volts) - min(volts) > 1.0:
+        faults.append(f"the voltage falls from {max(volts):.1f} to {min(volts):.1f} V along the chain; look at the cables")
+    return faults
+
+
+def _faults(values: dict[str, int]) -> list[str]:
+    faults = []
+    if values["model_number"] != MODEL:
+        faults.append(f"it is of model {values['model_number']}, not an STS3215 ({MODEL})")
+    volts, low, high = (values[name] / 10 for name in ("present_voltage", "min_voltage_limit", "max_voltage_limit"))
+    if not low <= volts <= high:
+        faults.append(
+            f"it has {volts:.1f} V, its own limits are {low:.1f} to {high:.1f}: is this the supply of these servos? There are "
+            "parts for 7.4 V and for 12 V"
+        )
+    if values["present_temperature"] >= HOT_C:
+        faults.append(f"it has {values['present_temperature']} C; release the arm and let it cool below {HOT_C}")
+    return faults
+
+
+def _against(values: dict[str, int], calibration: Calibration, i: int) -> list[str]:
+    joint = calibration.joints[i]
+    expected = {
+        "homing_offset": joint.homing_offset,
+        "min_position_limit": joint.range_ticks[0],
+        "max_position_limit": joint.range_ticks[1],
+    }
+    return [
+        f"{name} is {values[name]}, the calibration says {want}: it was calibrated elsewhere since; calibrate it again"
+        for name, want in expected.items()
+        if values[name] != want
+    ]

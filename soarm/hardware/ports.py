@@ -1,0 +1,46 @@
+"""Which serial port the arm is on.
+
+A pseudo-terminal is in no list of ports, so whoever has one names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from serial.tools import list_ports
+
+from soarm.errors import PortError
+
+BY_ID = Path("/dev/serial/by-id")
+ADAPTERS = {(0x1A86, 0x55D3): "CH343, ttyACM", (0x1A86, 0x7523): "CH340, ttyUSB"}
+"""USB vendor and product of the adapters that are sold with the arm."""
+
+
+def lasting(device: str, by_id: Path = BY_ID) -> str:
+    """Return the name of a port that stays when it is plugged in elsewhere, or the device itself where it has none."""
+    names = sorted(by_id.iterdir()) if by_id.is_dir() else []
+    target = Path(device).resolve()
+    return next((str(name) for name in names if name.resolve() == target), device)
+
+
+def listed(found: Callable[[], Iterable[Any]] = list_ports.comports, by_id: Path = BY_ID) -> dict[str, str]:
+    """Return the ports there are: lasting name -> what is plugged in, the arm's adapters first."""
+    ports = sorted(found(), key=lambda port: ((port.vid, port.pid) not in ADAPTERS, port.device))
+    return {lasting(port.device, by_id): ADAPTERS.get((port.vid, port.pid), port.description or "unknown") for port in ports}
+
+
+def unplugged(before: Iterable[str], after: Iterable[str]) -> str:
+    """Return the one port that went away.
+
+    Raises:
+        PortError: None did, or several.
+    """
+    gone = sorted(set(before) - set(after))
+    if len(gone) != 1:
+        raise PortError(
+            f"{'no port' if not gone else 'several ports'} went away {gone or ''}; there were {sorted(before)}. Unplug the "
+            "USB cable of the arm's adapter, and nothing else, while this waits"
+        )
+    return gone[0]

@@ -1,0 +1,184 @@
+"""The safety chain: whatever a policy wants, what the arm is told is inside every limit. A pure function.
+
+What is not six finite numbers is refused: the arm is sent where it was last sent. Then, in this order:
+
+    range           the calibrated range
+    lead            how far a joint may be sent from where it *is*: a joint that is blocked is not wound up against
+    velocity        how far a joint may be sent from where it was sent last
+    acceleration    how much that may change from one tick to the next
+    table           the step is shortened until no point of wrist and fixed jaw is below the table, or lower than it was
+
+The first four are boxes; the target becomes the nearest point of their intersection. Where boxes contradict each other (the
+arm was pushed away, a range was narrowed) an earlier one wins: a later one counts as far as it lies inside. Shortening the
+step keeps range and velocity; it may brake harder than the acceleration allows and fall behind the lead. So range and table
+hold always, velocity unless range or lead force more, acceleration unless any of the others forces more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm import arm, kinematics
+
+Joints = NDArray[np.float64]
+"""Shape (6,) [deg x 5, percent], or per second."""
+
+
+class Reason(enum.IntFlag):
+    """Why a joint was not told what was wanted."""
+
+    NONE = 0
+    RANGE = 1
+    LEAD = 2
+    VELOCITY = 4
+    ACCELERATION = 8
+    TABLE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the arm may be told.
+
+    Attributes:
+        lower: Least target, shape (6,) [deg x 5, percent].
+        upper: Greatest target, shape (6,).
+        velocity: Greatest change of the target, shape (6,) [deg/s, percent/s].
+        acceleration: Greatest change of that, shape (6,) [deg/s2, percent/s2].
+        lead: Greatest distance of the target from the present position, shape (6,) [deg x 5, percent].
+        table_m: No point of the hand may be lower, in the frame of the base [m]; None where there is nothing below.
+    """
+
+    lower: Joints
+    upper: Joints
+    velocity: Joints
+    acceleration: Joints
+    lead: Joints
+    table_m: float | None
+
+    def __post_init__(self) -> None:
+        faults = []
+        for field in ("lower", "upper", "velocity", "acceleration", "lead"):
+            value = np.asarray(getattr(self, field), np.float64)
+            object.__setattr__(self, field, value)
+            if value.shape != (arm.N_JOINTS,) or not np.isfinite(value).all():
+                faults.append(f"{field} is {value.tolist()}; it must be {arm.N_JOINTS} finite numbers")
+            elif field not in ("lower", "upper") and not (value > 0).all():
+                faults.append(f"{field} is {value.tolist()}; each must be above 0")
+        if not faults and not (self.lower < self.upper).all():
+            faults.append(f"lower is {self.lower.tolist()} and upper {self.upper.tolist()}; each joint needs a range")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+class Last(NamedTuple):
+    """What the arm was told last.
+
+    Attributes:
+        q: Targets, shape (6,) [deg x 5, percent].
+        velocity: Their change to that, shape (6,) [deg/s, percent/s]; zero at the start.
+    """
+
+    q: Joints
+    velocity: Joints
+
+
+class Checked(NamedTuple):
+    """What the chain lets through.
+
+    Attributes:
+        q: Targets to send, shape (6,) [deg x 5, percent].
+        velocity: Their change from the last ones, shape (6,); `Last` of the next tick is `(q, velocity)`.
+        reasons: Per joint, why its target is not what was wanted.
+        refused: What was wrong with the action, where it was refused as a whole; None otherwise.
+    """
+
+    q: Joints
+    velocity: Joints
+    reasons: tuple[Reason, ...]
+    refused: str | None
+
+    @property
+    def clamped(self) -> bool:
+        """Whether anything was cut or refused."""
+        return self.refused is not None or any(self.reasons)
+
+
+def check(action: ArrayLike, last: Last, present: ArrayLike, dt_s: float, limits: Limits) -> Checked:
+    """Return what may be sent.
+
+    Args:
+        action: What the policy wants, shape (6,) [deg x 5, percent]; anything may come.
+        last: What was sent last.
+        present: Where the joints are, freshly read, shape (6,) [deg x 5, percent].
+        dt_s: Time since `last` was sent [s], above 0.
+        limits: What is allowed.
+    """
+    refused = _fault(action)
+    wanted = last.q if refused else np.asarray(action, np.float64)
+    at = np.asarray(present, np.float64)
+    reasons = np.zeros(arm.N_JOINTS, np.int64)
+    boxes = (
+        (Reason.RANGE, limits.lower, limits.upper),
+        (Reason.LEAD, at - limits.lead, at + limits.lead),
+        (Reason.VELOCITY, last.q - limits.velocity * dt_s, last.q + limits.velocity * dt_s),
+        (
+            Reason.ACCELERATION,
+            last.q + (last.velocity - limits.acceleration * dt_s) * dt_s,
+            last.q + (last.velocity + limits.acceleration * dt_s) * dt_s,
+        ),
+    )
+    low, high = limits.lower, limits.upper
+    for reason, box_low, box_high in boxes:
+        reasons[(wanted < box_low) | (wanted > box_high)] |= reason
+        # The part of the box inside the ones before; where there is none, the nearest point of those.
+        low, high = np.clip(box_low, low, high), np.clip(box_high, low, high)
+    q = np.clip(wanted, low, high)
+    if limits.table_m is not None:
+        above = _above_table(np.clip(last.q, limits.lower, limits.upper), q, limits.table_m)
+        reasons[above != q] |= Reason.TABLE
+        q = above
+    return Checked(q, (q - last.q) / dt_s, tuple(Reason(int(reason)) for reason in reasons), refused)
+
+
+def _fault(action: ArrayLike) -> str | None:
+    try:
+        values = np.asarray(action, np.float64)
+    except (TypeError, ValueError):
+        return f"an action of numbers was expected, not {action!r:.60}"
+    if values.shape != (arm.N_JOINTS,):
+        return f"an action of shape ({arm.N_JOINTS},) was expected, not {values.shape}"
+    bad = [name for name, good in zip(arm.JOINT_NAMES, np.isfinite(values), strict=True) if not good]
+    return f"the action of {', '.join(bad)} is not finite" if bad else None
+
+
+_HAND_M = np.array([[-0.0046, -0.1065, 0.0], [-0.0046, -0.0975, 0.0], [0.0, -0.02, 0.0]])
+"""Points of the fixed jaw in its own frame: finger tip, gripper point, root of the finger [m]."""
+_HALVINGS = 12
+
+
+def lowest_m(q: ArrayLike) -> NDArray[np.float64]:
+    """Return how high the lowest of wrist and fixed jaw is in the frame of the base, for q of shape (..., 6) [m]."""
+    origins, rotations = kinematics.frames(q)
+    points = origins[-1][..., None, :] + np.einsum("...ij,kj->...ki", rotations[-1], _HAND_M)
+    heights: NDArray[np.float64] = np.minimum(points[..., 2].min(axis=-1), origins[3][..., 2])
+    return heights
+
+
+def _above_table(start: Joints, target: Joints, table_m: float) -> Joints:
+    """Return the furthest point on the straight way to `target` that is not below the table, nor below `start` if that is."""
+    floor = min(table_m, float(lowest_m(start)))
+    if lowest_m(target) >= floor:
+        return target
+    good, bad = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (good + bad) / 2
+        if lowest_m(start + middle * (target - start)) >= floor:
+            good = middle
+        else:
+            bad = middle
+    return start + good * (target - start)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soarm import arm
+from soarm.errors import CalibrationError
+from soarm.hardware.calibration import MARGIN_TICKS, TICKS_PER_DEG, Calibration
+from soarm.hardware.lerobot_file import from_lerobot, read_lerobot, write_lerobot
+
+LEROBOT = {
+    "shoulder_pan": {"id": 1, "drive_mode": 0, "homing_offset": 135, "range_min": 732, "range_max": 3454},
+    "shoulder_lift": {"id": 2, "drive_mode": 0, "homing_offset": -1024, "range_min": 840, "range_max": 3217},
+    "elbow_flex": {"id": 3, "drive_mode": 0, "homing_offset": 1100, "range_min": 870, "range_max": 3080},
+    "wrist_flex": {"id": 4, "drive_mode": 0, "homing_offset": -30, "range_min": 880, "range_max": 3210},
+    "wrist_roll": {"id": 5, "drive_mode": 0, "homing_offset": 12, "range_min": 0, "range_max": 4095},
+    "gripper": {"id": 6, "drive_mode": 0, "homing_offset": 800, "range_min": 2030, "range_max": 3500},
+}
+NOMINAL = Calibration.nominal()
+ENTRY = st.tuples(st.integers(-2047, 2047), st.integers(0, 1900), st.integers(2100, 4095), st.integers(0, 1))
+
+
+def changed(joint: int, **changes: Any) -> tuple[Any, ...]:
+    joints = list(NOMINAL.joints)
+    joints[joint] = dataclasses.replace(joints[joint], **changes)
+    return tuple(joints)
+
+
+def test_an_ideal_arm_has_its_middle_at_the_encoders_middle() -> None:
+    middle = (arm.LOWER + arm.UPPER) / 2
+
+    np.testing.assert_array_equal(NOMINAL.to_ticks(middle), np.full(6, 2048))
+    np.testing.assert_allclose(NOMINAL.to_units(np.full(6, 2048)), middle, atol=1e-9)
+    assert NOMINAL.to_ticks(middle + np.array([90.0, 0, 0, 0, 0, 0]))[0] == 2048 + 1024
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6))
+@settings(deadline=None, max_examples=50)
+def test_units_survive_the_way_through_ticks_to_half_a_tick(shares: list[float]) -> None:
+    q = NOMINAL.lower + np.array(shares) * (NOMINAL.upper - NOMINAL.lower)
+    error = np.abs(NOMINAL.to_units(NOMINAL.to_ticks(q)) - q)
+
+    assert (error <= 0.5 / np.array([joint.ticks_per_unit for joint in NOMINAL.joints]) + 1e-9).all()
+
+
+def test_targets_never_leave_the_measured_range() -> None:
+    ends = np.array([joint.range_ticks for joint in NOMINAL.joints])
+
+    np.testing.assert_array_equal(NOMINAL.to_ticks(np.full(6, 1e6)), ends[:, 1])
+    np.testing.assert_array_equal(NOMINAL.to_ticks(np.full(6, -1e6)), ends[:, 0])
+    np.testing.assert_allclose(NOMINAL.to_ticks(NOMINAL.lower), ends[:, 0] + MARGIN_TICKS)
+
+
+def test_a_joint_that_turns_the_other_way_is_turned_back() -> None:
+    calibration = Calibration(changed(0, sign=-1))
+
+    assert calibration.to_ticks(np.array([90.0, *[0.0] * 5]))[0] == 2048 - 1024
+    assert calibration.to_units(np.full(6, 1024))[0] == pytest.approx(90.0)
+    assert (calibration.lower < calibration.upper).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"range_ticks": (3000, 4200)}, r"elbow_flex \(servo 3\): its range 3000..4200 .* crossed the encoder's seam"),
+        ({"range_ticks": (3500, 600)}, "crossed the encoder's seam"),
+        ({"range_ticks": (2000, 2040)}, "40 ticks wide; it was not swept"),
+        ({"homing_offset": 2048}, "homing_offset is 2048; the servo holds -2047..2047"),
+        ({"sign": 0}, "sign is 0"),
+        ({"ticks_per_unit": 0.0}, "0.0 ticks per unit"),
+        ({"servo_id": 1}, r"servo ids are \[1, 2, 1, 4, 5, 6\]"),
+    ],
+)
+def test_joints_that_must_not_move_are_named_with_the_remedy(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(CalibrationError, match=rf"(?s)must not move.*{fault}.*soarm import-calibration"):
+        Calibration(changed(2, **changes))
+
+
+def test_the_file_round_trips_and_the_hash_follows_every_number(tmp_path: Path) -> None:
+    path = tmp_path / "arm.json"
+    NOMINAL.save(path)
+    other = Calibration(changed(1, homing_offset=3))
+
+    assert Calibration.load(path) == NOMINAL
+    assert Calibration.load(path).hash == NOMINAL.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "cannot be read .*soarm import-calibration"),
+        ("[]", "is not a calibration of soarm"),
+        ('{"version": 9, "joints": []}', "of version 9, this soarm reads 1"),
+        (json.dumps(LEROBOT), "soarm import-calibration"),
+        ('{"version": 1, "joints": []}', "has the joints"),
+    ],
+)
+def test_files_that_are_none_are_refused(tmp_path: Path, text: str | None, fault: str) -> None:
+    path = tmp_path / "arm.json"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(CalibrationError, match=fault):
+        Calibration.load(path)
+
+
+def test_lerobot_s_file_comes_back_byte_for_byte(tmp_path: Path) -> None:
+    path, copy = tmp_path / "so.json", tmp_path / "copy.json"
+    path.write_text(json.dumps(LEROBOT, indent=4) + "\n")
+    write_lerobot(read_lerobot(path), copy)
+
+    assert copy.read_bytes() == path.read_bytes()
+
+
+@given(st.lists(ENTRY, min_size=6, max_size=6))
+@settings(deadline=None, max_examples=50)
+def test_any_good_file_of_lerobot_comes_back(tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[int, ...]]) -> None:
+    path = tmp_path_factory.mktemp("lerobot") / "so.json"
+    data = {
+        name: {"id": i + 1, "drive_mode": mode, "homing_offset": offset, "range_min": low, "range_max": high}
+        for i, (name, (offset, low, high, mode)) in enumerate(zip(arm.JOINT_NAMES, entries, strict=True))
+    }
+    write_lerobot(from_lerobot(data, "test"), path)
+
+    assert json.loads(path.read_text()) == data
+
+
+def test_lerobot_s_degrees_are_ours_to_a_third_of_a_tick() -> None:
+    calibration = from_lerobot(LEROBOT, "test")
+    ticks = np.array([joint.range_ticks[1] for joint in calibration.joints])
+    theirs = np.array([(e["range_max"] - (e["range_min"] + e["range_max"]) / 2) * 360 / 4095 for e in LEROBOT.values()])
+    theirs[arm.GRIPPER] = 100.0
+
+    assert np.abs(calibration.to_units(ticks) - theirs)[:4].max() * TICKS_PER_DEG < 0.35
+    np.testing.assert_allclose(calibration.to_units(ticks), theirs, atol=0.05)
+
+
+def test_a_mirrored_gripper_opens_with_falling_ticks() -> None:
+    mirrored = {**LEROBOT, "gripper": {**LEROBOT["gripper"], "drive_mode": 1}}
+    ends = from_lerobot(mirrored, "test").to_units(np.array([[2048] * 5 + [2030], [2048] * 5 + [3500]]))[:, arm.GRIPPER]
+
+    np.testing.assert_allclose(ends, [100.0, 0.0])
+
+
+def test_what_lerobot_cannot_say_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"(?s)zero into the middle of the range.*shoulder_pan"):
+        write_lerobot(Calibration(changed(0, zero_ticks=1900.0)), tmp_path / "so.json")
+    assert not (tmp_path / "so.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ({"calib_mode": [], "homing_offset": [1]}, "from before June 2025 .* elbow_flex = old - 90"),
+        ({**LEROBOT, "extra": {}}, "extra is no joint of this arm"),
+        ({key: value for key, value in LEROBOT.items() if key != "gripper"}, "gripper is missing"),
+        ({**LEROBOT, "gripper": {"id": 6}}, "it must have id, drive_mode"),
+        ([], "shoulder_pan is missing"),
+    ],
+)
+def test_files_of_something_else_are_refused_with_every_fault(tmp_path: Path, data: Any, fault: str) -> None:
+    path = tmp_path / "so.json"
+    path.write_text(json.dumps(data))
+
+    with pytest.raises(CalibrationError, match=rf"(?s){fault}"):
+        read_lerobot(path)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"cannot be read .*so_follower since"):
+        read_lerobot(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(CalibrationError, match="is not JSON"):
+        read_lerobot(tmp_path / "bad.json")

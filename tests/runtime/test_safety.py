@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from soarm import arm
+from soarm.runtime import safety
+from soarm.runtime.safety import Last, Limits, Reason, check
+
+DT_S = 0.02
+HOME = np.array([0.0, 0.0, 5.0, 90.0, -90.0, 30.0])
+FAR = np.full(6, 1e6)
+WIDE = Limits(arm.LOWER, arm.UPPER, FAR, FAR, FAR, None)
+USUAL = Limits(arm.LOWER, arm.UPPER, np.full(6, 200.0), np.full(6, 4000.0), np.full(6, 30.0), 0.0)
+AT_REST = Last(HOME, np.zeros(6))
+
+
+def with_(**changes: Any) -> Limits:
+    return dataclasses.replace(WIDE, **changes)
+
+
+def test_what_is_allowed_goes_through_untouched() -> None:
+    wanted = HOME + np.array([1.0, -1.0, 0.5, 0.0, 0.2, 1.0])
+    found = check(wanted, AT_REST, HOME, DT_S, USUAL)
+
+    np.testing.assert_array_equal(found.q, wanted)
+    assert not found.clamped
+    np.testing.assert_allclose(found.velocity, (wanted - HOME) / DT_S)
+
+
+@pytest.mark.parametrize(
+    ("action", "fault"),
+    [
+        (np.full(6, np.nan), "shoulder_pan, shoulder_lift, .* is not finite"),
+        (HOME + np.array([0, 0, np.inf, 0, 0, 0]), "the action of elbow_flex is not finite"),
+        (np.zeros(5), r"shape \(6,\) was expected, not \(5,\)"),
+        (np.zeros((1, 6)), r"not \(1, 6\)"),
+        ("left", "numbers was expected, not 'left'"),
+        ([None] * 6, "is not finite|numbers was expected"),
+    ],
+)
+def test_what_is_no_action_is_refused_and_the_arm_stays(action: Any, fault: str) -> None:
+    found = check(action, AT_REST, HOME, DT_S, USUAL)
+
+    assert found.refused is not None
+    assert re.search(fault, found.refused)
+    assert found.clamped
+    np.testing.assert_array_equal(found.q, HOME)
+
+
+def test_each_limit_cuts_and_names_the_joint() -> None:
+    pan = np.array([1.0, 0, 0, 0, 0, 0])
+    cases = {
+        Reason.RANGE: (WIDE, HOME + 200 * pan, arm.UPPER[0]),
+        Reason.LEAD: (with_(lead=np.full(6, 30.0)), HOME + 40 * pan, 30.0),
+        Reason.VELOCITY: (with_(velocity=np.full(6, 200.0)), HOME + 10 * pan, 4.0),
+        Reason.ACCELERATION: (with_(acceleration=np.full(6, 4000.0)), HOME + 10 * pan, 1.6),
+    }
+    for reason, (limits, wanted, expected) in cases.items():
+        found = check(wanted, AT_REST, HOME, DT_S, limits)
+
+        assert found.q[0] == pytest.approx(expected)
+        assert found.reasons == (reason, *[Reason.NONE] * 5)
+        np.testing.assert_array_equal(found.q[1:], HOME[1:])
+
+
+def test_a_joint_pushed_away_is_led_back_whatever_velocity_says() -> None:
+    limits = with_(lead=np.full(6, 10.0), velocity=np.full(6, 1.0))
+    found = check(HOME, AT_REST, HOME + 50.0, DT_S, limits)
+
+    np.testing.assert_allclose(found.q[:5], np.minimum(HOME + 40.0, arm.UPPER)[:5])
+    assert all(Reason.LEAD in reason for reason in found.reasons)
+
+
+def test_a_refused_action_brakes_a_moving_arm_inside_its_acceleration() -> None:
+    moving = Last(HOME, np.full(6, 100.0))
+    found = check(np.full(6, np.nan), moving, HOME, DT_S, with_(acceleration=np.full(6, 2000.0)))
+
+    np.testing.assert_allclose(found.velocity, 60.0)
+
+
+def reaching_down() -> np.ndarray:
+    """A pose whose finger tip is below the table."""
+    grid = np.array(
+        [[0.0, lift, elbow, wrist, -90.0, 10.0] for lift in (20, 40, 60) for elbow in (-20, 10, 40) for wrist in (40, 70)]
+    )
+    return grid[int(np.argmin(safety.lowest_m(grid)))]
+
+
+def test_the_hand_stops_above_the_table() -> None:
+    down = reaching_down()
+    found = check(down, AT_REST, HOME, DT_S, with_(table_m=0.0))
+
+    assert safety.lowest_m(HOME) > 0.0 > safety.lowest_m(down)
+    assert 0.0 <= safety.lowest_m(found.q) < 0.003
+    assert all(Reason.TABLE in reason for reason, moved in zip(found.reasons, down != HOME, strict=True) if moved)
+
+
+def test_a_hand_below_the_table_may_go_up_and_not_further_down() -> None:
+    down = reaching_down()
+    below = Last(down, np.zeros(6))
+    up = check(HOME, below, down, DT_S, with_(table_m=0.0))
+    deeper = check(down + np.array([0, 5.0, 5.0, 0, 0, 0]), below, down, DT_S, with_(table_m=0.0))
+
+    np.testing.assert_array_equal(up.q, HOME)
+    assert safety.lowest_m(deeper.q) >= safety.lowest_m(down) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"velocity": np.zeros(6)}, "velocity is .* each must be above 0"),
+        ({"lead": np.ones(5)}, "lead is .* 6 finite numbers"),
+        ({"upper": np.full(6, np.nan)}, "upper is .* 6 finite numbers"),
+        ({"lower": arm.UPPER}, "each joint needs a range"),
+    ],
+)
+def test_limits_that_are_none_are_refused(change: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        with_(**change)
+
+
+ANYTHING = hnp.arrays(np.float64, 6, elements=st.floats(allow_nan=True, allow_infinity=True, width=64))
+SHARES = hnp.arrays(np.float64, 6, elements=st.floats(0.0, 1.0))
+
+
+@given(ANYTHING, SHARES, SHARES, hnp.arrays(np.float64, 6, elements=st.floats(-200.0, 200.0)))
+@settings(deadline=None, max_examples=300)
+def test_whatever_comes_in_what_goes_out_is_inside_every_limit(
+    action: np.ndarray, last: np.ndarray, present: np.ndarray, velocity: np.ndarray
+) -> None:
+    span = arm.UPPER - arm.LOWER
+    before, at = arm.LOWER + last * span, arm.LOWER + present * span
+    found = check(action, Last(before, velocity), at, DT_S, USUAL)
+    lead_low, lead_high = at - USUAL.lead, at + USUAL.lead
+    pulled = (before < lead_low) | (before > lead_high)  # where the lead forces more than the velocity allows
+    step = np.abs(found.q - before)
+
+    assert np.isfinite(found.q).all()
+    assert (found.q >= arm.LOWER).all()
+    assert (found.q <= arm.UPPER).all()
+    assert safety.lowest_m(found.q) >= min(0.0, float(safety.lowest_m(before))) - 1e-9
+    assert (step[~pulled] <= USUAL.velocity[~pulled] * DT_S + 1e-9).all()
+    if not any(Reason.TABLE in reason for reason in found.reasons):
+        assert (found.q >= np.clip(lead_low, arm.LOWER, arm.UPPER) - 1e-9).all()
+        assert (found.q <= np.clip(lead_high, arm.LOWER, arm.UPPER) + 1e-9).all()
+        free = ~pulled & (np.abs(velocity) * DT_S + step < 1e9)
+        change = np.abs(found.velocity - velocity)
+        forced = (before + velocity * DT_S < np.maximum(lead_low, arm.LOWER)) | (
+            before + velocity * DT_S > np.minimum(lead_high, arm.UPPER)
+        )
+        assert (change[free & ~forced] <= USUAL.acceleration[free & ~forced] * DT_S + 1e-6).all()
+
+
+@given(ANYTHING, SHARES)
+@settings(deadline=None, max_examples=50)
+def test_the_same_input_gives_the_same_bits(action: np.ndarray, last: np.ndarray) -> None:
+    before = arm.LOWER + last * (arm.UPPER - arm.LOWER)
+    one, other = (check(action, Last(before, np.zeros(6)), before, DT_S, USUAL) for _ in range(2))
+
+    np.testing.assert_array_equal(one.q, other.q)
+    assert one.reasons == other.reasons
