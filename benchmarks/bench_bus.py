@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
 import statistics
 import subprocess
 import sys
@@ -53,7 +52,7 @@ def main() -> None:
         measure(arguments.port, arguments.port, arguments.seconds, arguments.repeats)
         return
     command = [sys.executable, __file__, "--serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = server.stdout.readline().strip()
         cores = sorted(os.sched_getaffinity(0))
@@ -61,7 +60,7 @@ def main() -> None:
             os.sched_setaffinity(0, {ours_on})
             os.sched_setaffinity(server.pid, {theirs_on})
             measure(port, name, arguments.seconds, arguments.repeats)
-        server.communicate()
+        server.terminate()
     print(f"load of the machine: {', '.join(f'{load:.2f}' for load in os.getloadavg())} on {len(cores)} cores")
 
 
@@ -178,7 +177,7 @@ def _framed(packet: bytearray) -> bytes:
 
 
 def serve() -> None:
-    """Answer sync reads on a pseudo-terminal until standard input ends; print its name first."""
+    """Answer sync reads on a pseudo-terminal until the process is ended; print its name first."""
     master, slave = os.openpty()
     tty.setraw(slave)
     print(os.ttyname(slave), flush=True)
@@ -187,11 +186,6 @@ def serve() -> None:
     request = _framed(sync_read(SERVO_IDS, TELEMETRY_ADDRESS, TELEMETRY_BYTES))
     pending = b""
     while True:
-        ready, _, _ = select.select([master, 0], [], [])
-        if 0 in ready and os.read(0, 1) == b"":
-            return
-        if master not in ready:
-            continue
         pending += os.read(master, 4096)
         while len(pending) >= 4 and len(pending) >= 4 + pending[3]:
             end = 4 + pending[3]

@@ -178,7 +178,7 @@ class Bus:
         Raises:
             BusError: The servo does not answer, twice.
         """
-        replies = self.line.ask(lambda _: packets.read(servo_id, address, n_bytes), (servo_id,), n_bytes)
+        replies = self.line.ask(lambda _, n: packets.read(servo_id, address, n), (servo_id,), n_bytes)
         if servo_id not in replies:
             raise self._no_answer(servo_id, f"the read of {n_bytes} bytes from register {address}")
         self._readings.status[servo_id] = STATUS[replies[servo_id].error]
@@ -209,7 +209,7 @@ class Bus:
         Raises:
             BusError: The servo does not acknowledge.
         """
-        replies = self.line.ask(lambda _: packets.write(servo_id, address, data), (servo_id,), 0)
+        replies = self.line.ask(lambda *_: packets.write(servo_id, address, data), (servo_id,), 0)
         if servo_id not in replies:
             raise self._no_answer(servo_id, f"the write of {data.hex(' ')} to register {address}")
         self._readings.status[servo_id] = STATUS[replies[servo_id].error]
@@ -284,10 +284,10 @@ class Bus:
         """
         return torque_off(self.line, self.servo_ids, deadline_s)
 
-    def _ask_telemetry(self, servo_ids: tuple[int, ...]) -> bytearray:
-        if servo_ids is self.servo_ids:
+    def _ask_telemetry(self, servo_ids: tuple[int, ...], n_bytes: int) -> bytearray:
+        if n_bytes == TELEMETRY_BYTES and servo_ids is self.servo_ids:
             return self._telemetry_of_all
-        return packets.sync_read(servo_ids, TELEMETRY_ADDRESS, TELEMETRY_BYTES)
+        return packets.sync_read(servo_ids, TELEMETRY_ADDRESS, n_bytes)
 
     def _no_answer(self, servo_id: int, what: str) -> BusError:
         came = self.line.unexplained

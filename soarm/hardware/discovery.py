@@ -80,9 +80,7 @@ def broadcast_ping(line: Line) -> list[int]:
 def _knock(line: Line, servo_id: int, within_s: float) -> int | None:
     strange = b""
     for _ in range(_TRIES):
-        replies = line.ask(
-            lambda _: packets.read(servo_id, _MODEL.address, _MODEL.n_bytes), (servo_id,), _MODEL.n_bytes, 1, within_s
-        )
+        replies = line.ask(lambda _, n: packets.read(servo_id, _MODEL.address, n), (servo_id,), _MODEL.n_bytes, 1, within_s)
         strange = line.unexplained
         if servo_id in replies:
             strange = strange or line.listen(_SECOND_ANSWER_S)

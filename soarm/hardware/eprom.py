@@ -138,7 +138,7 @@ class Eprom:
         before = line.baud
         line.check_baud(baud)
         packet = packets.write(servo_id, register.address, encode(register, code))
-        line.ask(lambda _: packet, (servo_id,), 0, attempts=1)  # acknowledged at the old baud, the new one, or never
+        line.ask(lambda *_: packet, (servo_id,), 0, attempts=1)  # acknowledged at the old baud, the new one, or never
         line.set_baud(baud)
         try:
             self._bus.read(servo_id, "baud_rate")

@@ -4,8 +4,8 @@ Knows packets and time, not registers. A status packet does not say which questi
 
 * Before each question the input is emptied; after a question that was not fully answered the line is drained until it is quiet
   before the servos that are missing, and only they, are asked once more.
-* As long as an answer is owed (asked for, never seen), the next question waits its whole time out and believes the last packet
-  of each servo: answers come in the order of their questions, so the last one is the freshest.
+* An answer that is still owed may come at any time later. So for a second no other question asks for as many bytes as that one
+  did, but for a few registers more than it needs: the late answer has another length, and is known by it.
 * Our own bytes, which some half-duplex adapters echo, are cut out where they come back unchanged.
 """
 
@@ -25,14 +25,17 @@ from soarm.hardware.signals import interrupts_held
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[tuple[int, ...]], bytearray]
-"""Servo ids -> the packet that asks them."""
+Ask = Callable[[tuple[int, ...], int], bytearray]
+"""Servo ids and number of data bytes -> the packet that asks them for so many."""
 _FIRST_SHARE = 0.6
 """Of the time of a question, what the first attempt may take; the rest is for draining and asking again."""
 _QUIET_S = 0.0015
 """Silence after which no answer is under way: 150 byte times at 1 Mbaud, more than one frame of full-speed USB."""
-_WAIT_OUT_S = 0.008
-"""Longest wait for answers that are owed."""
+_LENGTHS = 16
+"""How many lengths tell questions apart: the longest telemetry ends at register 85, the last of the table. With two attempts
+in a tick of 20 ms, and all of them missed, a length comes again after 160 ms."""
+_LATE_S = 1.0
+"""No answer comes later than this; the worst stall seen was 80 ms."""
 
 
 @dataclasses.dataclass
@@ -83,9 +86,9 @@ class Line:
         self.timeout_s = timeout_s
         self.now = now
         self.port = port
-        self._first_s = _FIRST_SHARE * timeout_s
         self._handler = PacketHandler(0)  # 0: low byte first
-        self._owed = False
+        self._owed: dict[int, float] = {}  # number of data bytes -> until when such an answer may still come
+        self._n_asked = 0
         self._thread: int | None = None
         self._closed: str | None = None
 
@@ -119,9 +122,10 @@ class Line:
         """Ask servos and return the answers of those that answered; a missing one is missing, whatever the others do.
 
         Args:
-            ask: Builds the packet; for the second attempt it is called with the servos that are missing.
+            ask: Builds the packet; for the second attempt it is called with the servos that are missing. It must ask for as
+                many bytes as it is told, which may be up to 15 more than `n_bytes`.
             servo_ids: Those that are to answer, in this order.
-            n_bytes: Data bytes in each answer.
+            n_bytes: Data bytes in each answer; 0 for an acknowledgement.
             attempts: 1 or 2.
             within_s: The time for all of it; None for that of the line [s].
 
@@ -135,7 +139,7 @@ class Line:
             except PORT_TROUBLE as error:
                 raise self._lost(error) from error
             except BaseException:  # whatever it was, the answer may still come
-                self._owed = True
+                self._owe()
                 raise
             finally:
                 self.port.is_using = False
@@ -213,64 +217,76 @@ class Line:
         if result != COMM_SUCCESS:
             raise OSError(f"sending {bytes(packet).hex()}: {self._handler.getTxRxResult(result)}")
 
+    def _owe(self) -> None:
+        if self._n_asked:  # the length of an acknowledgement is fixed
+            self._owed[self._n_asked] = self.now() + _LATE_S
+
+    def _length(self, n_bytes: int) -> int:
+        """Return how many bytes to ask for, so that no answer that is owed can be taken for the one to this question."""
+        if not self._owed or n_bytes == 0:
+            return n_bytes
+        now_s = self.now()
+        self._owed = {n: until_s for n, until_s in self._owed.items() if until_s > now_s}
+        return min(range(n_bytes, n_bytes + _LENGTHS), key=lambda n: self._owed.get(n, 0.0))
+
     def _ask(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int, within_s: float) -> dict[int, Reply]:
         end_s = self.now() + within_s
-        first_s = self._first_s if within_s == self.timeout_s else _FIRST_SHARE * within_s
-        self.unexplained = b""
-        self._send(ask(servo_ids))
-        replies = self._collect(servo_ids, n_bytes, first_s if attempts > 1 else within_s)
-        if len(replies) < len(servo_ids) and attempts > 1:
-            missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
-            self.port.is_using = False
-            self.port.drain(_QUIET_S, end_s)
-            self.counters.retries += 1
-            self._send(ask(missing))
-            replies |= self._collect(missing, n_bytes, max(_QUIET_S, end_s - self.now()))
+        replies = self._attempt(ask, servo_ids, n_bytes, within_s * _FIRST_SHARE if attempts > 1 else within_s)
+        if len(replies) < len(servo_ids):
+            self._owe()
+            if attempts > 1:
+                missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
+                self.port.drain(_QUIET_S, end_s)
+                self.counters.retries += 1
+                replies |= self._attempt(ask, missing, n_bytes, max(_QUIET_S, end_s - self.now()))
+                if len(replies) < len(servo_ids):
+                    self._owe()
         self.counters.replies += len(replies)
         self.counters.misses += len(servo_ids) - len(replies)
         return replies
 
-    def _collect(self, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> dict[int, Reply]:
-        n_expected = (n_bytes + OVERHEAD) * len(servo_ids)
+    def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> dict[int, Reply]:
+        n_asked = self._n_asked = self._length(n_bytes)
+        self.port.is_using = False
+        self.unexplained = b""
+        self._send(ask(servo_ids, n_asked))
         end_s = self.now() + within_s
-        data = self.port.receive(n_expected, within_s)
-        if not self._owed and data != self.port.sent:  # the echo of a read of two bytes looks like an answer to it
-            train = whole_train(data, servo_ids, n_bytes, self.now())
-            if train is not None:
-                return train
-        return self._sort_out(data, servo_ids, n_bytes, end_s)
+        data = self.port.receive((n_asked + OVERHEAD) * len(servo_ids), within_s)
+        replies = None
+        if data != self.port.sent:  # the echo of a read of two bytes looks like an answer to it
+            replies = whole_train(data, servo_ids, n_asked, self.now())
+        if replies is None:
+            replies = self._sort_out(data, servo_ids, n_asked, end_s)
+        if n_asked != n_bytes:
+            replies = {servo_id: reply._replace(data=reply.data[:n_bytes]) for servo_id, reply in replies.items()}
+        return replies
 
     def _sort_out(self, data: bytes, servo_ids: tuple[int, ...], n_bytes: int, end_s: float) -> dict[int, Reply]:
-        """Make the best of an answer that is incomplete, damaged, mixed with other bytes, or not to be trusted at once."""
+        """Make the best of an answer that is incomplete, damaged, or mixed with other bytes."""
         n_expected = (n_bytes + OVERHEAD) * len(servo_ids)
-        if self._owed:
-            end_s = min(end_s, self.now() + _WAIT_OUT_S)
-        n_fitting, t_s, over = -1, 0.0, False
+        replies: dict[int, Reply] = {}
+        over = False
         while True:
             answer = data.replace(self.port.sent, b"", 1)
             found = scan(answer)
-            fitting = [packet for packet in found.packets if packet.servo_id in servo_ids and len(packet.data) == n_bytes]
-            replies = {packet.servo_id: packet for packet in fitting}
-            if len(fitting) != n_fitting:
-                n_fitting, t_s = len(fitting), self.now()
-            n_wanted = self._still_wanted(len(replies) == len(servo_ids), n_expected, len(answer), found)
-            if over or n_wanted == 0:
+            n_strange, t_s = 0, self.now()
+            for packet in found.packets:
+                if packet.servo_id in servo_ids and len(packet.data) == n_bytes:
+                    replies.setdefault(packet.servo_id, Reply(packet.error, packet.data, t_s))
+                else:
+                    n_strange += len(packet.data) + OVERHEAD
+            n_wanted = n_expected - (len(answer) - n_strange)
+            if n_wanted <= 0:
+                n_wanted = found.lacking  # all bytes came; an answer that is missing among them came damaged
+            if over or len(replies) == len(servo_ids) or n_wanted == 0:
                 break
             more = self.port.receive(n_wanted, max(0.0, end_s - self.now()))
             over = len(more) < n_wanted  # the time is up, and what the system held back for us was looked at as well
             data += more
-        complete = len(replies) == len(servo_ids)
-        # As many bytes as expected and an answer missing: it came, damaged. Otherwise it may still be under way.
-        self._owed = n_fitting > len(replies) or (not complete and len(answer) != n_expected)
-        self.unexplained = b"" if complete and len(answer) == n_expected else answer
+        if len(replies) < len(servo_ids) or len(answer) != n_expected:
+            self.unexplained = answer
         self._account(len(data) - len(answer), found, servo_ids, n_bytes)
-        return {servo_id: Reply(packet.error, packet.data, t_s) for servo_id, packet in replies.items()}
-
-    def _still_wanted(self, complete: bool, n_expected: int, n_answer: int, found: Scan) -> int:
-        """Return how many bytes to wait for, 0 where nothing more is to be hoped for."""
-        if complete:
-            return n_expected if self._owed else 0
-        return n_expected - n_answer if n_answer < n_expected else found.lacking
+        return replies
 
     def _account(self, n_echo: int, found: Scan, servo_ids: tuple[int, ...], n_bytes: int) -> None:
         counters = self.counters

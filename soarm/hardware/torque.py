@@ -53,22 +53,18 @@ def _all_at_once(line: Line, servo_ids: tuple[int, ...], end_s: float) -> tuple[
     off = packets.sync_write(_TORQUE, 1, dict.fromkeys(servo_ids, _OFF))
     line.tell(off)
     line.tell(off)
-    replies = line.ask(lambda ids: packets.sync_read(ids, _TORQUE, 1), servo_ids, 1, within_s=_share(line, end_s))
+    replies = line.ask(lambda ids, n: packets.sync_read(ids, _TORQUE, n), servo_ids, 1, within_s=_share(line, end_s))
     return tuple(servo_id for servo_id in servo_ids if servo_id not in replies or replies[servo_id].data != _OFF)
 
 
 def _one_by_one(line: Line, servo_ids: tuple[int, ...], end_s: float) -> tuple[int, ...]:
     live = []
     for servo_id in servo_ids:
-        _ask_one(line, servo_id, packets.write(servo_id, _TORQUE, _OFF), 0, end_s)
-        if _ask_one(line, servo_id, packets.read(servo_id, _TORQUE, 1), 1, end_s) != _OFF:
+        line.ask(lambda ids, _: packets.write(ids[0], _TORQUE, _OFF), (servo_id,), 0, 1, _share(line, end_s))
+        replies = line.ask(lambda ids, n: packets.read(ids[0], _TORQUE, n), (servo_id,), 1, 1, _share(line, end_s))
+        if servo_id not in replies or replies[servo_id].data != _OFF:
             live.append(servo_id)
     return tuple(live)
-
-
-def _ask_one(line: Line, servo_id: int, packet: bytearray, n_bytes: int, end_s: float) -> bytes | None:
-    reply = line.ask(lambda _: packet, (servo_id,), n_bytes, attempts=1, within_s=_share(line, end_s)).get(servo_id)
-    return None if reply is None else reply.data
 
 
 def _share(line: Line, end_s: float) -> float:

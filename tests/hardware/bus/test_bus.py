@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -108,6 +109,33 @@ def test_a_late_answer_never_shifts_the_ones_after_it(bus, wire, clock, late_s, 
         assert {reading.misses for reading in readings.values()} == {0}
 
 
+@pytest.mark.parametrize("between_s", [0.0, 0.008, 0.02])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_reading_that_claims_to_be_fresh_is_never_old(make_bus, seed, between_s):
+    random = Random(seed)
+    wire, bus = make_bus(SERVO_IDS)
+    for cycle in range(1, 60):
+        for servo in wire.servos.values():
+            servo.position = cycle
+            servo.delays_s = [random.uniform(0.004, 0.08)] if random.random() < 0.03 else []
+            servo.mute = random.random() < 0.03
+            servo.corrupt = random.random() < 0.03
+        for reading in bus.sync_read().values():
+            assert reading.misses > 0 or reading.telemetry.position_ticks == cycle
+        wire.clock.t_s += between_s
+    bus.close()
+
+
+def test_after_a_miss_questions_differ_in_length_for_a_second(bus, wire, clock):
+    wire.servos[3].mute = 3
+    for pause_s in (0.0, 0.0, 1.0, 0.0):
+        clock.t_s += pause_s
+        readings = bus.sync_read()
+
+    assert [request[6] for request in wire.requests] == [15, 16, 17, 18, 15, 15]
+    assert {reading.misses for reading in readings.values()} == {0}
+
+
 @pytest.mark.parametrize("late_s", [0.009, 0.013, 0.02, 0.05])
 def test_a_late_answer_to_a_read_is_not_taken_for_the_next_register(bus, wire, late_s):
     wire.servos[2].delays_s = [late_s]
@@ -171,7 +199,7 @@ def test_an_answer_damaged_twice_is_a_miss(bus, wire):
     [
         pytest.param((9, 0, b"\x10\x02"), "wrong_id", id="another servo"),
         pytest.param((2, 0, b"\x10"), "wrong_length", id="one byte short"),
-        pytest.param((2, 0, b"\x10\x02\x00"), "wrong_length", id="one byte long"),
+        pytest.param((2, 0, b"\x10\x02\x00\x00"), "wrong_length", id="two bytes long"),
         pytest.param((2, 0, b""), "wrong_length", id="no data"),
     ],
 )
