@@ -188,10 +188,17 @@ def _shorter(row: Metrics, found: Metrics) -> tuple[str, bool]:
 
 
 def _early(row: Metrics, found: Metrics) -> tuple[str, bool]:
-    steps, seconds = row["steps_to_90"], row["seconds_to_90"]
+    """Judge by steps first; by seconds, of this budget or of the whole one, where steps are not enough."""
+    steps = row["steps_to_90"]
     if steps is None:
-        return f"{row['reached_90']} of {len(row['seeds'])} runs reach 90 %", False
-    return f"{steps:,.0f} steps, {seconds:,.0f} s", steps <= 100_000 or (seconds is not None and seconds <= 600)
+        text, met = f"{row['reached_90']} of {len(row['seeds'])} runs reach 90 %", False
+    else:
+        text, met = f"{steps:,.0f} steps, {row['seconds_to_90']:,.0f} s", steps <= 100_000 or row["seconds_to_90"] <= 600
+    longer = found.get(FULL)
+    if met or longer is None or longer["steps_to_90"] is None:
+        return text, met
+    seconds = longer["seconds_to_90"]
+    return f"{text}; `{FULL}`: {longer['steps_to_90']:,.0f} steps, {seconds:,.0f} s", seconds <= 600
 
 
 def _ahead(row: Metrics, found: Metrics) -> tuple[str, bool | None]:

@@ -111,6 +111,17 @@ def test_targets_are_met_or_not() -> None:
     assert "2 of 5 runs reach 90 %" in results.targets(None, bad)
 
 
+def test_ninety_percent_within_ten_minutes_may_take_more_steps() -> None:
+    short = variant("residual", steps_to_90=None, reached_90=2)
+    tables = [
+        results.targets(None, summary(short, variant("full", steps_to_90=140_000, seconds_to_90=seconds)))
+        for seconds in (200, 700)
+    ]
+
+    assert "2 of 5 runs reach 90 %; `full`: 140,000 steps, 200 s | yes" in tables[0]
+    assert "2 of 5 runs reach 90 %; `full`: 140,000 steps, 700 s | no" in tables[1]
+
+
 def test_the_study_s_tables_show_intervals_and_what_is_missing() -> None:
     tables = results.study(summary(variant("residual"), variant("ppo", "ppo", **BEHIND), missing=("scratch-0",)))
 
