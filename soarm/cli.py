@@ -4,6 +4,9 @@
     soarm ui                    MLflow's pages on the local store
     soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
     soarm results               the tables of docs/results.md, made anew from data/metrics
+    soarm teleoperate           drive an arm by hand, and record it (soarm.teleop)
+    soarm find-port, setup-motors, doctor, import-calibration, export-calibration
+                                the arm on its servo bus (soarm.hardware)
 
 Needs the standard library only, so that it works wherever a part of soarm is installed.
 """
@@ -11,6 +14,7 @@ Needs the standard library only, so that it works wherever a part of soarm is in
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -27,6 +31,8 @@ from soarm.report import results
 from soarm.spec import PolicySpec
 
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
+_ARM = ("find-port", "setup-motors", "doctor", "import-calibration", "export-calibration")
+"""Commands of `python -m soarm.hardware`."""
 # Where an artefact keeps its specification: file, and the keys to it.
 _SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
 
@@ -41,7 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     info = commands.add_parser("info", help="show versions, and the specification of an artefact")
     info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
     commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
+    for name in _ARM:
+        commands.add_parser(name, help="of the arm on its bus; see `soarm find-port --help`")
+    commands.add_parser("teleoperate", help="drive an arm by hand, and record demonstrations")
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and (words[0] in _ARM or words[0] == "teleoperate"):
+        room, own = ("hardware", words) if words[0] in _ARM else ("teleop", words[1:])
+        status: int = importlib.import_module(f"soarm.{room}.__main__").main(own)
+        return status
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
     options = parser.parse_args(words[: len(words) - len(passed_on)])
     try:
