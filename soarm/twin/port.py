@@ -1,0 +1,82 @@
+"""A pseudo-terminal that can be unplugged, and plugged in again under the same name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tty
+from pathlib import Path
+
+from soarm.errors import TwinError
+
+_CHUNK = 4096
+
+
+class Port:
+    """The servo's end of a serial line; the other end is a path.
+
+    The path is a link in a folder of its own, so that it stays the same when the line is plugged in again, as a path below
+    `/dev/serial/by-id` does.
+
+    Args:
+        path: Where the link is to be; None makes one in a temporary folder.
+
+    Raises:
+        TwinError: There are no pseudo-terminals, or the path is taken.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="soarm-twin-") if path is None else None
+        self.path = Path(self._folder.name) / "arm" if self._folder is not None else Path(path or "")
+        if self.path.exists() and not self.path.is_symlink():
+            raise TwinError(f"{self.path} exists and is not a link; choose another path for the twin's port")
+        self._master = self._slave = -1
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        """Open the line; does nothing while it is open."""
+        if self._master >= 0:
+            return
+        try:
+            self._master, self._slave = os.openpty()
+        except OSError as error:
+            raise TwinError(f"no pseudo-terminal can be opened ({error.strerror}); is /dev/pts mounted?") from error
+        tty.setraw(self._slave)  # before anybody opens it, else it echoes
+        os.set_blocking(self._master, False)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(self._slave))
+
+    def unplug(self) -> None:
+        """Close both ends; whoever has the other one open finds it gone."""
+        if self._master >= 0:
+            self.path.unlink(missing_ok=True)
+            for fd in (self._master, self._slave):
+                os.close(fd)
+            self._master = self._slave = -1
+
+    def close(self) -> None:
+        """Unplug for good."""
+        self.unplug()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    @property
+    def fd(self) -> int:
+        """File descriptor to wait on; -1 while unplugged."""
+        return self._master
+
+    def read(self) -> bytes:
+        """Return what has come, perhaps nothing."""
+        try:
+            return os.read(self._master, _CHUNK) if self._master >= 0 else b""
+        except (BlockingIOError, OSError):
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; what the line does not take is lost, as on a wire."""
+        if self._master >= 0:
+            try:
+                os.write(self._master, data)
+            except BlockingIOError:
+                return

@@ -1,0 +1,360 @@
+"""The twin as a whole: pseudo-terminals, servos and a scene, served by a thread.
+
+    with Twin.start(sim, TwinConfig()) as twin:
+        Arm.connect(twin.ports[0], twin.config.calibration)
+
+Two clocks. `lockstep`: each SYNC WRITE of goals moves the physics on by one control period before anything else is answered,
+and nothing else does; a test or a stage gives the same numbers on any machine, however busy. `wall`: physics follows the real
+time, for people and for tests of timing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm import arm
+from soarm.errors import TwinError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.registers import TICKS_PER_TURN, Status
+from soarm.hardware.wire_log import WireLog
+from soarm.sim.episode import Outcome
+from soarm.sim.params import SimParams
+from soarm.twin.faults import Fault, Reply
+from soarm.twin.law import Law
+from soarm.twin.port import Port
+from soarm.twin.servo import Servo, Unknowns
+from soarm.twin.side import Side, fault_of_servo
+from soarm.twin.world import World
+
+BYTE_S = 10e-6
+"""A byte on the line, 8N1 at 1 Mbaud [s]."""
+_LEAST_S, _MOST_BEHIND_S = 0.002, 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinConfig:
+    """How the arm is emulated.
+
+    Attributes:
+        law: How servos make torque; see `soarm.twin.law`.
+        clock: What moves the physics; see the module.
+        volts: Of the supply [V]. The parts for 7.4 V bear 4.0 to 8.0 V.
+        calibration: How the servos are mounted, and what they remember of it.
+        registers: Registers of every servo that differ from the factory's.
+        arms: 2 adds a leader without a scene: it is where `lead` puts it.
+        line_timing: Replies take the time that the bytes need on the line.
+        usb_delay_s: What the adapter adds to every reply [s].
+        unknowns: What is not settled about real servos.
+        paths: Where the ports are to be found, one per arm; temporary ones by default.
+        objects_file: Where cube and bin are written after every control period, as JSON; None writes none.
+        wire_log: Gets every byte of the follower's line, as the host sees it.
+
+    Raises:
+        TwinError: A value is not allowed.
+    """
+
+    law: Law = "position"
+    clock: Literal["lockstep", "wall"] = "lockstep"
+    volts: float = 7.4
+    calibration: Calibration = dataclasses.field(default_factory=Calibration.nominal)
+    registers: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    arms: Literal[1, 2] = 1
+    line_timing: bool = False
+    usb_delay_s: float = 0.0
+    unknowns: Unknowns = Unknowns()
+    paths: tuple[Path, ...] = ()
+    objects_file: Path | None = None
+    wire_log: WireLog | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.law not in ("position", "sts3215"):
+            faults.append(f"law is {self.law!r}; known are 'position' and 'sts3215'")
+        if self.clock not in ("lockstep", "wall"):
+            faults.append(f"clock is {self.clock!r}; known are 'lockstep' and 'wall'")
+        if not 0 <= self.volts <= 25.4:
+            faults.append(f"volts is {self.volts}; a servo can report 0 to 25.4")
+        if self.usb_delay_s < 0:
+            faults.append(f"usb_delay_s is {self.usb_delay_s}; it must not be negative")
+        if self.paths and len(self.paths) != self.arms:
+            faults.append(f"{len(self.paths)} paths for {self.arms} arms; name one for each")
+        if faults:
+            raise TwinError("; ".join(faults))
+
+
+class Twin:
+    """A running twin; make it with `start`. All methods may be called from any thread.
+
+    Attributes:
+        config: How it was made.
+        ports: Paths of the serial ports, the follower's first.
+        servos: The follower's servos, by their id at the start.
+    """
+
+    def __init__(self, sim: SimParams, config: TwinConfig, now: Callable[[], float] = time.monotonic) -> None:
+        """Set everything up; not for callers, see `start`."""
+        self.config, self._now = config, now
+        self._sides = [Side(_servos(config), config.unknowns) for _ in range(config.arms)]
+        self.servos = dict(self._sides[0].by_id)
+        self._world = World(sim, self._sides[0].servos, config.calibration, config.law, config.volts)
+        self._sim = sim
+        paths = config.paths or (None,) * config.arms
+        self._lines = [Port(path) for path in paths]
+        self.ports = tuple(str(line.path) for line in self._lines)
+        self._outgoing: list[list[tuple[float, bytes]]] = [[] for _ in self._lines]
+        self._lock = threading.RLock()
+        self._wake_in, self._wake_out = os.pipe()
+        self._stopping = False
+        self._started_s = now()
+        self._behind_s = 0.0
+        self._thread = threading.Thread(target=self._serve, name="soarm-twin", daemon=True)
+
+    @classmethod
+    def start(cls, sim: SimParams, config: TwinConfig | None = None) -> Twin:
+        """Start a twin on the scene of seed 0.
+
+        Raises:
+            TwinError: No pseudo-terminal can be had.
+        """
+        twin = cls(sim, config or TwinConfig())
+        twin._thread.start()
+        return twin
+
+    def __enter__(self) -> Twin:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the thread and close the ports; a second time does nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._wake()
+        self._thread.join()
+        for line in self._lines:
+            line.close()
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
+    def reset(self, seed: int) -> None:
+        """Put the arm home and start the scene of a seed; every goal is where its joint is, torque stays as it was."""
+        with self._lock:
+            self._world.reset(seed)
+            self._started_s, self._behind_s = self._now(), 0.0
+            self._tell_objects()
+
+    def objects(self) -> NDArray[np.float32]:
+        """Return cube and bin as `observation.environment_state`, shape (7,)."""
+        with self._lock:
+            return self._world.objects()
+
+    def outcome(self) -> Outcome | None:
+        """Return what the last control period gave the task; None right after `reset`."""
+        with self._lock:
+            return self._world.outcome()
+
+    def q(self) -> NDArray[np.float64]:
+        """Return where the joints truly are, shape (6,) [deg x 5, percent]."""
+        with self._lock:
+            return self._world.q()
+
+    def time_s(self) -> float:
+        """Return the time of the physics since the last `reset` [s]."""
+        with self._lock:
+            return self._world.time_s
+
+    def torque(self, servo_id: int) -> bool:
+        """Return whether a servo's torque register is on."""
+        with self._lock:
+            return self.servos[servo_id].get("torque_enable") == 1
+
+    def goal_writes(self) -> int:
+        """Return how often goals were written."""
+        with self._lock:
+            return self._sides[0].goal_writes
+
+    def lead(self, q: ArrayLike) -> None:
+        """Put the leader's joints somewhere, shape (6,) [deg x 5, percent].
+
+        Raises:
+            TwinError: There is no leader.
+        """
+        if len(self._sides) < 2:
+            raise TwinError("this twin has no leader; start it with arms=2")
+        ticks = [joint.zero_ticks + joint.homing_offset for joint in self.config.calibration.joints]
+        per_unit = [joint.sign * joint.ticks_per_unit for joint in self.config.calibration.joints]
+        with self._lock:
+            for servo, zero, scale, value in zip(self._sides[1].servos, ticks, per_unit, np.asarray(q), strict=True):
+                servo.place(round(zero + scale * float(value)) % TICKS_PER_TURN)
+
+    def inject(self, fault: Fault) -> None:
+        """Let a fault happen to the follower, now or when it says."""
+        with self._lock:
+            self._sides[0].script.add(fault, self._sides[0].goal_writes)
+            self._happen()
+
+    def mend(self) -> None:
+        """Take back every fault that can be: replies, adapter, supply, heat, encoders, hearing, pushes."""
+        with self._lock:
+            side = self._sides[0]
+            side.script.clear()
+            side.echo = False
+            self._world.volts[:], self._world.heat_c[:] = self.config.volts, 31.0
+            self._world.frozen.clear()
+            for i, servo in enumerate(side.servos):
+                servo.deaf, servo.turns = False, 0
+                servo.put("phase", servo.get("phase") & ~0b0001_0000)
+                self._world.push(i, 0.0)
+            self._world.report()
+
+    def unplug(self) -> None:
+        """Pull the follower's cable."""
+        with self._lock:
+            self._lines[0].unplug()
+            self._outgoing[0].clear()
+        self._wake()
+
+    def replug(self) -> None:
+        """Plug the follower's cable in again: the same path, nothing in flight."""
+        with self._lock:
+            self._sides[0].parser.clear()
+            self._lines[0].plug_in()
+        self._wake()
+
+    def power_cycle(self) -> None:
+        """Switch the servos' supply off and on; the arm stays where it is."""
+        with self._lock:
+            for side in self._sides:
+                for servo in side.servos:
+                    servo.power_up()
+            self._world.report()
+
+    def _wake(self) -> None:
+        os.write(self._wake_out, b"x")
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            ready = select.select(
+                [self._wake_in, *(line.fd for line in self._lines if line.fd >= 0)], [], [], self._patience_s()
+            )
+            if self._wake_in in ready[0]:
+                os.read(self._wake_in, 64)
+            with self._lock:
+                self._follow_the_clock()
+                for i in range(len(self._lines)):
+                    self._listen(i)
+                self._send()
+
+    def _patience_s(self) -> float | None:
+        """Return how long nothing needs to be done [s]."""
+        waits = [queue[0][0] - self._now() for queue in self._outgoing if queue]
+        if self.config.clock == "wall":
+            waits.append(1.0 / self._sim.control_hz)
+        return max(0.0, min(waits)) if waits else None
+
+    def _listen(self, i: int) -> None:
+        data, side = self._lines[i].read(), self._sides[i]
+        if not data:
+            return
+        if i == 0 and self.config.wire_log is not None:
+            self.config.wire_log.write("tx", data)
+        for instruction in side.parser.feed(data):
+            if i == 0:
+                self._happen()
+            writes = side.goal_writes
+            for reply in side.obey(instruction):
+                self._queue(i, reply, len(instruction.raw))
+            if i == 0 and side.goal_writes > writes and self.config.clock == "lockstep":
+                self._world.step(self._sim.n_substeps)
+                self._tell_objects()
+                self._happen()
+
+    def _queue(self, i: int, reply: Reply, n_asked: int) -> None:
+        queue = self._outgoing[i]
+        delay_s = reply.delay_s + self.config.usb_delay_s + (BYTE_S * (n_asked + len(reply)) if self.config.line_timing else 0)
+        queue.append((max(queue[-1][0] if queue else 0.0, self._now() + delay_s), bytes(reply)))
+
+    def _send(self) -> None:
+        now_s = self._now()
+        for i, queue in enumerate(self._outgoing):
+            due = b"".join(data for at_s, data in queue if at_s <= now_s)
+            if due:
+                queue[:] = [entry for entry in queue if entry[0] > now_s]
+                if i == 0 and self.config.wire_log is not None:
+                    self.config.wire_log.write("rx", due)
+                self._lines[i].write(due)
+
+    def _follow_the_clock(self) -> None:
+        """In wall clock, bring the physics up to now; what a stalled machine missed beyond a quarter of a second is left out."""
+        if self.config.clock != "wall":
+            return
+        behind_s = self._now() - self._started_s - self._behind_s - self._world.time_s
+        if behind_s > _MOST_BEHIND_S:
+            self._behind_s += behind_s - _MOST_BEHIND_S
+            behind_s = _MOST_BEHIND_S
+        if behind_s >= max(_LEAST_S, self._sim.sim_dt_s):
+            self._world.step(int(behind_s / self._sim.sim_dt_s))
+            self._tell_objects()
+            self._happen()
+
+    def _happen(self) -> None:
+        """Let the faults of the arm happen that are due."""
+        side, world = self._sides[0], self._world
+        for fault in side.script.due(world.time_s, side.goal_writes):
+            index = next((i for i, servo in enumerate(side.servos) if servo.id == fault.servo_id), None)
+            value = fault.value or 0.0
+            if fault.kind == "echo":
+                side.echo = True
+            elif fault.kind == "unplug":
+                self._lines[0].unplug()
+                self._outgoing[0].clear()
+            elif fault.kind == "sag":
+                world.volts[:] = value
+            elif index is None:
+                raise TwinError(f"there is no servo {fault.servo_id} for the fault {fault.kind!r}")
+            elif fault_of_servo(side.servos[index], fault):
+                pass
+            elif fault.kind == "frozen":
+                world.frozen.add(side.servos[index].id)
+            elif fault.kind == "overload":
+                side.servos[index].complain(Status.OVERLOAD)
+            elif fault.kind == "heat":
+                world.heat_c[index] = value
+            else:
+                world.push(index, value)
+            world.report()
+
+    def _tell_objects(self) -> None:
+        path = self.config.objects_file
+        if path is not None:
+            part = path.with_name(path.name + ".part")
+            part.write_text(json.dumps({"objects": self._world.objects().tolist()}), encoding="utf-8")
+            part.replace(path)
+
+
+def _servos(config: TwinConfig) -> list[Servo]:
+    """Return the six servos as the calibration left them."""
+    made = []
+    for joint in config.calibration.joints:
+        remembered = {
+            "homing_offset": joint.homing_offset,
+            "min_position_limit": joint.range_ticks[0],
+            "max_position_limit": joint.range_ticks[1],
+        }
+        made.append(Servo(joint.servo_id, {**remembered, **config.registers}, config.unknowns))
+    assert len(made) == arm.N_JOINTS
+    return made

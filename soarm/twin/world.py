@@ -1,0 +1,196 @@
+"""The scene behind the wire: the simulator's pick and place, with six servos in the place of its actuators.
+
+The same seed gives the scene, the start and, under the law `position`, the physics of `soarm.sim.env`; what differs is what the
+wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.registers import TICKS_PER_TURN, Status
+from soarm.sim.episode import Book, Memory, Outcome
+from soarm.sim.params import SimParams
+from soarm.sim.physics import Starter
+from soarm.sim.scene import build_model
+from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
+from soarm.twin.law import MAX_SPEED_TICKS_S, Drive, Law, PositionLaw, make_law
+from soarm.twin.servo import Servo
+
+Floats = NDArray[np.float64]
+_AMBIENT_C = 25.0
+_HEATING_C_PER_A2_S = 0.25
+"""At 2 A some 60 K above the surroundings in the end: a gripper that holds hard cooks (phosphobot issue 241)."""
+_COOLING_S = 240.0
+_MOVING_TICKS_S = 20.0
+
+
+class World:
+    """One arm in one scene.
+
+    Args:
+        sim: The simulator.
+        servos: The six servos in the order of the joints; the world moves them and is moved by them.
+        calibration: How the servos are mounted: signs, zeros, offsets.
+        law: See `soarm.twin.law`.
+        volts: Of the supply [V].
+
+    Attributes:
+        volts: At the servos, shape (6,) [V].
+        heat_c: Temperatures, shape (6,) [degC].
+        frozen: Servos whose encoder stands still.
+    """
+
+    def __init__(self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: Law, volts: float) -> None:
+        self.sim, self.servos = sim, tuple(servos)
+        self.model = build_model(sim)
+        self._starter = Starter(self.model, sim)
+        self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
+        self.data = mujoco.MjData(self.model)
+        self._law = make_law(law, self.model, self.data)
+        self._book = Book(sim, FLOATS)
+        self._memory: Memory | None = None
+        self._outcome: Outcome | None = None
+        self._substep = 0
+        joints = calibration.joints
+        self._zero = np.array([joint.zero_ticks + joint.homing_offset for joint in joints])
+        self._per_unit = np.array([joint.sign * joint.ticks_per_unit for joint in joints])
+        self._per_rad = self._per_unit * arm.PER_RAD  # ticks per radian of the model's joint
+        self.volts = np.full(arm.N_JOINTS, volts)
+        self.heat_c = np.full(arm.N_JOINTS, 31.0)
+        self.frozen: set[int] = set()
+        self._slewed = np.zeros(arm.N_JOINTS)  # goals as the servos follow them [ticks, before the offset]
+        self._overloaded_s = np.zeros(arm.N_JOINTS)
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Start the scene of a seed; every servo's goal is where it is, and time stands still."""
+        scene = draw_scene(self.sim, seed)
+        if self._fields and isinstance(self._law, PositionLaw):
+            self._starter.write_model(self._fields, scene)
+            mujoco.mj_setConst(self.model, self.data)
+            self._law.refresh()
+        self._starter.write_state(self.data, scene)
+        mujoco.mj_forward(self.model, self.data)
+        self._memory, self._outcome, self._substep = self._book.start(self._look()), None, 0
+        self.report()
+        for servo in self.servos:
+            servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))
+        self._slewed = self._goals()
+
+    def step(self, n_substeps: int) -> None:
+        """Advance by so many physics steps; the task is judged after each control period of them."""
+        goals, caps, drive = self._registers()
+        for _ in range(n_substeps):
+            self._slewed += np.clip(goals - self._slewed, -caps, caps)
+            goal_rad = (self._slewed - self._zero) / self._per_rad + arm.ZERO_RAD
+            self._law.apply(drive._replace(goal_rad=goal_rad))
+            mujoco.mj_step(self.model, self.data)
+            self._substep += 1
+            if self._substep % self.sim.n_substeps == 0:
+                self._end_period()
+                goals, caps, drive = self._registers()
+
+    @property
+    def time_s(self) -> float:
+        """Time of the physics since `reset` [s]."""
+        return float(self.data.time)
+
+    def q(self) -> Floats:
+        """Return where the joints are, shape (6,) [deg x 5, percent]."""
+        return arm.from_radians(self.data.qpos[: arm.N_JOINTS])
+
+    def objects(self) -> NDArray[np.float32]:
+        """Return cube and bin as `observation.environment_state`, shape (7,)."""
+        qpos = self.data.qpos.tolist()
+        return np.array([*qpos[6:9], *yaw4(qpos[9:13]), *self.data.mocap_pos[0, :2]], np.float32)
+
+    def outcome(self) -> Outcome | None:
+        """Return what the last control period gave, None before the first."""
+        return self._outcome
+
+    def push(self, joint: int, torque_nm: float) -> None:
+        """Apply a torque to a joint from outside until told otherwise [N m]."""
+        self.data.qfrc_applied[joint] = torque_nm
+
+    def _registers(self) -> tuple[Floats, Floats, Drive]:
+        """Return goals [ticks, before the offset], how far they may run in a physics step [ticks], and the servos' state.
+
+        The model that policies know has no bound on speed; under its law only register 46 is one. Without torque the goal
+        that the servo follows is where it is.
+        """
+        servos = self.servos
+        live = np.array([servo.live for servo in servos])
+        caps = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
+        if not isinstance(self._law, PositionLaw):
+            caps = np.minimum(caps, MAX_SPEED_TICKS_S)
+        if not live.all():
+            self._slewed = np.where(live, self._slewed, self._zero + self._per_unit * self.q())
+        share = np.array([servo.torque_share for servo in servos])
+        p = np.array([servo.get("p_coefficient") for servo in servos], np.float64)
+        return self._goals(), caps * self.sim.sim_dt_s, Drive(self._slewed, live, share, p, self.volts)
+
+    def _goals(self) -> Floats:
+        return np.array([servo.goal_ticks for servo in self.servos], np.float64)
+
+    def _end_period(self) -> None:
+        assert self._memory is not None, "reset comes first"
+        self._outcome = self._book.step(self._memory, self._look())
+        self._memory = self._outcome.memory
+        self._protect()
+        self.report()
+
+    def _protect(self) -> None:
+        """Let the servos heat up, and look after themselves: overload."""
+        period_s = 1.0 / self.sim.control_hz
+        load, amperes = np.abs(self._law.load()), self._law.amperes()
+        self.heat_c += period_s * (_HEATING_C_PER_A2_S * amperes**2 - (self.heat_c - _AMBIENT_C) / _COOLING_S)
+        for i, servo in enumerate(self.servos):
+            self._overloaded_s[i] = self._overloaded_s[i] + period_s if 100 * load[i] > servo.get("overload_torque") else 0.0
+            if self._overloaded_s[i] > servo.get("protection_time") / 100:
+                servo.complain(Status.OVERLOAD)
+
+    def report(self) -> None:
+        """Write into the registers what the servos measure; after every period, and whenever something was changed outside."""
+        ticks = self._zero + self._per_unit * self.q()
+        speed = self._per_rad * self.data.qvel[: arm.N_JOINTS]
+        load = np.clip(np.sign(self._per_rad) * self._law.load() * 1000, -1000, 1000)
+        amperes = self._law.amperes()
+        for i, servo in enumerate(self.servos):
+            if servo.id not in self.frozen:
+                servo.place(round(ticks[i]))
+                servo.put("present_velocity", int(np.clip(speed[i], -32767, 32767)))
+            servo.put("present_load", int(load[i]))
+            servo.put("present_current", min(int(amperes[i] * 1000 / 6.5), 32767))
+            servo.put("present_voltage", round(10 * self.volts[i]))
+            servo.put("present_temperature", int(np.clip(self.heat_c[i], 0, 255)))
+            servo.put("moving", int(abs(speed[i]) > _MOVING_TICKS_S))
+            _latch(servo, Status.HEAT, self.heat_c[i] >= servo.get("max_temperature_limit"))
+            volts = round(10 * self.volts[i])
+            _latch(servo, Status.VOLTAGE, not servo.get("min_voltage_limit") <= volts <= servo.get("max_voltage_limit"))
+
+    def _look(self) -> Seen:
+        data = self.data
+        gripper_touch, jaw_touch = data.sensordata.tolist()
+        bin_x, bin_y = data.mocap_pos[0, :2].tolist()
+        return Seen(
+            tuple(data.qpos[6:9].tolist()),
+            tuple(data.qvel[6:9].tolist()),
+            tuple(data.site("tcp").xpos.tolist()),
+            (bin_x, bin_y),
+            gripper_touch,
+            jaw_touch,
+        )
+
+
+def _latch(servo: Servo, status: Status, wrong: bool) -> None:
+    if wrong:
+        servo.complain(status)
+    else:
+        servo.relent(status)
