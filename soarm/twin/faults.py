@@ -1,7 +1,7 @@
 """Scripted faults: what goes wrong, with whom, from when, and how often.
 
-A fault waits for its time (`at_s`, of the twin's physics) or for a number of goal writes (`after_writes`), and then acts `count`
-times on replies, or once on the arm.
+A fault waits for its time (`at_s`, of the twin's physics) or for a number of goal writes (`after_writes`), and then acts
+`count` times on replies, or once on the arm.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ class Servo:
     def write(self, address: int, data: bytes) -> None:
         """Take a WRITE or its part of a SYNC WRITE.
 
-        The EPROM keeps what is written while `lock` is 0; with it at 1 the value holds until the next power cycle. A goal is cut
-        to the position limits. Facts (position, voltage, status) cannot be written.
+        The EPROM keeps what is written while `lock` is 0; with it at 1 the value holds until the next power cycle. A goal is
+        cut to the position limits. Facts (position, voltage, status) cannot be written.
         """
         if self.deaf:
             return

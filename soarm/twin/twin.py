@@ -73,7 +73,7 @@ class TwinConfig:
     arms: Literal[1, 2] = 1
     line_timing: bool = False
     usb_delay_s: float = 0.0
-    unknowns: Unknowns = Unknowns()
+    unknowns: Unknowns = dataclasses.field(default_factory=Unknowns)
     paths: tuple[Path, ...] = ()
     objects_file: Path | None = None
     wire_log: WireLog | None = None
@@ -299,7 +299,7 @@ class Twin:
                 self._lines[i].write(due)
 
     def _follow_the_clock(self) -> None:
-        """In wall clock, bring the physics up to now; what a stalled machine missed beyond a quarter of a second is left out."""
+        """In wall clock, bring the physics up to now; what a stalled machine missed beyond `_MOST_BEHIND_S` is left out."""
         if self.config.clock != "wall":
             return
         behind_s = self._now() - self._started_s - self._behind_s - self._world.time_s

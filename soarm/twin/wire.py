@@ -1,7 +1,7 @@
 """The wire format from the servo's side: instruction packets out of a stream of bytes, status packets into it.
 
-instruction  FF FF | id | length | instruction | parameters | checksum
-status       FF FF | id | length | error       | data       | checksum      length counts from there on, itself left out
+An instruction is `FF FF | id | length | instruction | parameters | checksum`, a status `FF FF | id | length | error | data |
+checksum`; the length counts what comes after it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Parser:
     def feed(self, data: bytes) -> list[Instruction]:
         """Take bytes and return the packets that are complete now."""
         self._held += data
-        found = []
+        found: list[Instruction] = []
         held = self._held
         while True:
             start = held.find(b"\xff\xff")

@@ -1,7 +1,7 @@
 """The scene behind the wire: the simulator's pick and place, with six servos in the place of its actuators.
 
-The same seed gives the scene, the start and, under the law `position`, the physics of `soarm.sim.env`; what differs is what the
-wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
+The same seed gives the scene, the start and, under the law `position`, the physics of `soarm.sim.env`; what differs is what
+the wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
 """
 
 from __future__ import annotations

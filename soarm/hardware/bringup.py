@@ -1,0 +1,159 @@
+"""What happens to an arm before it may move: is it the arm it should be, and torque on without a jump."""
+
+from __future__ import annotations
+
+from soarm.errors import BusError, FaultError
+from soarm.hardware import doctor
+from soarm.hardware.bus import Bus
+from soarm.hardware.calibration import Calibration, JointCalibration
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.registers import PHASE_MULTI_TURN
+
+OUTSIDE_TICKS = 40
+"""A joint may stand this far outside its measured range when torque comes on; the servo pulls it in."""
+_TRIES = 5
+HELD_TICKS = 12
+"""A joint may give way this much when torque comes on: backlash, and the dead zone."""
+
+
+def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[bool, ...]:
+    """Ask every servo who it is, and refuse an arm that must not be driven.
+
+    Returns:
+        Which servos have torque now, in the order of the joints.
+
+    Raises:
+        FaultError: A servo is silent, of another model or calibration, badly supplied, hot, or complains; names every fault.
+    """
+    findings = doctor.examine(bus, calibration)
+    faults = [f"{finding.joint} (servo {finding.servo_id}): {text}" for finding in findings for text in finding.faults]
+    faults += doctor.of_all(findings)
+    low, high = config.volts
+    for joint, finding in zip(calibration.joints, findings, strict=True):
+        if not finding.values:
+            continue
+        volts = finding.values["present_voltage"] / 10
+        if not low <= volts <= high:
+            faults.append(
+                f"{joint.name} (servo {joint.servo_id}): it has {volts:.1f} V; servos for {config.part} V may have {low:g} to "
+                f"{high:g} V. Look at the supply, or name the other part in the arm's settings"
+            )
+        try:
+            mode, phase = bus.read(joint.servo_id, "operating_mode"), bus.read(joint.servo_id, "phase")
+        except BusError as error:
+            faults.append(str(error))
+            continue
+        if mode != 0:
+            faults.append(
+                f"{joint.name} (servo {joint.servo_id}): its operating_mode is {mode}, not 0 (position); `soarm setup-motors`"
+            )
+        if phase & PHASE_MULTI_TURN:
+            faults.append(
+                f"{joint.name} (servo {joint.servo_id}): multi-turn feedback is on (phase, bit 4); `soarm setup-motors`"
+            )
+    if faults:
+        raise FaultError("\n  ".join([f"the arm on {bus.port} must not be driven:", *faults]))
+    return tuple(finding.values["torque_enable"] == 1 for finding in findings)
+
+
+def require_heard(bus: Bus, calibration: Calibration) -> None:
+    """Read until every servo was heard once, so that there is a number of each, however old it may get.
+
+    Raises:
+        FaultError: A servo stayed silent.
+    """
+    for _ in range(_TRIES):
+        readings = bus.sync_read()
+        silent = [joint.name for joint in calibration.joints if joint.servo_id not in readings]
+        if not silent:
+            return
+    raise FaultError(f"{', '.join(silent)} did not answer in {_TRIES} cycles; `soarm doctor` says more")
+
+
+def fresh_ticks(bus: Bus, calibration: Calibration) -> dict[int, int]:
+    """Return servo -> present position, all read now [ticks].
+
+    Raises:
+        FaultError: A servo is silent, or stands far outside its measured range.
+    """
+    readings = bus.sync_read()
+    silent = [j.name for j in calibration.joints if j.servo_id not in readings or readings[j.servo_id].misses]
+    if silent:
+        raise FaultError(
+            f"{', '.join(silent)} did not answer; the arm is not moved without knowing where it is. `soarm doctor`"
+        )
+    ticks = {joint.servo_id: readings[joint.servo_id].telemetry.position_ticks for joint in calibration.joints}
+    faults = [fault for joint in calibration.joints if (fault := _outside(joint, ticks[joint.servo_id]))]
+    if faults:
+        raise FaultError("; ".join(faults))
+    return ticks
+
+
+def write_gains(bus: Bus, calibration: Calibration, config: ArmConfig) -> list[str]:
+    """Bring the servos' gains to those of the settings, writing only what differs; torque must be off.
+
+    Returns:
+        What was changed in EPROM, in words.
+    """
+    changed = []
+    for i, joint in enumerate(calibration.joints):
+        for name, (old, new) in bus.write_eprom(joint.servo_id, config.gains.eprom(i)).items():
+            changed.append(f"{joint.name}: {name} {old} -> {new}")
+    write_ram(bus, calibration, config)
+    return changed
+
+
+def write_ram(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
+    """Write what a servo forgets without power: torque limit, acceleration, speed."""
+    for i, joint in enumerate(calibration.joints):
+        for name, value in config.gains.ram(i).items():
+            bus.write(joint.servo_id, name, value)
+
+
+def torque_on(bus: Bus, calibration: Calibration) -> dict[int, int]:
+    """Switch torque on where the arm is: every goal is the present position before its torque comes, and is read back.
+
+    Returns:
+        Servo -> goal [ticks].
+
+    Raises:
+        FaultError: A servo did not take its goal or its torque, or moved; torque is off again.
+        BusError: A servo fell silent; torque is off again as far as it can be.
+    """
+    try:
+        goals = fresh_ticks(bus, calibration)
+        for joint in calibration.joints:
+            low, high = joint.range_ticks
+            goals[joint.servo_id] = goal = min(max(goals[joint.servo_id], low), high)
+            bus.write(joint.servo_id, "goal_position", goal)
+            found = bus.read(joint.servo_id, "goal_position")
+            if found != goal:
+                raise FaultError(
+                    f"{joint.name} (servo {joint.servo_id}) was given the goal {goal} and holds {found}: its position limits "
+                    "are not those of the calibration. Torque stays off; `soarm doctor` says more"
+                )
+        for joint in calibration.joints:
+            bus.write(joint.servo_id, "torque_enable", 1)
+            if bus.read(joint.servo_id, "torque_enable") != 1:
+                raise FaultError(f"{joint.name} (servo {joint.servo_id}) does not take its torque; power it off and on")
+        after = fresh_ticks(bus, calibration)
+        moved = [j.name for j in calibration.joints if abs(after[j.servo_id] - goals[j.servo_id]) > OUTSIDE_TICKS + HELD_TICKS]
+        if moved:
+            raise FaultError(
+                f"{', '.join(moved)} moved when torque came on; torque is off again. Check it with `soarm doctor`"
+            )
+    except (FaultError, BusError):
+        bus.torque_off()
+        raise
+    return goals
+
+
+def _outside(joint: JointCalibration, ticks: int) -> str | None:
+    low, high = joint.range_ticks
+    beyond = max(low - ticks, ticks - high)
+    if beyond <= OUTSIDE_TICKS:
+        return None
+    return (
+        f"{joint.name} (servo {joint.servo_id}) stands at {ticks}, {beyond} ticks outside its measured range {low}..{high}: "
+        "move it inside by hand, or calibrate it again"
+    )

@@ -1,0 +1,135 @@
+"""How an arm is to be driven: gains, supply, temperatures, patience. Each number with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soarm import arm
+from soarm.errors import FaultError
+
+Six = tuple[int, int, int, int, int, int]
+VOLTS: Mapping[str, tuple[float, float]] = {"7.4": (4.5, 8.4), "12": (9.5, 14.0)}
+"""Part of the servo -> supplies it may have [V]. The 7.4 V part runs from 5 V in many kits; the 12 V part at 5 V is too weak
+to lift the arm, the 7.4 V part at 12 V burns (lerobot issues 1010, 2387, 3394)."""
+_KINDS = ("p", "d", "i", "torque_limit", "acceleration", "velocity")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gains:
+    """Registers of the six servos, in the order of the joints.
+
+    Attributes:
+        p: Register 21. The factory has 32 and LeRobot writes 16, which sags 6 degrees with the arm stretched.
+        d: Register 22.
+        i: Register 23.
+        torque_limit: Register 48 [0.1 %]. The gripper's is half, as in LeRobot: a full one cooks its servo.
+        acceleration: Register 41 [100 ticks/s2], 0 is no limit.
+        velocity: Register 46 [ticks/s], 0 is no limit; a cap that still holds when this computer hangs.
+    """
+
+    p: Six = (32, 32, 32, 32, 32, 32)
+    d: Six = (32, 32, 32, 32, 32, 32)
+    i: Six = (0, 0, 0, 0, 0, 0)
+    torque_limit: Six = (1000, 1000, 1000, 1000, 1000, 500)
+    acceleration: Six = (254, 254, 254, 254, 254, 254)
+    velocity: Six = (3400, 3400, 3400, 3400, 3400, 3400)
+
+    def eprom(self, joint: int) -> dict[str, int]:
+        """Return what of a joint lies in EPROM: register -> value."""
+        return {"p_coefficient": self.p[joint], "d_coefficient": self.d[joint], "i_coefficient": self.i[joint]}
+
+    def ram(self, joint: int) -> dict[str, int]:
+        """Return what of a joint lies in RAM: register -> value."""
+        return {
+            "torque_limit": self.torque_limit[joint],
+            "acceleration": self.acceleration[joint],
+            "goal_velocity": self.velocity[joint],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmConfig:
+    """An arm's settings.
+
+    Attributes:
+        gains: Of the servos.
+        part: `7.4` or `12`: which servos these are; see `VOLTS`.
+        warn_c: From here on a hot servo is reported [degC].
+        derate_c: From here on it gets half its torque.
+        stop_c: From here on the arm stops and this servo is let go; it cuts itself off at 70.
+        hold_after_misses: Cycles without an answer of a joint until the arm holds.
+        stop_after_misses: Until it stops.
+        stall_a: Current of a gripper that pushes against something [A].
+        stall_s: How long it may, until it gets a quarter of its torque [s] (phosphobot issue 241: burnt after 30 to 60 s).
+        park: Where the arm is put before it is let go [deg x 5, percent].
+        park_speed: Of that [deg/s, percent/s].
+        recoveries: How often the arm may be brought back from a fault in `recovery_s`.
+        recovery_s: See above [s].
+        timeout_s: Of a question on the bus; None for `soarm.hardware.bus.TIMEOUT_S` [s].
+    """
+
+    gains: Gains = Gains()
+    part: str = "7.4"
+    warn_c: int = 55
+    derate_c: int = 60
+    stop_c: int = 65
+    hold_after_misses: int = 3
+    stop_after_misses: int = 10
+    stall_a: float = 0.8
+    stall_s: float = 5.0
+    park: tuple[float, ...] = (0.0, -95.0, 90.0, 70.0, 0.0, 10.0)
+    park_speed: float = 40.0
+    recoveries: int = 3
+    recovery_s: float = 300.0
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"gains.{kind} has {len(values)} values; it needs {arm.N_JOINTS}"
+            for kind in _KINDS
+            if len(values := getattr(self.gains, kind)) != arm.N_JOINTS
+        ]
+        if self.part not in VOLTS:
+            faults.append(f"part is {self.part!r}; known are {', '.join(VOLTS)}")
+        if not self.warn_c < self.derate_c < self.stop_c <= 70:
+            faults.append(f"temperatures are {self.warn_c}, {self.derate_c}, {self.stop_c}; they must rise, to 70 at most")
+        if not 0 < self.hold_after_misses < self.stop_after_misses:
+            faults.append(
+                f"hold_after_misses {self.hold_after_misses} must be above 0 and below stop_after_misses "
+                f"{self.stop_after_misses}"
+            )
+        if len(self.park) != arm.N_JOINTS or not np.isfinite(self.park).all() or not self.park_speed > 0:
+            faults.append(f"park {self.park} needs {arm.N_JOINTS} numbers, and park_speed {self.park_speed} be above 0")
+        if faults:
+            raise FaultError("these settings cannot drive an arm:\n  " + "\n  ".join(faults))
+
+    @property
+    def volts(self) -> tuple[float, float]:
+        """Supplies these servos may have [V]."""
+        return VOLTS[self.part]
+
+    @classmethod
+    def load(cls, path: Path) -> ArmConfig:
+        """Read settings from JSON; what the file does not name keeps its default.
+
+        Raises:
+            FaultError: The file is missing, no JSON, or names what does not exist.
+        """
+        try:
+            data: Any = json.loads(path.read_text(encoding="utf-8"))
+            gains = {kind: tuple(values) for kind, values in data.pop("gains", {}).items()}
+            if "park" in data:
+                data["park"] = tuple(data["park"])
+            return cls(gains=Gains(**gains), **data)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            fields = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise FaultError(f"{path} is no file of settings ({error}); a JSON object may name {fields}") from None
+
+
+DEFAULT = ArmConfig()

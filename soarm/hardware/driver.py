@@ -1,0 +1,366 @@
+"""The arm: joints in LeRobot's units over a bus of servos, and the states between which it goes.
+
+    DISCONNECTED -> LIMP -> HOLD -> ACTIVE        torque off; holding where it is; following commands
+                          any of them -> FAULT    stopped, with the cause; `recover` or `release`
+
+Torque comes on only where the arm is (goal := present, read back), so it never jumps. It goes off only when asked to, or for a
+joint that overheats: an arm that is let go falls. No number is older than it says: see `Observed.age_s`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm import arm
+from soarm.errors import BusError, FaultError, PortError
+from soarm.hardware import bringup
+from soarm.hardware.bus import TIMEOUT_S, Bus
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import DEFAULT, ArmConfig
+from soarm.hardware.observation import Observed, observed
+from soarm.hardware.states import TRANSITIONS, State
+from soarm.hardware.watch import Severity, Verdict, Watch
+from soarm.hardware.wire_log import WireLog
+
+logger = logging.getLogger(__name__)
+_PARK_HZ = 50
+
+
+class Arm:
+    """An SO-ARM100 on a bus; make it with `connect`. A context manager that lets go of the port, and leaves torque as it is.
+
+    Attributes:
+        state: See the module.
+        fault: Why it is in FAULT, or why it went to HOLD by itself; None otherwise.
+        events: What happened: (time [s], text), in order.
+        bus: The servos, for diagnosis.
+    """
+
+    def __init__(
+        self, bus: Bus, calibration: Calibration, config: ArmConfig, now: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        """Not for callers; see `connect`."""
+        self.bus, self.calibration, self.config = bus, calibration, config
+        self.state = State.DISCONNECTED
+        self.fault: str | None = None
+        self.events: list[tuple[float, str]] = []
+        self._ids = tuple(joint.servo_id for joint in calibration.joints)
+        self._names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
+        self._now, self._sleep = now, sleep
+        self._watch = Watch(config)
+        self._patrolled = 0
+        self._recovered_s: list[float] = []
+        self._wire_log = bus.line.port.wire_log
+
+    @classmethod
+    def connect(
+        cls,
+        port: str,
+        calibration: Calibration,
+        config: ArmConfig = DEFAULT,
+        *,
+        wire_log: WireLog | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Arm:
+        """Open the port and ask every servo who it is; nothing moves, and torque stays as it is.
+
+        Args:
+            port: Serial port, or a link to one.
+            calibration: Of this arm.
+            config: Its settings.
+            wire_log: Gets every byte.
+            now: The clock [s].
+            sleep: Waits so many seconds; for `park`.
+
+        Returns:
+            An arm that is limp, or holding if all its servos had torque.
+
+        Raises:
+            PortError: The port cannot be opened.
+            FaultError: The arm must not be driven; names every fault.
+        """
+        made = cls(_open(port, calibration, config, wire_log, now), calibration, config, now, sleep)
+        try:
+            made._meet()
+        except BaseException:
+            made.bus.close()
+            raise
+        return made
+
+    def __enter__(self) -> Arm:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the port; torque stays as it is. A second time does nothing."""
+        if self.state is not State.DISCONNECTED:
+            self._go(State.DISCONNECTED, "the port was closed")
+        self.bus.close()
+
+    def adopt(self) -> None:
+        """Make the calling thread the one that speaks on the bus."""
+        self.bus.adopt()
+
+    def observe(self) -> Observed:
+        """Read all servos once, judge what they say, and act on it.
+
+        Three cycles without a joint's answer, or a supply that sags, make an active arm hold; ten, an overload, heat, a wrong
+        supply or a servo that restarted are a FAULT. Hold and fault are states, not exceptions: the numbers come all the same,
+        with their age.
+
+        Raises:
+            FaultError: The port is gone (state FAULT, `reconnect` mends it), or the arm is disconnected.
+        """
+        self._require(State.LIMP, State.HOLD, State.ACTIVE, State.FAULT)
+        try:
+            seen = self._look()
+            verdicts = self._watch.judge(seen.t_s, seen.telemetry, seen.misses.tolist())
+            if self.state in (State.HOLD, State.ACTIVE):
+                verdicts += self._patrol()
+            self._follow(verdicts, seen)
+        except PortError as error:
+            raise self._lost(error) from error
+        return seen
+
+    def command(self, q: ArrayLike) -> NDArray[np.int64]:
+        """Send targets to all joints.
+
+        Args:
+            q: Shape (6,) [deg x 5, percent], inside the calibrated range less its margin; the safety chain sees to that.
+
+        Returns:
+            What was sent, shape (6,) [ticks].
+
+        Raises:
+            FaultError: The arm is not active, and why; or the port is gone.
+            ValueError: Not six finite numbers, or outside the range; nothing was sent.
+        """
+        if self.state is not State.ACTIVE:
+            raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
+        wanted = np.asarray(q, np.float64)
+        if wanted.shape != (arm.N_JOINTS,) or not np.isfinite(wanted).all():
+            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}")
+        low, high = self.calibration.lower, self.calibration.upper
+        outside = [name for name, x, a, b in zip(arm.JOINT_NAMES, wanted, low, high, strict=True) if not a <= x <= b]
+        if outside:
+            raise ValueError(
+                f"the targets {wanted.round(2).tolist()} are out of range for {', '.join(outside)}; allowed are "
+                f"{low.round(2).tolist()} to {high.round(2).tolist()}"
+            )
+        ticks = self.calibration.to_ticks(wanted)
+        self._send(ticks)
+        return ticks
+
+    def hold(self) -> None:
+        """Hold where it is. A limp arm gets its gains, its goals at the present position, and then torque, each read back.
+
+        Raises:
+            FaultError: A joint is silent or outside its range, a servo does not take what it is told, or the arm is in FAULT.
+            BusError: A servo fell silent meanwhile; torque is off again.
+        """
+        self._require(State.LIMP, State.HOLD, State.ACTIVE)
+        try:
+            if self.state is State.LIMP:
+                for change in bringup.write_gains(self.bus, self.calibration, self.config):
+                    self._note(change)
+                self._watch = Watch(self.config)
+                bringup.torque_on(self.bus, self.calibration)
+                self._go(State.HOLD, "torque on where it is")
+            else:
+                self._stay(self._look())
+                if self.state is State.ACTIVE:
+                    self._go(State.HOLD, "asked to")
+        except PortError as error:
+            raise self._lost(error) from error
+
+    def activate(self) -> None:
+        """Let commands through; FaultError if the arm does not hold."""
+        self._require(State.HOLD, State.ACTIVE)
+        if self.state is State.HOLD:
+            self._go(State.ACTIVE, "asked to")
+
+    def park(self) -> None:
+        """Move slowly to the parking pose and hold there; FaultError if something stops it on the way."""
+        self._require(State.HOLD, State.ACTIVE)
+        target = np.clip(self.config.park, self.calibration.lower, self.calibration.upper)
+        start = np.clip(self.observe().q, self.calibration.lower, self.calibration.upper)
+        self.activate()
+        # A minimum-jerk move is 1.875 times as fast in its middle as on the average.
+        n_steps = max(1, math.ceil(1.875 * float(np.abs(target - start).max()) / self.config.park_speed * _PARK_HZ))
+        for i in range(1, n_steps + 1):
+            share = i / n_steps
+            self.command(start + (target - start) * share**3 * (10 - 15 * share + 6 * share**2))
+            self._sleep(1.0 / _PARK_HZ)
+            self.observe()
+        if self.state is not State.ACTIVE:
+            raise FaultError(f"the arm stopped on its way to park{self._because()}")
+        self._go(State.HOLD, "parked")
+
+    def release(self) -> tuple[str, ...]:
+        """Switch torque off and prove it, servo by servo, whatever fails.
+
+        Returns:
+            Joints whose servos may still be live: cut their power. The arm is then in FAULT, else LIMP.
+        """
+        if self.state is State.DISCONNECTED:
+            return ()
+        live = self.bus.torque_off()
+        names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
+        if names:
+            self._fail(f"torque off was not confirmed by {', '.join(names)}: they may still be live, cut their power")
+        elif self.state is not State.LIMP:
+            self._go(State.LIMP, "released")
+            self.fault = None
+        return names
+
+    def recover(self) -> None:
+        """Bring an arm in FAULT back to HOLD once the cause is gone.
+
+        Raises:
+            FaultError: The cause is still there, or it was brought back too often; it stays in FAULT.
+        """
+        self._require(State.FAULT)
+        config, now_s = self.config, self._now()
+        self._recovered_s = [t for t in self._recovered_s if now_s - t < config.recovery_s]
+        if len(self._recovered_s) >= config.recoveries:
+            raise FaultError(
+                f"the arm was brought back {config.recoveries} times in {config.recovery_s:g} s{self._because()}. Release it, "
+                "and look for the cause"
+            )
+        self._recovered_s.append(now_s)
+        self._come_back("recovered", let_go=True)
+
+    def reconnect(self) -> None:
+        """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not let go.
+
+        Raises:
+            PortError: The port is not back.
+            FaultError: The arm is not fit, or not in FAULT.
+        """
+        self._require(State.FAULT)
+        self.bus.close()
+        self._come_back("reconnected", let_go=False)
+
+    def _meet(self) -> None:
+        torque = bringup.require_fit(self.bus, self.calibration, self.config)
+        bringup.require_heard(self.bus, self.calibration)
+        if any(torque) and not all(torque):
+            self._note("some servos have torque and some have not; the arm counts as limp")
+        self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
+
+    def _come_back(self, how: str, *, let_go: bool) -> None:
+        try:
+            if not self.bus.line.is_open:
+                self.bus = _open(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                bringup.require_heard(self.bus, self.calibration)
+            live = self.bus.torque_off() if let_go else ()  # which clears an overload
+            if live:
+                raise FaultError(f"the servos {list(live)} do not confirm that their torque is off; cut their power")
+            if all(bringup.require_fit(self.bus, self.calibration, self.config)):
+                bringup.write_ram(self.bus, self.calibration, self.config)
+            else:
+                self.bus.torque_off()
+                bringup.write_gains(self.bus, self.calibration, self.config)
+            self._watch = Watch(self.config)
+            bringup.torque_on(self.bus, self.calibration)
+        except (FaultError, BusError) as error:
+            self._note(f"not {how}: {error}")
+            raise
+        self._go(State.HOLD, how)
+        self.fault = None
+
+    def _look(self) -> Observed:
+        return observed(self.bus.sync_read(), self.calibration, self._now())
+
+    def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
+        """Do what the verdicts of a tick ask for, the worst last."""
+        for severity, joint, cause in sorted(verdicts):
+            text = f"{self._names[joint]} {cause}"
+            if severity is Severity.NOTE:
+                self._note(text)
+            elif severity is Severity.DERATE:
+                share = self._watch.derated.get(joint, 1.0)
+                limit = round(share * self.config.gains.torque_limit[joint])
+                self.bus.sync_write("torque_limit", {self._ids[joint]: limit})
+                self._note(f"{text}; its torque limit is {limit / 10:g} % now")
+            elif severity is Severity.HOLD and self.state is State.ACTIVE:
+                self._stay(seen)
+                self.fault = text
+                self._go(State.HOLD, text)
+            elif severity is Severity.FAULT and self.state is not State.FAULT:
+                if self.state is not State.LIMP:
+                    self._stay(seen)
+                if seen.telemetry[joint].temperature_c >= self.config.stop_c:
+                    self.bus.sync_write("torque_enable", {self._ids[joint]: 0})
+                    text += "; it was let go"
+                self._fail(text)
+
+    def _patrol(self) -> list[Verdict]:
+        """Ask one servo in turn whether it still has torque: one that restarted has none, and says so nowhere else."""
+        joint, self._patrolled = self._patrolled, (self._patrolled + 1) % arm.N_JOINTS
+        try:
+            if self.bus.read(self._ids[joint], "torque_enable") == 1:
+                return []
+        except PortError:
+            raise
+        except BusError:
+            return []  # silence is counted by the telemetry
+        return [Verdict(Severity.FAULT, joint, "lost its torque by itself: it restarted, or protects itself")]
+
+    def _stay(self, seen: Observed) -> None:
+        """Make the present position the goal of every joint that was just heard."""
+        goals = {}
+        for joint, ticks, misses in zip(self.calibration.joints, seen.ticks.tolist(), seen.misses, strict=True):
+            if misses == 0:
+                low, high = joint.range_ticks
+                goals[joint.servo_id] = min(max(ticks, low), high)
+        if goals:
+            self.bus.sync_write("goal_position", goals)
+
+    def _send(self, ticks: NDArray[np.int64]) -> None:
+        try:
+            self.bus.sync_write("goal_position", dict(zip(self._ids, ticks.tolist(), strict=True)))
+        except PortError as error:
+            raise self._lost(error) from error
+
+    def _go(self, state: State, cause: str) -> None:
+        assert (self.state, state) in TRANSITIONS, f"no step leads from {self.state} to {state}"
+        self._note(f"{self.state.name} -> {state.name}: {cause}")
+        self.state = state
+
+    def _fail(self, cause: str) -> None:
+        self.fault = cause
+        if self.state is not State.FAULT:
+            self._go(State.FAULT, cause)
+
+    def _lost(self, error: PortError) -> FaultError:
+        self._fail(f"the port was lost: {error}")
+        return FaultError(f"{self.fault}. The servos hold their last goals; plug it in again, then reconnect")
+
+    def _require(self, *states: State) -> None:
+        if self.state not in states:
+            allowed = " or ".join(state.name for state in states)
+            raise FaultError(f"the arm is in {self.state.name}{self._because()}; this needs {allowed}")
+
+    def _because(self) -> str:
+        return "" if self.fault is None else f" because {self.fault}"
+
+    def _note(self, text: str) -> None:
+        self.events.append((self._now(), text))
+        logger.info("%s", text)
+
+
+def _open(port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]) -> Bus:
+    ids = [joint.servo_id for joint in calibration.joints]
+    timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
+    return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
