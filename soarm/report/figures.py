@@ -218,6 +218,23 @@ def draw_ceilings(ax: Axes, table: Table) -> None:
     ax.legend(loc="lower right")
 
 
+def draw_gaps(ax: Axes, table: Table) -> None:
+    """Draw how far each joint is from where the simulator has it, one bar per way."""
+    names, joints = _unique(table, "policy"), _unique(table, "joint")
+    width = 0.8 / len(names)
+    for k, name in enumerate(names):
+        gaps = [row["gap"] for row in table if row["policy"] == name]
+        x = np.arange(len(joints)) + (k - (len(names) - 1) / 2) * width
+        bars = ax.bar(x, gaps, 0.9 * width, color=COLOURS[name], label=LABELS[name])
+        ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=8, color="#333333")
+    ax.set_xticks(range(len(joints)), [joint.replace("_", "\n") for joint in joints])
+    ax.set_ylabel("mean distance [deg; gripper: percent]")
+    ax.set_title("Twin gap: the same targets, where the joints go")
+    ax.margins(y=0.12)
+    ax.grid(visible=False, axis="x")
+    ax.legend(loc="upper left")
+
+
 def draw_joint_ceilings(ax: Axes, table: Table, whole: float) -> None:
     """Draw the success that is left when one joint reaches less, 0 to 1; `whole` is that of the uncut bound."""
     joints, factors = _unique(table, "joint"), _unique(table, "factor")

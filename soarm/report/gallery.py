@@ -175,6 +175,16 @@ def of_reach(ceilings: Table, joints: Table) -> list[Figure]:
     return made
 
 
+def of_deployment(policies: Mapping[str, Summary], gaps: Mapping[str, Mapping[str, float]]) -> list[Figure]:
+    """Return the figures of a bundle on an emulated arm: success by way, and the gap per joint."""
+    text = f"Share of held-out scenes solved by the same bundle. {_WILSON}"
+    rows = [{"policy": name, "joint": joint, "gap": gap} for name, one in gaps.items() for joint, gap in one.items()]
+    return [
+        Figure("success", text, tables.success(policies), figures.draw_success, (6, 3.2)),
+        Figure("gaps", "The same actions, played through the wire and in the simulator.", rows, figures.draw_gaps, (7, 3.8)),
+    ]
+
+
 def of_training(curves: Mapping[str, Table]) -> list[Figure]:
     """Return the training curves that were logged; `curves` maps the stage to its table."""
     made = []

@@ -22,8 +22,14 @@ Table = Sequence[Mapping[str, Any]]
 
 BLUE, VERMILLION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
 PURPLE, GREY = "#CC79A7", "#767676"
-LABELS: dict[str, str] = {"base": "ACT", "residual": "ACT + residual"}
-COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION}
+LABELS: dict[str, str] = {
+    "base": "ACT",
+    "residual": "ACT + residual",
+    "direct": "in the simulator",
+    "wire": "through the wire",
+    "servo": "the same, STS3215's law",
+}
+COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION, "direct": GREY, "wire": GREEN, "servo": ORANGE}
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10.0,

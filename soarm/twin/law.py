@@ -120,7 +120,7 @@ class Sts3215Law:
         model.dof_damping[:n] = VISCOUS + KT * KT / OHM
         model.actuator_gainprm[:n], model.actuator_biasprm[:n] = 0.0, 0.0
         model.actuator_gainprm[:n, 0] = 1.0
-        model.actuator_forcelimited[:n] = 0
+        model.actuator_forcelimited[:n], model.actuator_ctrllimited[:n] = 0, 0  # its range is of angles, ours are torques
         self._duty = np.zeros(n)
         self._volts = np.zeros(n)
 

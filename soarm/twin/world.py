@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 _AMBIENT_C = 25.0
 _HEATING_C_PER_A2_S = 0.25
 """At 2 A some 60 K above the surroundings in the end: a gripper that holds hard cooks (phosphobot issue 241)."""
+_START_C = 31.0
 _COOLING_S = 240.0
 _MOVING_TICKS_S = 20.0
 
@@ -63,19 +64,20 @@ class World:
         self._per_unit = np.array([joint.sign * joint.ticks_per_unit for joint in joints])
         self._per_rad = self._per_unit * arm.PER_RAD  # ticks per radian of the model's joint
         self.volts = np.full(arm.N_JOINTS, volts)
-        self.heat_c = np.full(arm.N_JOINTS, 31.0)
+        self.heat_c = np.full(arm.N_JOINTS, _START_C)
         self.frozen: set[int] = set()
         self._slewed = np.zeros(arm.N_JOINTS)  # goals as the servos follow them [ticks, before the offset]
         self._overloaded_s = np.zeros(arm.N_JOINTS)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Start the scene of a seed; every servo's goal is where it is, and time stands still."""
+        """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
         scene = draw_scene(self.sim, seed)
         if self._fields and isinstance(self._law, PositionLaw):
             self._starter.write_model(self._fields, scene)
             mujoco.mj_setConst(self.model, self.data)
             self._law.refresh()
+        self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
         self._starter.write_state(self.data, scene)
         mujoco.mj_forward(self.model, self.data)
         self._memory, self._outcome, self._substep = self._book.start(self._look()), None, 0

@@ -1,0 +1,254 @@
+"""A bundle through the whole path of the robot: policy, safety chain, driver, servo bus, and an emulated arm behind the wire.
+
+The same policy acts on the same scenes twice, in the simulator and through the wire. Time is the twin's: every goal that is
+written moves it one control period on, so no result depends on how busy the machine is; how long a step took is measured
+beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm import arm
+from soarm.errors import FaultError
+from soarm.evaluation.statistics import mcnemar_p, paired_table
+from soarm.evaluation.summary import Summary
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig, Six
+from soarm.hardware.driver import Arm
+from soarm.hardware.states import State
+from soarm.policy import BatchPolicy, Observation
+from soarm.rollout import Episode
+from soarm.runtime.lockstep import LockstepRun, Stepped
+from soarm.runtime.objects import CalledObjects
+from soarm.runtime.safety import Limits, Reason
+from soarm.sim.params import SimParams
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.twin.law import Law
+from soarm.twin.twin import Twin, TwinConfig
+
+Floats = NDArray[np.float64]
+_OFTEN = 1_000_000
+_PATIENCE_S = 2.0
+"""How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DeployParams:
+    """How a bundle is tried.
+
+    Attributes:
+        n_scenes: Held-out scenes, in the simulator and through the wire.
+        n_servo_scenes: Of these, those that are run once more with the servos' electrical law.
+        n_rows: Episodes at once in the simulator.
+        n_threads: Threads of the batched simulation.
+        n_replayed: Episodes whose actions are played again through the wire, for the gap per joint.
+        velocity: Limits of the safety chain, per joint [deg/s, percent/s].
+        acceleration: Per joint [deg/s2, percent/s2].
+        lead: Per joint [deg x 5, percent].
+        table_m: Height of the table less what the policy may press [m].
+        p: P register of the servos under the electrical law.
+        volts: Their supply [V].
+    """
+
+    n_scenes: int
+    n_servo_scenes: int
+    n_rows: int
+    n_threads: int
+    n_replayed: int
+    velocity: tuple[float, float, float, float, float, float]
+    acceleration: tuple[float, float, float, float, float, float]
+    lead: tuple[float, float, float, float, float, float]
+    table_m: float
+    p: int
+    volts: float
+
+    def __post_init__(self) -> None:
+        for name in ("n_scenes", "n_servo_scenes", "n_rows", "n_threads", "n_replayed"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if max(self.n_servo_scenes, self.n_replayed) > self.n_scenes:
+            raise ValueError(
+                f"n_servo_scenes {self.n_servo_scenes} and n_replayed {self.n_replayed} are taken from "
+                f"the {self.n_scenes} scenes"
+            )
+        self.limits(Calibration.nominal())
+
+    def limits(self, calibration: Calibration) -> Limits:
+        """Return the safety chain's limits for an arm."""
+        velocity, acceleration, lead = (np.array(values) for values in (self.velocity, self.acceleration, self.lead))
+        return Limits(calibration.lower, calibration.upper, velocity, acceleration, lead, self.table_m)
+
+
+@dataclasses.dataclass
+class WireStats:
+    """What happened on the way of all episodes through the wire.
+
+    Attributes:
+        steps: Control steps.
+        clamped: Of these, those in which the safety chain cut a joint.
+        reasons: Name of a reason -> steps in which it cut.
+        missed: Answers of servos that did not come.
+        stops: Why the arm stopped, one cause per episode that ended so; such an episode has failed.
+        step_s: Time of each step but for the simulator's: observe, policy, safety, command [s].
+    """
+
+    steps: int = 0
+    clamped: int = 0
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+    missed: int = 0
+    step_s: list[float] = dataclasses.field(default_factory=list)
+    stops: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, step: Stepped, seconds: float) -> None:
+        """Account for a step."""
+        self.steps += 1
+        self.clamped += step.checked.clamped
+        self.reasons.update({reason.name or "" for joint in step.checked.reasons for reason in joint})
+        self.missed += int(np.count_nonzero(step.seen.misses))
+        self.step_s.append(seconds)
+
+    def to_dict(self, period_s: float) -> dict[str, Any]:
+        """Return the metrics; a tick is late when its own work took longer than the control period."""
+        took_ms = 1e3 * np.array(self.step_s)
+        return {
+            "ticks": self.steps,
+            "clamped_fraction": self.clamped / self.steps,
+            "clamped_by": {name.lower(): self.reasons[name] / self.steps for name in _REASONS},
+            "missed_answers": self.missed,
+            "stops": self.stops,
+            "late_ticks": int(np.count_nonzero(took_ms > 1e3 * period_s)),
+            "tick_ms": {"p50": _percentile(took_ms, 50), "p99": _percentile(took_ms, 99), "max": float(took_ms.max())},
+        }
+
+
+_REASONS = [reason.name or "" for reason in Reason if reason]
+
+
+class WiredArm:
+    """A twin in lockstep and the driver on its port."""
+
+    def __init__(self, sim: SimParams, params: DeployParams, twin: Twin, driver: Arm) -> None:
+        """Not for callers; see `wired`."""
+        self._sim, self._twin, self._driver = sim, twin, driver
+        self._limits = params.limits(driver.calibration)
+
+    def episodes(self, policy: BatchPolicy, seeds: Iterable[int], stats: WireStats) -> Iterator[Episode]:
+        """Run one episode per seed through the wire.
+
+        Args:
+            policy: For one row.
+            seeds: Scenes.
+            stats: Is told of every step.
+        """
+        run = LockstepRun(self._driver, policy, CalledObjects(self._twin.objects), self._limits, self._sim.control_hz)
+        for seed in seeds:
+            self._twin.reset(seed)
+            self._make_ready()
+            run.reset(seed)
+            yield self._episode(run, seed, stats)
+
+    def follow(self, episode: Episode) -> Floats:
+        """Play the actions of an episode again and return how far the joints are from where they were, (T - 1, 6).
+
+        The scene is the same, nothing of the policy sees it: this is the arm alone [deg x 5, percent].
+        """
+        self._twin.reset(episode.seed)
+        self._make_ready()
+        low, high = self._driver.calibration.lower, self._driver.calibration.upper
+        gaps = []
+        for action, after in zip(episode.actions[:-1], episode.observations[STATE][1:], strict=True):
+            self._driver.command(np.clip(action, low, high))
+            gaps.append(np.abs(self._driver.observe().q - after))
+        return np.array(gaps)
+
+    def _episode(self, run: LockstepRun, seed: int, stats: WireStats) -> Episode:
+        seen: list[Observation] = []
+        actions, rewards, infos = [], [], []
+        while True:
+            started = time.perf_counter()
+            try:
+                step = run.step()
+            except FaultError:
+                if not seen:
+                    raise
+                stats.stops.append(self._driver.fault or "")
+                break
+            stats.add(step, time.perf_counter() - started)
+            self._settle()
+            outcome = self._twin.outcome()
+            assert outcome is not None, "a command moves the twin on by one period"
+            seen.append(step.observation)
+            actions.append(step.checked.q.astype(np.float32))
+            rewards.append(float(outcome.reward))
+            infos.append(outcome.info)
+            if outcome.terminated or outcome.truncated:
+                break
+        return Episode(
+            seed=seed,
+            observations={key: np.stack([one[key] for one in seen]) for key in (STATE, ENVIRONMENT_STATE)},
+            actions=np.stack(actions),
+            rewards=np.array(rewards),
+            info={key: np.array([info[key] for info in infos]) for key in infos[0]},
+            terminated=bool(infos[-1]["is_success"]),
+        )
+
+    def _make_ready(self) -> None:
+        """Bring an arm back that stopped in the episode before: a person would have done so."""
+        if self._driver.state is State.FAULT:
+            self._driver.recover()
+        self._driver.activate()
+
+    def _settle(self) -> None:
+        """Wait until the twin has moved on: it answers nothing before."""
+        self._driver.bus.ping(self._driver.calibration.joints[0].servo_id)
+
+
+@contextmanager
+def wired(sim: SimParams, params: DeployParams, law: Law) -> Iterator[WiredArm]:
+    """Start a twin with a law of its servos, connect the driver, and hold and activate the arm."""
+    calibration = Calibration.nominal()
+    gains, registers = ArmConfig().gains, {}
+    if law == "sts3215":
+        gains = dataclasses.replace(gains, p=_all(params.p))
+    else:  # the simulator's actuators know no share of torque, no bound on speed and no overload
+        gains, registers = dataclasses.replace(gains, torque_limit=_all(1000), velocity=_all(0)), {"overload_torque": 100}
+    config = ArmConfig(gains=gains, timeout_s=_PATIENCE_S, recoveries=_OFTEN)
+    twin_config = TwinConfig(law=law, volts=params.volts, calibration=calibration, registers=registers)
+    with Twin.start(sim, twin_config) as twin, Arm.connect(twin.ports[0], calibration, config) as driver:
+        driver.hold()
+        driver.activate()
+        yield WiredArm(sim, params, twin, driver)
+
+
+def gap_per_joint(gaps: Sequence[Floats]) -> dict[str, float]:
+    """Return the mean distance per joint over all steps of all episodes [deg, the gripper in percent]."""
+    return dict(zip(arm.JOINT_NAMES, np.concatenate(gaps).mean(axis=0).tolist(), strict=True))
+
+
+def brief(summary: Summary) -> dict[str, Any]:
+    """Return what of a summary the metrics hold."""
+    kept = ("n_scenes", "success_rate", "success_ci95", "time_to_success_s", "failures")
+    return {name: value for name, value in dataclasses.asdict(summary).items() if name in kept}
+
+
+def paired_p(direct: ArrayLike, wire: ArrayLike) -> float:
+    """Return McNemar's p-value of the scenes that only one of them solves."""
+    table = paired_table(direct, wire)
+    return mcnemar_p(table.residual_only, table.base_only)
+
+
+def _all(value: int) -> Six:
+    return (value, value, value, value, value, value)
+
+
+def _percentile(values: Floats, share: float) -> float:
+    return float(np.percentile(values, share))

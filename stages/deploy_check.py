@@ -1,0 +1,65 @@
+"""The bundle on an emulated arm: data/export -> data/deploy_check (success through the wire, timing, clamps, twin gap)."""
+
+from __future__ import annotations
+
+from soarm import deployment
+from soarm.deployment import DeployParams
+from soarm.evaluation.evaluator import EvaluationParams, episode_row
+from soarm.evaluation.results import Results
+from soarm.evaluation.summary import Summary, summarise
+from soarm.report import gallery
+from soarm.rollout import rollout
+from soarm.runtime.bundle import RESIDUAL, Bundle
+from soarm.runtime.onnx_policy import Which, load_policy
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.params import SimParams
+from soarm.stage import open_stage
+from soarm.twin.law import Law
+
+
+def main() -> None:
+    """Run the stage."""
+    with open_stage("deploy_check") as run:
+        params, sim = run.params("deploy_check", DeployParams), run.params("sim", SimParams)
+        away_m = run.params("eval_base", EvaluationParams).knocked_away_m
+        bundle = Bundle.open(run.input("export"))
+        which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
+        seeds = scene_seeds("test")[: params.n_scenes]
+        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+
+        scenes = run.track(seeds, description="in the simulator")
+        played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))
+        results = {"direct": Results(tuple(episode_row(one, sim.control_hz, away_m) for one in played), {})}
+        stats, gaps = {}, {}
+        ways: list[tuple[str, Law, int]] = [("wire", "position", params.n_scenes), ("servo", "sts3215", params.n_servo_scenes)]
+        for name, law, n in ways:
+            stats[name] = deployment.WireStats()
+            with deployment.wired(sim, params, law) as arm:
+                scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
+                episodes = arm.episodes(load_policy(bundle, 1, which), scenes, stats[name])
+                results[name] = Results(tuple(episode_row(one, sim.control_hz, away_m) for one in episodes), {})
+                gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
+
+        summaries: dict[str, Summary] = {name: summarise(rows) for name, rows in results.items()}
+        for name, rows in results.items():
+            rows.save(run.out, name)
+        gallery.save_all(gallery.of_deployment(summaries, gaps), run.out / "figures")
+        for figure in sorted((run.out / "figures").glob("*.png")):
+            run.artifact(figure)
+        run.finish(
+            {
+                "policy": which,
+                "n_scenes": params.n_scenes,
+                **{name: deployment.brief(summary) for name, summary in summaries.items()},
+                "mcnemar_p": deployment.paired_p(results["direct"].success, results["wire"].success),
+                **stats["wire"].to_dict(1.0 / sim.control_hz),
+                "servo_path": stats["servo"].to_dict(1.0 / sim.control_hz),
+                "gap_deg": gaps["wire"],
+                "servo_gap_deg": gaps["servo"],
+            }
+        )
+
+
+if __name__ == "__main__":
+    main()
