@@ -5,6 +5,7 @@
     soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
     soarm results               the tables of docs/results.md, made anew from data/metrics
     soarm teleoperate           drive an arm by hand, and record it (soarm.teleop)
+    soarm twin                  an emulated arm on a pseudo-terminal (soarm.twin)
     soarm find-port, setup-motors, doctor, import-calibration, export-calibration
                                 the arm on its servo bus (soarm.hardware)
 
@@ -33,6 +34,11 @@ from soarm.spec import PolicySpec
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
 _ARM = ("find-port", "setup-motors", "doctor", "import-calibration", "export-calibration")
 """Commands of `python -m soarm.hardware`."""
+_ROOMS = {
+    "teleoperate": ("teleop", "drive an arm by hand, and record demonstrations"),
+    "twin": ("twin", "an emulated arm on a pseudo-terminal, for who has none at hand"),
+}
+"""Commands that are a room of their own: name -> room, and what it does."""
 # Where an artefact keeps its specification: file, and the keys to it.
 _SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
 
@@ -49,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
     for name in _ARM:
         commands.add_parser(name, help="of the arm on its bus; see `soarm find-port --help`")
-    commands.add_parser("teleoperate", help="drive an arm by hand, and record demonstrations")
+    for name, (_, text) in _ROOMS.items():
+        commands.add_parser(name, help=text)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and (words[0] in _ARM or words[0] == "teleoperate"):
-        room, own = ("hardware", words) if words[0] in _ARM else ("teleop", words[1:])
+    if words and (words[0] in _ARM or words[0] in _ROOMS):
+        room, own = ("hardware", words) if words[0] in _ARM else (_ROOMS[words[0]][0], words[1:])
         status: int = importlib.import_module(f"soarm.{room}.__main__").main(own)
         return status
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's

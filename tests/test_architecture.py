@@ -28,6 +28,7 @@ OUTSIDE: dict[str, set[str]] = {
     "chunking": {"numpy"},
     "cli": set(),
     "dataset": {"numpy", "pyarrow"},
+    "deployment": {"numpy"},
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
     "export": {"numpy", "onnx", "onnxscript", "torch"},
@@ -51,6 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
+    "twin": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
