@@ -51,10 +51,6 @@ class DeployParams:
         n_rows: Episodes at once in the simulator.
         n_threads: Threads of the batched simulation.
         n_replayed: Episodes whose actions are played again through the wire, for the gap per joint.
-        velocity: Limits of the safety chain, per joint [deg/s, percent/s].
-        acceleration: Per joint [deg/s2, percent/s2].
-        lead: Per joint [deg x 5, percent].
-        table_m: Height of the table less what the policy may press [m].
         p: P register of the servos under the electrical law.
         volts: Their supply [V].
     """
@@ -64,10 +60,6 @@ class DeployParams:
     n_rows: int
     n_threads: int
     n_replayed: int
-    velocity: tuple[float, float, float, float, float, float]
-    acceleration: tuple[float, float, float, float, float, float]
-    lead: tuple[float, float, float, float, float, float]
-    table_m: float
     p: int
     volts: float
 
@@ -80,12 +72,6 @@ class DeployParams:
                 f"n_servo_scenes {self.n_servo_scenes} and n_replayed {self.n_replayed} are taken from "
                 f"the {self.n_scenes} scenes"
             )
-        self.limits(Calibration.nominal())
-
-    def limits(self, calibration: Calibration) -> Limits:
-        """Return the safety chain's limits for an arm."""
-        velocity, acceleration, lead = (np.array(values) for values in (self.velocity, self.acceleration, self.lead))
-        return Limits(calibration.lower, calibration.upper, velocity, acceleration, lead, self.table_m)
 
 
 @dataclasses.dataclass
@@ -136,10 +122,10 @@ _REASONS = [reason.name or "" for reason in Reason if reason]
 class WiredArm:
     """A twin in lockstep and the driver on its port."""
 
-    def __init__(self, sim: SimParams, params: DeployParams, twin: Twin, driver: Arm) -> None:
+    def __init__(self, sim: SimParams, twin: Twin, driver: Arm) -> None:
         """Not for callers; see `wired`."""
         self._sim, self._twin, self._driver = sim, twin, driver
-        self._limits = params.limits(driver.calibration)
+        self._limits = Limits.usual(driver.calibration.lower, driver.calibration.upper)
 
     def episodes(self, policy: BatchPolicy, seeds: Iterable[int], stats: WireStats) -> Iterator[Episode]:
         """Run one episode per seed through the wire.
@@ -226,7 +212,7 @@ def wired(sim: SimParams, params: DeployParams, law: Law) -> Iterator[WiredArm]:
     with Twin.start(sim, twin_config) as twin, Arm.connect(twin.ports[0], calibration, config) as driver:
         driver.hold()
         driver.activate()
-        yield WiredArm(sim, params, twin, driver)
+        yield WiredArm(sim, twin, driver)
 
 
 def gap_per_joint(gaps: Sequence[Floats]) -> dict[str, float]:

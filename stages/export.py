@@ -13,8 +13,9 @@ from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
 from soarm.records import write_json
 from soarm.residual import actor
 from soarm.runtime import latency
-from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, Bundle, network_file
+from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, Bundle, network_file
 from soarm.runtime.onnx_policy import load_policy
+from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
@@ -38,6 +39,9 @@ def main() -> None:
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
+        physics = sim.physics
+        trained_on = TrainingArm(sim.control_hz, physics.position_gain, physics.force_limit, physics.latency_s)
+        (run.out / TRAINING_ARM_FILE).write_text(trained_on.to_json(), encoding="utf-8")
         seal(run.out)
 
         bundle = Bundle.open(run.out)

@@ -1,10 +1,11 @@
 """The exported bundle on disk: which files, and the proof that they are whole and belong together.
 
-    act.onnx         observation in raw units -> chunk of actions in raw units
-    residual.onnx    raw residual observation -> residual in [-1, 1]; only where a residual was trained
-    spec.json        the PolicySpec; each network carries the same one in its metadata
-    parity.json      how far the networks are from the trained ones (for the reader; nothing depends on it)
-    checksums.json   SHA-256 of every file above
+    act.onnx           observation in raw units -> chunk of actions in raw units
+    residual.onnx      raw residual observation -> residual in [-1, 1]; only where a residual was trained
+    spec.json          the PolicySpec; each network carries the same one in its metadata
+    training_arm.json  rate, stiffness and torque of the arm it was trained on; bundles of old have none
+    parity.json        how far the networks are from the trained ones (for the reader; nothing depends on it)
+    checksums.json     SHA-256 of every file above
 
 Opening a bundle reads each file once: the bytes whose checksum is compared are the bytes that are loaded.
 """
@@ -22,10 +23,12 @@ import onnxruntime as ort
 from soarm.errors import BundleError, SpecMismatchError
 from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.runtime.session import open_session
+from soarm.runtime.training_arm import TrainingArm
 from soarm.spec import ACTION, PolicySpec
 
 ACT, RESIDUAL = "act", "residual"
 SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
+TRAINING_ARM_FILE = "training_arm.json"
 SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
 """Metadata of a network: the PolicySpec as JSON, and which network it is (ACT or RESIDUAL)."""
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
@@ -68,12 +71,14 @@ class Bundle:
         spec: What it was trained for.
         checksums: File name -> SHA-256.
         sessions: ACT and, where there is one, RESIDUAL -> the loaded network.
+        training_arm: What it was trained on; None where the bundle does not say.
     """
 
     folder: Path
     spec: PolicySpec
     checksums: Mapping[str, str]
     sessions: Mapping[str, ort.InferenceSession]
+    training_arm: TrainingArm | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
@@ -97,7 +102,7 @@ class Bundle:
             path = folder / network_file(network)
             sessions[network] = open_session(contents.pop(path.name), str(path))
             _check_network(sessions[network], network, spec, path)
-        return cls(folder, spec, checksums, sessions)
+        return cls(folder, spec, checksums, sessions, _read_training_arm(folder, contents))
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
@@ -146,6 +151,15 @@ def _read_spec(path: Path, content: bytes) -> PolicySpec:
             f"{sorted(spec.features)}; all three must be there, with {ACTION!r} among the features. {_REMEDY}"
         )
     return spec
+
+
+def _read_training_arm(folder: Path, contents: Mapping[str, bytes]) -> TrainingArm | None:
+    if TRAINING_ARM_FILE not in contents:
+        return None
+    try:
+        return TrainingArm.from_json(contents[TRAINING_ARM_FILE].decode("utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{folder / TRAINING_ARM_FILE} does not describe an arm: {error}. {_REMEDY}") from None
 
 
 def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec, path: Path) -> None:

@@ -7,7 +7,6 @@ voltage that differ from the training show as what they are, a softer arm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import mujoco
@@ -15,19 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
+from soarm.hardware.motor import ARMATURE, COULOMB_NM, DUTY_MAX, DUTY_PER_P_RAD, KT, OHM, VISCOUS
 
 Law = Literal["position", "sts3215"]
 Floats = NDArray[np.float64]
-
-DUTY_PER_P_RAD = 0.166
-"""PWM duty per unit of the P register and radian of error."""
-DUTY_MAX = 0.97
-KT, OHM = 1.2116, 2.676
-"""Torque constant [N m/A], equal to the back-EMF constant [V s/rad], and winding resistance."""
-ARMATURE, COULOMB_NM, VISCOUS = 0.0284, 0.052, 0.059
-"""Of motor and gears, at the output shaft [kg m2, N m, N m s/rad]."""
-MAX_SPEED_TICKS_S = 3400.0
-"""The servo slews its goal no faster [ticks/s]."""
 
 
 class Drive(NamedTuple):
@@ -141,8 +131,3 @@ class Sts3215Law:
         back_emf = KT * self._data.qvel[: arm.N_JOINTS]
         current: Floats = np.abs((self._volts * self._duty - back_emf) / OHM) * (self._duty != 0)
         return current
-
-
-def stiffness(p: Sequence[float], volts: float) -> Floats:
-    """Return the stiffness of servos with these P registers at a voltage, before the duty saturates [N m/rad]."""
-    return KT * volts / OHM * DUTY_PER_P_RAD * np.asarray(p, np.float64)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.motor import MAX_SPEED_TICKS_S
 from soarm.hardware.registers import TICKS_PER_TURN, Status
 from soarm.sim.episode import Book, Memory, Outcome
 from soarm.sim.params import SimParams
 from soarm.sim.physics import Starter
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
-from soarm.twin.law import MAX_SPEED_TICKS_S, Drive, Law, PositionLaw, make_law
+from soarm.twin.law import Drive, Law, PositionLaw, make_law
 from soarm.twin.servo import Servo
 
 Floats = NDArray[np.float64]

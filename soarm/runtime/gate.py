@@ -1,0 +1,102 @@
+"""Was this bundle trained for this arm? What does not fit is named, and refused unless it is allowed by that name.
+
+Checksums, networks and the specification's form are looked at when the bundle is opened. Here the arm comes in: rate and
+units, the stiffness that gains and supply make, the voltage, and the calibration, where the bundle names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from soarm import arm
+from soarm.errors import GateError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.motor import p_for, stall_torque, stiffness
+from soarm.runtime.training_arm import TrainingArm
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
+
+STIFFNESS_RATIO = 1.5
+"""How much softer or stiffer than in training an arm may be. The base loses a third of its success at a factor of 2.8."""
+CHECKS = ("features", "gains", "torque", "calibration")
+_GRIPPER = arm.GRIPPER
+
+
+def faults(
+    spec: PolicySpec, trained: TrainingArm | None, calibration: Calibration, config: ArmConfig, volts: float
+) -> dict[str, list[str]]:
+    """Return what does not fit: name of a check -> faults in words.
+
+    Args:
+        spec: Of the bundle.
+        trained: The arm it was trained on; None in a bundle that does not say.
+        calibration: Of the arm.
+        config: Its settings.
+        volts: What the servos measure [V].
+    """
+    found: dict[str, list[str]] = {name: [] for name in CHECKS}
+    for key in (STATE, ACTION):
+        feature = spec.features.get(key)
+        if feature is None or tuple(feature.names) != arm.FEATURE_NAMES or tuple(feature.units) != arm.UNITS:
+            found["features"].append(f"{key} is {feature}; this arm has {arm.FEATURE_NAMES} in {arm.UNITS}")
+    extra = sorted(key for key in spec.features if key not in (STATE, ACTION, ENVIRONMENT_STATE))
+    if extra:
+        found["features"].append(f"the policy wants {extra}; this runtime gives {STATE} and {ENVIRONMENT_STATE}")
+    if trained is None:
+        found["gains"].append("the bundle does not say on which arm it was trained (training_arm.json); export it again")
+        return found
+    found["gains"] += _stiffness_faults(trained, config, volts)
+    weakest = min(stall_torque(limit, volts) for i, limit in enumerate(config.gains.torque_limit) if i != _GRIPPER)
+    if weakest < trained.force_limit_nm[0] / STIFFNESS_RATIO:
+        found["torque"].append(
+            f"at {volts:.1f} V the weakest joint has {weakest:.2f} N m, in training it had {trained.force_limit_nm[0]:g}"
+        )
+    if trained.calibration is not None and trained.calibration != calibration.hash:
+        found["calibration"].append(
+            f"the demonstrations were recorded with the calibration {trained.calibration[:12]}, this arm "
+            f"has {calibration.hash[:12]}"
+        )
+    return found
+
+
+def require(found: dict[str, list[str]], allowed: Collection[str]) -> list[str]:
+    """Refuse what does not fit and is not allowed; return, in words, what is allowed all the same.
+
+    Args:
+        found: See `faults`.
+        allowed: Names of checks.
+
+    Raises:
+        GateError: Names every fault and how to allow it, or a name that is no check.
+    """
+    unknown = sorted(set(allowed) - set(CHECKS))
+    if unknown:
+        raise GateError(f"there is no check named {', '.join(unknown)}; known are {', '.join(CHECKS)}")
+    refused = [f"{name}: {text}" for name, texts in found.items() if name not in allowed for text in texts]
+    if refused:
+        names = ", ".join(dict.fromkeys(text.partition(":")[0] for text in refused))
+        raise GateError(
+            "\n  ".join(["this bundle was not made for this arm:", *refused]) + f"\nGo on all the same: --allow {names}"
+        )
+    return [f"{name} (allowed): {text}" for name, texts in found.items() for text in texts]
+
+
+def _stiffness_faults(trained: TrainingArm, config: ArmConfig, volts: float) -> list[str]:
+    low, high = trained.position_gain_nm_per_rad
+    found = np.array([stiffness(p, volts) for p in config.gains.p])
+    wrong = (found < low / STIFFNESS_RATIO) | (found > high * STIFFNESS_RATIO)
+    if not wrong.any():
+        return []
+    joints = ", ".join(
+        f"{name} {value:.1f} (P {p})"
+        for name, value, p, bad in zip(arm.JOINT_NAMES, found, config.gains.p, wrong, strict=True)
+        if bad
+    )
+    wanted = p_for((low + high) / 2, volts)
+    return [
+        f"trained at {low:g} to {high:g} N m/rad; at {volts:.1f} V this arm has {joints}. P {wanted} would "
+        "be it: raise it in small "
+        "steps and watch for shaking, or train with the arm's stiffness (sim.physics.position_gain)"
+    ]

@@ -1,0 +1,311 @@
+"""The control loop in real time: an arm, a bundle's networks, and a clock that never waits for either.
+
+Every bus tick: read the servos, look at the watchdogs, ask the schedule what the base wants now, add the residual, pass the
+safety chain, send. Every control tick, one in `bus_hz / control_hz`: look at the objects, ask for a new chunk where one is
+due, and compute the residual on this fresh state. Deadlines are absolute; a tick that comes too late is counted, and its time
+is left out rather than made up for in a burst.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.errors import FaultError, ObservationError
+from soarm.hardware.observation import Observed
+from soarm.hardware.states import State
+from soarm.policies import N_LOOKAHEAD, residual_observation
+from soarm.policy import ResidualModel, add_residual, clip_to_limits
+from soarm.runtime import records
+from soarm.runtime.lockstep import Driven
+from soarm.runtime.log import RunLog
+from soarm.runtime.objects import ObjectSource, Sight
+from soarm.runtime.safety import Last, Limits, Reason, check
+from soarm.runtime.schedule import Schedule
+from soarm.runtime.thinker import Thinker
+from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
+from soarm.spec import ENVIRONMENT_STATE, STATE
+
+logger = logging.getLogger(__name__)
+Joints = NDArray[np.float64]
+
+
+class ArmLike(Driven, Protocol):
+    """What of `soarm.hardware.driver.Arm` the loop needs."""
+
+    state: State
+    fault: str | None
+
+    def hold(self) -> None:
+        """Hold where it is."""
+
+    def activate(self) -> None:
+        """Let commands through."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """How the loop runs.
+
+    Attributes:
+        control_hz: Actions per second, those of the policy [Hz].
+        bus_hz: Commands per second, a multiple of `control_hz` [Hz].
+        approach: While the first target is farther than `approach_until`, no joint moves faster than this [deg/s, percent/s].
+        approach_until: See above [deg, percent].
+        dry_run: Send nothing.
+        patience: Of the watchdogs.
+
+    Raises:
+        ValueError: A rate is not allowed.
+    """
+
+    control_hz: int
+    bus_hz: int
+    approach: float = 45.0
+    approach_until: float = 3.0
+    dry_run: bool = False
+    patience: Patience = dataclasses.field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        if self.control_hz < 1 or self.bus_hz % self.control_hz:
+            raise ValueError(
+                f"bus_hz is {self.bus_hz}; it must be a multiple of the policy's {self.control_hz} Hz, as "
+                f"{', '.join(str(self.control_hz * k) for k in (1, 2, 3))}"
+            )
+
+
+@dataclasses.dataclass
+class RunReport:
+    """What happened in a run.
+
+    Attributes:
+        cause: Why it ended.
+        ticks: Bus ticks.
+        missed: Deadlines that were left out because the time for them had passed.
+        lateness_s: How late each tick began [s].
+        clamped: Ticks in which the safety chain cut.
+        reasons: Name of a reason -> ticks.
+        refused: Ticks whose action was none.
+        empty: Ticks for which the policy had nothing to say.
+        events: (time since the start [s], text).
+        late_chunks: Chunks that came when their first action had passed.
+    """
+
+    cause: str = ""
+    ticks: int = 0
+    missed: int = 0
+    lateness_s: list[float] = dataclasses.field(default_factory=list)
+    clamped: int = 0
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+    refused: int = 0
+    empty: int = 0
+    events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
+    late_chunks: int = 0
+
+    def lines(self) -> list[str]:
+        """Return the report in words."""
+        late_ms = 1e3 * np.array(self.lateness_s or [0.0])
+        p50, p99 = np.percentile(late_ms, [50, 99])
+        cut = ", ".join(f"{name} {n}" for name, n in self.reasons.most_common()) or "none"
+        return [
+            f"ended: {self.cause}",
+            f"{self.ticks} ticks, {self.missed} deadlines missed; lateness p50 {p50:.2f} ms, p99 {p99:.2f} "
+            f"ms, max {late_ms.max():.2f} ms",
+            f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
+            f"{self.empty} ticks without an action, {self.late_chunks} chunks late",
+        ]
+
+
+class Loop:
+    """A run of a policy on an arm.
+
+    Args:
+        arm: A driver that holds.
+        thinker: The base network in its thread.
+        schedule: Where its chunks go.
+        residual: The residual network and its bound per joint, shape (6,); None drives with the base alone.
+        objects: Where cube and bin are.
+        limits: Of the safety chain.
+        config: Rates and patience.
+        log: Gets a record per tick.
+        now: The clock [s].
+        sleep: Waits so many seconds.
+        beat: Called once per tick, for a dead man's switch.
+    """
+
+    def __init__(
+        self,
+        arm: ArmLike,
+        thinker: Thinker,
+        schedule: Schedule,
+        residual: tuple[ResidualModel, Joints] | None,
+        objects: ObjectSource,
+        limits: Limits,
+        config: LoopConfig,
+        log: RunLog | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._arm, self._thinker, self._schedule, self._residual = arm, thinker, schedule, residual
+        self._objects, self._limits, self._config, self._log = objects, limits, config, log
+        self._now, self._sleep, self._beat = now, sleep, beat
+        self._watchdogs = Watchdogs(config.patience)
+        self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
+        self._last: Last | None = None
+        self._correction = np.zeros(6, np.float32)
+        self._sight = Sight(-np.inf, np.zeros(7, np.float32))
+        self._arrived = False
+        self.report = RunReport()
+
+    def run(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> RunReport:
+        """Run until the time is up, somebody says stop, or a watchdog ends it; the arm holds afterwards, where it can.
+
+        Args:
+            seconds: How long at most.
+            stop: Asked before every tick.
+        """
+        period_s = 1.0 / self._config.bus_hz
+        started_s = due_s = self._now()
+        every = self._config.bus_hz // self._config.control_hz
+        tick = 0
+        try:
+            if not self._config.dry_run:
+                self._arm.activate()
+            while not self.report.cause:
+                if stop():
+                    self.report.cause = "somebody said stop"
+                elif due_s - started_s >= seconds:
+                    self.report.cause = "the time was up"
+                else:
+                    self._tick(due_s, started_s, control=tick % every == 0)
+                    tick += 1
+                    due_s = self._next(due_s, period_s)
+        finally:
+            self.report.late_chunks = self._schedule.late + self._schedule.lost
+            if self._arm.state is State.ACTIVE:
+                self._arm.hold()
+        return self.report
+
+    def _next(self, due_s: float, period_s: float) -> float:
+        """Sleep until the next deadline and return it; those that have passed as a whole are left out."""
+        due_s += period_s
+        behind_s = self._now() - due_s
+        if behind_s < 0:
+            self._sleep(-behind_s)
+            return due_s
+        skipped = int(behind_s / period_s)
+        self.report.missed += skipped
+        return due_s + skipped * period_s
+
+    def _tick(self, due_s: float, started_s: float, *, control: bool) -> None:
+        began_s = self._now()
+        report, config = self.report, self._config
+        self._beat()
+        try:
+            seen = self._arm.observe()
+        except FaultError as error:
+            report.cause = str(error)
+            return
+        if control:
+            self._control(began_s, seen)
+        base = self._schedule.at(began_s)
+        last = self._last or Last(seen.q, np.zeros(6))
+        wanted = last.q if base is None else clip_to_limits(base + self._correction).astype(np.float64)
+        self._arrived = self._arrived or (base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until)
+        dt_s = 1.0 / config.bus_hz
+        checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
+        age_s = began_s - self._sight.t_s
+        heard = not seen.misses.any()
+        state = self._arm.state
+        if config.dry_run and state in (State.LIMP, State.HOLD):
+            state = State.ACTIVE
+        verdict = self._watchdogs.judge(Tick(began_s, age_s, checked.refused, base is None, state, self._arm.fault, heard))
+        ticks = self._obey(verdict, checked.q, began_s - started_s)
+        if ticks is None:
+            self._last = Last(seen.q, np.zeros(6))
+        else:
+            self._last = Last(checked.q, checked.velocity)
+        report.ticks += 1
+        report.lateness_s.append(began_s - due_s)
+        report.clamped += checked.clamped
+        report.reasons.update({reason.name or "" for joint in checked.reasons for reason in Reason(joint)})
+        report.refused += checked.refused is not None
+        report.empty += base is None
+        if self._log is not None:
+            self._log.add(
+                records.make(
+                    began_s - started_s,
+                    control,
+                    self._arrived,
+                    self._arm.state,
+                    verdict.action,
+                    (began_s - due_s, self._now() - began_s, age_s, dt_s),
+                    self._sight.objects,
+                    seen,
+                    wanted,
+                    last,
+                    checked,
+                    ticks,
+                )
+            )
+
+    def _control(self, t_s: float, seen: Observed) -> None:
+        """Look at the objects, take and ask for chunks, and compute the residual on this state."""
+        try:
+            self._sight = self._objects.read()
+        except ObservationError as error:
+            if not self.report.ticks:
+                raise
+            logger.warning("%s", error)
+        thought = self._thinker.take()
+        if thought is not None:
+            self._schedule.add(thought.t_s, thought.actions, t_s)
+        observation = {
+            STATE: seen.q.astype(np.float32)[None],
+            ENVIRONMENT_STATE: self._sight.objects[None],
+        }
+        if self._schedule.due(t_s):
+            self._thinker.ask(t_s, observation)
+        if self._residual is None:
+            return
+        step = self._schedule.step(t_s, N_LOOKAHEAD)
+        model, scale = self._residual
+        if step is None:
+            self._correction = np.zeros(6, np.float32)
+        else:
+            residual = model.predict_residual(residual_observation(observation, step))
+            executed = add_residual(step.action, residual, scale)[0]
+            self._correction = (executed - clip_to_limits(step.action)[0]).astype(np.float32)
+
+    def _obey(self, verdict: Verdict, q: Joints, t_s: float) -> NDArray[np.int64] | None:
+        """Do what the watchdogs say; return the ticks that were sent, None for none."""
+        arm, report = self._arm, self.report
+        if verdict.action is Action.STOP:
+            report.cause = verdict.cause
+            report.events.append((t_s, f"stop: {verdict.cause}"))
+            return None
+        if self._config.dry_run:
+            return None
+        if verdict.action is Action.HOLD:
+            if arm.state is State.ACTIVE:
+                report.events.append((t_s, f"hold: {verdict.cause}"))
+                arm.hold()
+            self._schedule.clear()
+            self._thinker.forget()
+            return None
+        if arm.state is State.HOLD:
+            report.events.append((t_s, "active"))
+            arm.activate()
+        try:
+            return arm.command(q)
+        except FaultError as error:
+            report.cause = str(error)
+            return None

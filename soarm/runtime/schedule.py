@@ -1,0 +1,122 @@
+"""Chunks on the clock: what the base wants at a moment, whenever its chunks arrived.
+
+A chunk is indexed by the time of the observation it was predicted from: its first action belongs to that moment. One that
+comes late therefore begins in its middle, and what has passed is never played. Between the actions of a chunk the schedule
+goes in straight lines, so it can be asked faster than the control rate; from one chunk to the next it fades (a step from one
+to the other is a jerk of the arm: axol pull request 191). A schedule that has run out says so, and the arm holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.chunking import Step
+from soarm.policy import Array
+
+_EPSILON = 1e-6
+"""Of a control period: rounding must not put a moment into the period before."""
+
+
+class Chunk(NamedTuple):
+    """Actions from a moment on: when [s], shape (T, 6) [deg x 5, percent], and when it arrived [s]."""
+
+    t_s: float
+    actions: Array
+    arrived_s: float
+
+
+class Schedule:
+    """What the base wants, as a function of time.
+
+    Args:
+        control_hz: Actions of a chunk per second [Hz].
+        n_action_steps: Actions after which a new chunk is due.
+        fade_s: How long one chunk fades into the next [s]; 0 changes at once.
+        temporal_ensemble_coeff: ACT's: then all chunks that know a moment are averaged, and a chunk is due every period.
+
+    Attributes:
+        late: Chunks that came when their first action had passed.
+        lost: Chunks that came when all their actions had passed.
+    """
+
+    def __init__(
+        self, control_hz: int, n_action_steps: int, fade_s: float = 0.0, temporal_ensemble_coeff: float | None = None
+    ) -> None:
+        self._dt_s, self._n_action_steps = 1.0 / control_hz, n_action_steps
+        self._fade_s, self._coeff = fade_s, temporal_ensemble_coeff
+        self._chunks: deque[Chunk] = deque()
+        self.late = self.lost = 0
+
+    def clear(self) -> None:
+        """Forget every chunk."""
+        self._chunks.clear()
+
+    def add(self, t_s: float, actions: Array, now_s: float) -> bool:
+        """Take a chunk predicted from the observation of `t_s`; False for one that has passed as a whole."""
+        if now_s >= t_s + len(actions) * self._dt_s:
+            self.lost += 1
+            return False
+        self.late += now_s > t_s + self._dt_s
+        self._chunks.append(Chunk(t_s, np.asarray(actions, np.float32), now_s))
+        self._forget(now_s)
+        return True
+
+    def due(self, t_s: float) -> bool:
+        """Return whether the executed part of the newest chunk is over."""
+        if not self._chunks:
+            return True
+        return self._index(self._chunks[-1], t_s) >= self._n_action_steps
+
+    def at(self, t_s: float) -> NDArray[np.float32] | None:
+        """Return the base action of a moment, shape (6,) [deg x 5, percent]; None if nobody knows it."""
+        known = [chunk for chunk in self._chunks if self._knows(chunk, t_s)]
+        if not known:
+            return None
+        if self._coeff is not None:
+            weights = np.exp(-self._coeff * np.arange(len(known)))
+            mixed = np.tensordot(weights / weights.sum(), np.stack([self._read(one, t_s) for one in known]), 1)
+            return np.asarray(mixed, np.float32)
+        action = self._read(known[-1], t_s)
+        share = 1.0 if self._fade_s <= 0 else (t_s - known[-1].arrived_s) / self._fade_s
+        if len(known) > 1 and share < 1.0:
+            share = max(0.0, share)
+            action = np.asarray(share * action + (1 - share) * self._read(known[-2], t_s), np.float32)
+        return action
+
+    def step(self, t_s: float, n_lookahead: int) -> Step | None:
+        """Return what a residual is shown at a moment, for one row: action, phase and look-ahead; None if nobody knows it."""
+        action = self.at(t_s)
+        if action is None:
+            return None
+        newest = next(chunk for chunk in reversed(self._chunks) if self._knows(chunk, t_s))
+        at = int(self._index(newest, t_s) + _EPSILON)
+        ahead = np.minimum(at + np.arange(1, n_lookahead + 1), len(newest.actions) - 1)
+        phase = min(at, self._n_action_steps - 1) / self._n_action_steps
+        return Step(action[None], np.array([phase], np.float32), newest.actions[ahead][None])
+
+    def _index(self, chunk: Chunk, t_s: float) -> float:
+        return (t_s - chunk.t_s) / self._dt_s + _EPSILON
+
+    def _knows(self, chunk: Chunk, t_s: float) -> bool:
+        return 0 <= self._index(chunk, t_s) < len(chunk.actions)
+
+    def _read(self, chunk: Chunk, t_s: float) -> NDArray[np.float32]:
+        """Return the chunk's action at a moment, in a straight line from one to the next; its last one stays."""
+        index = self._index(chunk, t_s) - _EPSILON
+        low = max(0, min(int(index + _EPSILON), len(chunk.actions) - 1))
+        high = min(low + 1, len(chunk.actions) - 1)
+        share = np.float32(min(max(index - low, 0.0), 1.0))
+        if share < _EPSILON:
+            return np.asarray(chunk.actions[low], np.float32)
+        return np.asarray(chunk.actions[low] + share * (chunk.actions[high] - chunk.actions[low]), np.float32)
+
+    def _forget(self, now_s: float) -> None:
+        """Drop chunks that can no longer be asked for: those that have passed, and all but two where none are averaged."""
+        while self._chunks and not now_s < self._chunks[0].t_s + len(self._chunks[0].actions) * self._dt_s:
+            self._chunks.popleft()
+        while self._coeff is None and len(self._chunks) > 2:
+            self._chunks.popleft()

@@ -1,0 +1,96 @@
+"""The network in a thread of its own: the bus never waits for it, and a chunk carries the time of its observation."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from soarm.errors import SoarmError
+from soarm.policy import Array, ChunkModel, Observation
+
+
+class Thought(NamedTuple):
+    """A chunk, shape (T, 6), and the time of the observation it was predicted from [s]."""
+
+    t_s: float
+    actions: Array
+
+
+class Thinker:
+    """Predicts chunks on demand; a context manager that ends its thread.
+
+    A question that comes while another is being answered is dropped: the next one will be fresher. ONNX Runtime lets go of
+    the interpreter's lock while it computes.
+
+    Args:
+        model: The network.
+    """
+
+    def __init__(self, model: ChunkModel) -> None:
+        self._model = model
+        self._wake = threading.Condition()
+        self._question: tuple[float, Observation] | None = None
+        self._thought: Thought | None = None
+        self._error: SoarmError | None = None
+        self._busy = self._ended = False
+        self._thread = threading.Thread(target=self._think, name="soarm-policy", daemon=True)
+        self._thread.start()
+
+    def ask(self, t_s: float, observation: Observation) -> None:
+        """Ask for a chunk from an observation of a moment, each array (1, ...); does nothing while one is on its way."""
+        with self._wake:
+            if not self._busy:
+                self._busy, self._question = True, (t_s, observation)
+                self._wake.notify()
+
+    def take(self) -> Thought | None:
+        """Return a chunk that has come since the last call; None if there is none.
+
+        Raises:
+            SoarmError: What the network raised.
+        """
+        with self._wake:
+            if self._error is not None:
+                raise self._error
+            thought, self._thought = self._thought, None
+            return thought
+
+    def forget(self) -> None:
+        """Drop a chunk that has come; one that is on its way will still come."""
+        with self._wake:
+            self._thought = None
+
+    def close(self) -> None:
+        """End the thread; a second time does nothing."""
+        with self._wake:
+            self._ended = True
+            self._wake.notify()
+        self._thread.join()
+
+    def __enter__(self) -> Thinker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _think(self) -> None:
+        while True:
+            with self._wake:
+                while self._question is None and not self._ended:
+                    self._wake.wait()
+                if self._ended:
+                    return
+                assert self._question is not None
+                t_s, observation = self._question
+                self._question = None
+            try:
+                thought = Thought(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
+            except SoarmError as error:
+                with self._wake:
+                    self._error, self._busy = error, False
+                return
+            with self._wake:
+                self._thought, self._busy = thought, False

@@ -1,0 +1,44 @@
+"""The arm a policy was trained on: a file of the bundle, so that the runtime can hold it against the arm at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+_RANGES = ("position_gain_nm_per_rad", "force_limit_nm", "latency_s")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingArm:
+    """Ranges are lowest and highest: a simulator may draw them anew in every episode.
+
+    Attributes:
+        control_hz: Control rate [Hz].
+        position_gain_nm_per_rad: Stiffness of the servos [N m/rad].
+        force_limit_nm: Their greatest torque [N m].
+        latency_s: Delay of the actuators [s].
+        calibration: Hash of the calibration the demonstrations were recorded with; None in a simulator.
+    """
+
+    control_hz: int
+    position_gain_nm_per_rad: tuple[float, float]
+    force_limit_nm: tuple[float, float]
+    latency_s: tuple[float, float]
+    calibration: str | None = None
+
+    def to_json(self) -> str:
+        """Return the file's text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingArm:
+        """Read the file's text; ValueError where it is not this."""
+        data: Any = json.loads(text)
+        try:
+            for name in _RANGES:
+                low, high = data[name]
+                data[name] = (float(low), float(high))
+            return cls(**data)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{error!r}") from None

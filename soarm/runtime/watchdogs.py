@@ -1,0 +1,148 @@
+"""When a run must not go on as it is: a pure judgement per tick, each with a named cause.
+
+The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: objects that are seen too long ago,
+actions that are none, a policy that does not answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import NamedTuple
+
+from soarm.hardware.states import State
+
+
+class Action(enum.IntEnum):
+    """What a verdict asks for."""
+
+    GO = 0
+    HOLD = 1
+    STOP = 2
+
+
+class Verdict(NamedTuple):
+    """What to do, and why."""
+
+    action: Action
+    cause: str
+
+
+GO = Verdict(Action.GO, "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long what is put up with.
+
+    Attributes:
+        hold_sight_s: Objects, or a camera's frame, older than this make the arm hold [s].
+        stop_sight_s: And older than this end the run [s].
+        stop_refused: Actions in a row that are no six finite numbers, until the run ends; the first makes the arm stay.
+        stop_empty_s: How long the policy may have nothing to say until the run ends [s].
+        resume_s: A held arm goes on after so long without a cause [s].
+        max_resumes: How often.
+    """
+
+    hold_sight_s: float = 0.15
+    stop_sight_s: float = 2.0
+    stop_refused: int = 3
+    stop_empty_s: float = 2.0
+    resume_s: float = 0.5
+    max_resumes: int = 5
+
+
+class Tick(NamedTuple):
+    """What the watchdogs look at.
+
+    Attributes:
+        t_s: Time [s].
+        sight_age_s: How old the sight of the objects is [s].
+        refused: What was wrong with the action; None for a good one.
+        empty: The policy has nothing to say.
+        state: Of the arm.
+        fault: Why the arm stopped or holds by itself.
+        heard: Every servo answered in this tick.
+    """
+
+    t_s: float
+    sight_age_s: float
+    refused: str | None
+    empty: bool
+    state: State
+    fault: str | None
+    heard: bool
+
+
+class Watchdogs:
+    """Judges ticks; keeps how long a cause has lasted.
+
+    Args:
+        patience: Thresholds.
+
+    Attributes:
+        resumes: How often a held arm went on.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._n_refused = self.resumes = 0
+        self._empty_since_s: float | None = None
+        self._held_since_s: float | None = None
+
+    def judge(self, tick: Tick) -> Verdict:
+        """Return what to do with this tick."""
+        verdict = max(self._arm(tick), self._sight(tick), self._refused(tick), self._silent(tick), key=lambda one: one.action)
+        return verdict if verdict.action is not Action.GO else self._after_hold(tick)
+
+    def _arm(self, tick: Tick) -> Verdict:
+        if tick.state in (State.FAULT, State.LIMP, State.DISCONNECTED):
+            return Verdict(Action.STOP, f"the arm is in {tick.state.name}: {tick.fault or 'somebody let it go'}")
+        if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._patience.max_resumes):
+            stop = tick.heard
+            cause = f"the arm holds: {tick.fault}" + (f", after {self.resumes} resumes" if stop else "")
+            return Verdict(Action.STOP if stop else self._hold(tick), cause)
+        return GO
+
+    def _sight(self, tick: Tick) -> Verdict:
+        age_s, patience = tick.sight_age_s, self._patience
+        if age_s > patience.stop_sight_s:
+            return Verdict(
+                Action.STOP, f"the objects were last seen {age_s:.2f} s ago, the limit is {patience.stop_sight_s:g} s"
+            )
+        if age_s > patience.hold_sight_s:
+            return Verdict(self._hold(tick), f"the objects were last seen {age_s:.2f} s ago")
+        return GO
+
+    def _refused(self, tick: Tick) -> Verdict:
+        self._n_refused = self._n_refused + 1 if tick.refused else 0
+        if self._n_refused >= self._patience.stop_refused:
+            return Verdict(Action.STOP, f"{self._n_refused} actions in a row were none: {tick.refused}")
+        return GO
+
+    def _silent(self, tick: Tick) -> Verdict:
+        if not tick.empty:
+            self._empty_since_s = None
+            return GO
+        if self._empty_since_s is None:
+            self._empty_since_s = tick.t_s
+        waited_s = tick.t_s - self._empty_since_s
+        if waited_s > self._patience.stop_empty_s:
+            return Verdict(Action.STOP, f"the policy has said nothing for {waited_s:.1f} s")
+        return GO
+
+    def _hold(self, tick: Tick) -> Action:
+        self._held_since_s = tick.t_s
+        return Action.HOLD
+
+    def _after_hold(self, tick: Tick) -> Verdict:
+        """Keep holding until the cause has been gone for a while; an arm that held by itself counts as held."""
+        if self._held_since_s is None:
+            if tick.state is not State.HOLD:
+                return GO
+            self._held_since_s = tick.t_s
+        if tick.t_s - self._held_since_s < self._patience.resume_s:
+            return Verdict(Action.HOLD, "waiting for what made it hold to stay away")
+        self._held_since_s = None
+        self.resumes += 1
+        return GO
