@@ -4,10 +4,12 @@
     soarm ui                    MLflow's pages on the local store
     soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
     soarm results               the tables of docs/results.md, made anew from data/metrics
+    soarm find-port, setup-motors, calibrate, check-pose, doctor, release, import-calibration, export-calibration
+                                the arm on its servo bus (soarm.hardware)
+    soarm drive, show-log, replay-log
+                                let a bundle drive an arm, and see what happened (soarm.runtime)
     soarm teleoperate           drive an arm by hand, and record it (soarm.teleop)
     soarm twin                  an emulated arm on a pseudo-terminal (soarm.twin)
-    soarm find-port, setup-motors, doctor, import-calibration, export-calibration
-                                the arm on its servo bus (soarm.hardware)
 
 Needs the standard library only, so that it works wherever a part of soarm is installed.
 """
@@ -32,13 +34,22 @@ from soarm.report import results
 from soarm.spec import PolicySpec
 
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
-_ARM = ("find-port", "setup-motors", "doctor", "import-calibration", "export-calibration")
-"""Commands of `python -m soarm.hardware`."""
-_ROOMS = {
+_ELSEWHERE: dict[str, tuple[str, str]] = {
+    "find-port": ("hardware", "find the arm's serial port"),
+    "setup-motors": ("hardware", "give new servos their ids"),
+    "calibrate": ("hardware", "measure zero and range of every joint"),
+    "check-pose": ("hardware", "hold a calibration against a pose that is known"),
+    "doctor": ("hardware", "ask every servo, and say what is wrong"),
+    "release": ("hardware", "switch torque off, and prove it"),
+    "import-calibration": ("hardware", "read a calibration of LeRobot"),
+    "export-calibration": ("hardware", "write a calibration as LeRobot does"),
+    "drive": ("runtime", "let a bundle drive an arm"),
+    "show-log": ("runtime", "what happened in a run"),
+    "replay-log": ("runtime", "put a log through the safety chain again"),
     "teleoperate": ("teleop", "drive an arm by hand, and record demonstrations"),
     "twin": ("twin", "an emulated arm on a pseudo-terminal, for who has none at hand"),
 }
-"""Commands that are a room of their own: name -> room, and what it does."""
+"""Commands that a room has: name -> room, and what it does. A room with one command alone gets it without its name."""
 # Where an artefact keeps its specification: file, and the keys to it.
 _SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
 
@@ -53,14 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     info = commands.add_parser("info", help="show versions, and the specification of an artefact")
     info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
     commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
-    for name in _ARM:
-        commands.add_parser(name, help="of the arm on its bus; see `soarm find-port --help`")
-    for name, (_, text) in _ROOMS.items():
+    for name, (_, text) in _ELSEWHERE.items():
         commands.add_parser(name, help=text)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and (words[0] in _ARM or words[0] in _ROOMS):
-        room, own = ("hardware", words) if words[0] in _ARM else (_ROOMS[words[0]][0], words[1:])
-        status: int = importlib.import_module(f"soarm.{room}.__main__").main(own)
+    if words and words[0] in _ELSEWHERE:
+        room = _ELSEWHERE[words[0]][0]
+        alone = sum(other == room for other, _ in _ELSEWHERE.values()) == 1
+        status: int = importlib.import_module(f"soarm.{room}.__main__").main(words[1:] if alone else words)
         return status
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
     options = parser.parse_args(words[: len(words) - len(passed_on)])

@@ -103,6 +103,25 @@ def write_gains(bus: Bus, calibration: Calibration, config: ArmConfig) -> list[s
     return changed
 
 
+def require_gains(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
+    """Refuse servos that already have torque, with other gains than those of the settings: they cannot be changed now.
+
+    Raises:
+        FaultError: Names every difference.
+    """
+    wrong = []
+    for i, joint in enumerate(calibration.joints):
+        for name, wanted in config.gains.eprom(i).items():
+            found = bus.read(joint.servo_id, name)
+            if found != wanted:
+                wrong.append(f"{joint.name}: {name} is {found}, not {wanted}")
+    if wrong:
+        raise FaultError(
+            "the arm has torque already, and its gains are not those of the settings; they are written with torque off. "
+            "Support the arm and release it (`soarm release`):\n  " + "\n  ".join(wrong)
+        )
+
+
 def write_ram(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
     """Write what a servo forgets without power: torque limit, acceleration, speed."""
     for i, joint in enumerate(calibration.joints):

@@ -68,7 +68,7 @@ class ArmConfig:
         stall_a: Current of a gripper that pushes against something [A].
         stall_s: How long it may, until it gets a quarter of its torque [s] (phosphobot issue 241: burnt after 30 to 60 s).
         park: Where the arm is put before it is let go [deg x 5, percent].
-        park_speed: Of that [deg/s, percent/s].
+        park_speed: Of that, and of every move that is no policy's [deg/s, percent/s].
         recoveries: How often the arm may be brought back from a fault in `recovery_s`.
         recovery_s: See above [s].
         timeout_s: Of a question on the bus; None for `soarm.hardware.bus.TIMEOUT_S` [s].

@@ -30,7 +30,7 @@ from soarm.hardware.watch import Severity, Verdict, Watch
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
-_PARK_HZ = 50
+_MOVE_HZ = 50
 
 
 class Arm:
@@ -56,6 +56,7 @@ class Arm:
         self._now, self._sleep = now, sleep
         self._watch = Watch(config)
         self._patrolled = 0
+        self._geared = False
         self._recovered_s: list[float] = []
         self._wire_log = bus.line.port.wire_log
 
@@ -175,8 +176,13 @@ class Arm:
                     self._note(change)
                 self._watch = Watch(self.config)
                 bringup.torque_on(self.bus, self.calibration)
+                self._geared = True
                 self._go(State.HOLD, "torque on where it is")
             else:
+                if not self._geared:  # it had its torque before we came
+                    bringup.require_gains(self.bus, self.calibration, self.config)
+                    bringup.write_ram(self.bus, self.calibration, self.config)
+                    self._geared = True
                 self._stay(self._look())
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
@@ -186,25 +192,41 @@ class Arm:
     def activate(self) -> None:
         """Let commands through; FaultError if the arm does not hold."""
         self._require(State.HOLD, State.ACTIVE)
+        if not self._geared:
+            self.hold()
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
 
-    def park(self) -> None:
-        """Move slowly to the parking pose and hold there; FaultError if something stops it on the way."""
+    def park(self, each: Callable[[], None] = lambda: None) -> None:
+        """Move slowly to the parking pose and hold there; see `move_to`."""
+        self.move_to(self.config.park, each)
+        self._note("parked")
+
+    def move_to(self, q: ArrayLike, each: Callable[[], None] = lambda: None) -> None:
+        """Move slowly to a pose, on a minimum-jerk path, and hold there.
+
+        Args:
+            q: Shape (6,) [deg x 5, percent]; cut to the range.
+            each: Called in every step, 50 times per second: to beat, or to stop the move by raising something.
+
+        Raises:
+            FaultError: Something stops the arm on its way.
+        """
         self._require(State.HOLD, State.ACTIVE)
-        target = np.clip(self.config.park, self.calibration.lower, self.calibration.upper)
+        target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
         start = np.clip(self.observe().q, self.calibration.lower, self.calibration.upper)
         self.activate()
         # A minimum-jerk move is 1.875 times as fast in its middle as on the average.
-        n_steps = max(1, math.ceil(1.875 * float(np.abs(target - start).max()) / self.config.park_speed * _PARK_HZ))
+        n_steps = max(1, math.ceil(1.875 * float(np.abs(target - start).max()) / self.config.park_speed * _MOVE_HZ))
         for i in range(1, n_steps + 1):
+            each()
             share = i / n_steps
             self.command(start + (target - start) * share**3 * (10 - 15 * share + 6 * share**2))
-            self._sleep(1.0 / _PARK_HZ)
+            self._sleep(1.0 / _MOVE_HZ)
             self.observe()
         if self.state is not State.ACTIVE:
-            raise FaultError(f"the arm stopped on its way to park{self._because()}")
-        self._go(State.HOLD, "parked")
+            raise FaultError(f"the arm stopped on its way{self._because()}")
+        self._go(State.HOLD, "arrived")
 
     def release(self) -> tuple[str, ...]:
         """Switch torque off and prove it, servo by servo, whatever fails.
@@ -273,6 +295,7 @@ class Arm:
                 bringup.write_gains(self.bus, self.calibration, self.config)
             self._watch = Watch(self.config)
             bringup.torque_on(self.bus, self.calibration)
+            self._geared = True
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise

@@ -1,4 +1,11 @@
-"""`python -m soarm.runtime check BUNDLE`: is this bundle whole, what is in it, and how fast is it on this machine?"""
+"""The robot's commands; all but `check` are also `soarm COMMAND`.
+
+python -m soarm.runtime check BUNDLE
+python -m soarm.runtime drive BUNDLE --port PORT --calibration arm.json --objects objects.json --log run.log
+python -m soarm.runtime drive BUNDLE --port PORT --calibration arm.json --cube 0.0 -0.2 15 --bin 0.15 -0.15 --dry-run
+python -m soarm.runtime show-log run.log
+python -m soarm.runtime replay-log run.log --calibration arm.json
+"""
 
 from __future__ import annotations
 
@@ -8,36 +15,149 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from soarm import arm
 from soarm.errors import SoarmError
-from soarm.runtime.bundle import Bundle, spec_json
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import DEFAULT, ArmConfig
+from soarm.runtime import gate, log, replay
+from soarm.runtime.bundle import RESIDUAL, Bundle, spec_json
+from soarm.runtime.drive import Order, run
 from soarm.runtime.latency import measure
+from soarm.runtime.objects import FileObjects, FixedObjects, ObjectSource, on_the_table
 
 logger = logging.getLogger("soarm.runtime")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 for a good bundle, 1 for a bad one."""
-    parser = argparse.ArgumentParser(prog="python -m soarm.runtime", description=__doc__)
+    """Run the command line and return its exit status: 0 where all is well, 1 where something is not."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        status: int = options.do(options)
+    except SoarmError as error:
+        logger.error("%s", error)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m soarm.runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="verify a bundle, show its specification and time it on this machine")
     check.add_argument("bundle", type=Path, help="folder that the export stage wrote")
     check.add_argument("--calls", type=int, default=500, help="how many calls to time (%(default)s)")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        _check(options.bundle, options.calls)
-    except SoarmError as error:
-        logger.error("%s", error)
-        return 1
+    check.set_defaults(do=_check)
+    _add_drive(commands.add_parser("drive", help="let a bundle drive an arm"))
+    show = commands.add_parser("show-log", help="what happened in a run")
+    show.add_argument("log", type=Path)
+    show.set_defaults(do=_show)
+    again = commands.add_parser("replay-log", help="put a log through the safety chain again, and compare to the bit")
+    again.add_argument("log", type=Path)
+    again.add_argument("--calibration", type=Path, help="of the arm it was written on, to compare ticks as well")
+    again.set_defaults(do=_replay)
+    return parser
+
+
+def _add_drive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder that the export stage wrote")
+    parser.add_argument("--port", required=True, help="serial port of the arm, or of `soarm twin`")
+    parser.add_argument("--calibration", type=Path, required=True, help="of the arm")
+    parser.add_argument("--settings", type=Path, help="JSON with gains, part, park; see soarm.hardware.config.ArmConfig")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
+    where.add_argument("--cube", type=float, nargs=3, metavar=("X", "Y", "YAW"), help="where it lies [m, m, deg]; needs --bin")
+    parser.add_argument("--bin", type=float, nargs=2, metavar=("X", "Y"), help="where it stands [m]")
+    parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long (%(default)s)")
+    parser.add_argument("--bus-hz", type=int, help="commands per second; twice the policy's rate by default")
+    parser.add_argument("--dry-run", action="store_true", help="read, think and log; send nothing")
+    parser.add_argument("--allow", nargs="*", default=[], help=f"checks that may fail: {', '.join(gate.CHECKS)}")
+    parser.add_argument("--log", type=Path, help="file for the log; must not exist")
+    parser.add_argument("--no-deadman", action="store_true", help="no process that looks after the arm if this one dies")
+    parser.add_argument("--no-park", action="store_true", help="let go where it is: it will fall")
+    parser.set_defaults(do=_drive)
+
+
+def _check(options: argparse.Namespace) -> int:
+    bundle = Bundle.open(options.bundle)
+    logger.info("%s is whole: %s", options.bundle, ", ".join(sorted(bundle.checksums)))
+    logger.info("%s", spec_json(bundle.spec).rstrip())
+    if bundle.training_arm is not None:
+        logger.info("trained on %s", bundle.training_arm)
+    for name, latency in measure(bundle, options.calls).items():
+        logger.info("%-8s median %.3f ms, 99 %% under %.3f ms (%d calls, one arm)", name, *latency, options.calls)
     return 0
 
 
-def _check(folder: Path, n_calls: int) -> None:
-    bundle = Bundle.open(folder)
-    logger.info("%s is whole: %s", folder, ", ".join(sorted(bundle.checksums)))
-    logger.info("%s", spec_json(bundle.spec).rstrip())
-    for name, latency in measure(bundle, n_calls).items():
-        logger.info("%-8s median %.3f ms, 99 %% under %.3f ms (%d calls, one arm)", name, *latency, n_calls)
+def _drive(options: argparse.Namespace) -> int:
+    bundle = Bundle.open(options.bundle)
+    config = DEFAULT if options.settings is None else ArmConfig.load(options.settings)
+    objects: ObjectSource
+    if options.objects is not None:
+        objects = FileObjects(options.objects)
+    elif options.bin is None:
+        logger.error("--cube says where the cube lies; say where the bin stands as well, with --bin X Y")
+        return 1
+    else:
+        objects = FixedObjects(on_the_table(tuple(options.cube), tuple(options.bin)))
+    order = Order(
+        bundle,
+        options.which or ("residual" if RESIDUAL in bundle.sessions else "base"),
+        objects,
+        options.seconds,
+        options.bus_hz,
+        options.dry_run,
+        options.allow,
+        options.log,
+        not options.no_deadman,
+        not options.no_park,
+    )
+    report = run(order, options.port, Calibration.load(options.calibration), config)
+    for line in report.lines():
+        logger.info("%s", line)
+    return 0 if report.cause in ("the time was up", "somebody said stop") else 1
+
+
+def _show(options: argparse.Namespace) -> int:
+    read = log.read(options.log)
+    records, header = read.records, read.header
+    logger.info("%s: soarm %s, %s, %s", options.log, header.get("soarm"), header.get("started"), header.get("which"))
+    if not len(records):
+        logger.info("no tick was logged")
+        return 0
+    late_ms, busy_ms = 1e3 * records["lateness_s"], 1e3 * records["busy_s"]
+    logger.info("%d ticks in %.1f s, %d of them sent", len(records), records["t_s"][-1], int(records["sent"].sum()))
+    for name, values in (("late", late_ms), ("busy", busy_ms)):
+        logger.info("%-5s p50 %.2f ms, p99 %.2f ms, max %.2f ms", name, *np.percentile(values, [50, 99]), values.max())
+    for i, joint in enumerate(arm.JOINT_NAMES):
+        error = np.abs(records["q_sent"][:, i] - records["q_present"][:, i])
+        logger.info(
+            "%-14s lag mean %5.2f max %6.2f   clamped %5.1f %%   silent %d   %.1f to %.1f V   %d C   %.0f mA at most",
+            joint,
+            error.mean(),
+            error.max(),
+            100 * (records["reasons"][:, i] != 0).mean(),
+            int((records["misses"][:, i] > 0).sum()),
+            records["voltage_v"][:, i].min(),
+            records["voltage_v"][:, i].max(),
+            records["temperature_c"][:, i].max(),
+            records["current_ma"][:, i].max(),
+        )
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    calibration = None if options.calibration is None else Calibration.load(options.calibration)
+    found = replay.replay(log.read(options.log), calibration)
+    if found.differing:
+        logger.error("%d of %d ticks differ, the first is %d", len(found.differing), found.n_ticks, found.differing[0])
+        return 1
+    logger.info("%d ticks, each the same to the bit", found.n_ticks)
+    return 0
 
 
 if __name__ == "__main__":

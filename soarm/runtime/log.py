@@ -112,7 +112,7 @@ def read(path: Path) -> Run:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise LogError(f"{path} cannot be read ({error.strerror}); `soarm run --log FILE` writes logs") from None
+        raise LogError(f"{path} cannot be read ({error.strerror}); `soarm drive --log FILE` writes logs") from None
     first, _, rest = content.partition(b"\n")
     try:
         header: dict[str, Any] = json.loads(first)

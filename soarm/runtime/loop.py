@@ -2,8 +2,8 @@
 
 Every bus tick: read the servos, look at the watchdogs, ask the schedule what the base wants now, add the residual, pass the
 safety chain, send. Every control tick, one in `bus_hz / control_hz`: look at the objects, ask for a new chunk where one is
-due, and compute the residual on this fresh state. Deadlines are absolute; a tick that comes too late is counted, and its time
-is left out rather than made up for in a burst.
+due, and compute the residual on this fresh state, which is reached by the end of the control tick. Deadlines are absolute; a
+tick that comes too late is counted, and its time is left out rather than made up for in a burst.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Loop:
         self._watchdogs = Watchdogs(config.patience)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
-        self._correction = np.zeros(6, np.float32)
+        self._correction = self._before = np.zeros(6, np.float32)
         self._sight = Sight(-np.inf, np.zeros(7, np.float32))
         self._arrived = False
         self.report = RunReport()
@@ -185,7 +185,7 @@ class Loop:
                 elif due_s - started_s >= seconds:
                     self.report.cause = "the time was up"
                 else:
-                    self._tick(due_s, started_s, control=tick % every == 0)
+                    self._tick(due_s, started_s, tick % every)
                     tick += 1
                     due_s = self._next(due_s, period_s)
         finally:
@@ -205,20 +205,25 @@ class Loop:
         self.report.missed += skipped
         return due_s + skipped * period_s
 
-    def _tick(self, due_s: float, started_s: float, *, control: bool) -> None:
+    def _tick(self, due_s: float, started_s: float, place: int) -> None:
         began_s = self._now()
         report, config = self.report, self._config
+        control, every = place == 0, self._config.bus_hz // self._config.control_hz
         self._beat()
         try:
             seen = self._arm.observe()
         except FaultError as error:
             report.cause = str(error)
             return
+        thought = self._thinker.take()
+        if thought is not None:
+            self._schedule.add(thought.t_s, thought.actions, began_s)
         if control:
             self._control(began_s, seen)
         base = self._schedule.at(began_s)
         last = self._last or Last(seen.q, np.zeros(6))
-        wanted = last.q if base is None else clip_to_limits(base + self._correction).astype(np.float64)
+        correction = self._before + (self._correction - self._before) * np.float32((place + 1) / every)
+        wanted = last.q if base is None else clip_to_limits(base + correction).astype(np.float64)
         self._arrived = self._arrived or (base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until)
         dt_s = 1.0 / config.bus_hz
         checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
@@ -258,16 +263,13 @@ class Loop:
             )
 
     def _control(self, t_s: float, seen: Observed) -> None:
-        """Look at the objects, take and ask for chunks, and compute the residual on this state."""
+        """Look at the objects, ask for a chunk where one is due, and compute the residual on this state."""
         try:
             self._sight = self._objects.read()
         except ObservationError as error:
             if not self.report.ticks:
                 raise
             logger.warning("%s", error)
-        thought = self._thinker.take()
-        if thought is not None:
-            self._schedule.add(thought.t_s, thought.actions, t_s)
         observation = {
             STATE: seen.q.astype(np.float32)[None],
             ENVIRONMENT_STATE: self._sight.objects[None],
@@ -276,6 +278,7 @@ class Loop:
             self._thinker.ask(t_s, observation)
         if self._residual is None:
             return
+        self._before = self._correction
         step = self._schedule.step(t_s, N_LOOKAHEAD)
         model, scale = self._residual
         if step is None:

@@ -29,7 +29,7 @@ def limits_of(run: Run) -> Limits:
         limits = run.header["limits"]
         return Limits(**{name: np.array(limits[name]) for name in _BOXES}, table_m=limits["table_m"])
     except (KeyError, TypeError, ValueError) as error:
-        raise LogError(f"the log's header names no limits ({error!r}); it was not written by `soarm run`") from None
+        raise LogError(f"the log's header names no limits ({error!r}); it was not written by `soarm drive`") from None
 
 
 def header_of(limits: Limits) -> dict[str, object]:

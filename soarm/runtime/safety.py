@@ -62,10 +62,10 @@ class Limits:
 
     @classmethod
     def usual(cls, lower: ArrayLike, upper: ArrayLike) -> Limits:
-        """Return the limits of `soarm run` for an arm with this range.
+        """Return the limits of `soarm drive` for an arm with this range.
 
-        Speed: a servo's own at 7.4 V is 300 deg/s. Acceleration: what 99.9 % of the residual policy's steps need. Lead: twice
-        what the demonstrations needed in their fastest moments, since the simulator's servos lag behind too. Table: the
+        Speed: a servo's own at 7.4 V is 300 deg/s. Acceleration: what 99.9 % of the residual policy's steps need. Lead: more
+        than what the demonstrations needed in their fastest moments, since the simulator's servos lag behind too. Table: the
         policies press a cube that lies on it.
         """
         velocity, acceleration = np.full(arm.N_JOINTS, 360.0), np.full(arm.N_JOINTS, 20_000.0)

@@ -18,6 +18,7 @@ class TrainingArm:
         position_gain_nm_per_rad: Stiffness of the servos [N m/rad].
         force_limit_nm: Their greatest torque [N m].
         latency_s: Delay of the actuators [s].
+        start: Where its episodes started, shape (6,) [deg x 5, percent]; None where it does not say.
         calibration: Hash of the calibration the demonstrations were recorded with; None in a simulator.
     """
 
@@ -25,6 +26,7 @@ class TrainingArm:
     position_gain_nm_per_rad: tuple[float, float]
     force_limit_nm: tuple[float, float]
     latency_s: tuple[float, float]
+    start: tuple[float, ...] | None = None
     calibration: str | None = None
 
     def to_json(self) -> str:
@@ -39,6 +41,8 @@ class TrainingArm:
             for name in _RANGES:
                 low, high = data[name]
                 data[name] = (float(low), float(high))
+            if data.get("start") is not None:
+                data["start"] = tuple(map(float, data["start"]))
             return cls(**data)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{error!r}") from None

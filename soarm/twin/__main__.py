@@ -10,14 +10,16 @@ The port takes whatever takes a serial port: this project's commands, LeRobot's,
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import params as params_file
-from soarm.errors import SoarmError
+from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.sim.params import SimParams
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
@@ -25,7 +27,7 @@ from soarm.twin.servo import Unknowns
 from soarm.twin.twin import Twin, TwinConfig
 
 logger = logging.getLogger("soarm.twin")
-_LOOK_S = 0.1
+_LOOK_S = 1.0 / 60
 
 
 def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] = time.sleep) -> int:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
             for name, port in zip(("arm", "leader"), twin.ports, strict=False):
                 logger.info("%s on %s", name, port)
             logger.info("scene %d, law %s, %.1f V; Ctrl-C ends it", options.scene, options.law, options.volts)
-            _watch(twin, wait)
+            _watch(twin, options.objects, wait)
     except SoarmError as error:
         logger.error("%s", error)
         return 1
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="soarm twin", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=Path, action="append", default=[], help="link to the port; a second one for a leader")
-    parser.add_argument("--objects", type=Path, help="file that says where cube and bin are, for `soarm run --objects`")
+    parser.add_argument("--objects", type=Path, help="file that says where cube and bin are, for `soarm drive --objects`")
     parser.add_argument("--calibration", type=Path, help="how the servos are mounted; written if it does not exist")
     parser.add_argument("--scene", type=int, default=0, help="seed of the scene (%(default)s)")
     parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215", help="the servos (%(default)s)")
@@ -92,19 +94,23 @@ def _config(options: argparse.Namespace) -> TwinConfig:
         usb_delay_s=options.usb_delay if options.clock == "wall" else 0.0,
         unknowns=Unknowns(torque_at_power_up=options.torque_at_power_up, goal_enables_torque=options.goal_enables_torque),
         paths=tuple(options.port),
-        objects_file=options.objects,
     )
 
 
-def _watch(twin: Twin, wait: Callable[[float], None]) -> None:
-    """Say once when the cube lies in the bin."""
+def _watch(twin: Twin, objects: Path | None, wait: Callable[[float], None]) -> None:
+    """Keep the file of objects fresh, and say once when the cube lies in the bin."""
     said = False
-    while True:
+    while twin.running:
         wait(_LOOK_S)
+        if objects is not None:
+            part = objects.with_name(f"{objects.name}.{os.getpid()}.part")
+            part.write_text(json.dumps({"objects": twin.objects().tolist()}), encoding="utf-8")
+            part.replace(objects)
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
             logger.info("the cube lies in the bin, after %.1f s", twin.time_s())
             said = True
+    raise TwinError("the twin stopped serving its port; what went wrong stands above")
 
 
 if __name__ == "__main__":

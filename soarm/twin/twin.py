@@ -11,7 +11,6 @@ time, for people and for tests of timing.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import select
 import threading
@@ -40,7 +39,9 @@ from soarm.twin.world import World
 
 BYTE_S = 10e-6
 """A byte on the line, 8N1 at 1 Mbaud [s]."""
-_LEAST_S, _MOST_BEHIND_S = 0.002, 0.25
+_CYCLE_S = 0.005
+"""In wall clock the physics follows at least this often; what a servo reports is as old at most [s]."""
+_MOST_BEHIND_S = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,6 @@ class TwinConfig:
         usb_delay_s: What the adapter adds to every reply [s].
         unknowns: What is not settled about real servos.
         paths: Where the ports are to be found, one per arm; temporary ones by default.
-        objects_file: Where cube and bin are written after every control period, as JSON; None writes none.
         wire_log: Gets every byte of the follower's line, as the host sees it.
 
     Raises:
@@ -75,7 +75,6 @@ class TwinConfig:
     usb_delay_s: float = 0.0
     unknowns: Unknowns = dataclasses.field(default_factory=Unknowns)
     paths: tuple[Path, ...] = ()
-    objects_file: Path | None = None
     wire_log: WireLog | None = None
 
     def __post_init__(self) -> None:
@@ -155,7 +154,6 @@ class Twin:
         with self._lock:
             self._world.reset(seed)
             self._started_s, self._behind_s = self._now(), 0.0
-            self._tell_objects()
 
     def objects(self) -> NDArray[np.float32]:
         """Return cube and bin as `observation.environment_state`, shape (7,)."""
@@ -181,6 +179,11 @@ class Twin:
         """Return whether a servo's torque register is on."""
         with self._lock:
             return self.servos[servo_id].get("torque_enable") == 1
+
+    @property
+    def running(self) -> bool:
+        """Whether the ports are served."""
+        return self._thread.is_alive()
 
     def goal_writes(self) -> int:
         """Return how often goals were written."""
@@ -254,16 +257,16 @@ class Twin:
             if self._wake_in in ready[0]:
                 os.read(self._wake_in, 64)
             with self._lock:
-                self._follow_the_clock()
                 for i in range(len(self._lines)):
                     self._listen(i)
                 self._send()
+                self._follow_the_clock()
 
     def _patience_s(self) -> float | None:
         """Return how long nothing needs to be done [s]."""
         waits = [queue[0][0] - self._now() for queue in self._outgoing if queue]
         if self.config.clock == "wall":
-            waits.append(1.0 / self._sim.control_hz)
+            waits.append(_CYCLE_S)
         return max(0.0, min(waits)) if waits else None
 
     def _listen(self, i: int) -> None:
@@ -280,7 +283,6 @@ class Twin:
                 self._queue(i, reply, len(instruction.raw))
             if i == 0 and side.goal_writes > writes and self.config.clock == "lockstep":
                 self._world.step(self._sim.n_substeps)
-                self._tell_objects()
                 self._happen()
 
     def _queue(self, i: int, reply: Reply, n_asked: int) -> None:
@@ -306,9 +308,8 @@ class Twin:
         if behind_s > _MOST_BEHIND_S:
             self._behind_s += behind_s - _MOST_BEHIND_S
             behind_s = _MOST_BEHIND_S
-        if behind_s >= max(_LEAST_S, self._sim.sim_dt_s):
+        if behind_s >= self._sim.sim_dt_s:
             self._world.step(int(behind_s / self._sim.sim_dt_s))
-            self._tell_objects()
             self._happen()
 
     def _happen(self) -> None:
@@ -337,13 +338,6 @@ class Twin:
             else:
                 world.push(index, value)
             world.report()
-
-    def _tell_objects(self) -> None:
-        path = self.config.objects_file
-        if path is not None:
-            part = path.with_name(path.name + ".part")
-            part.write_text(json.dumps({"objects": self._world.objects().tolist()}), encoding="utf-8")
-            part.replace(path)
 
 
 def _servos(config: TwinConfig) -> list[Servo]:

@@ -1,0 +1,194 @@
+"""From a bundle and an arm to a run, and from there back to an arm that is parked and let go, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import signal
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from soarm.errors import BusError, FaultError, GateError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.driver import Arm
+from soarm.hardware.states import State
+from soarm.runtime import gate, replay
+from soarm.runtime.bundle import RESIDUAL, Bundle
+from soarm.runtime.deadman import DeadMan
+from soarm.runtime.log import RunLog
+from soarm.runtime.loop import Loop, LoopConfig, RunReport
+from soarm.runtime.objects import ObjectSource
+from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
+from soarm.runtime.safety import Limits
+from soarm.runtime.schedule import Schedule
+from soarm.runtime.thinker import Thinker
+from soarm.spec import PolicySpec
+
+logger = logging.getLogger(__name__)
+FADE_S = 0.1
+"""How long one chunk fades into the next: three control periods."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is to be run.
+
+    Attributes:
+        bundle: What drives.
+        which: The base alone, or with its residual.
+        objects: Where cube and bin are.
+        seconds: How long at most [s].
+        bus_hz: Commands per second; None for twice the policy's rate [Hz].
+        dry_run: Send nothing.
+        allow: Checks of the gate that may fail.
+        log: File for the log; None writes none.
+        deadman: Whether a process of its own looks after the arm.
+        park: Whether the arm is parked before it is let go.
+    """
+
+    bundle: Bundle
+    which: Which
+    objects: ObjectSource
+    seconds: float
+    bus_hz: int | None = None
+    dry_run: bool = False
+    allow: Collection[str] = ()
+    log: Path | None = None
+    deadman: bool = True
+    park: bool = True
+
+
+def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
+    """Connect, look whether the bundle fits, drive, and wind down.
+
+    Ctrl-C or SIGTERM ends the run: the arm holds, parks and is let go. A second one lets go at once.
+
+    Raises:
+        GateError: The bundle was not made for this arm.
+        HardwareError: The arm must not or cannot be driven.
+    """
+    with Arm.connect(port, calibration, config) as arm:
+        volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
+        spec = order.bundle.spec
+        found = gate.faults(spec, order.bundle.training_arm, calibration, config, volts)
+        for text in gate.require(found, order.allow):
+            logger.warning("%s", text)
+        loop_config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
+        limits = Limits.usual(calibration.lower, calibration.upper)
+        with contextlib.ExitStack() as stack:
+            stop = stack.enter_context(_stopped_by_signals())
+            log = None
+            if order.log is not None:
+                log = stack.enter_context(RunLog(order.log, _header(order, loop_config, limits, arm)))
+            beat: Callable[[], None] = _nothing
+            if order.deadman and not order.dry_run:
+                beat = stack.enter_context(_deadman(port, arm)).beat
+            thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
+            schedule = make_schedule(spec)
+            loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, loop_config, log, beat=beat)
+            if not order.dry_run:
+                stack.callback(wind_down, arm, beat, park=order.park)
+                arm.hold()
+                start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
+                if start is not None:
+                    logger.info("moving to where its episodes start")
+                    arm.move_to(start, lambda: _go_on(stop, beat))
+            return loop.run(order.seconds, stop=lambda: bool(stop))
+
+
+def make_schedule(spec: PolicySpec) -> Schedule:
+    """Return the schedule of a chunk policy."""
+    assert spec.n_action_steps is not None, "Bundle.open admits chunk policies only"
+    fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S
+    return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
+
+
+def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool) -> tuple[str, ...]:
+    """Hold, park and let go; Ctrl-C on the way lets go at once.
+
+    Args:
+        arm: In any state.
+        beat: Called while it moves.
+        park: Whether it is parked.
+
+    Returns:
+        Joints that may still be live.
+    """
+    try:
+        if arm.state is State.ACTIVE:
+            arm.hold()
+        if park and arm.state is State.HOLD:
+            logger.info("parking; Ctrl-C lets go at once")
+            arm.park(beat)
+    except (FaultError, BusError) as error:
+        logger.error("not parked: %s", error)
+    except KeyboardInterrupt:
+        logger.warning("not parked: let go at once")
+    live = arm.release()
+    if live:
+        logger.error("%s may still be live: cut the power", ", ".join(live))
+    return live
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[list[str]]:
+    """Yield a list that is empty until SIGINT or SIGTERM comes; the second one is a KeyboardInterrupt."""
+    came: list[str] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        came.append(signal.Signals(signum).name)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _go_on(stop: list[str], beat: Callable[[], None]) -> None:
+    beat()
+    if stop:
+        raise FaultError(f"{stop[0]} came before the run began")
+
+
+def _nothing() -> None:
+    """No dead man's switch."""
+
+
+def _deadman(port: str, arm: Arm) -> DeadMan:
+    return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])
+
+
+def _residual(order: Order) -> tuple[OnnxResidual, Any] | None:
+    if order.which == "base":
+        return None
+    if RESIDUAL not in order.bundle.sessions:
+        raise GateError(f"{order.bundle.folder} holds no residual; run it with --which base")
+    return OnnxResidual(order.bundle), np.asarray(order.bundle.spec.residual_scale, np.float64)
+
+
+def _header(order: Order, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:
+    return {
+        "soarm": metadata.version("soarm"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "control_hz": config.control_hz,
+        "bus_hz": config.bus_hz,
+        "approach": config.approach,
+        "which": order.which,
+        "dry_run": order.dry_run,
+        "limits": replay.header_of(limits),
+        "calibration": arm.calibration.hash,
+        "bundle": dict(order.bundle.checksums),
+        "gains": dataclasses.asdict(arm.config.gains),
+    }
