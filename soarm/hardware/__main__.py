@@ -1,8 +1,11 @@
-"""The arm's commands: `soarm find-port`, `setup-motors`, `doctor`, `import-calibration`, `export-calibration`.
+"""The arm's commands; each is also `soarm COMMAND`.
 
     soarm find-port
     soarm setup-motors --port PORT
+    soarm calibrate --port PORT arm.json
+    soarm check-pose --port PORT --calibration arm.json [--pose 0 0 0 0 0 0]
     soarm doctor --port PORT [--calibration arm.json]
+    soarm release --port PORT
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
 
@@ -13,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import arm
 from soarm.errors import SoarmError
-from soarm.hardware import doctor, ports
+from soarm.hardware import doctor, guide, ports, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
@@ -27,6 +31,8 @@ from soarm.hardware.setup import set_id
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
+POSE_TOLERANCE = 5.0
+"""A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
@@ -41,7 +47,15 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
     setup = commands.add_parser("setup-motors", help="give new servos their ids, one at a time")
     check = commands.add_parser("doctor", help="ask every servo, and say what is wrong")
-    for command in (setup, check):
+    measure = commands.add_parser("calibrate", help="measure zero and range of every joint, by hand")
+    measure.add_argument("target", type=Path, help="file for the calibration; one that is there is kept beside it")
+    pose = commands.add_parser("check-pose", help="hold a calibration against a pose the arm is put into by hand")
+    pose.add_argument("--calibration", type=Path, required=True)
+    pose.add_argument(
+        "--pose", type=float, nargs=6, default=[0.0] * 6, help="of the six joints [deg, percent]; the middle of all by default"
+    )
+    release = commands.add_parser("release", help="switch torque off, and prove it")
+    for command in (setup, check, measure, pose, release):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
     check.add_argument("--calibration", type=Path, help="what the servos' limits and offsets are held against")
     bring = commands.add_parser("import-calibration", help="read a calibration of LeRobot")
@@ -58,6 +72,12 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
             return _setup(options.port, ask)
         if options.command == "doctor":
             return _doctor(options.port, options.calibration)
+        if options.command == "calibrate":
+            return _calibrate(options.port, options.target, ask)
+        if options.command == "check-pose":
+            return _check_pose(options.port, Calibration.load(options.calibration), options.pose, ask)
+        if options.command == "release":
+            return _release(options.port)
         if options.command == "import-calibration":
             calibration = read_lerobot(options.source)
             calibration.save(options.target)
@@ -103,6 +123,52 @@ def _doctor(port: str, file: Path | None) -> int:
     if not faults:
         logger.info("nothing is wrong with this arm, as far as its servos can say")
     return 1 if faults else 0
+
+
+def _calibrate(port: str, target: Path, ask: Ask) -> int:
+    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS]) as bus:
+        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed)
+    if target.exists():
+        target.replace(target.with_name(target.name + ".old"))
+    calibration.save(target)
+    logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
+    return 0
+
+
+def _enter_was_pressed() -> bool:
+    if not select.select([sys.stdin], [], [], 0.0)[0]:
+        return False
+    sys.stdin.readline()
+    return True
+
+
+def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
+    ask(f"Put the arm by hand into the pose {list(pose)} (its joints' middles at zero; gripper closed), then press Enter. ")
+    with Bus.open(port, [joint.servo_id for joint in calibration.joints]) as bus:
+        ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
+    errors = sweep.pose_errors(calibration, ticks, pose)
+    for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):
+        logger.info("%-14s %+6.1f %s", name, error, unit)
+    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if abs(error) > POSE_TOLERANCE]
+    if far:
+        logger.error(
+            "%s are more than %g away: was the pose hit? Then they were calibrated wrongly, or the horn sits one tooth off "
+            "(a tooth is 14.4 degrees); calibrate again",
+            ", ".join(far),
+            POSE_TOLERANCE,
+        )
+    return 1 if far else 0
+
+
+def _release(port: str) -> int:
+    ids = [joint.servo_id for joint in arm.JOINTS]
+    with Bus.open(port, ids, exclusive=False) as bus:
+        live = bus.torque_off()
+    if live:
+        logger.error("the servos %s may still be live: cut their power", list(live))
+    else:
+        logger.info("the torque of all servos is off; each one confirmed it")
+    return 1 if live else 0
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ MARGIN_TICKS = 20
 """The arm is not sent nearer than this to the ends of its measured range: a sweep by hand leans on the stops."""
 MAX_OFFSET = 2047
 """Register 31 holds eleven bits and a sign."""
-_AGAIN = "Calibrate it again, with LeRobot's lerobot-calibrate, and bring the file along: soarm import-calibration"
+_AGAIN = "Calibrate it again: soarm calibrate"
 _VERSION = 1
 
 
@@ -165,8 +165,9 @@ class Calibration:
             return cls(tuple(JointCalibration(**joint) for joint in joints))
         except OSError as error:
             raise CalibrationError(
-                f"{path} cannot be read ({error.strerror}). Calibrate with LeRobot's lerobot-calibrate, and bring "
-                "its file along: soarm import-calibration"
+                f"{path} cannot be read ({error.strerror}). `soarm calibrate` writes one, and `soarm "
+                "import-calibration` takes "
+                "one of LeRobot"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, CalibrationError):

@@ -79,7 +79,7 @@ def test_a_joint_that_turns_the_other_way_is_turned_back() -> None:
     ],
 )
 def test_joints_that_must_not_move_are_named_with_the_remedy(changes: dict[str, Any], fault: str) -> None:
-    with pytest.raises(CalibrationError, match=rf"(?s)must not move.*{fault}.*soarm import-calibration"):
+    with pytest.raises(CalibrationError, match=rf"(?s)must not move.*{fault}.*soarm calibrate"):
         Calibration(changed(2, **changes))
 
 

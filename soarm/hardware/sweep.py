@@ -1,0 +1,133 @@
+"""Measuring ranges by hand: pure arithmetic on what the encoders say while somebody moves the joints from stop to stop.
+
+The encoder counts 0..4095 and starts anew; where that seam lies is an accident of assembly. So a sweep is unwrapped, and the
+offset is chosen afterwards, such that the middle of the range is the middle of the encoder and the seam is as far away as can
+be (lerobot issues 1255, 1296, 3193, 3373 and others are ranges that crossed it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm
+from soarm.errors import CalibrationError
+from soarm.hardware.calibration import MAX_OFFSET, TICKS_PER_DEG, Calibration, JointCalibration
+from soarm.hardware.registers import TICKS_PER_TURN
+
+MIDDLE = TICKS_PER_TURN // 2
+JUMP_TICKS = TICKS_PER_TURN // 4
+"""More than this between two readings, and nobody knows which way round the joint went."""
+EXPECTED = (0.75, 1.15)
+"""A measured range may be this share of the model's: stops are printed, and hands are shy."""
+TURN_TICKS = 60
+"""How far a joint has to be turned for its direction to be known: 5 degrees."""
+
+
+class Sweep:
+    """Readings of all joints while they are moved.
+
+    Attributes:
+        n: Readings so far.
+        jumped: Joints that were moved faster than they can be followed.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.jumped: set[int] = set()
+        self._last = self._low = self._high = np.zeros(arm.N_JOINTS, np.int64)
+
+    def feed(self, ticks: Sequence[int]) -> None:
+        """Take a reading of all joints without offset, each 0..4095 [ticks]."""
+        raw = np.asarray(ticks, np.int64)
+        if self.n == 0:
+            self._last = self._low = self._high = raw
+        step = (raw - self._last + MIDDLE) % TICKS_PER_TURN - MIDDLE
+        self.jumped |= set(np.flatnonzero(np.abs(step) > JUMP_TICKS).tolist())
+        self._last = self._last + step
+        self._low, self._high = np.minimum(self._low, self._last), np.maximum(self._high, self._last)
+        self.n += 1
+
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """How far each joint has been moved, shape (6,) [ticks]."""
+        return self._high - self._low
+
+    def calibration(self, signs: Sequence[int], firmware: Sequence[str | None]) -> Calibration:
+        """Return the calibration that follows: LeRobot's zero is the middle of the range, and the gripper's its closed end.
+
+        Args:
+            signs: +1 where more ticks are more of LeRobot's unit, else -1, per joint.
+            firmware: Of the servos, per joint.
+
+        Raises:
+            CalibrationError: A joint was not swept, or farther than it can go, or too fast; names every fault.
+        """
+        faults = self._faults()
+        if faults:
+            raise CalibrationError(
+                "\n  ".join(["this sweep is no calibration:", *faults, "Sweep again, slowly, from stop to stop"])
+            )
+        joints = []
+        for i, joint in enumerate(arm.JOINTS):
+            middle = round(float(self._low[i] + self._high[i]) / 2)
+            offset = (middle - MIDDLE + MIDDLE) % TICKS_PER_TURN - MIDDLE
+            offset = max(-MAX_OFFSET, min(MAX_OFFSET, offset))
+            half = int(self._high[i] - self._low[i]) // 2
+            low, high = MIDDLE - half, MIDDLE + half
+            is_gripper = i == arm.GRIPPER
+            zero = float((low if signs[i] > 0 else high) if is_gripper else MIDDLE)
+            per_unit = (high - low) / 100.0 if is_gripper else TICKS_PER_DEG
+            joints.append(
+                JointCalibration(
+                    joint.name, joint.servo_id, signs[i], zero, per_unit, (low, high), offset, firmware=firmware[i]
+                )
+            )
+        return Calibration(tuple(joints))
+
+    def _faults(self) -> list[str]:
+        faults = []
+        for i, joint in enumerate(arm.JOINTS):
+            expected = (joint.range_rad[1] - joint.range_rad[0]) * TICKS_PER_TURN / (2 * np.pi)
+            span, (least, most) = int(self.spans[i]), (round(share * expected) for share in EXPECTED)
+            if i in self.jumped:
+                faults.append(f"{joint.name}: it was moved faster than it can be followed, or its servo was silent")
+            elif span < least:
+                faults.append(f"{joint.name}: it was moved by {span} ticks; from stop to stop it is {least} to {most}")
+            elif span > most:
+                faults.append(
+                    f"{joint.name}: it was moved by {span} ticks, beyond its stops ({least} to {most}): is "
+                    "a stop missing, or the "
+                    "horn loose?"
+                )
+        return faults
+
+
+def sign_of(before: int, after: int) -> int:
+    """Return which way a joint was turned: +1 for more ticks, -1 for less.
+
+    Args:
+        before: Reading without offset, 0..4095 [ticks].
+        after: The same, later; less than half a turn away.
+
+    Raises:
+        CalibrationError: It was not turned far enough to tell.
+    """
+    step = (after - before + MIDDLE) % TICKS_PER_TURN - MIDDLE
+    if abs(step) < TURN_TICKS:
+        raise CalibrationError(f"the joint was turned by {step} ticks; turn it by {TURN_TICKS} or more (5 degrees)")
+    return 1 if step > 0 else -1
+
+
+def pose_errors(calibration: Calibration, ticks: Sequence[int], pose: Sequence[float]) -> NDArray[np.float64]:
+    """Return how far the arm is from the pose it was put into by hand, shape (6,) [deg, the gripper in percent].
+
+    Args:
+        calibration: Of the arm.
+        ticks: What its servos say, with their offset, shape (6,).
+        pose: What the pose is, shape (6,) [deg x 5, percent].
+    """
+    errors: NDArray[np.float64] = calibration.to_units(ticks) - np.asarray(pose, np.float64)
+    return errors

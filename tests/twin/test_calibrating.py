@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from soarm import arm
+from soarm.hardware import guide
+from soarm.hardware.__main__ import main
+from soarm.hardware.bus import Bus
+from soarm.hardware.calibration import Calibration
+
+SPANS = [round((j.range_rad[1] - j.range_rad[0]) * 4096 / (2 * np.pi)) for j in arm.JOINTS]
+STARTS = [3000, 100, 4000, 2000, 900, 3900]
+
+
+class Hand:
+    """Somebody who does as the guide asks, at the twin's servos."""
+
+    def __init__(self, twin, share=1.0):
+        self.twin, self.share, self.step = twin, share, 0
+        self.place(0.0)
+
+    def place(self, share):
+        for servo, start, span in zip(self.twin.servos.values(), STARTS, SPANS, strict=True):
+            servo.place(round(start + share * span) % 4096)
+
+    def done(self):
+        self.step += 1
+        self.place(self.share * min(1.0, (self.step - 1) / 40))
+        return self.step > 45
+
+    def ask(self, text):
+        if text.startswith("Turn"):
+            joint = next(i for i, name in enumerate(arm.JOINT_NAMES) if name in text)
+            servo = self.twin.servos[joint + 1]
+            servo.place((servo.actual_ticks - 100) % 4096)
+        return ""
+
+
+def test_a_guided_calibration_measures_ranges_and_writes_the_servos(twin):
+    hand, said = Hand(twin), []
+    with Bus.open(twin.ports[0], range(1, 7), timeout_s=0.2) as bus:
+        calibration = guide.calibrate(bus, hand.ask, said.append, hand.done, sleep=lambda _: None)
+
+    for i, joint in enumerate(calibration.joints):
+        servo = twin.servos[i + 1]
+        assert joint.range_ticks == (servo.get("min_position_limit"), servo.get("max_position_limit"))
+        assert joint.homing_offset == servo.get("homing_offset")
+        assert joint.sign == -1
+        assert joint.firmware == "3.10"
+        assert abs(joint.range_ticks[1] - joint.range_ticks[0] - SPANS[i]) <= 2
+    twin.power_cycle()
+    assert twin.servos[3].get("homing_offset") == calibration.joints[2].homing_offset, "it lies in the EPROM"
+    assert any("shoulder_pan: homing_offset 0 -> " in line for line in said)
+
+
+def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    hand, target = Hand(twin), tmp_path / "arm.json"
+    target.write_text("an old one")
+    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
+
+    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 0
+    calibration = Calibration.load(target)
+    assert target.with_name("arm.json.old").read_text() == "an old one"
+    assert len(json.loads(target.read_text())["joints"]) == 6
+
+    ticks = calibration.to_ticks([0.0] * 5 + [0.0])
+    for servo, tick in zip(twin.servos.values(), ticks, strict=True):
+        servo.place(int(tick + servo.get("homing_offset")) % 4096)
+    pose = ["check-pose", "--port", twin.ports[0], "--calibration", str(target)]
+    assert main(pose, lambda _: "") == 0
+    twin.servos[2].place((twin.servos[2].actual_ticks + 160) % 4096)
+    assert main(pose, lambda _: "") == 1
+    assert "shoulder_lift are more than 5 away" in caplog.text
+
+    twin.servos[4].write(40, b"\1")
+    assert main(["release", "--port", twin.ports[0]]) == 0
+    assert not twin.torque(4)
+
+
+def test_a_sweep_that_stops_half_way_is_no_calibration(twin, tmp_path, monkeypatch, caplog):
+    hand = Hand(twin, share=0.4)
+    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
+
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], hand.ask) == 1
+    assert "this sweep is no calibration" in caplog.text
+    assert not (tmp_path / "arm.json").exists()
+
+
+@pytest.mark.parametrize("name", arm.JOINT_NAMES)
+def test_every_joint_has_its_direction_in_words(name):
+    assert guide.POSITIVE[name]
