@@ -26,6 +26,7 @@ from soarm.hardware.bus import Bus
 logger = logging.getLogger("soarm.runtime.deadman")
 Then = Literal["soften", "release"]
 BEAT, GOODBYE = b".", b"q"
+_STDIN = 0
 SOFT = 300
 """Torque limit of a softened servo [0.1 %]: it holds a light arm, and gives way to a hand."""
 
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--then", choices=["soften", "release"], default="soften")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    if not wait_for_silence(sys.stdin.fileno(), options.timeout):
+    if not wait_for_silence(_STDIN, options.timeout):
         return 0
     logger.warning("the program that drives the arm fell silent: the arm is to %s", options.then)
     tried_until_s = time.monotonic() + 2.0

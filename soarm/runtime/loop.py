@@ -172,38 +172,38 @@ class Loop:
             seconds: How long at most.
             stop: Asked before every tick.
         """
-        period_s = 1.0 / self._config.bus_hz
-        started_s = due_s = self._now()
-        every = self._config.bus_hz // self._config.control_hz
-        tick = 0
+        bus_hz = self._config.bus_hz
+        started_s, every = self._now(), bus_hz // self._config.control_hz
+        due = asked = 0  # the deadline that is due, in ticks since the start, and ticks so far
         try:
             if not self._config.dry_run:
                 self._arm.activate()
             while not self.report.cause:
                 if stop():
                     self.report.cause = "somebody said stop"
-                elif due_s - started_s >= seconds:
+                elif due >= seconds * bus_hz:
                     self.report.cause = "the time was up"
                 else:
-                    self._tick(due_s, started_s, tick % every)
-                    tick += 1
-                    due_s = self._next(due_s, period_s)
+                    self._tick(started_s + due / bus_hz, started_s, asked % every)
+                    asked += 1
+                    due = self._next(due, started_s)
         finally:
             self.report.late_chunks = self._schedule.late + self._schedule.lost
             if self._arm.state is State.ACTIVE:
                 self._arm.hold()
         return self.report
 
-    def _next(self, due_s: float, period_s: float) -> float:
+    def _next(self, due: int, started_s: float) -> int:
         """Sleep until the next deadline and return it; those that have passed as a whole are left out."""
-        due_s += period_s
-        behind_s = self._now() - due_s
+        bus_hz = self._config.bus_hz
+        due += 1
+        behind_s = self._now() - started_s - due / bus_hz
         if behind_s < 0:
             self._sleep(-behind_s)
-            return due_s
-        skipped = int(behind_s / period_s)
+            return due
+        skipped = int(behind_s * bus_hz)
         self.report.missed += skipped
-        return due_s + skipped * period_s
+        return due + skipped
 
     def _tick(self, due_s: float, started_s: float, place: int) -> None:
         began_s = self._now()
@@ -223,7 +223,9 @@ class Loop:
         base = self._schedule.at(began_s)
         last = self._last or Last(seen.q, np.zeros(6))
         correction = self._before + (self._correction - self._before) * np.float32((place + 1) / every)
-        wanted = last.q if base is None else clip_to_limits(base + correction).astype(np.float64)
+        wanted = last.q if base is None else (base + correction).astype(np.float64)
+        if np.isfinite(wanted).all():  # what is not is for the safety chain to refuse, not to be cut into shape
+            wanted = clip_to_limits(wanted).astype(np.float64)
         self._arrived = self._arrived or (base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until)
         dt_s = 1.0 / config.bus_hz
         checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)

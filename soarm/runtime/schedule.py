@@ -84,7 +84,8 @@ class Schedule:
         share = 1.0 if self._fade_s <= 0 else (t_s - known[-1].arrived_s) / self._fade_s
         if len(known) > 1 and share < 1.0:
             share = max(0.0, share)
-            action = np.asarray(share * action + (1 - share) * self._read(known[-2], t_s), np.float32)
+            with np.errstate(invalid="ignore"):
+                action = np.asarray(share * action + (1 - share) * self._read(known[-2], t_s), np.float32)
         return action
 
     def step(self, t_s: float, n_lookahead: int) -> Step | None:
@@ -112,7 +113,8 @@ class Schedule:
         share = np.float32(min(max(index - low, 0.0), 1.0))
         if share < _EPSILON:
             return np.asarray(chunk.actions[low], np.float32)
-        return np.asarray(chunk.actions[low] + share * (chunk.actions[high] - chunk.actions[low]), np.float32)
+        with np.errstate(invalid="ignore"):  # what is not finite stays so, for the safety chain to refuse
+            return np.asarray((1 - share) * chunk.actions[low] + share * chunk.actions[high], np.float32)
 
     def _forget(self, now_s: float) -> None:
         """Drop chunks that can no longer be asked for: those that have passed, and all but two where none are averaged."""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from soarm.errors import BundleError, GateError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig, Gains
+from soarm.runtime import gate
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.training_arm import TrainingArm
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+
+SPEC = PolicySpec(
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    control_hz=30,
+    chunk_size=5,
+    n_action_steps=3,
+)
+TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 90.0, -90.0, 30.0))
+ARM = Calibration.nominal()
+
+
+def found(spec=SPEC, trained=TRAINED, config=None, volts=7.4):
+    return gate.faults(spec, trained, ARM, config or ArmConfig(), volts)
+
+
+def test_an_arm_like_the_one_in_training_passes():
+    assert gate.require(found(), ()) == []
+
+
+def test_softer_gains_are_refused_with_the_gain_that_would_fit_and_let_through_by_name():
+    soft = ArmConfig(gains=Gains(p=(16, 16, 16, 16, 16, 16)))
+    stiff = dataclasses.replace(TRAINED, position_gain_nm_per_rad=(50.0, 50.0))
+
+    with pytest.raises(GateError, match=r"gains: trained at 50 to 50 .* shoulder_pan 8.9 \(P 16\).* P 90 would be it"):
+        gate.require(found(trained=stiff, config=soft), ())
+    (text,) = gate.require(found(trained=stiff, config=soft), ("gains",))
+    assert text.startswith("gains (allowed): trained at 50")
+
+
+def test_a_weak_supply_is_refused():
+    with pytest.raises(GateError, match=r"torque: at 3.0 V the weakest joint has 1\.\d+ N m, in training it had 3"):
+        gate.require(found(volts=3.0), ("gains",))
+
+
+def test_another_calibration_is_refused_where_the_bundle_names_one():
+    trained = dataclasses.replace(TRAINED, calibration="feedbeef" * 8)
+
+    with pytest.raises(GateError, match="recorded with the calibration feedbeeffeed"):
+        gate.require(found(trained=trained), ())
+    assert gate.require(found(trained=dataclasses.replace(TRAINED, calibration=ARM.hash)), ()) == []
+
+
+def test_other_joints_and_wishes_for_cameras_are_refused():
+    camera = dataclasses.replace(JOINT_FEATURE)
+    features = {**SPEC.features, "observation.images.front": camera}
+    del features[ACTION]
+    faults = found(spec=dataclasses.replace(SPEC, features=features))["features"]
+
+    assert any("observation.images.front" in text for text in faults)
+    assert any(text.startswith("action is None") for text in faults)
+
+
+def test_a_bundle_that_does_not_say_where_it_was_trained_needs_a_word():
+    with pytest.raises(GateError, match="does not say on which arm it was trained"):
+        gate.require(found(trained=None), ())
+    assert gate.require(found(trained=None), ("gains",))
+
+
+def test_what_is_no_check_cannot_be_allowed():
+    with pytest.raises(GateError, match="there is no check named everything; known are features, gains, torque, calibration"):
+        gate.require(found(), ("everything",))
+
+
+def test_the_file_goes_to_and_fro():
+    assert TrainingArm.from_json(TRAINED.to_json()) == TRAINED
+
+
+def test_a_bundle_holds_it_and_one_that_is_damaged_is_refused(tmp_path, bundle_files, write_bundle):
+    good = write_bundle(tmp_path / "good", bundle_files | {"training_arm.json": TRAINED.to_json().encode()})
+    bad = write_bundle(tmp_path / "bad", bundle_files | {"training_arm.json": b'{"control_hz": 30}'})
+
+    assert Bundle.open(good).training_arm == TRAINED
+    with pytest.raises(BundleError, match=r"training_arm.json does not describe an arm"):
+        Bundle.open(bad)

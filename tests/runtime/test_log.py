@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from soarm.errors import LogError
+from soarm.hardware.calibration import Calibration
+from soarm.runtime import log, replay
+from soarm.runtime.__main__ import main
+from soarm.runtime.safety import Limits
+
+
+def records(n):
+    made = np.zeros(n, log.RECORD)
+    made["t_s"] = np.arange(n) / 60
+    return made
+
+
+def write(path, n=3, **header):
+    with log.RunLog(path, header) as run:
+        for record in records(n):
+            run.add(record)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path):
+    run = log.read(write(tmp_path / "run.log", control_hz=30))
+
+    np.testing.assert_array_equal(run.records, records(3))
+    assert run.header["control_hz"] == 30
+    assert run.n_cut_off == 0
+
+
+def test_a_log_cut_off_in_a_record_is_read_up_to_there(tmp_path, caplog):
+    path = write(tmp_path / "run.log")
+    path.write_bytes(path.read_bytes()[:-5])
+    run = log.read(path)
+
+    assert len(run.records) == 2
+    assert run.n_cut_off == log.RECORD.itemsize - 5
+    assert "ends in the middle of a record: 2 whole ones were read" in caplog.text
+
+
+def test_no_run_overwrites_another(tmp_path):
+    path = write(tmp_path / "run.log")
+
+    with pytest.raises(LogError, match="choose a file that does not exist"):
+        log.RunLog(path, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello\n", "is no log of a run: its first line is b'hello'"),
+        (b"{}\n", "is no log of a run"),
+        (json.dumps({"format": "soarm-run-log", "version": 9, "record_bytes": 3, "soarm": "9.1"}).encode(), "wrote it: 9.1"),
+    ],
+)
+def test_what_is_no_log_is_refused(tmp_path, content, message):
+    (tmp_path / "run.log").write_bytes(content)
+
+    with pytest.raises(LogError, match=message):
+        log.read(tmp_path / "run.log")
+
+
+def test_a_log_that_is_missing_says_how_to_make_one(tmp_path):
+    with pytest.raises(LogError, match=r"cannot be read .*soarm drive --log"):
+        log.read(tmp_path / "run.log")
+
+
+def test_a_log_without_limits_or_of_another_calibration_cannot_be_replayed(tmp_path):
+    calibration = Calibration.nominal()
+    limits = replay.header_of(Limits.usual(calibration.lower, calibration.upper))
+
+    with pytest.raises(LogError, match="names no limits"):
+        replay.replay(log.read(write(tmp_path / "a.log")))
+    with pytest.raises(LogError, match="written with the calibration 0123, this is"):
+        replay.replay(log.read(write(tmp_path / "b.log", limits=limits, calibration="0123")), calibration)
+
+
+def test_the_commands_show_and_replay(tmp_path, caplog):
+    caplog.set_level("INFO")
+    limits = replay.header_of(Limits.usual(*(np.full(6, x) for x in (-1.0, 1.0))))
+    path = write(tmp_path / "run.log", n=3, limits=limits, soarm="0.1.0")
+
+    assert main(["show-log", str(path)]) == 0
+    assert "3 ticks in 0.0 s" in caplog.text
+    # Records of zeros: the chain, given zeros, sends zeros; but a period of zero seconds divides.
+    assert main(["show-log", str(write(tmp_path / "none.log", n=0))]) == 0
+    assert "no tick was logged" in caplog.text
+    assert main(["replay-log", str(tmp_path / "none.log")]) == 1
+    assert "names no limits" in caplog.text

@@ -1,0 +1,374 @@
+"""The loop against an arm and a clock in memory: time passes when somebody waits, and only then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soarm import arm as facts
+from soarm.errors import FaultError, ObservationError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.observation import Observed
+from soarm.hardware.registers import Status, Telemetry
+from soarm.hardware.states import State
+from soarm.runtime import log, replay
+from soarm.runtime.lockstep import LockstepRun
+from soarm.runtime.loop import Loop, LoopConfig
+from soarm.runtime.objects import FixedObjects, Sight
+from soarm.runtime.safety import Limits
+from soarm.runtime.schedule import Schedule
+from soarm.runtime.thinker import Thinker, Thought
+
+HOME = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 30.0])
+CALIBRATION = Calibration.nominal()
+LIMITS = Limits.usual(CALIBRATION.lower, CALIBRATION.upper)
+OBJECTS = [0.1, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.1]
+QUIET = Telemetry(0, 0, 0.0, 7.4, 30, Status(0), False, 0.0)
+
+
+class Clock:
+    def __init__(self):
+        self.t_s = 100.0
+
+    def now(self):
+        return self.t_s
+
+    def sleep(self, seconds):
+        self.t_s += seconds
+
+
+class FakeArm:
+    """Goes where it is told, at once; keeps what it was told."""
+
+    def __init__(self, clock, q=HOME):
+        self.clock, self.q, self.state, self.fault = clock, q.copy(), State.HOLD, None
+        self.sent, self.held, self.script = [], 0, {}
+        self.n = 0
+        self.misses = np.zeros(6, np.int64)
+
+    def observe(self):
+        self.n += 1
+        if self.n in self.script:
+            self.script[self.n](self)
+        ticks = CALIBRATION.to_ticks(self.q)
+        return Observed(self.clock.t_s, self.q.copy(), np.zeros(6), np.zeros(6), ticks, (QUIET,) * 6, self.misses.copy())
+
+    def command(self, q):
+        if self.state is not State.ACTIVE:
+            raise FaultError(f"the arm is in {self.state.name}, not ACTIVE")
+        self.q = np.array(q)
+        self.sent.append(self.q)
+        return CALIBRATION.to_ticks(q)
+
+    def hold(self):
+        self.held += 1
+        self.state = State.HOLD
+
+    def activate(self):
+        self.state = State.ACTIVE
+
+
+class Thoughts:
+    """A thinker without a thread, whose answers take a while."""
+
+    def __init__(self, clock, predict, takes_s=0.0):
+        self.clock, self.predict, self.takes_s, self.waiting, self.asked = clock, predict, takes_s, None, 0
+
+    def ask(self, t_s, observation):
+        if self.waiting is None:
+            self.asked += 1
+            self.waiting = self.clock.t_s + self.takes_s, Thought(t_s, self.predict(observation))
+
+    def take(self):
+        if self.waiting is None or self.waiting[0] > self.clock.t_s:
+            return None
+        (_, thought), self.waiting = self.waiting, None
+        return thought
+
+    def forget(self):
+        self.waiting = None
+
+
+def towards(target, n=25, per_step=1.0):
+    def predict(observation):
+        q = observation["observation.state"][0]
+        return np.stack([q + np.clip(target - q, -per_step * (k + 1), per_step * (k + 1)) for k in range(n)])
+
+    return predict
+
+
+def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, **config):
+    clock = Clock()
+    driven = arm(clock) if arm is not None else FakeArm(clock)
+    source = objects(clock) if objects is not None else FixedObjects(OBJECTS, clock.now)
+    thoughts = Thoughts(clock, predict, takes_s)
+    loop_config = LoopConfig(**{"control_hz": 30, "bus_hz": 60, **config})
+    loop = Loop(
+        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep
+    )
+    return loop, driven, clock, thoughts
+
+
+TARGET = HOME + np.array([10.0, 8.0, -6.0, -5.0, 12.0, 20.0])
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 0.05, 0.2])
+def test_it_gets_where_the_policy_wants_however_slow_the_network(takes_s):
+    loop, arm, _, _ = make(towards(TARGET), takes_s)
+    report = loop.run(3.0)
+
+    np.testing.assert_allclose(arm.q, TARGET, atol=0.6)
+    assert report.cause == "the time was up"
+    assert (report.ticks, report.missed, arm.held) == (180, 0, 1)
+
+
+def test_the_first_action_far_away_is_approached_slowly():
+    far = np.clip(HOME + np.array([90.0, 0, 0, 0, 0, 0]), LIMITS.lower, LIMITS.upper)
+    loop, arm, _, _ = make(lambda _: np.tile(far, (25, 1)))
+    loop.run(1.0)
+    speed = np.abs(np.diff(np.array([HOME, *arm.sent]), axis=0)).max() * 60
+
+    assert speed <= 45.0 + 1e-6
+    assert arm.q[0] > 30.0
+
+
+def test_a_policy_that_gives_no_numbers_never_moves_the_arm_and_ends_the_run():
+    loop, arm, _, _ = make(lambda _: np.full((25, 6), np.nan))
+    report = loop.run(5.0)
+
+    assert "actions in a row were none" in report.cause
+    np.testing.assert_allclose(arm.q, HOME, atol=1e-9)
+    assert arm.held == 1
+
+
+def test_a_policy_that_never_answers_leaves_the_arm_where_it_is_and_ends_the_run():
+    loop, arm, _, _ = make(towards(TARGET), takes_s=100.0)
+    report = loop.run(5.0)
+
+    assert "the policy has said nothing for" in report.cause
+    np.testing.assert_allclose(arm.q, HOME, atol=1e-9)
+
+
+def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
+    class Frozen:
+        def __init__(self, clock):
+            self.clock = clock
+
+        def read(self):
+            return Sight(min(self.clock.t_s, 101.0), np.array(OBJECTS, np.float32))
+
+    loop, arm, _, _ = make(towards(TARGET, per_step=0.2), objects=Frozen)
+    report = loop.run(2.0)
+    held_s = next(t for t, text in report.events if text.startswith("hold"))
+
+    assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
+    assert "the objects were last seen" in report.events[0][1]
+    assert len(arm.sent) < 75
+
+
+def test_objects_that_cannot_be_read_at_all_refuse_the_start():
+    class Gone:
+        def __init__(self, clock):
+            pass
+
+        def read(self):
+            raise ObservationError("objects.json cannot be read")
+
+    loop, arm, _, _ = make(towards(TARGET), objects=Gone)
+
+    with pytest.raises(ObservationError):
+        loop.run(1.0)
+    assert arm.held == 1
+
+
+def test_an_arm_in_fault_ends_the_run_with_its_cause():
+    def overload(arm):
+        arm.state, arm.fault = State.FAULT, "gripper (servo 6) reports OVERLOAD"
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script[30] = overload
+    report = loop.run(5.0)
+
+    assert report.cause == "the arm is in FAULT: gripper (servo 6) reports OVERLOAD"
+    assert report.ticks == 30
+
+
+def test_a_lost_port_ends_the_run_with_its_cause():
+    def lost(arm):
+        arm.state = State.FAULT
+        raise FaultError("the port was lost")
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script[10] = lost
+    report = loop.run(5.0)
+
+    assert report.cause == "the port was lost"
+    assert report.ticks == 9
+
+
+def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():
+    def silent(arm):
+        arm.state, arm.fault, arm.misses[2] = State.HOLD, "elbow_flex did not answer for 3 cycles", 3
+
+    def heard(arm):
+        arm.misses[2] = 0
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script.update({20: silent, 30: heard})
+    report = loop.run(4.0)
+
+    np.testing.assert_allclose(arm.q, TARGET, atol=0.6)
+    assert report.cause == "the time was up"
+    assert [text for _, text in report.events] == ["active"]
+
+
+def test_a_dry_run_thinks_and_sends_nothing():
+    loop, arm, _, thoughts = make(towards(TARGET), dry_run=True)
+    report = loop.run(1.0)
+
+    assert arm.sent == []
+    assert arm.state is State.HOLD
+    assert thoughts.asked >= 3
+    assert report.cause == "the time was up"
+
+
+def test_a_tick_that_takes_too_long_is_left_out_and_counted_not_made_up_for():
+    def slow(arm):
+        arm.clock.t_s += 0.095
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script[20] = slow
+    report = loop.run(1.0)
+
+    assert report.missed == 4
+    assert report.ticks == 56
+    assert max(report.lateness_s) < 1 / 60
+    assert "4 deadlines missed" in report.lines()[1]
+
+
+def test_somebody_may_say_stop():
+    loop, arm, clock, _ = make(towards(TARGET))
+    report = loop.run(5.0, stop=lambda: clock.t_s > 100.5)
+
+    assert report.cause == "somebody said stop"
+    assert arm.held == 1
+
+
+def test_the_residual_is_added_on_fresh_state_and_reached_within_its_control_tick():
+    class Residual:
+        def predict_residual(self, seen):
+            return np.ones((1, 6), np.float32)
+
+    scale = np.array([2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    still = np.tile(HOME.astype(np.float32), (25, 1))
+    loop, arm, _, _ = make(lambda _: still, residual=(Residual(), scale))
+    loop.run(2.0)
+
+    np.testing.assert_allclose(arm.q, HOME + scale, atol=1e-4)
+
+
+def test_a_rate_that_is_no_multiple_is_refused():
+    with pytest.raises(ValueError, match="bus_hz is 50; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
+        LoopConfig(30, 50)
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=6, max_size=6), min_size=3, max_size=3))
+def test_whatever_a_policy_says_what_is_sent_is_inside_every_limit(rows):
+    chunk = np.repeat(np.array(rows, np.float32), 8, axis=0)
+    loop, arm, _, _ = make(lambda _: chunk)
+    loop.run(0.7)
+    sent = np.array([HOME, *arm.sent])
+
+    assert np.isfinite(sent).all()
+    assert (sent >= LIMITS.lower - 1e-9).all()
+    assert (sent <= LIMITS.upper + 1e-9).all()
+    assert (np.abs(np.diff(sent, axis=0)) * 60 <= LIMITS.velocity + 1e-6).all()
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=6, max_size=6), min_size=1, max_size=12))
+def test_in_lockstep_too_what_is_sent_is_inside_every_limit(rows):
+    class Says:
+        def reset(self, rows, seeds):
+            self.left = iter(said)
+
+        def act(self, observation, rows):
+            return next(self.left)[None]
+
+    said = np.array(rows, np.float32)
+    clock = Clock()
+    arm = FakeArm(clock)
+    arm.activate()
+    run = LockstepRun(arm, Says(), FixedObjects(OBJECTS, clock.now), LIMITS, 30)
+    run.reset(0)
+    steps = [run.step() for _ in rows]
+
+    sent = np.array([HOME, *arm.sent])
+    assert np.isfinite(sent).all()
+    assert (np.abs(np.diff(sent, axis=0)) * 30 <= LIMITS.velocity + 1e-6).all()
+    assert [step.checked.refused is None for step in steps] == np.isfinite(said).all(axis=1).tolist()
+
+
+def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
+    path = tmp_path / "run.log"
+    header = {
+        "limits": replay.header_of(LIMITS),
+        "calibration": CALIBRATION.hash,
+        "approach": 45.0,
+        "control_hz": 30,
+    }
+    with log.RunLog(path, header) as tick_log:
+        loop, arm, _, _ = make(towards(TARGET, per_step=20.0), tick_log=tick_log)
+        report = loop.run(1.5)
+    run = log.read(path)
+    found = replay.replay(run, CALIBRATION)
+
+    assert len(run.records) == report.ticks == found.n_ticks
+    assert found.differing == ()
+    np.testing.assert_array_equal(run.records["q_sent"][-1], arm.sent[-1])
+    assert (run.records["reasons"] != 0).any()
+    assert run.records["control"].sum() == report.ticks / 2
+    assert run.records["ticks_sent"].shape[1] == facts.N_JOINTS
+
+
+def test_a_log_that_was_tampered_with_does_not_replay(tmp_path):
+    path = tmp_path / "run.log"
+    header = {"limits": replay.header_of(LIMITS), "calibration": CALIBRATION.hash, "approach": 45.0}
+    with log.RunLog(path, header) as tick_log:
+        loop, _, _, _ = make(towards(TARGET), tick_log=tick_log)
+        loop.run(0.5)
+    run = log.read(path)
+    records = run.records.copy()
+    records["q_sent"][7, 2] += 1e-12
+    records["ticks_sent"][9, 0] += 1
+
+    assert replay.replay(run._replace(records=records), CALIBRATION).differing == (7, 9)
+    assert replay.replay(run._replace(records=records)).differing == (7,)
+
+
+def test_the_thinker_answers_from_its_thread_and_hands_on_what_went_wrong():
+    class Model:
+        def predict_chunks(self, observation):
+            if observation["x"][0, 0] < 0:
+                raise ObservationError("no")
+            return np.tile(observation["x"], (1, 4, 1))
+
+    def answer(thinker):
+        while True:
+            thought = thinker.take()
+            if thought is not None:
+                return thought
+
+    with Thinker(Model()) as thinker:
+        thinker.ask(1.5, {"x": np.full((1, 6), 3.0)})
+        thought = answer(thinker)
+        thinker.ask(2.5, {"x": np.full((1, 6), -3.0)})
+        with pytest.raises(ObservationError, match="no"):
+            answer(thinker)
+
+    assert thought.t_s == 1.5
+    assert thought.actions.shape == (4, 6)

@@ -1,0 +1,140 @@
+"""The runtime on the twin: a bundle's path from the gate to a parked arm, and what happens when the program dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from soarm.errors import BusError, FaultError
+from soarm.hardware.states import State
+from soarm.runtime import deadman, drive
+from soarm.twin.faults import Fault
+
+ROOT = Path(__file__).parents[2]
+IDS = range(1, 7)
+
+
+def test_winding_down_parks_and_lets_go(twin, active):
+    beats = []
+
+    assert drive.wind_down(active, lambda: beats.append(1), park=True) == ()
+    assert active.state is State.LIMP
+    assert len(beats) > 50
+    park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
+    assert np.abs(twin.q() - park).max() < 2.0
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_a_second_interrupt_lets_go_at_once(twin, active):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    assert drive.wind_down(active, interrupt, park=True) == ()
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, active, caplog):
+    twin.inject(Fault("overload", servo_id=6, after_writes=10))
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert "not parked" in caplog.text
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_the_first_signal_asks_to_stop_and_the_second_interrupts():
+    with drive._stopped_by_signals() as came:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert came == ["SIGTERM"]
+        with pytest.raises(FaultError, match="SIGTERM came before the run began"):
+            drive._go_on(came, lambda: None)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.0)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("then", ["soften", "release"])
+def test_the_watchdog_process_reaches_an_arm_whose_program_hangs(twin, active, then):
+    """The port is still open, and locked, on the other side."""
+    q = active.observe().q
+    q[0] = np.clip(q[0] + 20, active.calibration.lower[0], active.calibration.upper[0])
+    active.command(q)
+    missed = deadman.take_over(twin.ports[0], list(IDS), then)
+
+    assert missed == ()
+    assert all(twin.torque(i) for i in IDS) == (then == "soften")
+    if then == "soften":
+        assert [twin.servos[i].get("torque_limit") for i in IDS] == [deadman.SOFT] * 6
+        assert abs(twin.servos[1].get("goal_position") - twin.servos[1].present_ticks) <= 1
+
+
+def test_servos_that_cannot_be_reached_are_named(twin, active):
+    twin.inject(Fault("mute", servo_id=2, count=None))
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == (2,)
+
+
+PROGRAM = """
+    import os, signal, sys
+    from soarm.hardware.config import ArmConfig
+    from soarm.hardware.calibration import Calibration
+    from soarm.hardware.driver import Arm
+    from soarm.runtime.deadman import DeadMan
+    arm = Arm.connect(sys.argv[1], Calibration.nominal(), ArmConfig(timeout_s=0.2))
+    arm.hold()
+    watcher = DeadMan(sys.argv[1], [1, 2, 3, 4, 5, 6], timeout_s=20.0, then="release")
+    watcher.beat()
+    print("ready", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_when_the_program_is_killed_the_arm_is_let_go(twin, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), twin.ports[0]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    until_s = time.monotonic() + 20.0
+    while any(twin.torque(i) for i in IDS) and time.monotonic() < until_s:
+        time.sleep(0.02)
+
+    assert done.returncode == -signal.SIGKILL
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_a_watchdog_without_a_port_gives_up_with_a_word(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(deadman, "wait_for_silence", lambda *_: True)
+    monkeypatch.setattr(deadman.time, "sleep", lambda _: None)
+    ticks = iter(range(100))
+    monkeypatch.setattr(deadman.time, "monotonic", lambda: float(next(ticks)))
+
+    assert deadman.main([str(tmp_path / "none"), "--ids", "1"]) == 1
+    assert "the arm is to soften" in caplog.text
+
+
+def test_the_watchdog_process_acts_and_says_so(twin, active, monkeypatch):
+    monkeypatch.setattr(deadman, "wait_for_silence", lambda *_: True)
+
+    assert deadman.main([twin.ports[0], "--ids", *map(str, IDS), "--then", "release"]) == 2
+    assert not any(twin.torque(i) for i in IDS)
+    twin.inject(Fault("mute", servo_id=3, count=None))
+    assert deadman.main([twin.ports[0], "--ids", *map(str, IDS)]) == 1
+
+
+def test_a_command_that_never_arrives_is_no_error_but_a_silent_bus_is(twin, active):
+    twin.inject(Fault("mute", count=None))
+
+    with pytest.raises((BusError, FaultError)):
+        active.recover() if active.state is State.FAULT else active.bus.ping(1)
