@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from soarm.errors import BusError, FaultError
 from soarm.hardware import doctor
 from soarm.hardware.bus import Bus
@@ -12,6 +15,7 @@ from soarm.hardware.registers import PHASE_MULTI_TURN
 OUTSIDE_TICKS = 40
 """A joint may stand this far outside its measured range when torque comes on; the servo pulls it in."""
 _TRIES = 5
+_PATIENCE_S = 0.1
 HELD_TICKS = 12
 """A joint may give way this much when torque comes on: backlash, and the dead zone."""
 
@@ -54,6 +58,17 @@ def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[
     if faults:
         raise FaultError("\n  ".join([f"the arm on {bus.port} must not be driven:", *faults]))
     return tuple(finding.values["torque_enable"] == 1 for finding in findings)
+
+
+@contextmanager
+def patience(bus: Bus) -> Iterator[None]:
+    """Give every question in this block more time: nothing moves meanwhile, and a hiccup must not look like a dead servo."""
+    usual_s = bus.line.timeout_s
+    bus.line.timeout_s = max(usual_s, _PATIENCE_S)
+    try:
+        yield
+    finally:
+        bus.line.timeout_s = usual_s
 
 
 def require_heard(bus: Bus, calibration: Calibration) -> None:
@@ -165,6 +180,46 @@ def torque_on(bus: Bus, calibration: Calibration) -> dict[int, int]:
         bus.torque_off()
         raise
     return goals
+
+
+def make_hold(bus: Bus, calibration: Calibration, config: ArmConfig) -> list[str]:
+    """Make a limp arm hold where it is: gains first, then torque; see `write_gains` and `torque_on`."""
+    with patience(bus):
+        changed = write_gains(bus, calibration, config)
+        torque_on(bus, calibration)
+    return changed
+
+
+def take_held(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
+    """Take over an arm that had its torque before: see `require_gains` and `write_ram`."""
+    with patience(bus):
+        require_gains(bus, calibration, config)
+        write_ram(bus, calibration, config)
+
+
+def come_back(bus: Bus, calibration: Calibration, config: ArmConfig, *, let_go: bool) -> None:
+    """Make an arm hold again after a fault.
+
+    Args:
+        bus: Of the arm.
+        calibration: Of the arm.
+        config: Its settings.
+        let_go: Switch torque off first, which clears an overload; else an arm that kept its torque is not let go.
+
+    Raises:
+        FaultError: The arm is not fit, or a servo does not do as it is told.
+        BusError: A servo is silent.
+    """
+    with patience(bus):
+        live = bus.torque_off() if let_go else ()
+        if live:
+            raise FaultError(f"the servos {list(live)} do not confirm that their torque is off; cut their power")
+        if all(require_fit(bus, calibration, config)):
+            write_ram(bus, calibration, config)
+        else:
+            bus.torque_off()
+            write_gains(bus, calibration, config)
+        torque_on(bus, calibration)
 
 
 def _outside(joint: JointCalibration, ticks: int) -> str | None:

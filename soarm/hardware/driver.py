@@ -172,16 +172,13 @@ class Arm:
         self._require(State.LIMP, State.HOLD, State.ACTIVE)
         try:
             if self.state is State.LIMP:
-                for change in bringup.write_gains(self.bus, self.calibration, self.config):
+                for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._watch = Watch(self.config)
-                bringup.torque_on(self.bus, self.calibration)
-                self._geared = True
+                self._watch, self._geared = Watch(self.config), True
                 self._go(State.HOLD, "torque on where it is")
             else:
                 if not self._geared:  # it had its torque before we came
-                    bringup.require_gains(self.bus, self.calibration, self.config)
-                    bringup.write_ram(self.bus, self.calibration, self.config)
+                    bringup.take_held(self.bus, self.calibration, self.config)
                     self._geared = True
                 self._stay(self._look())
                 if self.state is State.ACTIVE:
@@ -274,8 +271,9 @@ class Arm:
         self._come_back("reconnected", let_go=False)
 
     def _meet(self) -> None:
-        torque = bringup.require_fit(self.bus, self.calibration, self.config)
-        bringup.require_heard(self.bus, self.calibration)
+        with bringup.patience(self.bus):
+            torque = bringup.require_fit(self.bus, self.calibration, self.config)
+            bringup.require_heard(self.bus, self.calibration)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")
         self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
@@ -285,17 +283,8 @@ class Arm:
             if not self.bus.line.is_open:
                 self.bus = _open(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
                 bringup.require_heard(self.bus, self.calibration)
-            live = self.bus.torque_off() if let_go else ()  # which clears an overload
-            if live:
-                raise FaultError(f"the servos {list(live)} do not confirm that their torque is off; cut their power")
-            if all(bringup.require_fit(self.bus, self.calibration, self.config)):
-                bringup.write_ram(self.bus, self.calibration, self.config)
-            else:
-                self.bus.torque_off()
-                bringup.write_gains(self.bus, self.calibration, self.config)
-            self._watch = Watch(self.config)
-            bringup.torque_on(self.bus, self.calibration)
-            self._geared = True
+            bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
+            self._watch, self._geared = Watch(self.config), True
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise

@@ -57,8 +57,8 @@ class LoopConfig:
     Attributes:
         control_hz: Actions per second, those of the policy [Hz].
         bus_hz: Commands per second, a multiple of `control_hz` [Hz].
-        approach: While the first target is farther than `approach_until`, no joint moves faster than this [deg/s, percent/s].
-        approach_until: See above [deg, percent].
+        approach: Until the first target is nearer than `approach_until`, no joint moves faster than this [deg/s, percent/s].
+        approach_until: More than a fast joint lags behind, and less than a pose that is not the policy's [deg, percent].
         dry_run: Send nothing.
         patience: Of the watchdogs.
 
@@ -69,7 +69,7 @@ class LoopConfig:
     control_hz: int
     bus_hz: int
     approach: float = 45.0
-    approach_until: float = 3.0
+    approach_until: float = 15.0
     dry_run: bool = False
     patience: Patience = dataclasses.field(default_factory=Patience)
 

@@ -2,6 +2,9 @@
 
     python -m soarm.teleop --follower sim --leader keyboard --dataset data/record --episodes 50
     python -m soarm.teleop --follower sim --leader expert --dataset demo --episodes 2 --fast
+    python -m soarm.teleop --follower arm --port PORT --calibration arm.json --objects objects.json
+        --leader arm --leader-port PORT --leader-calibration leader.json --dataset data/record
+    python -m soarm.teleop --from-log run.log --dataset data/record
 
 The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is.
 """
@@ -21,13 +24,20 @@ from soarm import params as params_file
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
 from soarm.errors import SoarmError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.recording import FEATURES, RecordParams
+from soarm.runtime import log
+from soarm.runtime.objects import FileObjects
 from soarm.sim.env import PickPlaceEnv
 from soarm.sim.expert import Expert
 from soarm.sim.params import SimParams
-from soarm.teleop.follower import SimFollower
+from soarm.teleop import arms
+from soarm.teleop.convert import pieces
+from soarm.teleop.follower import Follower, SimFollower
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
+from soarm.teleop.leader import Leader
 from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
 from soarm.teleop.teleoperator import PolicyTeleoperator, Teleoperator
 
@@ -39,8 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m soarm.teleop", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--follower", choices=["sim"], default="sim", help="what is driven (%(default)s)")
-    parser.add_argument("--leader", choices=["keyboard", "gamepad", "expert"], default="keyboard", help="what drives it")
+    parser.add_argument("--follower", choices=["sim", "arm"], default="sim", help="what is driven (%(default)s)")
+    parser.add_argument(
+        "--leader", choices=["keyboard", "gamepad", "arm", "expert"], default="keyboard", help="what drives it"
+    )
+    parser.add_argument("--port", help="of the arm that follows; a twin's as well")
+    parser.add_argument("--calibration", type=Path, help="of the arm that follows")
+    parser.add_argument("--leader-port", help="of the arm that leads")
+    parser.add_argument("--leader-calibration", type=Path, help="of the arm that leads")
+    parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
+    parser.add_argument("--objects", type=Path, help="file that says where cube and bin are; see soarm.runtime.objects")
+    parser.add_argument("--from-log", type=Path, help="no driving: the log of `soarm drive` becomes episodes")
     parser.add_argument("--dataset", type=Path, required=True, help="folder; an existing dataset is continued")
     parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
@@ -50,8 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.fast and options.leader != "expert":
         parser.error("--fast is for --leader expert: a hand needs the clock")
+    missing = _missing(options)
+    if missing:
+        parser.error(f"{', '.join(missing)} must be given as well")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        if options.from_log is not None:
+            return _convert(options)
         report = _record(options)
     except SoarmError as error:
         logger.error("%s", error)
@@ -64,13 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _record(options: argparse.Namespace) -> Report:
     loaded = params_file.load(options.params)
     sim = loaded.section("sim", SimParams)
-    follower = SimFollower(PickPlaceEnv(sim))
     with contextlib.ExitStack() as stack:
+        follower = _follower(options, sim, stack)
         commands: Callable[[], Iterable[Command]] = tuple
         leader: Teleoperator
         if options.leader == "expert":
             expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
             leader = PolicyTeleoperator(expert, options.seed)
+        elif options.leader == "arm":
+            leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
+            leader = Leader(stack.enter_context(leading), sim.control_hz)
+            commands = _typed(stack.enter_context(Terminal()), HeldKeys())
+            logger.info("the leader moves the arm\n%s", COMMAND_HELP)
         else:
             terminal = stack.enter_context(Terminal())
             held = HeldKeys()
@@ -96,6 +125,35 @@ def _record(options: argparse.Namespace) -> Report:
         finally:
             _write_timing(options.dataset, session.report)
         return session.report
+
+
+def _missing(options: argparse.Namespace) -> list[str]:
+    """Return the options that the others need."""
+    needed = {"--port": options.port, "--calibration": options.calibration, "--objects": options.objects}
+    missing = [name for name, value in needed.items() if value is None] if options.follower == "arm" else []
+    leader = {"--leader-port": options.leader_port, "--leader-calibration": options.leader_calibration}
+    return missing + ([name for name, value in leader.items() if value is None] if options.leader == "arm" else [])
+
+
+def _settings(options: argparse.Namespace) -> ArmConfig:
+    return DEFAULT if options.settings is None else ArmConfig.load(options.settings)
+
+
+def _follower(options: argparse.Namespace, sim: SimParams, stack: contextlib.ExitStack) -> Follower:
+    if options.follower == "sim":
+        return SimFollower(PickPlaceEnv(sim))
+    calibration, objects = Calibration.load(options.calibration), FileObjects(options.objects)
+    return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, sim.control_hz))
+
+
+def _convert(options: argparse.Namespace) -> int:
+    run = log.read(options.from_log)
+    found = pieces(run)
+    with _recorder(options.dataset, run.header["control_hz"], options.task) as recorder:
+        for piece in found:
+            recorder.save_episode(piece.observations, piece.actions)
+    logger.info("%d episodes from %s in %s", len(found), options.from_log, options.dataset)
+    return 0
 
 
 def _recorder(folder: Path, control_hz: int, task: str) -> Recorder:

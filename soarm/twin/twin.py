@@ -109,6 +109,7 @@ class Twin:
         self.servos = dict(self._sides[0].by_id)
         self._world = World(sim, self._sides[0].servos, config.calibration, config.law, config.volts)
         self._sim = sim
+        self._supply_leader()
         paths = config.paths or (None,) * config.arms
         self._lines = [Port(path) for path in paths]
         self.ports = tuple(str(line.path) for line in self._lines)
@@ -245,6 +246,12 @@ class Twin:
                 for servo in side.servos:
                     servo.power_up()
             self._world.report()
+            self._supply_leader()
+
+    def _supply_leader(self) -> None:
+        """Tell the leader's servos their voltage: no world does."""
+        for servo in (servo for side in self._sides[1:] for servo in side.servos):
+            servo.put("present_voltage", round(10 * self.config.volts))
 
     def _wake(self) -> None:
         os.write(self._wake_out, b"x")
