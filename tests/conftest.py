@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from soarm.hardware.driver import Arm
+    from soarm.sim.params import SimParams
+    from soarm.twin.twin import Twin
+
+ROOT = Path(__file__).parents[1]
 
 # Read when NumPy and torch are first imported, so set here, before any test is collected.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -23,3 +34,60 @@ settings.load_profile("soarm")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the chain first: it takes longest, and with `-n 2` the rest of the suite runs beside it."""
     items.sort(key=lambda item: item.get_closest_marker("chain") is None)
+
+
+# A twin and a driver on it, in lockstep: nothing depends on how fast the machine is. Imported when first asked for.
+
+
+@pytest.fixture(autouse=True)
+def state_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep backups of registers out of the user's folders."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
+@pytest.fixture(scope="session")
+def sim() -> SimParams:
+    """The simulator of params.yaml."""
+    from soarm import params as params_file
+    from soarm.sim.params import SimParams
+
+    return params_file.load(ROOT / "params.yaml").section("sim", SimParams)
+
+
+@pytest.fixture
+def make_twin(sim: SimParams) -> Iterator[Callable[..., Twin]]:
+    """Return a function that starts a twin with options of `TwinConfig`."""
+    from soarm.twin.twin import Twin, TwinConfig
+
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Twin.start(sim, TwinConfig(**options)))
+
+
+@pytest.fixture
+def twin(make_twin: Callable[..., Twin]) -> Twin:
+    """A twin in lockstep."""
+    return make_twin()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Arm]]:
+    """Return a function that connects to a twin; a servo that is asked in vain costs 60 ms."""
+    from soarm.hardware.config import ArmConfig
+    from soarm.hardware.driver import Arm
+
+    with ExitStack() as stack:
+
+        def to(twin: Twin, **settings: Any) -> Arm:
+            config = ArmConfig(**{"timeout_s": 0.06, **settings})
+            return stack.enter_context(Arm.connect(twin.ports[0], twin.config.calibration, config, sleep=lambda _: None))
+
+        yield to
+
+
+@pytest.fixture
+def active(twin: Twin, connect: Callable[..., Arm]) -> Arm:
+    """An arm on `twin` that takes commands."""
+    arm = connect(twin)
+    arm.hold()
+    arm.activate()
+    return arm

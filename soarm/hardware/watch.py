@@ -81,6 +81,7 @@ class Watch:
 
     def _heat(self, joint: int, telemetry: Telemetry) -> list[Verdict]:
         config, heat_c = self._config, telemetry.temperature_c
+        warm = self._once(joint, f"is warm, {config.warn_c} degC or more", heat_c >= config.warn_c)
         if heat_c >= config.stop_c or telemetry.status & Status.HEAT:
             return [Verdict(Severity.FAULT, joint, f"has {heat_c} degC, the limit is {config.stop_c}")]
         if heat_c >= config.derate_c and joint not in self.derated:
@@ -89,7 +90,7 @@ class Watch:
         if heat_c < config.derate_c - _COOL_C and self.derated.get(joint) == DERATED:
             del self.derated[joint]
             return [Verdict(Severity.DERATE, joint, f"has cooled to {heat_c} degC and gets its torque back")]
-        return self._once(joint, f"is warm, {config.warn_c} degC or more", heat_c >= config.warn_c)
+        return warm
 
     def _volts(self, joint: int, telemetry: Telemetry) -> list[Verdict]:
         (low, high), volts = self._config.volts, telemetry.voltage_v

@@ -1,0 +1,82 @@
+"""A bundle through gate, loop and driver on a twin: what `soarm drive` does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from soarm.errors import GateError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
+from soarm.runtime import drive, gate, log
+from soarm.runtime.__main__ import main
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.objects import CalledObjects
+from soarm.runtime.training_arm import TrainingArm
+
+TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
+QUICK = ArmConfig(timeout_s=0.2, park_speed=1000.0)
+
+
+@pytest.fixture
+def bundle(tmp_path, bundle_files, write_bundle):
+    return Bundle.open(write_bundle(tmp_path / "bundle", bundle_files | {"training_arm.json": TRAINED.to_json().encode()}))
+
+
+def order(bundle, twin, **changes):
+    return drive.Order(
+        **{"bundle": bundle, "which": "residual", "objects": CalledObjects(twin.objects), "seconds": 0.5, **changes}
+    )
+
+
+def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bundle, tmp_path):
+    calibration = Calibration.nominal()
+    report = drive.run(order(bundle, twin, log=tmp_path / "run.log"), twin.ports[0], calibration, QUICK)
+    run = log.read(tmp_path / "run.log")
+
+    assert report.cause == "the time was up"
+    assert len(run.records) == report.ticks > 0
+    np.testing.assert_allclose(run.records["q_present"][0], TRAINED.start, atol=5.0)
+    assert run.header["which"] == "residual"
+    park = np.clip(QUICK.park, calibration.lower, calibration.upper)
+    np.testing.assert_allclose(twin.q(), park, atol=3.0)
+    assert not any(twin.torque(i) for i in range(1, 7))
+
+
+def test_a_dry_run_moves_nothing(twin, bundle):
+    before, writes = twin.q(), twin.goal_writes()
+    report = drive.run(order(bundle, twin, dry_run=True, which="base"), twin.ports[0], Calibration.nominal(), QUICK)
+
+    assert report.ticks > 0
+    assert twin.goal_writes() == writes
+    np.testing.assert_array_equal(twin.q(), before)
+
+
+def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):
+    with pytest.raises(GateError, match="does not say on which arm"):
+        drive.run(order(Bundle.open(bundle_folder), twin), twin.ports[0], Calibration.nominal(), QUICK)
+    assert twin.goal_writes() == 0
+
+
+def test_a_residual_that_is_not_there_cannot_be_run(twin, tmp_path, bundle, monkeypatch):
+    sessions = {"act": bundle.sessions["act"]}
+    alone = Bundle(bundle.folder, bundle.spec, bundle.checksums, sessions, bundle.training_arm)
+
+    with pytest.raises(GateError, match="holds no residual; run it with --which base"):
+        drive.run(order(alone, twin, deadman=False), twin.ports[0], Calibration.nominal(), QUICK)
+
+
+def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_path, caplog):
+    caplog.set_level("INFO")
+    arm = tmp_path / "arm.json"
+    Calibration.nominal().save(arm)
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"timeout_s": 0.2, "park_speed": 1000.0}')
+    command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
+    command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
+
+    assert main(command) == 1
+    assert "say where the bin stands as well" in caplog.text
+    assert main([*command, "--bin", "0.15", "-0.15", "--no-park"]) == 0
+    assert "deadlines missed; lateness p50" in caplog.text
+    assert gate.CHECKS
