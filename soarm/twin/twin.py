@@ -258,10 +258,12 @@ class Twin:
 
     def _serve(self) -> None:
         while not self._stopping:
-            ready = select.select(
-                [self._wake_in, *(line.fd for line in self._lines if line.fd >= 0)], [], [], self._patience_s()
-            )
-            if self._wake_in in ready[0]:
+            fds = [self._wake_in, *(line.fd for line in self._lines if line.fd >= 0)]
+            try:
+                ready, _, _ = select.select(fds, [], [], self._patience_s())
+            except OSError:  # the cable was pulled in the meantime
+                continue
+            if self._wake_in in ready:
                 os.read(self._wake_in, 64)
             with self._lock:
                 for i in range(len(self._lines)):

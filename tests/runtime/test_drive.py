@@ -15,7 +15,7 @@ from soarm.runtime.objects import CalledObjects
 from soarm.runtime.training_arm import TrainingArm
 
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
-QUICK = ArmConfig(timeout_s=0.2, park_speed=1000.0)
+QUICK = ArmConfig(timeout_s=0.2, park_speed=250.0)
 
 
 @pytest.fixture
