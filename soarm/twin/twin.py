@@ -41,7 +41,7 @@ BYTE_S = 10e-6
 """A byte on the line, 8N1 at 1 Mbaud [s]."""
 _CYCLE_S = 0.005
 """In wall clock the physics follows at least this often; what a servo reports is as old at most [s]."""
-_MOST_BEHIND_S = 0.25
+_MOST_BEHIND_S, _ROUND_S = 0.25, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Twin:
         self._lock = threading.RLock()
         self._wake_in, self._wake_out = os.pipe()
         self._stopping = False
+        self._went_round = threading.Event()
         self._started_s = now()
         self._behind_s = 0.0
         self._thread = threading.Thread(target=self._serve, name="soarm-twin", daemon=True)
@@ -230,7 +231,9 @@ class Twin:
         with self._lock:
             self._lines[0].unplug()
             self._outgoing[0].clear()
+            self._went_round.clear()
         self._wake()
+        self._went_round.wait(_ROUND_S)  # a line that is waited for stays open
 
     def replug(self) -> None:
         """Plug the follower's cable in again: the same path, nothing in flight."""
@@ -262,7 +265,8 @@ class Twin:
             try:
                 ready, _, _ = select.select(fds, [], [], self._patience_s())
             except OSError:  # the cable was pulled in the meantime
-                continue
+                ready = []
+            self._went_round.set()
             if self._wake_in in ready:
                 os.read(self._wake_in, 64)
             with self._lock:
