@@ -1,24 +1,38 @@
 """LeRobot's own driver on the twin: does the emulated bus look like servos to a program that is not ours?
 
-    pip install --no-deps --target /tmp/lerobot lerobot==0.4.4 deepdiff orderly-set
-    PYTHONPATH=/tmp/lerobot:. python benchmarks/check_lerobot_bus.py
+    pip install --no-deps --target DIR lerobot==0.4.4 'deepdiff<9' orderly-set
+    PYTHONPATH=DIR:. python benchmarks/check_lerobot_bus.py
 
-LeRobot is no dependency of this project; only its `lerobot.motors` is imported, which needs neither torch nor cameras.
+LeRobot is no dependency of this project; only its `lerobot.motors` is used. Names that it imports and never calls are stood
+in for, so that its trainer's dependencies need not be installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
-from lerobot.motors import Motor, MotorCalibration, MotorNormMode
-from lerobot.motors.feetech import FeetechMotorsBus, OperatingMode
 
 from soarm import arm, params
 from soarm.hardware.calibration import Calibration
 from soarm.sim.params import SimParams
 from soarm.twin.twin import Twin, TwinConfig
+
+for _package, _modules in (
+    ("accelerate", ("accelerate",)),
+    ("datasets", ("datasets", "datasets.utils", "datasets.utils.logging")),
+):
+    if importlib.util.find_spec(_package) is None:
+        for _name in _modules:
+            sys.modules[_name] = types.ModuleType(_name)
+        for _unused in ("Accelerator", "disable_progress_bar", "enable_progress_bar"):
+            setattr(sys.modules[_modules[-1]], _unused, object)
+
+from lerobot.motors import Motor, MotorCalibration, MotorNormMode  # noqa: E402
+from lerobot.motors.feetech import FeetechMotorsBus, OperatingMode  # noqa: E402
 
 
 def main() -> int:
