@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from soarm import deployment
+from soarm import params as params_file
+from soarm.deployment import DeployParams, WireStats
+from soarm.policy import PerRow
+from soarm.recording import RecordParams
+from soarm.rollout import rollout
+from soarm.seeds import scene_seeds
+from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.expert import Expert
+from soarm.twin.faults import Fault
+
+LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml")
+PARAMS = LOADED.section("deploy_check", DeployParams)
+SEEDS = scene_seeds("validation")[:2]
+
+
+@pytest.fixture(scope="module")
+def expert(request):
+    settings = LOADED.section("record", RecordParams).expert.noiseless()
+    return lambda: PerRow([Expert(settings, 30)])
+
+
+def test_through_the_wire_the_expert_does_what_it_does_in_the_simulator(sim, expert):
+    direct = list(rollout(BatchPickPlace(sim, 1), expert(), SEEDS))
+    stats = WireStats()
+    with deployment.wired(sim, PARAMS, "position") as arm:
+        wire = list(arm.episodes(expert(), SEEDS, stats))
+        gaps = deployment.gap_per_joint([arm.follow(direct[0])])
+    found = stats.to_dict(1 / 30)
+
+    assert [episode.success for episode in wire] == [episode.success for episode in direct] == [True, True]
+    for left, right in zip(wire, direct, strict=True):
+        np.testing.assert_allclose(
+            left.observations["observation.environment_state"][0], right.observations["observation.environment_state"][0]
+        )
+        assert abs(len(left) - len(right)) < 30
+    assert max(gaps.values()) < 1.0
+    assert found["ticks"] == sum(map(len, wire))
+    assert 0 <= found["clamped_fraction"] < 1
+    assert set(found["clamped_by"]) == {"range", "lead", "velocity", "acceleration", "table"}
+    assert found["missed_answers"] == 0
+    assert found["stops"] == []
+
+
+def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim, expert):
+    stats = WireStats()
+    with deployment.wired(sim, PARAMS, "position") as arm:
+        arm._twin.inject(Fault("overload", servo_id=6, after_writes=40))
+        wire = list(arm.episodes(expert(), SEEDS, stats))
+
+    assert [episode.success for episode in wire] == [False, True]
+    assert stats.stops == ["gripper (servo 6) reports OVERLOAD"]
+    assert len(wire[0]) < 45
+
+
+def test_differences_of_outcomes_are_tested_scene_by_scene():
+    assert deployment.paired_p([True] * 10, [True] * 10) == 1.0
+    assert deployment.paired_p([True] * 10, [False] * 10) < 0.01
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_scenes", 0), ("n_servo_scenes", 1000)])
+def test_parameters_that_make_no_sense_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        DeployParams(**{**PARAMS.__dict__, name: value})
