@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -138,6 +138,7 @@ class Loop:
         now: The clock [s].
         sleep: Waits so many seconds.
         beat: Called once per tick, for a dead man's switch.
+        senses: How old what other senses saw is [s], as `Camera.age_s`; the oldest counts like the objects.
     """
 
     def __init__(
@@ -153,10 +154,12 @@ class Loop:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         beat: Callable[[], None] = lambda: None,
+        senses: Sequence[Callable[[], float]] = (),
     ) -> None:
         self._arm, self._thinker, self._schedule, self._residual = arm, thinker, schedule, residual
         self._objects, self._limits, self._config, self._log = objects, limits, config, log
         self._now, self._sleep, self._beat = now, sleep, beat
+        self._senses = tuple(senses)
         self._watchdogs = Watchdogs(config.patience)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
@@ -229,7 +232,7 @@ class Loop:
         self._arrived = self._arrived or (base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until)
         dt_s = 1.0 / config.bus_hz
         checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
-        age_s = began_s - self._sight.t_s
+        age_s = max(began_s - self._sight.t_s, *(sense() for sense in self._senses), 0.0)
         heard = not seen.misses.any()
         state = self._arm.state
         if config.dry_run and state in (State.LIMP, State.HOLD):

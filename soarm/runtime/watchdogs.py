@@ -57,7 +57,7 @@ class Tick(NamedTuple):
 
     Attributes:
         t_s: Time [s].
-        sight_age_s: How old the sight of the objects is [s].
+        sight_age_s: How old the oldest sight is, of objects or cameras [s].
         refused: What was wrong with the action; None for a good one.
         empty: The policy has nothing to say.
         state: Of the arm.
@@ -107,11 +107,9 @@ class Watchdogs:
     def _sight(self, tick: Tick) -> Verdict:
         age_s, patience = tick.sight_age_s, self._patience
         if age_s > patience.stop_sight_s:
-            return Verdict(
-                Action.STOP, f"the objects were last seen {age_s:.2f} s ago, the limit is {patience.stop_sight_s:g} s"
-            )
+            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_sight_s:g} s")
         if age_s > patience.hold_sight_s:
-            return Verdict(self._hold(tick), f"the objects were last seen {age_s:.2f} s ago")
+            return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:

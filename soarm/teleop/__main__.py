@@ -4,6 +4,7 @@
     python -m soarm.teleop --follower sim --leader expert --dataset demo --episodes 2 --fast
     python -m soarm.teleop --follower arm --port PORT --calibration arm.json --objects objects.json
         --leader arm --leader-port PORT --leader-calibration leader.json --dataset data/record
+    python -m soarm.teleop --leader replay --replay data/record --replay-episode 3 --dataset again
     python -m soarm.teleop --from-log run.log --dataset data/record
 
 The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is.
@@ -38,6 +39,7 @@ from soarm.teleop.follower import Follower, SimFollower
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
+from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
 from soarm.teleop.teleoperator import PolicyTeleoperator, Teleoperator
 
@@ -51,12 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--follower", choices=["sim", "arm"], default="sim", help="what is driven (%(default)s)")
     parser.add_argument(
-        "--leader", choices=["keyboard", "gamepad", "arm", "expert"], default="keyboard", help="what drives it"
+        "--leader", choices=["keyboard", "gamepad", "arm", "expert", "replay"], default="keyboard", help="what drives it"
     )
     parser.add_argument("--port", help="of the arm that follows; a twin's as well")
     parser.add_argument("--calibration", type=Path, help="of the arm that follows")
     parser.add_argument("--leader-port", help="of the arm that leads")
     parser.add_argument("--leader-calibration", type=Path, help="of the arm that leads")
+    parser.add_argument("--replay", type=Path, help="dataset, or log of `soarm drive`, whose episode --leader replay plays")
+    parser.add_argument("--replay-episode", type=int, default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
     parser.add_argument("--objects", type=Path, help="file that says where cube and bin are; see soarm.runtime.objects")
     parser.add_argument("--from-log", type=Path, help="no driving: the log of `soarm drive` becomes episodes")
@@ -67,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
     parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
     options = parser.parse_args(arguments)
-    if options.fast and options.leader != "expert":
-        parser.error("--fast is for --leader expert: a hand needs the clock")
+    if options.fast and options.leader not in ("expert", "replay"):
+        parser.error("--fast is for --leader expert and replay: a hand needs the clock")
     missing = _missing(options)
     if missing:
         parser.error(f"{', '.join(missing)} must be given as well")
@@ -95,6 +99,9 @@ def _record(options: argparse.Namespace) -> Report:
         if options.leader == "expert":
             expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
             leader = PolicyTeleoperator(expert, options.seed)
+        elif options.leader == "replay":
+            player = Replayer(actions_of(options.replay, options.replay_episode, sim.control_hz), sim.control_hz)
+            leader, commands = player, player.commands
         elif options.leader == "arm":
             leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
             leader = Leader(stack.enter_context(leading), sim.control_hz)
@@ -107,7 +114,9 @@ def _record(options: argparse.Namespace) -> Report:
             commands = _typed(terminal, held)
             logger.info("%s\n%s", HELP if options.leader == "keyboard" else "sticks and triggers move the arm", COMMAND_HELP)
         recorder = stack.enter_context(_recorder(options.dataset, sim.control_hz, options.task))
-        settings = SessionParams(options.episodes, options.seed, automatic=options.leader == "expert")
+        settings = SessionParams(
+            1 if options.leader == "replay" else options.episodes, options.seed, automatic=options.leader == "expert"
+        )
         clock = _NoClock() if options.fast else None
         session = Session(
             follower,
@@ -132,7 +141,8 @@ def _missing(options: argparse.Namespace) -> list[str]:
     needed = {"--port": options.port, "--calibration": options.calibration, "--objects": options.objects}
     missing = [name for name, value in needed.items() if value is None] if options.follower == "arm" else []
     leader = {"--leader-port": options.leader_port, "--leader-calibration": options.leader_calibration}
-    return missing + ([name for name, value in leader.items() if value is None] if options.leader == "arm" else [])
+    missing += [name for name, value in leader.items() if value is None] if options.leader == "arm" else []
+    return missing + (["--replay"] if options.leader == "replay" and options.replay is None else [])
 
 
 def _settings(options: argparse.Namespace) -> ArmConfig:

@@ -164,8 +164,19 @@ def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
-    assert "the objects were last seen" in report.events[0][1]
+    assert "what is seen is" in report.events[0][1]
     assert len(arm.sent) < 75
+
+
+def test_a_camera_that_freezes_holds_the_arm_within_150_ms():
+    """Its driver goes on delivering the last picture; the age of what it shows says so."""
+    loop, arm, clock, _ = make(towards(TARGET, per_step=0.2))
+    loop._senses = (lambda: max(0.0, clock.t_s - 101.0),)
+    report = loop.run(2.0)
+    held_s = next(t for t, text in report.events if text.startswith("hold"))
+
+    assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
+    assert arm.held >= 1
 
 
 def test_objects_that_cannot_be_read_at_all_refuse_the_start():

@@ -22,7 +22,7 @@ def test_objects_that_are_not_seen_hold_the_arm_and_then_end_the_run():
     assert dogs.judge(GOOD._replace(sight_age_s=0.16)).action is Action.HOLD
     stopped = dogs.judge(GOOD._replace(sight_age_s=2.1))
     assert stopped.action is Action.STOP
-    assert "last seen 2.10 s ago, the limit is 2 s" in stopped.cause
+    assert "what is seen is 2.10 s old, the limit is 2 s" in stopped.cause
 
 
 def test_one_action_that_is_none_is_put_up_with_and_three_are_not():

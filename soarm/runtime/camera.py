@@ -1,0 +1,140 @@
+"""A camera in a thread of its own: the newest frame, how old it is, and whether it is the same one over and over.
+
+Drivers that hang often go on delivering the last picture (lerobot issues 1083, 1179, 1675; an arm ran on a still image in
+grabette pull request 89). Two pictures of a real scene are never the same to the byte, so a picture counts as new only if it
+differs from the one before, and its age is what the watchdogs see.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.errors import ObservationError
+
+Picture = NDArray[np.uint8]
+_FIRST_S = 5.0
+
+
+class Grabber(Protocol):
+    """What of `cv2.VideoCapture` is needed."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Wait for the next picture; False where none came."""
+
+    def release(self) -> None:
+        """Let go of the device."""
+
+
+class Frame(NamedTuple):
+    """A picture, uint8 (H, W, 3); when it came [s]; and its number."""
+
+    picture: Picture
+    t_s: float
+    number: int
+
+
+class Camera:
+    """The newest picture of a device; a context manager.
+
+    Args:
+        grabber: The device; see `open_camera`.
+        name: What to call it in messages.
+        now: The clock [s].
+
+    Attributes:
+        repeated: Pictures that were the one before.
+        missed: Times none came.
+    """
+
+    def __init__(self, grabber: Grabber, name: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._grabber, self.name, self._now = grabber, name, now
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._ended = False
+        self.repeated = self.missed = 0
+        self._thread = threading.Thread(target=self._grab, name=f"soarm-camera-{name}", daemon=True)
+        self._thread.start()
+
+    def latest(self, patience_s: float = _FIRST_S) -> Frame:
+        """Return the newest picture that differed from the one before.
+
+        Args:
+            patience_s: How long to wait for the very first one [s].
+
+        Raises:
+            ObservationError: None has come.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None, patience_s)
+            if self._frame is None:
+                raise ObservationError(
+                    f"the camera {self.name} has shown nothing for {patience_s:g} s; is another program using it?"
+                )
+            return self._frame
+
+    def age_s(self) -> float:
+        """Return how old the newest picture is; infinite before the first [s]."""
+        with self._changed:
+            return float("inf") if self._frame is None else self._now() - self._frame.t_s
+
+    def close(self) -> None:
+        """End the thread and let go of the device; a second time does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._thread.join()
+            self._grabber.release()
+
+    def __enter__(self) -> Camera:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _grab(self) -> None:
+        before: bytes | None = None
+        number = 0
+        while not self._ended:
+            came, picture = self._grabber.read()
+            if not came:
+                self.missed += 1
+                continue
+            content = np.ascontiguousarray(picture).tobytes()
+            if content == before:
+                self.repeated += 1
+                continue
+            before, number = content, number + 1
+            with self._changed:
+                self._frame = Frame(np.array(picture), self._now(), number)
+                self._changed.notify_all()
+
+
+def open_camera(device: int | str, width_px: int, height_px: int) -> Camera:
+    """Open a camera with OpenCV.
+
+    Args:
+        device: Its number or path.
+        width_px: Of the pictures.
+        height_px: Of the pictures.
+
+    Raises:
+        ObservationError: OpenCV is not installed, or the device cannot be opened.
+    """
+    try:
+        cv2: Any = importlib.import_module("cv2")
+    except ImportError:
+        raise ObservationError("cameras need OpenCV: `pip install opencv-python-headless`") from None
+    grabber = cv2.VideoCapture(device)
+    if not grabber.isOpened():
+        raise ObservationError(f"the camera {device} cannot be opened; is it plugged in, and does another program use it?")
+    grabber.set(cv2.CAP_PROP_FRAME_WIDTH, width_px)
+    grabber.set(cv2.CAP_PROP_FRAME_HEIGHT, height_px)
+    grabber.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # else it hands out pictures that have waited
+    return Camera(grabber, str(device))

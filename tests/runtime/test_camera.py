@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import queue
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from soarm.errors import ObservationError
+from soarm.runtime.camera import Camera, open_camera
+
+A, B = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3, 3), np.uint8)
+
+
+class Device:
+    """Hands out what the test puts in; `None` is a picture that did not come."""
+
+    def __init__(self):
+        self.pictures = queue.Queue()
+        self.released = False
+
+    def put(self, *pictures):
+        for picture in pictures:
+            self.pictures.put(picture)
+        self.pictures.join()
+
+    def read(self):
+        try:
+            picture = self.pictures.get(timeout=0.01)
+        except queue.Empty:
+            return False, None
+        self.pictures.task_done()
+        return picture is not None, picture
+
+    def release(self):
+        self.released = True
+
+
+def wait_for(camera, number):
+    while (frame := camera.latest()).number < number:
+        pass
+    return frame
+
+
+def test_the_newest_picture_its_number_and_its_age():
+    device, clock = Device(), [10.0]
+    with Camera(device, "front", now=lambda: clock[0]) as camera:
+        assert camera.age_s() == float("inf")
+        device.put(A)
+        assert wait_for(camera, 1).t_s == 10.0
+        clock[0] = 10.5
+        device.put(B)
+        frame = wait_for(camera, 2)
+        clock[0] = 10.75
+
+        np.testing.assert_array_equal(frame.picture, B)
+        assert camera.age_s() == pytest.approx(0.25)
+    assert device.released
+    camera.close()
+
+
+def test_the_same_picture_again_is_no_new_one():
+    device, clock = Device(), [10.0]
+    with Camera(device, "front", now=lambda: clock[0]) as camera:
+        device.put(A)
+        wait_for(camera, 1)
+        clock[0] = 11.0
+        device.put(A, A, None, A, B)
+        frame = wait_for(camera, 2)
+
+        assert camera.repeated == 3
+        assert camera.missed >= 1
+        assert frame.t_s == 11.0
+
+
+def test_a_camera_that_shows_nothing_is_told():
+    with (
+        Camera(Device(), "front") as camera,
+        pytest.raises(ObservationError, match=r"camera front has shown nothing for 0.01 s"),
+    ):
+        camera.latest(patience_s=0.01)
+
+
+def test_without_opencv_there_are_no_cameras(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+
+    with pytest.raises(ObservationError, match="cameras need OpenCV"):
+        open_camera(0, 640, 480)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_device_is_opened_with_a_buffer_of_one(monkeypatch, opens):
+    settings = {}
+
+    class Capture(Device):
+        def __init__(self, device):
+            super().__init__()
+            settings["device"] = device
+
+        def isOpened(self):  # noqa: N802 - OpenCV's name
+            return opens
+
+        def set(self, key, value):
+            settings[key] = value
+
+    fake = types.SimpleNamespace(VideoCapture=Capture, CAP_PROP_FRAME_WIDTH=3, CAP_PROP_FRAME_HEIGHT=4, CAP_PROP_BUFFERSIZE=38)
+    monkeypatch.setitem(sys.modules, "cv2", fake)
+
+    if opens:
+        open_camera("/dev/video0", 640, 480).close()
+        assert settings == {"device": "/dev/video0", 3: 640, 4: 480, 38: 1}
+    else:
+        with pytest.raises(ObservationError, match="camera /dev/video0 cannot be opened"):
+            open_camera("/dev/video0", 640, 480)
