@@ -70,7 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in _ELSEWHERE:
         room = _ELSEWHERE[words[0]][0]
         alone = sum(other == room for other, _ in _ELSEWHERE.values()) == 1
-        status: int = importlib.import_module(f"soarm.{room}.__main__").main(words[1:] if alone else words)
+        try:
+            command = importlib.import_module(f"soarm.{room}.__main__")
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("soarm"):
+                raise
+            sys.stderr.write(
+                f"`soarm {words[0]}` needs {error.name}, which a robot host does not have: pip install 'soarm[pipeline]'\n"
+            )
+            return 1
+        status: int = command.main(words[1:] if alone else words)
         return status
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
     options = parser.parse_args(words[: len(words) - len(passed_on)])

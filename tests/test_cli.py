@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -104,3 +105,40 @@ def test_info_on_anything_else_says_where_it_looked(tmp_path: Path, capsys: pyte
 
     assert status == 1
     assert "holds no specification; looked in spec.json, config.json, meta/info.json" in capsys.readouterr().err
+
+
+def test_a_command_of_a_room_gets_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, list[str]]] = []
+
+    def load(name: str) -> object:
+        def answer(words: list[str]) -> int:
+            heard.append((name, words))
+            return 3
+
+        return type("Room", (), {"main": staticmethod(answer)})
+
+    monkeypatch.setattr(importlib, "import_module", load)
+    statuses = [cli.main(words) for words in (["doctor", "--port", "P"], ["twin", "--scene", "2"], ["drive", "BUNDLE"])]
+
+    assert statuses == [3, 3, 3]
+    assert heard == [
+        ("soarm.hardware.__main__", ["doctor", "--port", "P"]),
+        ("soarm.twin.__main__", ["--scene", "2"]),
+        ("soarm.runtime.__main__", ["drive", "BUNDLE"]),
+    ]
+
+
+@pytest.mark.parametrize(("missing", "told"), [("mujoco", True), ("soarm.twin.nothing", False)])
+def test_what_a_robot_host_does_not_have_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, told: bool
+) -> None:
+    def load(name: str) -> object:
+        raise ModuleNotFoundError(missing, name=missing)
+
+    monkeypatch.setattr(importlib, "import_module", load)
+    if told:
+        assert cli.main(["twin"]) == 1
+        assert "`soarm twin` needs mujoco, which a robot host does not have: pip install" in capsys.readouterr().err
+    else:
+        with pytest.raises(ModuleNotFoundError):
+            cli.main(["twin"])
