@@ -193,6 +193,7 @@ class Arm:
             self.hold()
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
+            self.fault = None
 
     def park(self, each: Callable[[], None] = lambda: None) -> None:
         """Move slowly to the parking pose and hold there; see `move_to`."""

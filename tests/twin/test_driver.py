@@ -257,3 +257,66 @@ def test_another_thread_may_take_the_bus_over(twin, active):
     thread.join()
 
     assert seen == [0]
+
+
+def test_an_arm_that_stops_in_the_last_step_of_a_move_has_not_arrived(twin, active):
+    here = active.observe().q
+    twin.inject(Fault("overload", servo_id=6, after_writes=1))
+
+    with pytest.raises(FaultError, match=r"stopped on its way because gripper \(servo 6\) reports OVERLOAD"):
+        active.move_to(here)
+
+
+def test_letting_a_limp_arm_go_again_changes_nothing(twin, active):
+    assert active.release() == ()
+    n_events = len(active.events)
+    assert active.release() == ()
+    assert (active.state, len(active.events)) == (State.LIMP, n_events)
+
+
+def test_a_limp_arm_that_falls_silent_is_a_fault_and_gets_no_goals(twin, connect):
+    arm = connect(twin)
+    writes = twin.goal_writes()
+    twin.inject(Fault("mute", servo_id=2, count=None))
+    for _ in range(10):
+        arm.observe()
+
+    assert arm.state is State.FAULT
+    assert twin.goal_writes() == writes
+
+
+def test_a_cable_pulled_between_telemetry_and_patrol_is_a_fault(twin, active, monkeypatch):
+    def gone(servo_id, name):
+        raise PortError("unplugged")
+
+    monkeypatch.setattr(active.bus, "read", gone)
+    with pytest.raises(FaultError, match="the port was lost: unplugged"):
+        active.observe()
+    assert active.state is State.FAULT
+
+
+def test_going_on_after_a_hold_forgets_its_cause(twin, active):
+    twin.inject(Fault("mute", servo_id=3, count=6))
+    for _ in range(4):
+        active.observe()
+    assert active.fault is not None
+    active.activate()
+
+    assert active.fault is None
+
+
+def test_a_servo_that_falls_silent_between_two_questions_is_named(twin, connect, monkeypatch):
+    arm = connect(twin)
+    read = arm.bus.read
+
+    def half(servo_id, name):
+        if (servo_id, name) == (4, "phase"):
+            raise BusError("servo 4 did not answer")
+        return read(servo_id, name)
+
+    monkeypatch.setattr(arm.bus, "read", half)
+    with pytest.raises(FaultError, match=r"(?s)must not be driven.*servo 4 did not answer"):
+        bringup.require_fit(arm.bus, arm.calibration, arm.config)
+    monkeypatch.setattr(arm.bus, "sync_read", dict)
+    with pytest.raises(FaultError, match=r"shoulder_pan, .* did not answer in 5 cycles"):
+        bringup.require_heard(arm.bus, arm.calibration)
