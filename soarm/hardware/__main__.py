@@ -95,6 +95,8 @@ def _find_port(ask: Ask) -> int:
     before = ports.listed()
     for name, what in before.items():
         logger.info("%s  (%s)", name, what)
+    for text in ports.stealers():
+        logger.warning("%s", text)
     ask("Unplug the USB cable of the arm's adapter, then press Enter. ")
     port = ports.unplugged(before, ports.listed())
     logger.info("the arm is on %s; plug it in again", port)
@@ -111,6 +113,8 @@ def _setup(port: str, ask: Ask) -> int:
 
 
 def _doctor(port: str, file: Path | None) -> int:
+    for text in ports.stealers():
+        logger.warning("%s", text)
     calibration = None if file is None else Calibration.load(file)
     joints = arm.JOINTS if calibration is None else calibration.joints
     with Bus.open(port, [joint.servo_id for joint in joints]) as bus:

@@ -5,6 +5,7 @@ A pseudo-terminal is in no list of ports, so whoever has one names it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from soarm.errors import PortError
 BY_ID = Path("/dev/serial/by-id")
 ADAPTERS = {(0x1A86, 0x55D3): "CH343, ttyACM", (0x1A86, 0x7523): "CH340, ttyUSB"}
 """USB vendor and product of the adapters that are sold with the arm."""
+STEALERS = {
+    "brltty": "it takes CH340 adapters for braille displays and their port vanishes (Ubuntu 22.04); `sudo apt remove brltty`",
+    "ModemManager": "it talks to new serial ports for half a minute; wait that long, or `sudo systemctl "
+    "disable --now ModemManager`",
+}
+"""Program -> what it does to a serial port, and the remedy (lerobot issue 3131)."""
 
 
 def lasting(device: str, by_id: Path = BY_ID) -> str:
@@ -29,6 +36,15 @@ def listed(found: Callable[[], Iterable[Any]] = list_ports.comports, by_id: Path
     """Return the ports there are: lasting name -> what is plugged in, the arm's adapters first."""
     ports = sorted(found(), key=lambda port: ((port.vid, port.pid) not in ADAPTERS, port.device))
     return {lasting(port.device, by_id): ADAPTERS.get((port.vid, port.pid), port.description or "unknown") for port in ports}
+
+
+def stealers(proc: Path = Path("/proc")) -> list[str]:
+    """Return, in words, the programs that run here and are known to take serial ports for themselves."""
+    names = set()
+    for path in proc.glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended since
+            names.add(path.read_text(encoding="utf-8", errors="replace").strip())
+    return [f"{name} runs on this computer: {STEALERS[name]}" for name in STEALERS if name in names]
 
 
 def unplugged(before: Iterable[str], after: Iterable[str]) -> str:

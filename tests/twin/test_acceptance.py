@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,26 @@ def test_pulling_the_cable_at_any_point_leaves_a_named_fault_and_a_way_back(twin
         assert active.observe().misses.max() == 0
         assert all(twin.torque(i) for i in IDS), "an arm that kept its power is not let go"
         active.activate()
+
+
+def test_a_cable_pulled_at_a_random_byte_twenty_times(twin: Twin, active: Arm) -> None:
+    rng = np.random.default_rng(1)
+    q = np.clip(active.observe().q, active.calibration.lower, active.calibration.upper)
+    for _ in range(20):
+        active.activate()
+        hand = threading.Timer(rng.uniform(0.0, 0.01), twin.unplug)
+        hand.start()
+        with pytest.raises(FaultError, match="the port was lost"):
+            while True:
+                active.command(q)
+                active.observe()
+        hand.join()
+
+        assert active.state is State.FAULT
+        twin.replug()
+        active.reconnect()
+        assert active.state is State.HOLD
+        assert active.observe().age_s.max() < 0.06
 
 
 def test_an_adapter_that_echoes_changes_nothing(twin: Twin, connect: Connect) -> None:

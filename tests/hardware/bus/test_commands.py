@@ -155,3 +155,14 @@ def test_find_port_asks_and_answers(monkeypatch, caplog):
     assert status == 0
     assert len(asked) == 1
     assert "the arm is on /dev/a" in caplog.text
+
+
+def test_programs_that_take_ports_are_named_with_the_remedy(tmp_path):
+    for pid, name in (("12", "brltty"), ("99", "bash")):
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "comm").write_text(name + "\n")
+    (tmp_path / "13").mkdir()
+    (tmp_path / "13" / "comm").mkdir()
+
+    (found,) = ports.stealers(tmp_path)
+    assert found.startswith("brltty runs on this computer: it takes CH340 adapters")
