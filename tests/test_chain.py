@@ -29,6 +29,7 @@ CONTRACT = {
     "train_residual": {"env_steps", "env_steps_per_s", "wall_s"},
     "compare": {"base", "residual", "n_scenes", "mcnemar_p", "gains", "regressions"},
     "export": {"parity_max_abs_deg", "act_ms", "residual_ms"},
+    "deploy_check": {"direct", "wire", "n_scenes", "clamped_fraction", "late_ticks", "gap_deg"},
 }
 
 
@@ -93,6 +94,11 @@ def test_a_metrics_file_holds_what_it_promises(repository: Repository, stage: st
 def test_rates_counts_and_intervals_fit_each_other(repository: Repository) -> None:
     compared = repository.metrics("compare")
 
+    tried = repository.metrics("deploy_check")
+    for way in ("direct", "wire", "servo"):
+        low, high = tried[way]["success_ci95"]
+        assert 0 <= low <= tried[way]["success_rate"] <= high <= 1
+    assert tried["direct"]["n_scenes"] == tried["wire"]["n_scenes"] == tried["n_scenes"]
     for policy in (repository.metrics("eval_base"), compared["base"], compared["residual"]):
         low, high = policy["success_ci95"]
         assert set(policy) >= POLICY_KEYS
@@ -161,9 +167,9 @@ print("FOUND", json.dumps([runs, versions]))
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
-    said = repository.run("soarm", "run", "-S", "ci.export.n_latency_calls=20", "--name", "fewer-calls")
+    said = repository.run("soarm", "run", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
-    assert re.findall(r"Running stage '(\w+)'", said) == ["export"], said
-    assert "data/metrics/export.json" in changed
-    assert repository.metrics("export")["profile"] == "ci"
+    assert re.findall(r"Running stage '(\w+)'", said) == ["deploy_check"], said
+    assert "data/metrics/deploy_check.json" in changed
+    assert repository.metrics("deploy_check")["servo"]["n_scenes"] == 1

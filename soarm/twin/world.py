@@ -7,6 +7,7 @@ the wire does: positions and goals are whole ticks, and nothing moves that the s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -31,6 +32,20 @@ _HEATING_C_PER_A2_S = 0.25
 _START_C = 31.0
 _COOLING_S = 240.0
 _MOVING_TICKS_S = 20.0
+
+
+class Profile(NamedTuple):
+    """How the servos follow their goals, arrays of shape (6,).
+
+    Attributes:
+        goals: Where to [ticks, before the offset].
+        speed: At most [ticks/s].
+        acceleration: At most [ticks/s2]; infinite where there is no bound.
+    """
+
+    goals: Floats
+    speed: Floats
+    acceleration: Floats
 
 
 class World:
@@ -68,6 +83,7 @@ class World:
         self.heat_c = np.full(arm.N_JOINTS, _START_C)
         self.frozen: set[int] = set()
         self._slewed = np.zeros(arm.N_JOINTS)  # goals as the servos follow them [ticks, before the offset]
+        self._slew_speed = np.zeros(arm.N_JOINTS)  # how fast those run [ticks/s]
         self._overloaded_s = np.zeros(arm.N_JOINTS)
         self.reset(0)
 
@@ -85,20 +101,20 @@ class World:
         self.report()
         for servo in self.servos:
             servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))
-        self._slewed = self._goals()
+        self._slewed, self._slew_speed = self._goals(), np.zeros(arm.N_JOINTS)
 
     def step(self, n_substeps: int) -> None:
         """Advance by so many physics steps; the task is judged after each control period of them."""
-        goals, caps, drive = self._registers()
+        profile, drive = self._registers()
         for _ in range(n_substeps):
-            self._slewed += np.clip(goals - self._slewed, -caps, caps)
+            self._slew(profile)
             goal_rad = (self._slewed - self._zero) / self._per_rad + arm.ZERO_RAD
             self._law.apply(drive._replace(goal_rad=goal_rad))
             mujoco.mj_step(self.model, self.data)
             self._substep += 1
             if self._substep % self.sim.n_substeps == 0:
                 self._end_period()
-                goals, caps, drive = self._registers()
+                profile, drive = self._registers()
 
     @property
     def time_s(self) -> float:
@@ -122,22 +138,38 @@ class World:
         """Apply a torque to a joint from outside until told otherwise [N m]."""
         self.data.qfrc_applied[joint] = torque_nm
 
-    def _registers(self) -> tuple[Floats, Floats, Drive]:
-        """Return goals [ticks, before the offset], how far they may run in a physics step [ticks], and the servos' state.
+    def _registers(self) -> tuple[Profile, Drive]:
+        """Return how the goals are followed, and the servos' state.
 
-        The model that policies know has no bound on speed; under its law only register 46 is one. Without torque the goal
-        that the servo follows is where it is.
+        The model that policies know follows a goal at once; under its law only register 46 is a bound. Without torque the
+        goal that a servo follows is where it is.
         """
         servos = self.servos
         live = np.array([servo.live for servo in servos])
-        caps = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
+        speed = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
+        acceleration = np.full(arm.N_JOINTS, np.inf)
         if not isinstance(self._law, PositionLaw):
-            caps = np.minimum(caps, MAX_SPEED_TICKS_S)
+            speed = np.minimum(speed, MAX_SPEED_TICKS_S)
+            acceleration = np.array([100.0 * servo.get("acceleration") or np.inf for servo in servos])
         if not live.all():
             self._slewed = np.where(live, self._slewed, self._zero + self._per_unit * self.q())
+            self._slew_speed = np.where(live, self._slew_speed, 0.0)
         share = np.array([servo.torque_share for servo in servos])
         p = np.array([servo.get("p_coefficient") for servo in servos], np.float64)
-        return self._goals(), caps * self.sim.sim_dt_s, Drive(self._slewed, live, share, p, self.volts)
+        return Profile(self._goals(), speed, acceleration), Drive(self._slewed, live, share, p, self.volts)
+
+    def _slew(self, profile: Profile) -> None:
+        """Move the goals that the servos follow by one physics step: no faster than they may, and able to brake in time."""
+        dt_s = self.sim.sim_dt_s
+        way = profile.goals - self._slewed
+        limited = np.isfinite(profile.acceleration)
+        a = np.where(limited, profile.acceleration, 0.0)
+        # The speed from which it can still brake, counted in whole steps: v dt (1 + v / (a dt)) / 2 = way.
+        braking = np.where(limited, np.sqrt((a * dt_s / 2) ** 2 + 2 * a * np.abs(way)) - a * dt_s / 2, np.inf)
+        wanted = np.sign(way) * np.minimum(np.minimum(np.abs(way) / dt_s, profile.speed), braking)
+        change = np.where(limited, a * dt_s, np.inf)
+        self._slew_speed = np.clip(wanted, self._slew_speed - change, self._slew_speed + change)
+        self._slewed = self._slewed + self._slew_speed * dt_s
 
     def _goals(self) -> Floats:
         return np.array([servo.goal_ticks for servo in self.servos], np.float64)

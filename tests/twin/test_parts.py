@@ -386,3 +386,22 @@ def test_the_command_keeps_objects_fresh_says_success_and_ends_with_ctrl_c(tmp_p
 
 def test_instructions_are_what_they_say():
     assert Instruction(1, wire.PING, b"", b"").code == 1
+
+
+@pytest.mark.parametrize(("register", "expected_s"), [(0, 0.07), (254, 0.2), (50, 0.43)])
+def test_the_servo_s_law_follows_its_acceleration_and_speed(make_twin, register, expected_s):
+    """A turn of 20 degrees: at 3400 ticks/s alone 0.067 s, else 2 sqrt(way / acceleration), of which both halves are ramps."""
+    twin = make_twin(law="sts3215", registers={})
+    with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
+        goals = {i: bus.read(i, "present_position") for i in IDS}
+        for i in IDS:
+            bus.write(i, "acceleration", register)
+            bus.write(i, "torque_enable", 1)
+        goals[3] -= 228
+        periods = 0
+        while abs(twin._world._slewed[2] - goals[3]) > 3:
+            bus.sync_write("goal_position", goals)
+            bus.ping(1)
+            periods += 1
+
+    assert periods / 30 == pytest.approx(expected_s, abs=1.5 / 30)
