@@ -42,7 +42,7 @@ def read_lerobot(path: Path) -> Calibration:
     if isinstance(data, dict) and "calib_mode" in data:
         raise CalibrationError(
             f"{path} has LeRobot's format from before June 2025 (calib_mode, homing_offset as a list), whose zeros are other "
-            "poses: shoulder_lift = 90 - old, elbow_flex = old - 90. Calibrate anew, with today's lerobot-calibrate"
+            "poses: shoulder_lift = 90 - old, elbow_flex = old - 90. Calibrate anew: soarm calibrate"
         )
     return from_lerobot(data, str(path))
 

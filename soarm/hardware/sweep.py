@@ -20,8 +20,11 @@ from soarm.hardware.registers import TICKS_PER_TURN
 MIDDLE = TICKS_PER_TURN // 2
 JUMP_TICKS = TICKS_PER_TURN // 4
 """More than this between two readings, and nobody knows which way round the joint went."""
-EXPECTED = (0.75, 1.15)
-"""A measured range may be this share of the model's: stops are printed, and hands are shy."""
+EXPECTED = (0.75, 1.25)
+"""A measured range may be this share of the model's: stops are printed, and hands are shy. A published calibration of a good
+arm spans 130 degrees at the gripper, 1.18 of the model's."""
+_MOST = TICKS_PER_TURN - 2
+"""A joint without stops, swept by a whole turn, has a seam in its range wherever the offset puts it."""
 TURN_TICKS = 60
 """How far a joint has to be turned for its direction to be known: 5 degrees."""
 
@@ -73,16 +76,17 @@ class Sweep:
         joints = []
         for i, joint in enumerate(arm.JOINTS):
             middle = round(float(self._low[i] + self._high[i]) / 2)
-            offset = (middle - MIDDLE + MIDDLE) % TICKS_PER_TURN - MIDDLE
-            offset = max(-MAX_OFFSET, min(MAX_OFFSET, offset))
+            offset = max(-MAX_OFFSET, middle % TICKS_PER_TURN - MIDDLE)
+            at = (middle - offset) % TICKS_PER_TURN  # the encoder's middle; a tick beside it where the register ends
             half = int(self._high[i] - self._low[i]) // 2
-            low, high = MIDDLE - half, MIDDLE + half
+            low, high = at - half, at + half
             is_gripper = i == arm.GRIPPER
-            zero = float((low if signs[i] > 0 else high) if is_gripper else MIDDLE)
+            opens_down = is_gripper and signs[i] < 0  # LeRobot's drive_mode says so, of the gripper alone
+            zero = float((low if signs[i] > 0 else high) if is_gripper else at)
             per_unit = (high - low) / 100.0 if is_gripper else TICKS_PER_DEG
             joints.append(
                 JointCalibration(
-                    joint.name, joint.servo_id, signs[i], zero, per_unit, (low, high), offset, firmware=firmware[i]
+                    joint.name, joint.servo_id, signs[i], zero, per_unit, (low, high), offset, int(opens_down), firmware[i]
                 )
             )
         return Calibration(tuple(joints))
@@ -91,7 +95,7 @@ class Sweep:
         faults = []
         for i, joint in enumerate(arm.JOINTS):
             expected = (joint.range_rad[1] - joint.range_rad[0]) * TICKS_PER_TURN / (2 * np.pi)
-            span, (least, most) = int(self.spans[i]), (round(share * expected) for share in EXPECTED)
+            span, (least, most) = int(self.spans[i]), (min(round(share * expected), _MOST) for share in EXPECTED)
             if i in self.jumped:
                 faults.append(f"{joint.name}: it was moved faster than it can be followed, or its servo was silent")
             elif span < least:
@@ -99,8 +103,7 @@ class Sweep:
             elif span > most:
                 faults.append(
                     f"{joint.name}: it was moved by {span} ticks, beyond its stops ({least} to {most}): is "
-                    "a stop missing, or the "
-                    "horn loose?"
+                    "a stop missing, or the horn loose?"
                 )
         return faults
 

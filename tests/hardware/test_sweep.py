@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from soarm import arm, kinematics
 from soarm.errors import CalibrationError
 from soarm.hardware.guide import POSITIVE
+from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.sweep import Sweep, pose_errors, sign_of
 
 SPANS = np.array([round((j.range_rad[1] - j.range_rad[0]) * 4096 / (2 * np.pi)) for j in arm.JOINTS])
@@ -87,3 +88,34 @@ def test_what_the_person_is_told_is_the_positive_direction_of_the_kinematics():
     lowest = int(np.argmin(before[2]))  # an axis of the jaw that points down goes to the right: six o'clock to three
     assert after[0, lowest] < before[0, lowest]
     assert POSITIVE["wrist_roll"].startswith("counter-clockwise")
+
+
+def test_a_gripper_that_opens_130_degrees_is_a_good_one():
+    spans = (np.array([239, 209, 195, 205, 320, 130]) * 4096 / 360).round()
+
+    assert swept([1000] * 6, spans).calibration([1] * 6, [None] * 6).joints[5].range_ticks == (2048 - 739, 2048 + 739)
+
+
+def test_a_joint_without_stops_that_was_turned_right_round_is_named():
+    spans = SPANS.copy()
+    spans[4] = 4096
+
+    with pytest.raises(CalibrationError, match=r"wrist_roll: it was moved by 4096 ticks, beyond its stops \(\d+ to 4094\)"):
+        swept([1000] * 6, spans).calibration([1] * 6, [None] * 6)
+
+
+def test_a_gripper_that_opens_with_falling_ticks_is_told_to_lerobot(tmp_path):
+    calibration = swept([1000] * 6).calibration([1, 1, 1, 1, 1, -1], [None] * 6)
+    write_lerobot(calibration, tmp_path / "lerobot.json")
+
+    assert read_lerobot(tmp_path / "lerobot.json") == calibration
+
+
+@pytest.mark.parametrize("middle", [4095, 0, 1])
+def test_where_the_offset_register_ends_the_middle_moves_by_a_tick(middle):
+    spans = SPANS // 2 * 2
+    joints = swept(middle - spans // 2, spans).calibration([1] * 6, [None] * 6).joints
+
+    for joint in joints:
+        assert (middle - joint.homing_offset) % 4096 == sum(joint.range_ticks) / 2
+        assert joint.zero_ticks in (sum(joint.range_ticks) / 2, joint.range_ticks[0])
