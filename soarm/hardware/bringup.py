@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from soarm.errors import BusError, FaultError
+from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import doctor
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration, JointCalibration
@@ -18,6 +18,10 @@ _TRIES = 5
 _PATIENCE_S = 0.1
 HELD_TICKS = 12
 """A joint may give way this much when torque comes on: backlash, and the dead zone."""
+
+
+class StillLiveError(FaultError):
+    """Torque came on, something went wrong, and a servo did not confirm that its torque is off again."""
 
 
 def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[bool, ...]:
@@ -152,8 +156,10 @@ def torque_on(bus: Bus, calibration: Calibration) -> dict[int, int]:
 
     Raises:
         FaultError: A servo did not take its goal or its torque, or moved; torque is off again.
-        BusError: A servo fell silent; torque is off again as far as it can be.
+        BusError: A servo fell silent, or the port was lost; torque is off again, but for a lost port.
+        StillLiveError: As one of these, and servos that had been given torque did not confirm that it is off again.
     """
+    given = []
     try:
         goals = fresh_ticks(bus, calibration)
         for joint in calibration.joints:
@@ -167,6 +173,7 @@ def torque_on(bus: Bus, calibration: Calibration) -> dict[int, int]:
                     "are not those of the calibration. Torque stays off; `soarm doctor` says more"
                 )
         for joint in calibration.joints:
+            given.append(joint)
             bus.write(joint.servo_id, "torque_enable", 1)
             if bus.read(joint.servo_id, "torque_enable") != 1:
                 raise FaultError(f"{joint.name} (servo {joint.servo_id}) does not take its torque; power it off and on")
@@ -176,8 +183,13 @@ def torque_on(bus: Bus, calibration: Calibration) -> dict[int, int]:
             raise FaultError(
                 f"{', '.join(moved)} moved when torque came on; torque is off again. Check it with `soarm doctor`"
             )
-    except (FaultError, BusError):
-        bus.torque_off()
+    except PortError:
+        raise
+    except (FaultError, BusError) as error:
+        unproved = bus.torque_off()
+        live = [f"{joint.name} (servo {joint.servo_id})" for joint in given if joint.servo_id in unproved]
+        if live:
+            raise StillLiveError(f"{error}. {', '.join(live)} may still be live: cut the power") from error
         raise
     return goals
 

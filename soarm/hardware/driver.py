@@ -24,13 +24,17 @@ from soarm.hardware import bringup
 from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
-from soarm.hardware.observation import Observed, observed
+from soarm.hardware.observation import Observed, goals_here, observed
+from soarm.hardware.patrol import Patrol
 from soarm.hardware.states import TRANSITIONS, State
+from soarm.hardware.torque import torque_off
 from soarm.hardware.watch import Severity, Verdict, Watch
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
 _MOVE_HZ = 50
+_LET_GO_S = 0.05
+"""For proving that one hot servo was let go; the others are told to stay before that [s]."""
 
 
 class Arm:
@@ -55,8 +59,10 @@ class Arm:
         self._names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._now, self._sleep = now, sleep
         self._watch = Watch(config)
-        self._patrolled = 0
+        self._patrol = Patrol()
         self._geared = False
+        self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
+        self._proven_off = False
         self._recovered_s: list[float] = []
         self._wire_log = bus.line.port.wire_log
 
@@ -127,7 +133,7 @@ class Arm:
             seen = self._look()
             verdicts = self._watch.judge(seen.t_s, seen.telemetry, seen.misses.tolist())
             if self.state in (State.HOLD, State.ACTIVE):
-                verdicts += self._patrol()
+                verdicts += self._patrol.step(self.bus, seen.misses.tolist())
             self._follow(verdicts, seen)
         except PortError as error:
             raise self._lost(error) from error
@@ -148,7 +154,10 @@ class Arm:
         """
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
-        wanted = np.asarray(q, np.float64)
+        try:
+            wanted = np.asarray(q, np.float64)
+        except TypeError:
+            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}") from None
         if wanted.shape != (arm.N_JOINTS,) or not np.isfinite(wanted).all():
             raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}")
         low, high = self.calibration.lower, self.calibration.upper
@@ -167,24 +176,29 @@ class Arm:
 
         Raises:
             FaultError: A joint is silent or outside its range, a servo does not take what it is told, or the arm is in FAULT.
+                Where torque came on and could not be taken back, the arm is in FAULT and the message names the servos.
             BusError: A servo fell silent meanwhile; torque is off again.
         """
         self._require(State.LIMP, State.HOLD, State.ACTIVE)
         try:
             if self.state is State.LIMP:
+                self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._watch, self._geared = Watch(self.config), True
+                self._start_watching()
                 self._go(State.HOLD, "torque on where it is")
             else:
                 if not self._geared:  # it had its torque before we came
                     bringup.take_held(self.bus, self.calibration, self.config)
-                    self._geared = True
+                    self._start_watching()
                 self._stay(self._look())
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
         except PortError as error:
             raise self._lost(error) from error
+        except bringup.StillLiveError as error:
+            self._fail(str(error))
+            raise
 
     def activate(self) -> None:
         """Let commands through; FaultError if the arm does not hold."""
@@ -230,12 +244,14 @@ class Arm:
         """Switch torque off and prove it, servo by servo, whatever fails.
 
         Returns:
-            Joints whose servos may still be live: cut their power. The arm is then in FAULT, else LIMP.
+            Joints whose servos may still be live: cut their power. The arm is then in FAULT, else LIMP. An arm that is
+            disconnected can be asked nothing: all of them, unless torque was known to be off when it was closed.
         """
         if self.state is State.DISCONNECTED:
-            return ()
+            return () if self._proven_off else self._names
         live = self.bus.torque_off()
         names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
+        self._proven_off = not names
         if names:
             self._fail(f"torque off was not confirmed by {', '.join(names)}: they may still be live, cut their power")
         elif self.state is not State.LIMP:
@@ -275,17 +291,19 @@ class Arm:
         with bringup.patience(self.bus):
             torque = bringup.require_fit(self.bus, self.calibration, self.config)
             bringup.require_heard(self.bus, self.calibration)
+        self._proven_off = not any(torque)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")
         self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
 
     def _come_back(self, how: str, *, let_go: bool) -> None:
+        self._proven_off = False
         try:
             if not self.bus.line.is_open:
                 self.bus = _open(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
                 bringup.require_heard(self.bus, self.calibration)
             bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
-            self._watch, self._geared = Watch(self.config), True
+            self._start_watching()
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise
@@ -310,33 +328,33 @@ class Arm:
                 self._stay(seen)
                 self.fault = text
                 self._go(State.HOLD, text)
-            elif severity is Severity.FAULT and self.state is not State.FAULT:
-                if self.state is not State.LIMP:
+            elif severity >= Severity.FAULT:
+                if self.state in (State.HOLD, State.ACTIVE):
                     self._stay(seen)
-                if seen.telemetry[joint].temperature_c >= self.config.stop_c:
-                    self.bus.sync_write("torque_enable", {self._ids[joint]: 0})
-                    text += "; it was let go"
-                self._fail(text)
+                if severity is Severity.LET_GO:
+                    text = self._let_go_of(joint, text)
+                if self.state is not State.FAULT:
+                    self._fail(text)
 
-    def _patrol(self) -> list[Verdict]:
-        """Ask one servo in turn whether it still has torque: one that restarted has none, and says so nowhere else."""
-        joint, self._patrolled = self._patrolled, (self._patrolled + 1) % arm.N_JOINTS
-        try:
-            if self.bus.read(self._ids[joint], "torque_enable") == 1:
-                return []
-        except PortError:
-            raise
-        except BusError:
-            return []  # silence is counted by the telemetry
-        return [Verdict(Severity.FAULT, joint, "lost its torque by itself: it restarted, or protects itself")]
+    def _let_go_of(self, joint: int, text: str) -> str:
+        """Take one servo's torque and prove it, in every cycle until it is proved; return `text` with what came of it."""
+        if self._let_go.get(joint):
+            return text
+        live = torque_off(self.bus.line, (self._ids[joint],), _LET_GO_S)
+        outcome = "did not confirm that it was let go: cut its power" if live else "was let go"
+        if self._let_go.get(joint) != (not live) and self.state is State.FAULT:
+            self._note(f"{text}; it {outcome}")
+        self._let_go[joint] = not live
+        return f"{text}; it {outcome}"
+
+    def _start_watching(self) -> None:
+        """Judge from now on; the servos have just been given their settings."""
+        self._watch, self._patrol, self._geared = Watch(self.config), Patrol.of(self.bus), True
+        self._let_go = {}
 
     def _stay(self, seen: Observed) -> None:
         """Make the present position the goal of every joint that was just heard."""
-        goals = {}
-        for joint, ticks, misses in zip(self.calibration.joints, seen.ticks.tolist(), seen.misses, strict=True):
-            if misses == 0:
-                low, high = joint.range_ticks
-                goals[joint.servo_id] = min(max(ticks, low), high)
+        goals = goals_here(seen, self.calibration)
         if goals:
             self.bus.sync_write("goal_position", goals)
 

@@ -52,3 +52,13 @@ def observed(readings: Mapping[int, Reading], calibration: Calibration, now_s: f
         telemetry,
         np.array([reading.misses for reading in of_all], np.int64),
     )
+
+
+def goals_here(seen: Observed, calibration: Calibration) -> dict[int, int]:
+    """Return servo -> where it is, inside its range [ticks], of those that were just heard."""
+    goals = {}
+    for joint, ticks, misses in zip(calibration.joints, seen.ticks.tolist(), seen.misses, strict=True):
+        if misses == 0:
+            low, high = joint.range_ticks
+            goals[joint.servo_id] = min(max(ticks, low), high)
+    return goals

@@ -20,12 +20,13 @@ _COOL_C = 5
 
 
 class Severity(enum.IntEnum):
-    """What a verdict asks for."""
+    """What a verdict asks for; LET_GO is a fault that takes this servo's torque as well."""
 
     NOTE = 0
     DERATE = 1
     HOLD = 2
     FAULT = 3
+    LET_GO = 4
 
 
 class Verdict(NamedTuple):
@@ -83,7 +84,8 @@ class Watch:
         config, heat_c = self._config, telemetry.temperature_c
         warm = self._once(joint, f"is warm, {config.warn_c} degC or more", heat_c >= config.warn_c)
         if heat_c >= config.stop_c or telemetry.status & Status.HEAT:
-            return [Verdict(Severity.FAULT, joint, f"has {heat_c} degC, the limit is {config.stop_c}")]
+            said = "reports HEAT and has" if telemetry.status & Status.HEAT else "has"
+            return [Verdict(Severity.LET_GO, joint, f"{said} {heat_c} degC, the limit is {config.stop_c}")]
         if heat_c >= config.derate_c and joint not in self.derated:
             self.derated[joint] = DERATED
             return [Verdict(Severity.DERATE, joint, f"has {heat_c} degC and gets half its torque from {config.derate_c} on")]

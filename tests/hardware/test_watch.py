@@ -52,8 +52,8 @@ def test_heat_is_said_once_then_takes_torque_and_gives_it_back_when_cool():
 
 
 @pytest.mark.parametrize("changes", [{"temperature_c": 65}, {"status": Status.HEAT, "temperature_c": 50}])
-def test_too_much_heat_is_a_fault(changes):
-    assert judged(Watch(ArmConfig()), **changes)[0].severity is Severity.FAULT
+def test_too_much_heat_is_a_fault_and_takes_the_torque(changes):
+    assert judged(Watch(ArmConfig()), **changes)[0].severity is Severity.LET_GO
 
 
 @pytest.mark.parametrize(

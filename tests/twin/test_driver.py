@@ -222,10 +222,10 @@ def test_a_recovery_that_fails_leaves_the_fault(twin, active):
 
 
 def test_a_servo_that_does_not_answer_the_question_for_its_torque_is_not_called_restarted(twin, active, monkeypatch):
-    def silent(servo_id, name):
+    def silent(servo_id, address, n_bytes):
         raise BusError("silence")
 
-    monkeypatch.setattr(active.bus, "read", silent)
+    monkeypatch.setattr(active.bus, "read_block", silent)
     active.observe()
 
     assert active.state is State.ACTIVE
@@ -286,10 +286,10 @@ def test_a_limp_arm_that_falls_silent_is_a_fault_and_gets_no_goals(twin, connect
 
 
 def test_a_cable_pulled_between_telemetry_and_patrol_is_a_fault(twin, active, monkeypatch):
-    def gone(servo_id, name):
+    def gone(servo_id, address, n_bytes):
         raise PortError("unplugged")
 
-    monkeypatch.setattr(active.bus, "read", gone)
+    monkeypatch.setattr(active.bus, "read_block", gone)
     with pytest.raises(FaultError, match="the port was lost: unplugged"):
         active.observe()
     assert active.state is State.FAULT
