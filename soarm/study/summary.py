@@ -1,8 +1,8 @@
 """All runs as one table: per variant over its training seeds, with intervals, and against the reference variant.
 
-The unit of inference is the training seed. Intervals of success and of area under the curve resample seeds and, within each,
-scenes; differences pair runs of the same seed scene by scene. The p-values are Welch's over seeds, corrected by Holm over the
-variants: with three seeds they see large differences only.
+The unit of inference is the training seed. Intervals of success and of area under the curve resample seeds and scenes and are
+widened for few seeds; differences pair runs of the same seed scene by scene. The p-values are Welch's over the same seeds,
+corrected by Holm over the variants: with three seeds they see large differences only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from soarm.errors import DatasetError
 from soarm.evaluation.results import Results
-from soarm.evaluation.statistics import Estimate, hierarchical_bootstrap, holm, iqm, stratified_bootstrap, welch_p
+from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm, stratified_bootstrap, welch_p
 from soarm.study import measures
 from soarm.study.method import Point
 from soarm.study.variants import REFERENCE, StudyParams
@@ -204,7 +204,6 @@ def _row(
 ) -> Row:
     variant = params.variant(name)
     rates = [float(run.success.mean()) for run in runs]
-    areas = [float(run.area.mean()) for run in runs]
     n_scenes = len(runs[0].success)
     own = name != REFERENCE and params.budget(name) == params.budget(REFERENCE)
     pairs = [(run, other) for run in runs for other in reference if run.seed == other.seed] if own else []
@@ -217,14 +216,14 @@ def _row(
         seeds=tuple(run.seed for run in runs),
         budget=params.budget(name),
         n_scenes=n_scenes,
-        success=hierarchical_bootstrap([run.success for run in runs], rng, n_resamples),
-        success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm),
+        success=crossed_bootstrap([run.success for run in runs], rng, n_resamples, (0.0, 1.0)),
+        success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm, (0.0, 1.0)),
         success_worst=min(rates),
-        auc=hierarchical_bootstrap([run.area for run in runs], rng, n_resamples),
+        auc=crossed_bootstrap([run.area for run in runs], rng, n_resamples, (0.0, 1.0)),
         success_difference=_difference([run.success - other.success for run, other in pairs], rng, n_resamples),
-        success_p=welch_p(rates, [float(run.success.mean()) for run in reference]) if own else math.nan,
+        success_p=welch_p(*_means([(run.success, other.success) for run, other in pairs])),
         auc_difference=_difference([run.area - other.area for run, other in pairs], rng, n_resamples),
-        auc_p=welch_p(areas, [float(run.area.mean()) for run in reference]) if own else math.nan,
+        auc_p=welch_p(*_means([(run.area, other.area) for run, other in pairs])),
         reached_90=sum(run.metrics["steps_to_90"] is not None for run in runs),
         steps_to_90=_median(run.metrics["steps_to_90"] for run in runs),
         seconds_to_90=_median(run.metrics["seconds_to_90"] for run in runs),
@@ -248,7 +247,11 @@ def _holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _difference(pairs: Sequence[Floats], rng: np.random.Generator, n_resamples: int) -> Estimate:
-    return hierarchical_bootstrap(pairs, rng, n_resamples) if pairs else NOTHING
+    return crossed_bootstrap(pairs, rng, n_resamples, (-1.0, 1.0)) if pairs else NOTHING
+
+
+def _means(pairs: Sequence[tuple[Floats, Floats]]) -> tuple[list[float], list[float]]:
+    return [float(one.mean()) for one, _ in pairs], [float(other.mean()) for _, other in pairs]
 
 
 def _mean(values: Iterable[float | None]) -> float:

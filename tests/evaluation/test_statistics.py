@@ -8,7 +8,7 @@ from scipy import stats
 
 from soarm.evaluation.statistics import (
     PairedTable,
-    hierarchical_bootstrap,
+    crossed_bootstrap,
     holm,
     iqm,
     mcnemar_p,
@@ -201,16 +201,35 @@ def test_stratified_bootstrap_gives_the_iqm_with_an_interval_around_it():
 
     assert estimate.value == pytest.approx(iqm(scores))
     assert estimate.low < estimate.value < estimate.high
-    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * 0.05 / math.sqrt(40), rel=0.5)
+    assert estimate.high - estimate.low == pytest.approx(2 * 3.18 * 0.05 / math.sqrt(40), rel=0.5)  # 3.18: t of 4 seeds
+
+
+def test_intervals_end_where_the_statistic_does():
+    estimate = stratified_bootstrap([[0.9, 1.0, 1.0]], np.random.default_rng(0), 100, np.mean, (0.0, 1.0))
+
+    assert estimate.high == 1.0
+    assert 0.0 <= estimate.low < 0.9
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_crossed_bootstrap_covers_the_truth_about_95_times_in_100_with_scenes_that_all_seeds_share(n_seeds):
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(300):
+        scenes, seeds = rng.normal(0.0, 0.4, size=(1, 200)), rng.normal(0.0, 0.03, size=(n_seeds, 1))
+        estimate = crossed_bootstrap(0.9 + scenes + seeds + rng.normal(0.0, 0.2, (n_seeds, 200)), rng, 200)
+        hits += estimate.low <= 0.9 <= estimate.high
+
+    assert 0.91 <= hits / 300 <= 0.995
 
 
 def test_one_training_seed_has_no_interval_over_seeds():
     stratified = stratified_bootstrap([[0.5], [0.7, 0.9]], np.random.default_rng(0), 100)
-    hierarchical = hierarchical_bootstrap(np.ones((1, 200)), np.random.default_rng(0), 100)
+    crossed = crossed_bootstrap(np.ones((1, 200)), np.random.default_rng(0), 100)
 
     assert stratified.value == pytest.approx(iqm([0.5, 0.7, 0.9]))
     assert np.isnan(stratified[1:3]).all()
-    np.testing.assert_equal(tuple(hierarchical), (1.0, math.nan, math.nan, 1))
+    np.testing.assert_equal(tuple(crossed), (1.0, math.nan, math.nan, 1))
 
 
 def test_a_stratum_without_scores_is_refused():
@@ -218,10 +237,10 @@ def test_a_stratum_without_scores_is_refused():
         stratified_bootstrap([[1.0, 2.0], []], np.random.default_rng(0), 100)
 
 
-def test_hierarchical_bootstrap_is_wider_than_scenes_alone_when_training_seeds_differ():
+def test_crossed_bootstrap_is_wider_than_scenes_alone_when_training_seeds_differ():
     rng = np.random.default_rng(3)
     differences = rng.normal(0.2, 0.3, size=(5, 1)) + rng.normal(0.0, 0.2, size=(5, 100))
-    over_seeds = hierarchical_bootstrap(differences, rng, 1000)
+    over_seeds = crossed_bootstrap(differences, rng, 1000)
     over_scenes = paired_bootstrap(np.zeros(500), differences.ravel(), rng, 1000)
 
     assert over_seeds.value == pytest.approx(over_scenes.value)
