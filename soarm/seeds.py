@@ -7,7 +7,12 @@ from typing import Literal
 Split = Literal["record", "residual", "validation", "test"]
 
 _SPAN = 10_000_000
-_FIRST: dict[str, int] = {"record": 0 * _SPAN, "residual": 1 * _SPAN, "validation": 2 * _SPAN, "test": 3 * _SPAN}
+_FIRST: dict[str, int] = {
+    "record": 0 * _SPAN,
+    "residual": 1 * _SPAN,
+    "validation": 2 * _SPAN,
+    "test": 4 * _SPAN,  # the span before it served while defaults were chosen: tests use scenes that nobody has looked at
+}
 _PER_RUN = 1_000_000
 
 

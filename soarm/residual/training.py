@@ -57,12 +57,14 @@ class TrainResidualParams:
 
     Attributes:
         env_steps: Control steps of all environments together, the prefill among them.
-        n_envs: Environments that run side by side.
+        n_envs: Environments that run side by side: as many as the physics of one core steps while the other makes the updates
+            of their step.
         n_threads: Threads that step their physics.
         time_limit_s: Training episodes are truncated after this long, if the task's own limit is not shorter [s]. What has
             gone wrong by then rarely comes right, and a value goes on beyond it, so waiting would only cost steps.
-        hidden: Widths of the hidden layers of actor and critics.
-        layer_norm: Whether a LayerNorm follows each hidden layer.
+        hidden: Widths of the hidden layers of actor and critics. What an update costs grows with their square.
+        layer_norm: Whether a LayerNorm follows each hidden layer. In the critics it keeps values of unseen actions bounded
+            (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
             (Chen et al. 2021, arXiv 2101.05982); the actor always climbs the mean of all. Two are the least there can be.
         actor_sight: What of the observation the actor sees.
@@ -179,7 +181,8 @@ def train(
     first, start_s = model.num_timesteps, time.monotonic()
     remaining = params.env_steps - first
     steps = iter(track(range(-(-remaining // params.n_envs)), -(-remaining // params.n_envs), "training the residual"))
-    model.learn(remaining, _Schedule(params, judge, path, steps), log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
+    schedule = _Schedule(params, judge, path, steps, first)
+    model.learn(remaining, schedule, log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
     wall_s = time.monotonic() - start_s
     judge.look(model)
     model.dump_logs()
@@ -224,7 +227,7 @@ class _Judge:
 
     def __init__(self, env: BatchEnv, params: TrainResidualParams, candidates: list[Candidate]) -> None:
         self._env = env
-        self._seeds = scene_seeds("validation")[: params.validation.n_scenes]
+        self._seeds = params.validation.seeds
         self.candidates = candidates
 
     def look(self, model: ResidualTD3BC) -> None:
@@ -263,14 +266,17 @@ class _Schedule(BaseCallback):
     All of it at the start of a rollout, the one moment when steps taken, transitions stored and updates made agree.
     """
 
-    def __init__(self, params: TrainResidualParams, judge: _Judge, path: Path, steps: Iterator[int]) -> None:
+    def __init__(self, params: TrainResidualParams, judge: _Judge, path: Path, steps: Iterator[int], resumed_at: int) -> None:
         super().__init__()
         self._params, self._judge, self._path, self._steps = params, judge, path, steps
+        self._resumed_at = resumed_at
 
     def _on_rollout_start(self) -> None:
         model = self.model
         assert isinstance(model, ResidualTD3BC)
         step = model.num_timesteps
+        if step and step == self._resumed_at:  # all of it was done before the checkpoint was made
+            return
         if step == 0 or self._crossed(self._params.validation.every):
             self._judge.look(model)
         if step and self._crossed(self._params.log_every):

@@ -2,8 +2,8 @@
 
 Neither training nor test scenes decide, so the comparison that follows on test scenes is not flattered by the choice (the
 validation success of the chosen one is: it is the best of several). A residual that is not clearly better than the base on
-these scenes (exact McNemar test) is thrown away, and a residual of zero, which is the base, is kept instead: the best of
-several looks at an unchanged policy is better than one look by luck alone.
+these scenes (exact McNemar test, corrected for the number of looks) is thrown away, and a residual of zero, which is the base,
+is kept instead: the best of several looks at an unchanged policy is better than one look by luck alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from soarm.policy import ChunkModel
 from soarm.residual.actor import ResidualActor
 from soarm.residual.controller import residual_policy
 from soarm.rollout import BatchEnv, rollout
+from soarm.seeds import scene_seeds
 from soarm.spec import PolicySpec
 
 BASE_STEP = 0
@@ -32,15 +33,23 @@ class ValidationParams:
 
     Attributes:
         n_scenes: Validation scenes.
+        skip: Scenes left out in front of these, because they served for something else.
         n_rows: Episodes that run at once.
         every: Environment steps between two comparisons; the last residual is always one of them.
-        max_p: The residual is kept if its exact two-sided McNemar p-value against the base is not above this.
+        max_p: The residual is kept if its exact two-sided McNemar p-value against the base, times the number of residuals
+            that were looked at (Bonferroni), is not above this.
     """
 
     n_scenes: int
+    skip: int
     n_rows: int
     every: int
     max_p: float
+
+    @property
+    def seeds(self) -> range:
+        """Of the scenes."""
+        return scene_seeds("validation")[self.skip : self.skip + self.n_scenes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,5 +90,6 @@ def choose(candidates: Sequence[Candidate], max_p: float) -> Candidate:
     base = candidates[0]
     best = max(candidates, key=lambda candidate: (candidate.success_rate, candidate.step))
     gains, regressions = (np.array(best.solved) > base.solved).sum(), (np.array(best.solved) < base.solved).sum()
-    better = gains > regressions and stats.binomtest(gains, gains + regressions).pvalue <= max_p
+    looks = len(candidates) - 1
+    better = gains > regressions and looks * stats.binomtest(gains, gains + regressions).pvalue <= max_p
     return best if better else base

@@ -18,7 +18,9 @@ from soarm.evaluation.statistics import mcnemar_p, paired_table, wilson
 from soarm.study.method import Point
 
 TARGET = 0.9
-"""Success on the validation scenes whose first reaching is timed."""
+"""Success on the validation scenes whose reaching is timed."""
+TARGET_LOOKS = 3
+"""Points in a row that must have it: one of them alone may be luck."""
 GAMMA = 0.99
 """Discount per control step of `return_discounted`, the sparse reward that the residual is trained on."""
 _CURVE = ("step", "n_solved", "n_scenes", "solved")
@@ -44,9 +46,11 @@ def area(curve: Sequence[Point], budget: int) -> NDArray[np.float64]:
     return np.asarray(np.trapezoid(solved, inside, axis=0) / budget, np.float64)
 
 
-def steps_to_target(curve: Sequence[Point], target: float = TARGET) -> float:
-    """Return the environment steps of the first point at or above `target`; infinity where there is none."""
-    return next((float(point.step) for point in curve if point.success_rate >= target), math.inf)
+def steps_to_target(curve: Sequence[Point], target: float = TARGET, looks: int = TARGET_LOOKS) -> float:
+    """Return the environment steps of the first of `looks` points in a row at or above `target`; infinity without them."""
+    above = [point.success_rate >= target for point in curve]
+    starts = range(len(curve) - looks + 1)
+    return next((float(curve[i].step) for i in starts if all(above[i : i + looks])), math.inf)
 
 
 def compared(base: Results, policy: Results, control_hz: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, Episode, StepResult, rollout
-from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.study.method import Point, Setting
 
@@ -27,7 +26,7 @@ class Judge:
     def __init__(self, setting: Setting) -> None:
         validation = setting.params.validation
         self._env = BatchPickPlace(setting.sim, validation.n_rows, setting.params.n_threads)
-        self._seeds = scene_seeds("validation")[: validation.n_scenes]
+        self._seeds = validation.seeds
         self._log = setting.log
         self._points: list[Point] = []
 

@@ -36,7 +36,7 @@ def params(task: ModuleType) -> TrainResidualParams:
         critic_sight=EVERYTHING,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
-        validation=ValidationParams(n_scenes=10, n_rows=4, every=150, max_p=0.05),
+        validation=ValidationParams(n_scenes=10, skip=0, n_rows=4, every=150, max_p=0.05),
         log_every=50,
         checkpoint_every=100,
     )
@@ -83,7 +83,8 @@ def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
 ) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    whole = Run(task, tmp_path / "whole")(params)
+    undisturbed = Run(task, tmp_path / "whole")
+    whole = undisturbed(params)
     killed = Run(task, tmp_path / "killed")
     with pytest.raises(KilledError):
         killed(params, kill_at=340)
@@ -97,6 +98,7 @@ def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
         remembered = [getattr(result.model.replay_buffer, name) for result in (whole, resumed)]
         np.testing.assert_array_equal(*remembered)
     assert np.isfinite(whole.model.replay_buffer.returns).sum() > 300
+    assert [list(killed.logged), killed.logged] == [list(undisturbed.logged), undisturbed.logged]
     without_clock = [{k: v for k, v in r.metrics.items() if k != "env_steps_per_s"} for r in (whole, resumed)]
     assert without_clock[0] == without_clock[1]
 
@@ -154,6 +156,13 @@ def test_base_is_kept_where_no_residual_reaches_it() -> None:
 def test_a_residual_that_is_better_by_chance_is_not_kept() -> None:
     assert choose([candidate(0, 0.6), candidate(100, 0.62)], 0.05).step == 0
     assert choose([candidate(0, 0.6), candidate(100, 0.64)], 0.05).step == 100
+
+
+def test_more_looks_ask_for_a_clearer_difference() -> None:
+    looks = [candidate(step, 0.64) for step in range(100, 500, 100)]  # 8 gains, no loss: p = 0.008
+
+    assert choose([candidate(0, 0.6), *looks], 0.05).step == 400
+    assert choose([candidate(0, 0.6), *looks, *(candidate(step, 0.6) for step in range(500, 800, 100))], 0.05).step == 0
 
 
 def test_most_trained_of_equals_is_kept() -> None:

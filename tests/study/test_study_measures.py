@@ -51,10 +51,18 @@ def test_behind_the_last_point_success_stays_and_behind_the_budget_nothing_count
     np.testing.assert_allclose(measures.area(CURVE, 75), [(25 + 25) / 75, (25 + 0.5 * 25 * 0.5) / 75])
 
 
-def test_the_target_is_reached_at_the_first_point_that_has_it() -> None:
-    assert measures.steps_to_target(CURVE, 0.5) == 0
-    assert measures.steps_to_target(CURVE) == 100
-    assert measures.steps_to_target(CURVE[:2]) == math.inf
+def test_the_target_is_reached_at_the_first_of_some_points_in_a_row_that_have_it() -> None:
+    assert measures.steps_to_target(CURVE, 0.5, looks=1) == 0
+    assert measures.steps_to_target(CURVE, looks=1) == 100
+    assert measures.steps_to_target(CURVE[:2], looks=1) == math.inf
+
+
+def test_a_lucky_point_is_not_the_target() -> None:
+    heights = (0.5, 0.9, 0.8, 1.0, 0.9, 0.9)
+    curve = [Point(10 * i, tuple(scene < round(10 * height) for scene in range(10))) for i, height in enumerate(heights)]
+
+    assert measures.steps_to_target(curve) == 30
+    assert measures.steps_to_target(curve[:-1]) == math.inf
 
 
 def test_a_policy_is_compared_with_its_base_on_the_same_scenes() -> None:
