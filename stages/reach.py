@@ -33,7 +33,8 @@ def main() -> None:
         alone = reach.measure_base(env, base, run.track(seeds, description="ACT alone"))
         swept = reach.sweep(at, params)
         chosen = reach.choose(swept, params.target)
-        reach.save_bound(chosen, run.out)
+        bound = reach.with_margin(chosen, params.margin)
+        reach.save_bound(bound, chosen, run.out)
         ceilings = tables.ceilings([alone, *swept], chosen.factor)
         joints = tables.joint_ceilings(reach.by_joint(at, chosen.bound, params.joint_factors))
         gallery.save_all(gallery.of_reach(ceilings, joints), run.out / "figures")
@@ -48,7 +49,8 @@ def main() -> None:
                 "joints": joints,
                 "factor": chosen.factor,
                 "ceiling": chosen.success_rate,
-                "bound": chosen.bound,
+                "reach": chosen.bound,
+                "bound": bound,
                 "wanted": dict(zip(names, chosen.wanted, strict=True)),
                 "saturated": chosen.saturated,
             }

@@ -41,6 +41,8 @@ class ReachParams:
         shape: Bound per joint at factor 1, shape (6,) [deg x 5, percent].
         factors: Of the shape, tried from the smallest up.
         target: Success a bound must allow to be chosen, 0 to 1.
+        margin: The residual's bound is the chosen one times this, at least 1. A residual that needs all of its bound has to
+            sit at its edge where scenes are hard, and learns slowly: the variant `no_margin` in docs/results.md.
         n_scenes: Validation scenes per rollout.
         n_rows: Episodes simulated at once.
         n_threads: Threads that step physics.
@@ -50,6 +52,7 @@ class ReachParams:
     shape: Bound
     factors: tuple[float, ...]
     target: float
+    margin: float
     n_scenes: int
     n_rows: int
     n_threads: int
@@ -62,6 +65,8 @@ class ReachParams:
             raise ValueError(f"factors are {list(self.factors)}; they must be above 0 and rise")
         if not 0 < self.target <= 1:
             raise ValueError(f"target is {self.target}; it must be a success rate above 0 and at most 1")
+        if not 1 <= self.margin < math.inf:
+            raise ValueError(f"margin is {self.margin}; the bound must not be below the reach that was measured: 1 or more")
         if not all(0 <= factor < 1 for factor in self.joint_factors):
             raise ValueError(f"joint_factors are {list(self.joint_factors)}; each must be at least 0 and below 1")
 
@@ -210,10 +215,20 @@ def by_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[Ceilin
     return found
 
 
-def save_bound(chosen: Ceiling, folder: Path) -> None:
-    """Write the chosen bound, and what it allows, to `folder`."""
-    about = {"factor": chosen.factor, "ceiling": chosen.success_rate, "n_scenes": chosen.n_scenes}
-    text = json.dumps({"bound": list(chosen.bound), **about}, indent=2)
+def with_margin(chosen: Ceiling, margin: float) -> Bound:
+    """Return the residual's bound per joint: that of the chosen reach times the margin."""
+    return tuple(margin * one for one in chosen.bound)
+
+
+def save_bound(bound: Bound, chosen: Ceiling, folder: Path) -> None:
+    """Write the residual's bound, and the reach it follows from with what that allows, to `folder`."""
+    about = {
+        "reach": list(chosen.bound),
+        "factor": chosen.factor,
+        "ceiling": chosen.success_rate,
+        "n_scenes": chosen.n_scenes,
+    }
+    text = json.dumps({"bound": list(bound), **about}, indent=2)
     (folder / BOUND_FILE).write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """The budget as demonstrations: what imitation alone makes of as many frames as reinforcement learning makes of steps.
 
 In the simulator the demonstrator is a script and costs nothing. On the arm it is a person, and every frame is a thirtieth of
-a second of teleoperation: 480,000 frames are 4.4 hours of driving without a pause, some 5,000 demonstrations, where the base
+a second of teleoperation: 100,000 frames are an hour of driving without a pause, some 1,000 demonstrations, where the base
 had 100. The metric `teleoperation_h` says it for each run. So this baseline is not an alternative at the same price; it shows
 where imitation of this teacher, with this network, ends.
 """
@@ -31,16 +31,19 @@ class MoreDemonstrationsOptions:
 
     Attributes:
         fractions: Shares of the budget after each of which an ACT is trained from scratch, rising, in (0, 1].
-        steps: Optimiser steps of each training; the rest of the recipe is the base's.
+        steps: Optimiser steps of each training, as many numbers; the rest of the recipe is the base's. More data want more of
+            them.
     """
 
     fractions: tuple[float, ...]
-    steps: int
+    steps: tuple[int, ...]
 
     def __post_init__(self) -> None:
         rising = all(a < b for a, b in zip((0.0, *self.fractions), self.fractions, strict=False))
         if not self.fractions or not rising or self.fractions[-1] > 1.0:
             raise ValueError(f"fractions is {list(self.fractions)}; it must be rising numbers in (0, 1]")
+        if len(self.steps) != len(self.fractions):
+            raise ValueError(f"steps is {list(self.steps)}; there must be one number for each of {list(self.fractions)}")
 
 
 def more_demonstrations(setting: Setting) -> Outcome:
@@ -50,7 +53,6 @@ def more_demonstrations(setting: Setting) -> Outcome:
     failures are spent too, but its failures are not learnt from.
     """
     options = params.build(MoreDemonstrationsOptions, setting.options, "options of more_demonstrations")
-    recipe = replace(setting.train_act, network=setting.base.config, steps=options.steps)
     start_s, judge = time.monotonic(), Judge(setting)
     env = Metered(BatchPickPlace(setting.sim, setting.record.n_rows, setting.record.n_threads), setting.sim.max_steps)
     expert = PerRow([Expert(setting.record.expert, setting.sim.control_hz) for _ in range(env.n_rows)])
@@ -58,13 +60,13 @@ def more_demonstrations(setting: Setting) -> Outcome:
     recorded: list[Mapping[str, Array]] = []
     policy = greedy(setting.base)
     judge.look(0, policy)
-    for fraction in options.fractions:
+    for fraction, steps in zip(options.fractions, options.steps, strict=True):
         limit = round(fraction * setting.params.env_steps)
         recorded += [columns_of(episode) for episode in collect(env, expert, seeds, limit) if episode.success]
         policy = greedy(
             training.train(
                 joined(setting.demonstrations, recorded),
-                recipe,
+                replace(setting.train_act, network=setting.base.config, steps=steps),
                 seed=setting.seed,
                 scratch=setting.scratch / f"act_{limit}",
                 log=lambda step, metrics: None,

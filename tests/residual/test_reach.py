@@ -26,6 +26,7 @@ PARAMS = ReachParams(
     shape=(2.0, 1.0, 1.0, 1.0, 1.0, 4.0),
     factors=(0.25, 0.5, 1.0, 2.0),
     target=0.9,
+    margin=2.0,
     n_scenes=20,
     n_rows=4,
     n_threads=1,
@@ -149,10 +150,12 @@ def test_joints_are_cut_one_by_one() -> None:
 
 
 def test_bound_comes_back_from_its_folder(tmp_path: Path) -> None:
-    reach.save_bound(ceiling(0.5, 19), tmp_path)
+    chosen = ceiling(0.5, 19)
+    reach.save_bound(reach.with_margin(chosen, 3.0), chosen, tmp_path)
+    about = json.loads((tmp_path / reach.BOUND_FILE).read_text())
 
-    assert reach.load_bound(tmp_path) == (1.0, 0.5, 0.5, 0.5, 0.5, 2.0)
-    assert json.loads((tmp_path / reach.BOUND_FILE).read_text())["ceiling"] == 0.95
+    assert reach.load_bound(tmp_path) == (3.0, 1.5, 1.5, 1.5, 1.5, 6.0)
+    assert (about["reach"], about["ceiling"]) == ([1.0, 0.5, 0.5, 0.5, 0.5, 2.0], 0.95)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,7 @@ def test_bound_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, me
         ({"factors": []}, "factors are .*; they must be above 0 and rise"),
         ({"factors": [1.0, 0.5]}, "they must be above 0 and rise"),
         ({"target": 98.0}, "target is 98.0; it must be a success rate"),
+        ({"margin": 0.9}, "margin is 0.9; the bound must not be below the reach"),
         ({"joint_factors": [1.0]}, "each must be at least 0 and below 1"),
     ],
 )

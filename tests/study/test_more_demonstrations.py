@@ -13,7 +13,7 @@ from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 from soarm.study.method import Setting
 from soarm.study.more_demonstrations import more_demonstrations
 
-OPTIONS = {"fractions": [0.5, 1.0], "steps": 3}
+OPTIONS = {"fractions": [0.5, 1.0], "steps": [3, 3]}
 
 
 def teaching(setting: Setting) -> Setting:
@@ -51,4 +51,9 @@ def test_frames_are_counted_and_learnt_from(setting: Setting, monkeypatch: pytes
 @pytest.mark.parametrize("fractions", [[], [0.5, 0.5], [0.0, 1.0], [0.5, 1.5]])
 def test_fractions_must_rise(setting: Setting, fractions: list[float]) -> None:
     with pytest.raises(ParamsError, match="it must be rising numbers in"):
-        more_demonstrations(dataclasses.replace(setting, options={"fractions": fractions, "steps": 3}))
+        more_demonstrations(dataclasses.replace(setting, options={"fractions": fractions, "steps": [3] * len(fractions)}))
+
+
+def test_every_training_has_its_steps(setting: Setting) -> None:
+    with pytest.raises(ParamsError, match=r"steps is \[3\]; there must be one number for each of \[0.5, 1.0\]"):
+        more_demonstrations(dataclasses.replace(setting, options={"fractions": [0.5, 1.0], "steps": [3]}))
