@@ -22,10 +22,12 @@ class ExplorationParams:
     Attributes:
         prefill_steps: Environment steps of the base alone before anything is learned; every other episode carries noise, the
             rest are the base as it is (arXiv 2602.10539: base transitions end the critic's cold start).
-        prefill_std: Standard deviation of the noise in those episodes, in units of the bound.
-        start_std: The same when learning starts.
-        end_std: And when it ends; in between it falls linearly.
-        hold_steps: Control steps each draw is held.
+        prefill_std: Standard deviation of the noise in those episodes, in units of the bound: enough to miss and to mend, not
+            so much that noisy episodes never succeed. A wider bound makes it more degrees.
+        start_std: The same when learning starts; less, because it comes on top of a residual.
+        end_std: And when it ends; in between it falls linearly, so that the last steps are near what will be shipped.
+        hold_steps: Control steps each draw is held; 8 are a quarter of a second. White noise hardly moves the arm, and from
+            noise held for 24 steps the base does not recover (docs/residual-rl.md, row e).
         progressive_steps: Environment steps after the prefill over which episodes with the residual become the rule: one that
             starts t steps after it is the base's alone with probability 1 - t / progressive_steps (Yuan et al. 2024, arXiv
             2412.13630, who decide at every control step; an arm that switches 30 times a second shakes). 0 is never.

@@ -63,32 +63,39 @@ class LearnerParams:
     Attributes:
         critic_lr: Adam's learning rate for the critics.
         actor_lr: And for the actor: it must not outrun the critics.
-        batch_size: Transitions of an update.
-        buffer_size: Transitions remembered.
-        gamma: Discount per control step.
-        n_steps: Steps of reward before the critic takes over; a sparse reward travels that much faster.
-        tau: Share of the networks that enters their targets at each update.
+        batch_size: Transitions of an update; 256 as in ResFiT and RLPD, demonstrations included.
+        buffer_size: Transitions remembered; as many as the default budget has, so that nothing is forgotten.
+        gamma: Discount per control step; 0.99 leaves a third of the value after 3.7 s, as long as a good episode (ResFiT).
+        n_steps: Steps of reward before the critic takes over; a sparse reward travels that much faster. ResFiT takes 3 to 5;
+            20 were right sooner and misled the actor with the noise of what was explored (docs/residual-rl.md, row d).
+        tau: Share of the networks that enters their targets at each update (TD3's 0.005).
         train_freq: Steps of all environments together between two calls to learn.
         gradient_steps: Updates at each call.
         overlap: Whether they run while the environments step, on a second core. If not they take turns with the steps; every
             number is the same, so this is for machines with one core, and for profilers and debuggers.
-        policy_delay: Critic updates per actor update.
-        target_policy_noise: Smoothing noise of the target policy, in units of the bound.
-        target_noise_clip: Its limit.
-        value_min: Least return there can be; targets are clamped.
+        policy_delay: Critic updates per actor update (TD3's 2): a policy should climb values that have settled.
+        target_policy_noise: Smoothing noise of the target policy, in units of the bound (TD3's 0.2).
+        target_noise_clip: Its limit (TD3's 0.5).
+        value_min: Least return there can be; targets are clamped. The sparse reward gives 0 or 1, once, so no value lies
+            beyond, and an over-estimate cannot feed on itself.
         value_max: Greatest return there can be.
-        warmup_updates: Critic updates between the prefill and the first actor update.
+        warmup_updates: Critic updates between the prefill and the first actor update: an actor that climbs untrained critics
+            unlearns the base (ResFiT: 10,000; DAWN calls it the cold start).
         warmup_mc_updates: How many of them, from the first on, regress to the returns of the prefill's finished episodes in
             place of temporal differences. Those carry a sparse reward backwards by `n_steps` per target network's lifetime,
             returns carry it to the start at once; but they are the returns of whoever acted, and half of the prefill's
             episodes acted with noise, so temporal differences should have the last word.
         gate: Whether the warm-up is prolonged until the critics are calibrated.
-        q_floor: Least normaliser of the actor's policy term.
-        max_grad_norm: Gradients are clipped to this norm.
-        penalty: beta, the pull to the base.
+        q_floor: Least normaliser of the actor's policy term: while rewards are rare mean |Q| is near 0, and a bare quotient
+            (TD3+BC's) would blow up the critics' noise.
+        max_grad_norm: Gradients of critics and of the actor are clipped to this norm (ResFiT, DICE-RL: 1).
+        penalty: beta, the pull to the base. High while the critics know little, then low; in units of the bound squared, so a
+            wider bound needs more of it for the same degrees. Without it success falls to a tenth before it rises
+            (docs/results.md, `no_penalty`).
         q_filter: Where beta does not count.
-        imitation: beta_d, the pull to demonstrated corrections.
-        demonstration_share: Share of demonstrated transitions in a batch; 0 goes without demonstrations.
+        imitation: beta_d, the pull to demonstrated corrections; falls, because the demonstrator is a start and no ceiling.
+        demonstration_share: Share of demonstrated transitions in a batch (RLPD and ResFiT: half); 0 goes without
+            demonstrations.
     """
 
     critic_lr: float

@@ -7,11 +7,13 @@ With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a
     actor    L = - mean Q(o, a(r)) / max(mean |Q|, floor)                    policy term, Q = mean of the heads
                  + beta   mean m |r|^2 / 6                                   behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
+             f = [min Q'(o, a_demo) >= min Q'(o, a_b)] where a_demo is in reach, else 0
 
 The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
 the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
-demonstrated correction. f drops demonstrations that the critics value below the base, and those out of the bound's reach:
-clipped labels would teach saturation. m is 1, or, with the soft Q-filter, what `held_back` says.
+demonstrated correction. f drops demonstrations that the target critics value below the base, and those out of the bound's
+reach: clipped labels would teach saturation. It asks the targets, whose opinion changes slowly and which stand still during a
+step, so that it can be asked ahead of the update. m is 1, or, with the soft Q-filter, what `held_back` says.
 beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
 """
 
@@ -132,6 +134,7 @@ def actor_loss(
     penalty: float,
     imitation: float,
     q_floor: float,
+    worth: Tensor | None = None,
     held: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
@@ -147,6 +150,7 @@ def actor_loss(
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
+        worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
         held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
     """
     if imitation == 0.0 and corrections is not None:
@@ -159,17 +163,21 @@ def actor_loss(
     loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
     if corrections is None:
         return loss
-    keep = _worth_imitating(policy, for_critics[n_own:], corrections)
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
-    loss += imitation * (keep * error).mean()
+    loss += imitation * (error if worth is None else worth * error).mean()
     return loss
 
 
 @torch.no_grad()
-def _worth_imitating(policy: ResidualTD3Policy, observations: Tensor | Seen, corrections: Tensor) -> Tensor:
-    """Return f, shape (M, 1): 1 where the critics value a correction no less than none, and the bound can reach it."""
-    better = least_value(policy.critic(observations, corrections)) >= least_value(
-        policy.critic(observations, torch.zeros_like(corrections))
-    )
+def worth_imitating(policy: ResidualTD3Policy, observations: Tensor | Seen, corrections: Tensor) -> Tensor:
+    """Return f, shape (M, 1): 1 where the target critics value a correction no less than none, and the bound can reach it.
+
+    Args:
+        policy: The networks.
+        observations: Demonstrated observations, raw of shape (M, D) or as the target critics see them.
+        corrections: What was demonstrated there, in units of the bound and not clipped, shape (M, 6).
+    """
+    corrected = least_value(policy.critic_target(observations, corrections))
+    better = corrected >= least_value(policy.critic_target(observations, torch.zeros_like(corrections)))
     near = corrections.abs().amax(dim=1, keepdim=True) <= REACH
     return (better & near).float()

@@ -87,14 +87,21 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
     next_lessons: list[Lesson] | None = None
     """Prepared for the next step; None before the first of them."""
     _lessons: list[Lesson] | None = None
+    _n_updates_then: int = 0
+    """Updates that will have been made when this step's are; the second thread must not read a number that moves."""
     _busy_env: BusyVecEnv | None = None
 
     def settle(self) -> None:
         """Do what must be done between two steps, before updates are made: the target networks follow."""
         raise NotImplementedError
 
-    def prepare(self, n: int) -> list[Lesson]:
-        """Return so many batches, drawn and prepared with networks that only `settle` changes."""
+    def prepare(self, n: int, first: int) -> list[Lesson]:
+        """Return so many batches, drawn and prepared with networks that only `settle` changes.
+
+        Args:
+            n: How many.
+            first: Updates that will have been made before the first of them.
+        """
         raise NotImplementedError
 
     def practise(self, lessons: list[Lesson]) -> None:
@@ -133,8 +140,9 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
             return
         self.settle()
         if self.next_lessons is None:
-            self.next_lessons = self.prepare(self._due(self.num_timesteps // self.n_envs))
+            self.next_lessons = self.prepare(self._due(self.num_timesteps // self.n_envs), self._n_updates)
         self._lessons = self.next_lessons
+        self._n_updates_then = self._n_updates + len(self._lessons)
 
     def _learn_meanwhile(self) -> None:
         if self._lessons is not None:
@@ -142,7 +150,7 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
 
     def _prepare_next(self) -> None:
         if self._lessons is not None:
-            self.next_lessons = self.prepare(self._due(self.num_timesteps // self.n_envs + 1))
+            self.next_lessons = self.prepare(self._due(self.num_timesteps // self.n_envs + 1), self._n_updates_then)
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_busy_env", "_lessons", "next_lessons"]

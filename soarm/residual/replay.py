@@ -75,7 +75,12 @@ class EpisodeReplayBuffer(NStepReplayBuffer):
         self.ages[row] = 0
 
     def forget_running(self) -> None:
-        """Leave the returns of the running episodes unknown for good: the environments were reset in the middle of them."""
+        """Let the running episodes end as if at their time limit, their returns unknown for good: the environments were reset.
+
+        Without it, n-step returns would go on into the episodes that follow.
+        """
+        running = self.ages > 0
+        self.dones[self.pos - 1, running] = self.timeouts[self.pos - 1, running] = 1.0
         self.ages[:] = 0
 
     def sample_steps(self, n: int) -> Steps:

@@ -89,6 +89,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
+        self._worst_loss = 0.0  # of the critics, since it was last logged
         self._followed = (0, 0)  # updates of critics and actor that their targets know of
         self._explorer: Explorer | None = None
         self._smoothness: Smoothness | None = None
@@ -191,7 +192,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._warm_up()
         self._follow()
 
-    def prepare(self, n: int) -> list[Lesson]:
+    def prepare(self, n: int, first: int) -> list[Lesson]:
         """Return so many batches of own and demonstrated transitions."""
         assert self.learner is not None
         assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
@@ -200,18 +201,19 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         online = self.replay_buffer.sample(n * n_own)
         shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
         steps = self.replay_buffer.sample_steps(n * n_own) if self.learner.q_filter.enabled else None
-        return self._updates.prepare(n, online, shown, steps)
+        return self._updates.prepare(n, online, shown, steps, first)
 
     def practise(self, lessons: list[Lesson]) -> None:
         """Update critics and actor."""
         for lesson in lessons:
             loss = self._update_critics(lesson)
-            if self._n_updates % self.policy_delay == 0:
+            if self._updates.teaches_actor(self._n_updates):
                 self._update_actor(lesson)
+            self._worst_loss = max(self._worst_loss, float(loss))
             if self._n_updates % ALARM_EVERY == 0:
-                self.logger.record("train/critic_loss", float(loss))
-                for name, value in residual_alarms(self.policy, lesson.for_actor, lesson.for_critics).items():
-                    self.logger.record(f"train/{name}", value)
+                alarms = residual_alarms(self.policy, *lesson.own)
+                for name, value in {"critic_loss": float(loss), **alarms}.items():
+                    self.logger.record_mean(f"train/{name}", value)
 
     @property
     def _updates(self) -> Updates:
@@ -241,7 +243,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._follow()
 
         def improve() -> None:
-            self._update_critics(*self.prepare(1))
+            self._update_critics(*self.prepare(1, self._n_updates))
             self._follow()
 
         warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
@@ -262,7 +264,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         held, how = None, self.learner.q_filter
         if lesson.steps is not None and self._n_actor_updates >= how.after_updates:
             held = objective.held_back(self.policy, lesson.steps, how.margin)
-            self.logger.record("train/penalised", float(held.mean()))
+            self.logger.record_mean("train/penalised", float(held.mean()))
         self._updates.actor(
             lesson,
             penalty=self.learner.penalty.at(self.progress),
@@ -280,6 +282,9 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             alarms = {**alarms, **calibration.alarms(self.policy, self.replay_buffer)}
         for name, value in alarms.items():
             self.logger.record(f"train/{name}", value)
+        if self._worst_loss:
+            self.logger.record("train/critic_loss_max", self._worst_loss)
+            self._worst_loss = 0.0
         self.logger.record("train/n_updates", self._n_updates)
         super().dump_logs()
 

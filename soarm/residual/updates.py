@@ -31,6 +31,7 @@ class Lesson:
         for_actor: Observations the actor learns from, as it sees them, demonstrated ones last.
         for_critics: The same, as the critics see them.
         corrections: Demonstrated corrections of their last rows, not clipped, shape (M, 6); None without demonstrations.
+        worth: Which of them are worth imitating, shape (M, 1); None without, and where the actor does not learn from this.
         steps: The own rows of `for_actor` with their returns; None where nobody asks for returns.
     """
 
@@ -39,7 +40,14 @@ class Lesson:
     for_actor: Seen
     for_critics: Seen
     corrections: Tensor | None
+    worth: Tensor | None
     steps: Steps | None
+
+    @property
+    def own(self) -> tuple[Seen, Seen]:
+        """Rows of `for_actor` and `for_critics` that the policy met itself."""
+        n = len(self.for_actor) - (0 if self.corrections is None else len(self.corrections))
+        return self.for_actor[:n], self.for_critics[:n]
 
 
 class Updates:
@@ -55,7 +63,12 @@ class Updates:
 
     @torch.no_grad()
     def prepare(
-        self, n: int, online: ReplayBufferSamples, demonstrated: ReplayBufferSamples | None, steps: Steps | None = None
+        self,
+        n: int,
+        online: ReplayBufferSamples,
+        demonstrated: ReplayBufferSamples | None,
+        steps: Steps | None = None,
+        first: int = 0,
     ) -> list[Lesson]:
         """Return `n` lessons of equal size, made of n-step transitions.
 
@@ -68,6 +81,8 @@ class Updates:
             online: What the policy did itself.
             demonstrated: What a demonstrator did; None without demonstrations.
             steps: What the actor learns from in place of the observations in `online`; None takes these.
+            first: Updates that will have been made before the first of these: the actor learns from every
+                `policy_delay`-th only.
         """
         if n == 0:
             return []
@@ -87,17 +102,26 @@ class Updates:
         lessons = []
         for i in range(n):
             rows = slice(i * n_rows, (i + 1) * n_rows)
+            corrections = None if demonstrated is None else demonstrated.actions.chunk(n)[i]
+            worth = None
+            if corrections is not None and self.teaches_actor(first + i + 1):
+                worth = objective.worth_imitating(self._policy, for_critics[rows][-len(corrections) :], corrections)
             lessons.append(
                 Lesson(
                     judged[rows],
                     self._target(batch, next_for_actor, next_for_critics, rows),
                     for_actor[rows],
                     for_critics[rows],
-                    None if demonstrated is None else demonstrated.actions.chunk(n)[i],
+                    corrections,
+                    worth,
                     None if steps is None else Steps(*(part.chunk(n)[i] for part in steps)),
                 )
             )
         return lessons
+
+    def teaches_actor(self, number: int) -> bool:
+        """Return whether the actor learns from an update, counted from 1."""
+        return number % self._learner.policy_delay == 0
 
     def critics(self, lesson: Lesson) -> Tensor:
         """Bring the critics closer to the target of temporal differences; return the loss, shape ()."""
@@ -118,6 +142,7 @@ class Updates:
             penalty=penalty,
             imitation=imitation,
             q_floor=self._learner.q_floor,
+            worth=lesson.worth,
             held=held,
         )
         self._descend(self._policy.actor, loss)

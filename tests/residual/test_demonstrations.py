@@ -10,6 +10,7 @@ import torch
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array
 from soarm.residual.demonstrations import label
+from soarm.residual.updates import Lesson
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
 
 STARTS = np.array([0, 7, 12])  # episodes of 7 and 5 steps; the base plays 4 of each chunk
@@ -63,3 +64,26 @@ def test_training_with_demonstrations_changes_what_is_learnt(task: ModuleType, s
 
     assert torch.isfinite(biases[1]).all()
     assert not torch.equal(*biases)
+
+
+@pytest.mark.parametrize("gradient_steps", [1, 3])
+def test_a_batch_says_what_is_worth_imitating_where_the_actor_learns_from_it(
+    task: ModuleType, spec: PolicySpec, gradient_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = dataclasses.replace(task.LEARNER, demonstration_share=0.5, gradient_steps=gradient_steps, policy_delay=2)
+    model = task.make_model(2, learner=learner)
+    model.set_demonstrations(label(columns(), STARTS, model.base_model, spec, model.device, 0.9, 3))
+    found: list[tuple[bool, bool]] = []
+    update = model._update_critics
+
+    def note(lesson: Lesson) -> torch.Tensor:
+        loss: torch.Tensor = update(lesson)
+        found.append((model._n_updates % 2 == 0, lesson.worth is not None))
+        return loss
+
+    model._n_updates = 1  # no warm-up
+    monkeypatch.setattr(model, "_update_critics", note)
+    model.learn(140, log_interval=None)
+
+    assert len(found) == 10 * gradient_steps
+    assert {(True, True), (False, False)} == set(found)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
-from soarm.residual.objective import Ramp, actor_loss, held_back, td_target
+from soarm.residual.objective import Ramp, actor_loss, held_back, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
 
@@ -111,7 +111,11 @@ def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction:
     policy, networks = fake(0.0, lambda residual: slope * residual)
     corrections = torch.full((4, 6), correction)
     seen = torch.zeros(4 + len(corrections), RESIDUAL_OBSERVATION_DIM)
-    losses = [actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=i, q_floor=0.1) for i in (0.0, 1.0)]
+    worth = worth_imitating(policy, seen[4:], corrections)
+    losses = [
+        actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=imitation, q_floor=0.1, worth=worth)
+        for imitation in (0.0, 1.0)
+    ]
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None

@@ -107,9 +107,12 @@ def test_batches_are_drawn_a_step_ahead_from_all_steps_but_the_one_that_runs(
     prepared: list[tuple[int, int]] = []
     practised: list[int] = []
     prepare, practise = model.prepare, model.practise
-    monkeypatch.setattr(
-        model, "prepare", lambda n: (prepared.append((model.num_timesteps, 4 * model.replay_buffer.size())), prepare(n))[1]
-    )
+
+    def note(n: int, first: int) -> list[Lesson]:
+        prepared.append((model.num_timesteps, 4 * model.replay_buffer.size()))
+        return prepare(n, first)
+
+    monkeypatch.setattr(model, "prepare", note)
     model._n_updates = 1  # no warm-up
     monkeypatch.setattr(model, "practise", lambda lessons: (practised.append(model.num_timesteps), practise(lessons)))
     model.learn(140, log_interval=None)
