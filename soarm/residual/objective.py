@@ -4,7 +4,7 @@ With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a
 
     critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
              L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
-    actor    L = - mean Q(o, a(r)) / max(mean |Q|, floor)                    policy term, Q = mean of the heads
+    actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                policy term, i = every head in turn
                  + beta   mean m |r|^2 / 6                                   behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
              f = [min Q'(o, a_demo) >= min Q'(o, a_b)] where a_demo is in reach, else 0
@@ -134,6 +134,7 @@ def actor_loss(
     penalty: float,
     imitation: float,
     q_floor: float,
+    head: int = 0,
     worth: Tensor | None = None,
     held: Tensor | None = None,
 ) -> Tensor:
@@ -150,6 +151,7 @@ def actor_loss(
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
+        head: The head to climb. In turn, all of them are climbed as their mean would be, at the price of one.
         worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
         held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
     """
@@ -158,7 +160,7 @@ def actor_loss(
     n_own = len(for_actor) - (0 if corrections is None else len(corrections))
     residual = policy.actor(for_actor)
     own = residual[:n_own]
-    value = mean_value(policy.critic(for_critics[:n_own], own))
+    (value,) = policy.critic(for_critics[:n_own], own, (head,))
     square = own.square() if held is None else held * own.square()
     loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
     if corrections is None:

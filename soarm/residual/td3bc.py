@@ -267,6 +267,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self.logger.record_mean("train/penalised", float(held.mean()))
         self._updates.actor(
             lesson,
+            head=self._n_actor_updates % self.policy.critic.n_critics,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
             held=held,

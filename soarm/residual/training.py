@@ -66,7 +66,7 @@ class TrainResidualParams:
         layer_norm: Whether a LayerNorm follows each hidden layer. In the critics it keeps values of unseen actions bounded
             (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
-            (Chen et al. 2021, arXiv 2101.05982); the actor always climbs the mean of all. Two are the least there can be.
+            (Chen et al. 2021, arXiv 2101.05982); the actor climbs all of them in turn. Two are the least there can be.
         actor_sight: What of the observation the actor sees.
         critic_sight: What the critics see.
         exploration: How it explores.

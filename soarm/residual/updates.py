@@ -132,8 +132,8 @@ class Updates:
         target = steps.returns.clamp(self._learner.value_min, self._learner.value_max)
         return self._towards(target, self._policy.critic.inputs(steps.observations, steps.residuals))
 
-    def actor(self, lesson: Lesson, *, penalty: float, imitation: float, held: Tensor | None = None) -> None:
-        """Climb the critics under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`."""
+    def actor(self, lesson: Lesson, *, head: int, penalty: float, imitation: float, held: Tensor | None = None) -> None:
+        """Climb a head under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`."""
         loss = objective.actor_loss(
             self._policy,
             lesson.for_actor,
@@ -142,6 +142,7 @@ class Updates:
             penalty=penalty,
             imitation=imitation,
             q_floor=self._learner.q_floor,
+            head=head,
             worth=lesson.worth,
             held=held,
         )

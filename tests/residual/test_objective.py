@@ -90,16 +90,25 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
         actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
         gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
 
-    # d/dr (-r / 0.5 + beta r^2)
-    assert gradients == pytest.approx({0.0: -2.0, 1.0: -1.0, 10.0: 8.0})
+    # d/dr (-(r + 0.1) / 0.6 + beta r^2), the first head being 0.1 above the residual
+    assert gradients == pytest.approx({0.0: -1 / 0.6, 1.0: 1.0 - 1 / 0.6, 10.0: 10.0 - 1 / 0.6})
+
+
+@pytest.mark.parametrize(("head", "value"), [(0, 0.6), (1, 0.4)])
+def test_actor_climbs_the_head_it_is_told_to(head: int, value: float) -> None:
+    policy, networks = fake(0.5, lambda residual: residual)
+    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, head=head).backward()
+
+    assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1 / value)
 
 
 def test_small_values_are_not_blown_up() -> None:
     policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
     seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
+    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.2).backward()
 
-    assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-3)
+    assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-4 / 0.2)  # 0.1 is what the head adds
 
 
 @pytest.mark.parametrize(

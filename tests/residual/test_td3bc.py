@@ -177,6 +177,17 @@ def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:
     assert all((parameter == 0).all() for parameter in model.actor.mu.net[-2].parameters())
 
 
+def test_actor_climbs_every_head_in_turn(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    climbed: list[int] = []
+    real = objective.actor_loss
+    monkeypatch.setattr(
+        objective, "actor_loss", lambda *args, head, **kwargs: (climbed.append(head), real(*args, head=head, **kwargs))[1]
+    )
+    task.make_model(policy_kwargs={"n_critics": 3}).learn(160, log_interval=None)
+
+    assert climbed[:5] == [0, 1, 2, 0, 1]
+
+
 def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, ...] | None] = []
     real = objective.td_target
