@@ -10,8 +10,8 @@ from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
+from soarm.report import clips, gallery, tables
 from soarm.report import comparison as report
-from soarm.report import gallery, tables
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
 from soarm.seeds import scene_seeds
@@ -40,8 +40,9 @@ def main() -> None:
         origin = origin_of(act_folder, sim, how)
         base = find(run.input("eval_base"), origin, seeds)
         source = "data/eval_base" if base is not None else "evaluated again"
+        alone = ChunkedPolicy(act, act.spec, how.n_rows)
         if base is None:
-            base = rows(ChunkedPolicy(act, act.spec, how.n_rows), "ACT", origin)
+            base = rows(alone, "ACT", origin)
         corrected = residual_policy(act, actor, spec, how.n_rows)
         residual = rows(corrected, "ACT + residual", origin_of(residual_folder, sim, how))
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
@@ -52,9 +53,12 @@ def main() -> None:
         curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
         tables_of = {name: tables.curves(path) for name, path in curves.items()}
         training = gallery.save_all(gallery.of_training(tables_of), run.out / "figures")
-        page = report.render(base, residual, result, results, training, report.origin_notes(source, base, residual))
+        scenes = clips.choose(base, residual)
+        films = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips")
+        shown = [(f"clips/{clip.file_name}", clip.caption) for clip in run.track(films, len(scenes), description="filming")]
+        page = report.render(base, residual, result, results, training, shown, report.origin_notes(source, base, residual))
         (run.out / "report.html").write_text(page, encoding="utf-8")
-        for path in [run.out / "report.html", *sorted((run.out / "figures").glob("*.png"))]:
+        for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)
         run.finish({**result.to_dict(), "base_rows": source})
 

@@ -20,7 +20,13 @@ Shown = Sequence[tuple[str, str, str]]
 
 
 def render(
-    base: Results, residual: Results, comparison: Comparison, results: Shown, training: Shown, notes: Iterable[str]
+    base: Results,
+    residual: Results,
+    comparison: Comparison,
+    results: Shown,
+    training: Shown,
+    films: Sequence[tuple[str, str]],
+    notes: Iterable[str],
 ) -> str:
     """Return the page.
 
@@ -30,6 +36,7 @@ def render(
         comparison: Of the two.
         results: Figures of the comparison.
         training: Figures of the two trainings.
+        films: Scenes to watch: file, relative to the page, and caption.
         notes: Sentences about where things come from.
     """
     n = comparison.base.n_scenes
@@ -47,6 +54,8 @@ def render(
         page.heading("Scenes the two disagree on"),
         _disagreements(base, residual, comparison),
     ]
+    if films:
+        body += [page.heading("To watch"), page.films(films)]
     if training:
         body += [page.heading("Training"), page.figures(training)]
     body += [page.heading("Where this comes from"), *(page.paragraph(note, "soft") for note in notes)]

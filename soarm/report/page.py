@@ -1,4 +1,4 @@
-"""A page of HTML that needs nothing but itself: text, tables, and figures as inline SVG.
+"""A page of HTML that needs nothing but itself and the films beside it: text, tables, and figures as inline SVG.
 
 Knows HTML; knows nothing of policies. Every text handed in is escaped, except what comes from this module's own functions.
 """
@@ -23,7 +23,7 @@ p { max-width: 46rem; } .soft { color: var(--soft); }
 .card span { color: var(--soft); font-size: .88rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 1rem; align-items: start; }
 @media (max-width: 500px) { .figures { grid-template-columns: 1fr; } }
-figure { margin: 0; padding: 1rem; } figure svg { width: 100%; height: auto; display: block; }
+figure { margin: 0; padding: 1rem; } figure svg, figure video { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .88rem; margin-top: .6rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; background: var(--paper); border: 1px solid var(--line); }
@@ -83,6 +83,16 @@ def folded(summary: str, content: str) -> str:
 def figures(entries: Iterable[tuple[str, str, str]]) -> str:
     """Return figures side by side: (name, SVG, caption)."""
     return '<div class="figures">' + "\n".join(_figure(*entry) for entry in entries) + "</div>"
+
+
+def films(entries: Iterable[tuple[str, str]]) -> str:
+    """Return films side by side: (address relative to the page, caption)."""
+    parts = (
+        f'<figure><video controls muted loop preload="metadata" src="{escape(address, quote=True)}"></video>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for address, caption in entries
+    )
+    return '<div class="figures">' + "\n".join(parts) + "</div>"
 
 
 def _figure(name: str, svg: str, caption: str) -> str:

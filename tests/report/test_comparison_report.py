@@ -39,7 +39,8 @@ class Checker(HTMLParser):
 @pytest.fixture
 def html(base, residual, comparison, tmp_path):
     shown = gallery.save_all(gallery.of_comparison(base, residual, comparison), tmp_path)
-    return report.render(base, residual, comparison, shown, [], ["Rows from <somewhere> & elsewhere."])
+    films = [("clips/gained-103.mp4", "Gained <here>")]
+    return report.render(base, residual, comparison, shown, [], films, ["Rows from <somewhere> & elsewhere."])
 
 
 def test_the_page_is_well_formed_and_its_ids_are_unique(html):
@@ -50,19 +51,21 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(html):
     assert len(checker.ids) == len(set(checker.ids)) > 0
 
 
-def test_the_page_needs_nothing_but_itself(html):
+def test_the_page_needs_nothing_but_itself_and_its_films(html):
     checker = Checker()
     checker.feed(html)
 
     assert checker.addresses
-    assert all(address.startswith("#") for address in checker.addresses)
+    assert [address for address in checker.addresses if not address.startswith("#")] == ["clips/gained-103.mp4"]
+    assert "Gained &lt;here&gt;" in html
     assert not re.search(r"<script|@import|url\((?!#)", html)
 
 
 def test_every_reference_inside_a_figure_finds_its_id(html):
     checker = Checker()
     checker.feed(html)
-    wanted = {address[1:] for address in checker.addresses} | set(re.findall(r"url\(#([^)]+)\)", html))
+    inside = {address[1:] for address in checker.addresses if address.startswith("#")}
+    wanted = inside | set(re.findall(r"url\(#([^)]+)\)", html))
 
     assert wanted <= set(checker.ids)
 
@@ -107,7 +110,7 @@ def test_a_policy_that_solves_nothing_gets_a_page_without_nan(hopeless, tmp_path
     comparison = compare(hopeless, hopeless, np.random.default_rng(0), 200)
     shown = gallery.save_all(gallery.of_comparison(hopeless, hopeless, comparison), tmp_path)
 
-    html = report.render(hopeless, hopeless, comparison, shown, [], [])
+    html = report.render(hopeless, hopeless, comparison, shown, [], [], [])
 
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
 
