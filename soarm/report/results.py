@@ -12,18 +12,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from soarm.errors import StageError
+from soarm.report.cells import DASH, count, interval, p_value, percent, points, ratio_of, signed, table, verdict
 
 Metrics = Mapping[str, Any]
+Numbers = Sequence[float | None]
 REFERENCE = "residual"
 FULL = "full"
 """The variant with the steps of the profile `full`: its final success is the project's claim."""
+BASE = "base"
+BASELINES = (
+    *(BASE, "more_demonstrations", "no_penalty", "no_demonstrations", "no_layer_norm", "no_chunk"),
+    *("scratch", "ppo", "filtered_bc"),
+)
+"""What the method has to be ahead of at the same budget: the base as it is, and these variants."""
 NOT_YET = "*Not run yet.*"
-DASH = "\u2013"
 STUDY = ("study", "study_learning", "study_behaviour")
 _FIGURE = "![Learning curves and final success of every variant](images/study.png)"
 
@@ -62,51 +69,59 @@ def blocks(folder: Path) -> dict[str, str]:
     """Return the blocks of docs/results.md from the metrics files in `folder`; what has not been run says so."""
     compare, summary = _read(folder / "compare.json"), _read(folder / "study_summary.json")
     parts = dict.fromkeys(("study_figure", *STUDY), NOT_YET) if summary is None else study(summary) | {"study_figure": _FIGURE}
-    return {"claims": claims(compare, summary), "targets": targets(compare, summary), **parts}
+    return {"claims": claims(compare, summary), "targets": targets(compare, summary), FULL: runs(summary, FULL), **parts}
 
 
 def claims(compare: Metrics | None, summary: Metrics | None) -> str:
-    """Return what the seed document claims beside what was measured."""
-    one = _chain(compare)
+    """Return what the seed document claims beside what was measured, and whether all that was measured bears it out."""
     found = (summary or {}).get("variants", {})
     mean = found.get(FULL, found.get(REFERENCE))
-    several = [DASH] * 4
-    if mean is not None:
-        returns = " / ".join(_change(mean[key], mean[f"base_{key}"]) for key in ("return", "return_discounted"))
-        several = [
-            _percent(mean["base_success"]),
-            f"{_percent(mean['success'])}{_interval(mean['success_ci95'])}",
-            returns,
-            f"{_change(mean['episode_s'], mean['base_episode_s'])} / {_signed(mean['time_ratio'])}",
-        ]
-    claimed = ["45-70 %", "70-90 %", "+50-80 %", "20-30 % shorter"]
-    what = ["success of the base", "success with the residual", "return", "length of an episode"]
-    n = len(mean["seeds"]) if mean is not None else 0
-    header = ("", "claimed", "measured, `dvc repro` (one seed)", f"measured, study ({n} seeds)" if n else "measured, study")
-    return _table(header, zip(what, claimed, one, several, strict=True))
+    by_study = "measured, study" if mean is None else f"measured, study ({len(mean['seeds'])} seeds)"
+    rows = []
+    for (what, claimed, met), (one, first), (several, second) in zip(_CLAIMS, _chain(compare), _several(mean), strict=True):
+        numbers = [*first, *second]
+        borne_out = all(number is not None and met(number) for number in numbers) if numbers else None
+        rows.append((what, claimed, one, several, verdict(borne_out)))
+    return table(("", "claimed", "measured, `dvc repro` (one seed)", by_study, "met"), rows)
 
 
 def targets(compare: Metrics | None, summary: Metrics | None) -> str:
     """Return what the project set out to reach beside what was measured."""
     rows: list[tuple[str, str, str]] = []
-
-    def add(what: str, measured: str, met: bool | None) -> None:
-        rows.append((what, measured, DASH if met is None else "yes" if met else "no"))
-
     if compare is None:
-        add("`dvc repro`: +15 points on held-out scenes, McNemar p < 0.01, base 45-80 %", DASH, None)
+        rows.append(("`dvc repro`: +15 points on held-out scenes, McNemar p < 0.01, base 45-80 %", DASH, DASH))
     else:
         base, after = compare["base"]["success_rate"], compare["residual"]["success_rate"]
         met = after - base >= 0.15 and compare["mcnemar_p"] < 0.01 and 0.45 <= base <= 0.8
-        text = f"{100 * (after - base):+.1f} points from {_percent(base)}, p = {compare['mcnemar_p']:.1e}"
-        add(f"`dvc repro`: +15 points on {compare['n_scenes']} scenes, McNemar p < 0.01, base 45-80 %", text, met)
+        what = f"`dvc repro`: +15 points on {compare['n_scenes']} scenes, McNemar p < 0.01, base 45-80 %"
+        text = f"{100 * (after - base):+.1f} points from {percent(base)}, p = {compare['mcnemar_p']:.1e}"
+        rows.append((what, text, verdict(met)))
     found = (summary or {}).get("variants", {})
     row = found.get(REFERENCE)
     for what, measured in _TARGETS:
         by = found.get(FULL, row) if measured in _AT_THE_END else row
-        text, met = (DASH, None) if by is None else measured(by, found)
-        add(what, text, met)
-    return _table(("target", "measured", "met"), rows)
+        measured_text, reached = (DASH, None) if by is None else measured(by, found)
+        rows.append((what, measured_text, verdict(reached)))
+    return table(("target", "measured", "met"), rows)
+
+
+def runs(summary: Metrics | None, name: str) -> str:
+    """Return the runs of a variant, a line per training seed."""
+    row = (summary or {}).get("variants", {}).get(name)
+    if row is None or not row.get("runs"):
+        return NOT_YET
+    lines = [
+        (
+            seed,
+            f"{percent(run['success'])}{interval(run['ci95'])}",
+            *(f"{run[key]}" for key in ("gains", "regressions")),
+            p_value(run["mcnemar_p"]),
+            *(signed(run[f"{key}_ratio"]) for key in ("time", "jerk")),
+            count(run["steps_to_90"]),
+        )
+        for seed, run in row["runs"].items()
+    ]
+    return f"{table(_RUNS, lines)}\n\n{row['n_scenes']} test scenes, of which the base solves {percent(row['base_success'])}."
 
 
 def study(summary: Metrics) -> dict[str, str]:
@@ -120,71 +135,97 @@ def study(summary: Metrics) -> dict[str, str]:
     success = [
         (
             seeds[row["variant"]],
-            _percent(row["base_success"]),
-            f"{_percent(row['success'])}{_interval(row['success_ci95'])}",
-            f"{_percent(row['success_iqm'])}{_interval(row['success_iqm_ci95'])}",
-            _percent(row["success_worst"]),
-            _points(row["success_difference"], row["success_difference_ci95"]),
-            _p(row["success_p"]),
-            f"{_percent(row['gains'])} / {_percent(row['regressions'])}",
+            percent(row["base_success"]),
+            f"{percent(row['success'])}{interval(row['success_ci95'])}",
+            f"{percent(row['success_iqm'])}{interval(row['success_iqm_ci95'])}",
+            percent(row["success_worst"]),
+            points(row["success_difference"], row["success_difference_ci95"]),
+            p_value(row["success_p"]),
+            f"{percent(row['gains'])} / {percent(row['regressions'])}",
+            p_value(row["mcnemar_p_worst"]),
         )
         for row in rows
     ]
     learning = [
         (
             seeds[row["variant"]],
-            f"{_percent(row['auc'])}{_interval(row['auc_ci95'])}",
-            _points(row["auc_difference"], row["auc_difference_ci95"]),
-            _p(row["auc_p"]),
+            f"{percent(row['auc'])}{interval(row['auc_ci95'])}",
+            points(row["auc_difference"], row["auc_difference_ci95"]),
+            p_value(row["auc_p"]),
             f"{row['reached_90']} of {len(row['seeds'])}",
-            DASH if row["steps_to_90"] is None else f"{row['steps_to_90']:,.0f}",
-            DASH if row["seconds_to_90"] is None else f"{row['seconds_to_90']:,.0f}",
+            count(row["steps_to_90"]),
+            count(row["seconds_to_90"]),
         )
         for row in rows
     ]
     behaviour = [
         (
             seeds[row["variant"]],
-            *(_signed(row[f"{key}_ratio"]) for key in ("time", "steps", "jerk", "acceleration")),
-            _change(row["return"], row["base_return"]),
-            _change(row["return_discounted"], row["base_return_discounted"]),
+            *(signed(row[f"{key}_ratio"]) for key in ("time", "steps", "jerk", "acceleration")),
+            *(signed(ratio_of(row[key], row[f"base_{key}"])) for key in ("return", "return_discounted")),
         )
         for row in rows
     ]
-    parts = _table(_SUCCESS, success), _table(_LEARNING, learning), _table(_BEHAVIOUR, behaviour)
+    parts = table(_SUCCESS, success), table(_LEARNING, learning), table(_BEHAVIOUR, behaviour)
     notes = note, *(["\n\n**Partial**, see above." if partial else ""] * 2)
     return {name: part + note for name, part, note in zip(STUDY, parts, notes, strict=True)}
 
 
-_SUCCESS = ("variant (seeds)", "base", "success", "IQM", "worst seed", "to reference", "p", "gained / lost")
+_SUCCESS = (
+    *("variant (seeds)", "base", "success", "IQM", "worst seed", "to reference", "p", "gained / lost"),
+    "McNemar p, worst",
+)
 _LEARNING = ("variant (seeds)", "area", "to reference", "p", "runs at 90 %", "steps to 90 %", "seconds to 90 %")
 _BEHAVIOUR = ("variant (seeds)", "time to success", "episode", "jerk", "acceleration", "return", "discounted return")
+_RUNS = ("training seed", "success", "gained", "lost", "McNemar p", "time to success", "jerk", "steps to 90 %")
+
+_CLAIMS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+    ("success of the base", "45-70 %", lambda share: 0.45 <= share <= 0.7),
+    ("success with the residual", "70-90 %", lambda share: share >= 0.7),
+    ("return", "+50-80 %", lambda ratio: ratio >= 1.5),
+    ("length of an episode", "20-30 % shorter", lambda ratio: ratio <= 0.8),
+)
+"""What is claimed, and what of a measured number bears it out; more than was claimed does, but for the base."""
 
 
-def _chain(compare: Metrics | None) -> list[str]:
+def _chain(compare: Metrics | None) -> list[tuple[str, Numbers]]:
     if compare is None:
-        return [DASH] * 4
+        return [(DASH, ())] * len(_CLAIMS)
     base, after = compare["base"], compare["residual"]
+    rates = [(one["success_rate"], one["success_ci95"]) for one in (base, after)]
+    ratios = [ratio_of(after[key], base[key]) for key in ("return_mean", "steps_mean")]
     return [
-        *(f"{_percent(one['success_rate'])}{_interval(one['success_ci95'])}" for one in (base, after)),
-        _change(after["return_mean"], base["return_mean"]),
-        _change(after["steps_mean"], base["steps_mean"]),
+        *((f"{percent(rate)}{interval(ends)}", (rate,)) for rate, ends in rates),
+        *((signed(ratio), (ratio,)) for ratio in ratios),
+    ]
+
+
+def _several(mean: Metrics | None) -> list[tuple[str, Numbers]]:
+    if mean is None:
+        return [(DASH, ())] * len(_CLAIMS)
+    returns = [ratio_of(mean[key], mean[f"base_{key}"]) for key in ("return", "return_discounted")]
+    lengths = [ratio_of(mean["episode_s"], mean["base_episode_s"]), mean["time_ratio"]]
+    return [
+        (percent(mean["base_success"]), (mean["base_success"],)),
+        (f"{percent(mean['success'])}{interval(mean['success_ci95'])}", (mean["success"],)),
+        *((" / ".join(map(signed, ratios)), ratios) for ratios in (returns, lengths)),
     ]
 
 
 def _worst(row: Metrics, found: Metrics) -> tuple[str, bool]:
     worst, middle = row["success_worst"], row["success_iqm"]
-    text = f"worst {_percent(worst)}, IQM {_percent(middle)}, {len(row['seeds'])} seeds, {row['n_scenes']} scenes"
+    text = f"worst {percent(worst)}, IQM {percent(middle)}, {len(row['seeds'])} seeds, {row['n_scenes']} scenes"
     return text, worst >= 0.93 and middle >= 0.96 and len(row["seeds"]) >= 5 and row["n_scenes"] >= 500
 
 
 def _regressions(row: Metrics, found: Metrics) -> tuple[str, bool]:
-    return _percent(row["regressions"]), row["regressions"] <= 0.02
+    return percent(row["regressions"]), row["regressions"] <= 0.02
 
 
-def _shorter(row: Metrics, found: Metrics) -> tuple[str, bool]:
-    change = row["episode_s"] / row["base_episode_s"] - 1.0
-    return f"{100 * change:+.1f} % over all scenes, {_signed(row['time_ratio'])} where both solve", change <= -0.2
+def _shorter(row: Metrics, found: Metrics) -> tuple[str, bool | None]:
+    """Judge by scenes both solve: over all of them, an episode is shorter wherever one more is solved."""
+    ratio, over_all = row["time_ratio"], ratio_of(row["episode_s"], row["base_episode_s"])
+    return f"{signed(ratio)} where both solve, {signed(over_all)} over all scenes", None if ratio is None else ratio <= 0.8
 
 
 def _early(row: Metrics, found: Metrics) -> tuple[str, bool]:
@@ -202,21 +243,36 @@ def _early(row: Metrics, found: Metrics) -> tuple[str, bool]:
 
 
 def _ahead(row: Metrics, found: Metrics) -> tuple[str, bool | None]:
-    others = [other for other in found.values() if other["method"] != row["method"] and other["budget"] == row["budget"]]
-    behind = [
-        other["label"] for other in others if other["auc_difference_ci95"][1] is None or other["auc_difference_ci95"][1] >= 0
-    ]
-    if not others:
-        return DASH, None
-    return f"not ahead of {', '.join(behind)}" if behind else f"ahead of all {len(others)}", not behind
+    """Judge by the intervals of the differences, baseline minus method, each over the scenes and seeds both have."""
+    differences = {name: _to_reference(name, row, found) for name in BASELINES}
+    missing = [name for name, one in differences.items() if one is None]
+    behind = [f"{one[0]} ({points(*one[1:])})" for one in differences.values() if one and not (one[2][1] or 0.0) < 0.0]
+    parts = [f"ahead of {len(BASELINES) - len(missing) - len(behind)} of {len(BASELINES)}"]
+    parts += [f"not of {', '.join(behind)}"] if behind else []
+    parts += [f"not run: {', '.join(missing)}"] if missing else []
+    return "; ".join(parts), False if behind else None if missing else True
+
+
+def _to_reference(name: str, row: Metrics, found: Metrics) -> tuple[str, float | None, Numbers] | None:
+    """Return label, difference in area and interval of a baseline; None where there is none of the same budget."""
+    if name == BASE:  # its curve is flat, so what the method has gained over its first point is its lead
+        gain, (low, high) = row.get("auc_gain"), row.get("auc_gain_ci95", (None, None))
+        return None if gain is None else ("the base itself", -gain, [None if end is None else -end for end in (high, low)])
+    other = found.get(name)
+    if other is None or other["budget"] != row["budget"]:
+        return None
+    return other["label"], other["auc_difference"], other["auc_difference_ci95"]
 
 
 _TARGETS: tuple[tuple[str, Callable[[Metrics, Metrics], tuple[str, bool | None]]], ...] = (
     ("five seeds, 500 scenes: every seed at least 93 %, IQM at least 96 %", _worst),
     ("regressions on at most 2 % of the scenes", _regressions),
-    ("episodes 20 % shorter than the base's", _shorter),
-    ("90 % within 100,000 environment steps (median), or within 10 minutes", _early),
-    ("ahead of every baseline in area under the success curve, interval included", _ahead),
+    ("20 % less time to success than the base where both solve", _shorter),
+    (
+        "90 %, the first of three evaluations in a row that have it, within 100,000 environment steps (median) or 10 minutes",
+        _early,
+    ),
+    ("ahead of every baseline in area under the success curve, interval of the paired difference included", _ahead),
 )
 _AT_THE_END = (_worst, _regressions, _shorter)
 """Targets of the whole budget; the others are of the budget that all methods have."""
@@ -227,11 +283,6 @@ def _read(path: Path) -> Metrics | None:
         return None
     found: Metrics = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _count(missing: Sequence[str]) -> str:
@@ -246,31 +297,3 @@ def _count(missing: Sequence[str]) -> str:
 
 def _short(revision: str) -> str:
     return revision[:7] + ("-dirty" if revision.endswith("-dirty") else "")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _interval(ends: Sequence[float | None]) -> str:
-    low, high = ends
-    return "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _points(value: float | None, ends: Sequence[float | None]) -> str:
-    low, high = ends
-    if value is None:
-        return DASH
-    return f"{100 * value:+.1f}" + ("" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]")
-
-
-def _signed(ratio: float | None) -> str:
-    return DASH if ratio is None else f"{100 * (ratio - 1.0):+.1f} %"
-
-
-def _change(after: float, before: float) -> str:
-    return DASH if not before > 0 else _signed(after / before)
-
-
-def _p(p: float | None) -> str:
-    return DASH if p is None else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

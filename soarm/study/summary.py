@@ -32,6 +32,8 @@ MEANS = (
     *("base_return", "return", "base_return_discounted", "return_discounted", "base_episode_s", "episode_s"),
     "env_steps_per_s",
 )
+# And what of it is kept run by run.
+OF_A_RUN = ("success", "ci95", "gains", "regressions", "mcnemar_p", "time_ratio", "jerk_ratio", "steps_to_90")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Finished:
         success: Of the final policy per test scene, shape (N,).
         scenes: Seeds of the test scenes, N.
         area: Under the curve per validation scene, shape (M,).
+        gained: Of it, what lies above a flat curve at the first point, shape (M,).
     """
 
     seed: int
@@ -53,6 +56,7 @@ class Finished:
     success: Floats
     scenes: tuple[int, ...]
     area: Floats
+    gained: Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Row:
         success_iqm: Interquartile mean over seeds.
         success_worst: Of the seeds.
         auc: Mean area under the success curve on validation scenes, 1 is perfect from the first step.
+        auc_gain: Of it, what lies above a flat curve at the first point, which of a residual is the base.
         success_difference: Of mean final success.
         success_p: Holm-corrected p-value of that; NaN where there are too few seeds.
         auc_difference: Of the area.
@@ -91,6 +96,7 @@ class Row:
     success_iqm: Estimate
     success_worst: float
     auc: Estimate
+    auc_gain: Estimate
     success_difference: Estimate
     success_p: float
     auc_difference: Estimate
@@ -134,14 +140,17 @@ class Summary:
     revisions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the metrics of the stage."""
+        """Return the metrics of the stage; a variant's `runs` are by training seed."""
         return {
             "complete": not self.missing,
             "missing": list(self.missing),
             "budget": self.budget,
             "run_revisions": list(self.revisions),
-            "variants": {row.variant: row.to_dict() for row in self.rows},
+            "variants": {row.variant: row.to_dict() | {"runs": self._runs(row.variant)} for row in self.rows},
         }
+
+    def _runs(self, variant: str) -> dict[int, dict[str, Any]]:
+        return {run.seed: {key: run.metrics[key] for key in OF_A_RUN} for run in self.runs[variant]}
 
 
 def load(folder: Path, seed: int, budget: int) -> Finished:
@@ -161,8 +170,8 @@ def load(folder: Path, seed: int, budget: int) -> Finished:
             f"{folder} was run with a budget of {metrics['budget']} environment steps, params.yaml says {budget}; run it "
             "again: `dvc repro study/dvc.yaml`"
         )
-    success = policy.success.astype(np.float64)
-    return Finished(seed, metrics, curve, success, policy.seeds, measures.area(curve, budget))
+    area = measures.area(curve, budget)
+    return Finished(seed, metrics, curve, policy.success.astype(np.float64), policy.seeds, area, area - curve[0].solved)
 
 
 def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Summary:
@@ -220,6 +229,7 @@ def _row(
         success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm, (0.0, 1.0)),
         success_worst=min(rates),
         auc=crossed_bootstrap([run.area for run in runs], rng, n_resamples, (0.0, 1.0)),
+        auc_gain=_difference([run.gained for run in runs], rng, n_resamples),
         success_difference=_difference([run.success - other.success for run, other in pairs], rng, n_resamples),
         success_p=welch_p(*_means([(run.success, other.success) for run, other in pairs])),
         auc_difference=_difference([run.area - other.area for run, other in pairs], rng, n_resamples),

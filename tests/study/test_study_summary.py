@@ -74,6 +74,8 @@ def test_a_variant_s_row_is_over_its_seeds(tmp_path: Path) -> None:
     assert row.success.low < 0.9 < row.success.high
     assert (row.success_worst, row.n_scenes, row.seeds) == (0.8, N, (0, 1, 2))
     assert row.auc.value == pytest.approx((0.4 + 0.9) / 2)
+    assert row.auc_gain.value == pytest.approx((0.4 + 0.9) / 2 - 0.4)
+    assert row.auc_gain.low < row.auc_gain.value < row.auc_gain.high
     assert (row.reached_90, row.steps_to_90) == (2, 60.0)
     assert row.means["gains"] == pytest.approx(0.5)
     assert row.means["regressions"] == 0.0
@@ -113,6 +115,20 @@ def test_a_partial_study_names_what_is_missing_and_is_written_all_the_same(tmp_p
     assert metrics["variants"]["residual"]["steps_to_90"] is None
     assert metrics["variants"]["residual"]["success_ci95"] == [None, None]
     json.dumps(metrics, allow_nan=False)
+
+
+def test_every_run_keeps_its_own_numbers(tmp_path: Path) -> None:
+    write(tmp_path, "residual-0", 9, 60)
+    write(tmp_path, "residual-2", 8)
+    found = summarise(tmp_path, params([0, 1, 2]), np.random.default_rng(0))
+    runs = json.loads(json.dumps(plain(found.to_dict()), allow_nan=False))["variants"]["residual"]["runs"]
+
+    assert list(runs) == ["0", "2"]
+    assert runs["0"] == {
+        **{"success": 0.9, "ci95": pytest.approx([0.596, 0.982], abs=1e-3), "gains": 5, "regressions": 0},
+        **{"mcnemar_p": 2 * 0.5**5, "time_ratio": 1.0, "jerk_ratio": 1.0, "steps_to_90": 60},
+    }
+    assert (runs["2"]["success"], runs["2"]["steps_to_90"]) == (0.8, None)
 
 
 def test_tables_hold_a_line_per_variant_and_per_step(tmp_path: Path) -> None:
