@@ -223,6 +223,15 @@ def test_crossed_bootstrap_covers_the_truth_about_95_times_in_100_with_scenes_th
     assert 0.91 <= hits / 300 <= 0.995
 
 
+def test_crossed_bootstrap_of_seeds_that_agree_is_as_wide_as_their_scenes_are_few():
+    scenes = np.arange(100) < 70
+    estimate = crossed_bootstrap([scenes, scenes, scenes], np.random.default_rng(5), 4000)
+    half = 1.96 * np.sqrt(0.7 * 0.3 / 100)  # as many scenes as one of them has, not three times as many
+
+    assert estimate.value == pytest.approx(0.7)
+    assert (estimate.low, estimate.high) == pytest.approx((0.7 - half, 0.7 + half), abs=0.012)
+
+
 def test_one_training_seed_has_no_interval_over_seeds():
     stratified = stratified_bootstrap([[0.5], [0.7, 0.9]], np.random.default_rng(0), 100)
     crossed = crossed_bootstrap(np.ones((1, 200)), np.random.default_rng(0), 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib.util
 import json
@@ -17,10 +18,14 @@ import yaml
 from soarm.errors import ParamsError, StageError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.results import Results
-from soarm.policy import Array, Observation, Rows
+from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.residual.controller import residual_policy
+from soarm.residual.training import Result, train
+from soarm.residual.validation import Candidate
 from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.study import measures
+from soarm.study import residual as study_residual
 from soarm.study.method import Outcome, Point, Setting
 from soarm.study.residual import residual
 from soarm.study.run import run
@@ -104,6 +109,29 @@ def test_the_residual_s_curve_starts_with_the_base_and_ends_with_the_budget(sett
     assert outcome.curve[0].step == 0
     assert outcome.curve[-1].step == outcome.metrics["env_steps"] >= 480
     assert outcome.policy(3).act is not None
+
+
+def test_the_residual_s_policy_is_the_last_network_and_not_the_one_that_is_kept(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Result] = []
+    monkeypatch.setattr(study_residual, "train", lambda *args, **kwargs: made.append(train(*args, **kwargs)) or made[0])
+    outcome = residual(setting)
+    result, rows = made[0], np.arange(2)
+    seen = {STATE: np.full((2, 6), 5.0, np.float32), ENVIRONMENT_STATE: np.ones((2, 7), np.float32)}
+
+    def action(policy: BatchPolicy) -> Array:
+        policy.reset(rows, [0, 1])
+        return policy.act(seen, rows)
+
+    def of(candidate: Candidate) -> Array:
+        actor = copy.deepcopy(result.actor)
+        actor.load_state_dict(candidate.weights)
+        return action(residual_policy(setting.base, actor.eval(), result.spec, 2))
+
+    assert result.metrics["kept"] == "base"
+    np.testing.assert_array_equal(action(outcome.policy(2)), of(result.candidates[-1]))
+    assert not np.array_equal(of(result.candidates[-1]), of(result.candidates[0]))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from soarm.errors import DatasetError
 from soarm.evaluation.results import EpisodeRow, Results
+from soarm.evaluation.statistics import welch_p
 from soarm.params import build
 from soarm.records import plain, write_json
 from soarm.study import measures, tables
@@ -102,6 +103,21 @@ def test_variants_are_compared_with_the_reference_over_the_seeds_both_have(tmp_p
     assert math.isnan(by_name["once"].success.low)
     assert math.isnan(by_name["once"].success_p)
     assert math.isnan(by_name["residual"].success_difference.value)
+
+
+def test_p_values_are_corrected_for_the_number_of_variants(tmp_path: Path) -> None:
+    solved = {"residual": (8, 9, 10), "one": (5, 6, 6), "two": (6, 7, 8)}
+    for name, numbers in solved.items():
+        for seed, n_solved in enumerate(numbers):
+            write(tmp_path, f"{name}-{seed}", n_solved)
+    found = summarise(tmp_path, params([0, 1, 2], one={"label": "1"}, two={"label": "2"}), np.random.default_rng(0))
+    by_name = {row.variant: row for row in found.rows}
+    less, more = (welch_p(solved[name], solved["residual"]) for name in ("one", "two"))
+
+    assert less < more < 1.0
+    for p_value in ("success_p", "auc_p"):  # the area is half of the end's success, and of the base's
+        assert getattr(by_name["one"], p_value) == pytest.approx(2 * less)
+        assert getattr(by_name["two"], p_value) == pytest.approx(max(2 * less, more))
 
 
 def test_a_partial_study_names_what_is_missing_and_is_written_all_the_same(tmp_path: Path) -> None:
