@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from soarm.policies import RESIDUAL_OBSERVATION_DIM
+from soarm.policy import Array
 from soarm.residual.controller import residual_policy
 from soarm.residual.exploration import Explorer
 from soarm.residual.gate import GatedResidual
@@ -50,6 +51,28 @@ def test_an_episode_is_the_base_s_or_the_residual_s_as_a_whole(task: ModuleType)
     assert all((now == alone[0]).all() for now in alone)
     assert (after[50:] == alone[0][50:]).all()
     assert not (after[:50] == alone[0][:50]).all()
+
+
+def test_noise_falls_linearly_while_learning(task: ModuleType) -> None:
+    one = explorer(task, 4000, hold_steps=1)
+    stds = [one.around(np.zeros((4000, 6), np.float32), progress).std() for progress in (0.0, 0.5, 1.0)]
+
+    assert stds == pytest.approx([0.3, 0.2, 0.1], rel=0.03)
+
+
+def test_noise_falls_with_the_progress_of_learning(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, float]] = []
+    real = Explorer.around
+    model = task.make_model()
+
+    def around(self: Explorer, greedy: Array, progress: float) -> Array:
+        asked.append((model.num_timesteps, progress))
+        return real(self, greedy, progress)
+
+    monkeypatch.setattr(Explorer, "around", around)
+    model.learn(200, log_interval=None)
+
+    assert asked == [(step, pytest.approx((step - 120) / 80)) for step in range(120, 200, 4)]
 
 
 def test_coins_do_not_change_the_noise(task: ModuleType) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.residual.objective import Ramp, actor_loss, held_back, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
@@ -111,6 +112,20 @@ def test_small_values_are_not_blown_up() -> None:
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-4 / 0.2)  # 0.1 is what the head adds
 
 
+def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
+    torch.manual_seed(0)
+    policy, _ = fake(0.5, lambda residual: residual)
+    seen, column = torch.zeros(400, RESIDUAL_OBSERVATION_DIM), torch.ones(400, 1)
+
+    def spread(std: float, clip: float) -> Tensor:
+        made = {"rewards": 0 * column, "dones": 0 * column, "discounts": column, "value_range": (0.0, 1.0)}
+        return td_target(policy, seen, seen, **made, noise_std=std, noise_clip=clip) - 0.4  # the lesser head
+
+    assert float(spread(0.1, 9.0).std()) == pytest.approx(0.1 / 6**0.5, rel=0.15)  # the mean of six joints
+    assert float(spread(9.0, 0.05).abs().max()) <= 0.05 + 1e-6
+    assert float(spread(9.0, 0.05).std()) == pytest.approx(0.05 / 6**0.5, rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("correction", "slope", "pulls"),
     [(0.8, 1.0, True), (0.8, -1.0, False), (1.2, 1.0, True), (1.6, 1.0, False)],
@@ -175,3 +190,16 @@ def test_critics_judge_what_is_executed(task: ModuleType) -> None:
 
     assert values[0] == values[1]
     assert values[0] != values[2]
+
+
+def test_critics_see_the_executed_correction_in_units_of_the_bound(task: ModuleType) -> None:
+    critic = task.make_model().policy.critic
+    seen = torch.zeros(2, RESIDUAL_OBSERVATION_DIM)
+    seen[1, BASE_ACTION][0] = 1e3
+    upper = float(arm.UPPER[0])
+    residual = torch.tensor([[0.5, -0.4, 0.3, -0.2, 0.1, 0.6]]).repeat(2, 1)
+    corrections = critic.inputs(seen, residual)[:, -6:]
+
+    torch.testing.assert_close(corrections[0], residual[0])
+    assert float(corrections[1, 0]) == pytest.approx((upper - 1e3) / task.SCALE[0])  # what is left of it behind the limit
+    torch.testing.assert_close(corrections[1, 1:], residual[1, 1:])

@@ -85,6 +85,31 @@ def test_returns_stay_unknown_where_the_environments_were_reset() -> None:
     assert buffer.first[2, 0]
 
 
+def test_returns_over_several_steps_end_where_the_environments_were_reset() -> None:
+    buffer = make(n_envs=1)
+    assert isinstance(buffer, EpisodeReplayBuffer)
+    play(buffer, [[0]] * 2, [[False]] * 2)
+    buffer.forget_running()
+    play(buffer, [[1]], [[True]])
+    samples = buffer._get_samples(np.arange(3))
+
+    assert samples.rewards.ravel().tolist() == [0.0, 0.0, 1.0]  # the reward is the next episode's
+    assert samples.discounts.ravel().tolist() == [GAMMA**2, GAMMA, GAMMA]
+    assert samples.next_observations.ravel().tolist() == [2.0, 2.0, 3.0]
+    assert samples.dones.ravel().tolist() == [0.0, 0.0, 1.0]  # cut, not ended: the value goes on
+
+
+def test_only_rows_with_a_running_episode_are_cut_at_their_last_step() -> None:
+    buffer = make(n_envs=3)
+    assert isinstance(buffer, EpisodeReplayBuffer)
+    play(buffer, [[0, 0, 0]] * 2, [[False, False, True], [False, True, False]])
+    buffer.forget_running()
+
+    np.testing.assert_array_equal(buffer.dones[:2], [[0, 0, 1], [1, 1, 1]])
+    np.testing.assert_array_equal(buffer.timeouts[:2], [[0, 0, 0], [1, 0, 1]])
+    np.testing.assert_array_equal(buffer.ages, [0, 0, 0])
+
+
 def test_known_steps_are_drawn_from_finished_episodes_alone() -> None:
     buffer = make()
     assert isinstance(buffer, EpisodeReplayBuffer)

@@ -12,10 +12,11 @@ import torch
 
 from soarm.errors import CheckpointError, ParamsError
 from soarm.params import build
-from soarm.residual import checkpoint
+from soarm.residual import checkpoint, validation
 from soarm.residual.sight import EVERYTHING, SightParams
 from soarm.residual.training import Result, TrainResidualParams, train
 from soarm.residual.validation import Candidate, ValidationParams, choose
+from soarm.seeds import scene_seeds
 
 
 class KilledError(Exception):
@@ -49,9 +50,14 @@ class Run:
         self.task, self.scratch = task, scratch
         self.logged: dict[int, dict[str, float]] = {}
         self.tracked = 0
+        self.envs: list[Any] = []  # as they are made: for training, for validation
         self.demonstrations = SimpleNamespace(columns={}, episode_starts=np.array([0]))  # share 0: nobody reads them
 
     def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> Result:
+        def make_env(n_rows: int) -> Any:
+            self.envs.append(self.task.AimEnv(n_rows))
+            return self.envs[-1]
+
         def log(step: int, metrics: Mapping[str, float]) -> None:
             if kill_at is not None and step >= kill_at:
                 raise KilledError
@@ -65,7 +71,7 @@ class Run:
         spec = self.task.SPEC
         base, blueprint = self.task.Aimer(spec, miss), self.task.AimerBlueprint(spec)
         return train(
-            self.task.AimEnv,
+            make_env,
             base,
             blueprint,
             self.demonstrations,
@@ -129,8 +135,6 @@ def test_metrics_and_log_say_what_happened(task: ModuleType, params: TrainResidu
     assert metrics["env_steps_per_s"] > 0
     assert metrics["updates"] == 20 + (400 - 120) // 4
     assert metrics["n_validation_scenes"] == 10
-    assert metrics["validation_success"] >= metrics["validation_success_base"] == 1.0
-    assert metrics["kept"] in ("base", "checkpoint", "last")
     assert run.tracked == 100
     assert {"validation_success", "q_start", "mc_start", "success_rate"} <= set().union(*run.logged.values())
     assert list(run.logged) == sorted(run.logged)
@@ -142,6 +146,64 @@ def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResid
 
     np.testing.assert_array_equal(result.model.predict(seen)[0], result.actor.predict_residual(seen))
     assert result.spec.residual_scale == result.model.spec.residual_scale == task.SCALE
+
+
+def test_scenes_are_those_of_training_and_of_validation(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    skipping = dataclasses.replace(params.validation, skip=5)
+    run = Run(task, tmp_path)
+    run(dataclasses.replace(params, validation=skipping))
+    training, judging = run.envs
+
+    assert len(training.seeds_seen) > 50
+    assert training.seeds_seen == list(scene_seeds("residual", 3)[: len(training.seeds_seen)])
+    assert set(judging.seeds_seen) == set(scene_seeds("validation")[5:15])
+
+
+def test_training_episodes_are_cut_at_their_own_time_limit_and_validation_s_are_not(
+    task: ModuleType, params: TrainResidualParams, tmp_path: Path
+) -> None:
+    changed = dataclasses.replace(params, env_steps=200, time_limit_s=5 / 30)
+    run = Run(task, tmp_path)
+    result = run(changed, miss=9.0)  # nothing succeeds
+    buffer = result.model.replay_buffer
+    assert buffer is not None
+    ended = np.flatnonzero(buffer.dones[:50, 0])
+
+    assert ended.tolist() == list(range(4, 50, 5))
+    assert (buffer.timeouts[ended] == 1.0).all()
+    assert (run.envs[1].age == task.LIMIT).all()
+
+
+def test_the_base_is_kept_where_nothing_can_be_better(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
+    result = Run(task, tmp_path)(params)
+    last = result.candidates[-1].weights
+    seen = np.random.default_rng(0).normal(0, 30, (5, *result.model.observation_space.shape)).astype(np.float32)
+
+    assert (result.metrics["kept"], result.metrics["kept_step"]) == ("base", 0)
+    assert result.metrics["validation_success"] == result.metrics["validation_success_base"] == 1.0
+    assert any(tensor.any() for name, tensor in last.items() if not torch.equal(tensor, result.candidates[0].weights[name]))
+    np.testing.assert_array_equal(result.actor.predict_residual(seen), np.zeros((5, 6)))
+
+
+def test_a_residual_that_was_better_on_the_way_is_kept(
+    task: ModuleType, params: TrainResidualParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    successes = {0: False, 152: False, 300: True, 400: False}
+    real = validation.evaluate
+
+    def evaluate(step: int, *args: Any) -> Candidate:
+        return dataclasses.replace(real(step, *args), solved=(successes[step],) * 10)
+
+    monkeypatch.setattr(validation, "evaluate", evaluate)
+    result = Run(task, tmp_path)(params)
+    best, last = result.candidates[2].weights, result.candidates[3].weights
+
+    assert [one.step for one in result.candidates] == list(successes)
+    assert (result.metrics["kept"], result.metrics["kept_step"]) == ("checkpoint", 300)
+    assert (result.metrics["validation_success"], result.metrics["validation_success_last"]) == (1.0, 0.0)
+    for network in (result.actor, result.model.policy.actor_target.mu):
+        assert all(torch.equal(tensor, best[name]) for name, tensor in network.state_dict().items())
+        assert not all(torch.equal(tensor, last[name]) for name, tensor in network.state_dict().items())
 
 
 def candidate(step: int, success_rate: float) -> Candidate:

@@ -205,25 +205,30 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
 
 def test_penalty_is_filtered_from_some_actor_update_on(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     at: list[int] = []
+    kept: list[float] = []
     real = objective.held_back
     filtered = dataclasses.replace(task.LEARNER, q_filter=FilterParams(enabled=True, after_updates=10, margin=0.1))
     model = task.make_model(learner=filtered)
 
     def held_back(*args: Any) -> torch.Tensor:
         at.append(model._n_actor_updates)
-        return real(*args)
+        held = real(*args)
+        kept.append(float(held.mean()))
+        return held
 
     monkeypatch.setattr(objective, "held_back", held_back)
     model.learn(300, log_interval=None)
     plain = task.make_model().learn(300, log_interval=None)
 
     assert at == list(range(10, model._n_actor_updates))
-    assert 0.0 <= model.logger.name_to_value["train/penalised"] <= 1.0
+    assert model.logger.name_to_value["train/penalised"] == pytest.approx(np.mean(kept))
     assert not torch.equal(weights(model), weights(plain))
 
 
 def test_alarms_reach_the_log(task: ModuleType) -> None:
-    model = task.make_model().learn(1200, log_interval=None)
+    model = task.make_model(learner=dataclasses.replace(task.LEARNER, actor_lr=0.0))
+    torch.nn.init.constant_(model.actor.mu.net[-2].bias[arm.GRIPPER :], 3.0)  # where nothing depends on it
+    model.learn(1200, log_interval=None)
     kept: dict[str, Any] = dict(model.logger.name_to_value)
     model.logger.dump = lambda step: kept.update(model.logger.name_to_value)  # type: ignore[method-assign]
     model.dump_logs()
@@ -232,7 +237,9 @@ def test_alarms_reach_the_log(task: ModuleType) -> None:
     names = {f"train/{name}" for name in (*values, *sizes)}
 
     assert names | {"rollout/success_rate"} <= set(kept)
-    assert 0.0 <= kept["train/saturated"] <= 1.0
+    assert (kept["train/saturated"], kept["train/saturated_gripper"]) == (pytest.approx(1 / 6), 1.0)
+    assert kept["train/residual_abs"] == pytest.approx(np.tanh(3.0) / 6)
+    assert kept["train/residual_abs_elbow_flex"] == 0.0
 
 
 class _Gym(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):

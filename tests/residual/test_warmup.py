@@ -63,6 +63,19 @@ def test_patience_ends_with_a_warning(task: ModuleType, promised: float, caplog:
     assert "more than gate.tolerance 0.1 apart; the actor starts all the same" in caplog.text
 
 
+@pytest.mark.parametrize(("tolerance", "updates"), [(10.0, 3), (0.0, 8)], ids=["calibrated", "never calibrated"])
+def test_the_prefill_s_episodes_decide_when_the_actor_starts(task: ModuleType, tolerance: float, updates: int) -> None:
+    gate = GateParams(tolerance=tolerance, every=2, extra_updates_max=5)
+    model = task.make_model(learner=learner(task, gate=gate, gradient_steps=0))
+    model.learn(120, log_interval=None)
+    promised = calibration.promise(model.policy, model.replay_buffer)
+    model.settle()
+
+    assert promised.n_episodes > 0
+    assert 0.0 < promised.gap < 10.0
+    assert model._n_updates == updates
+
+
 def test_first_updates_can_regress_to_returns(task: ModuleType) -> None:
     critics = Critics(0.2)
     critics.run(learner(task, warmup_mc_updates=2))
