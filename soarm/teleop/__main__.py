@@ -41,6 +41,7 @@ from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
+from soarm.teleop.stopping import Stop, noted
 from soarm.teleop.teleoperator import PolicyTeleoperator, Teleoperator
 
 logger = logging.getLogger("soarm.teleop")
@@ -92,48 +93,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _record(options: argparse.Namespace) -> Report:
     loaded = params_file.load(options.params)
     sim = loaded.section("sim", SimParams)
+    # The arm is met last and left first: nothing that can fail or take long happens while it is live for nothing.
     with contextlib.ExitStack() as stack:
-        follower = _follower(options, sim, stack)
-        commands: Callable[[], Iterable[Command]] = tuple
-        leader: Teleoperator
-        if options.leader == "expert":
-            expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
-            leader = PolicyTeleoperator(expert, options.seed)
-        elif options.leader == "replay":
-            player = Replayer(actions_of(options.replay, options.replay_episode, sim.control_hz), sim.control_hz)
-            leader, commands = player, player.commands
-        elif options.leader == "arm":
-            leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
-            leader = Leader(stack.enter_context(leading), sim.control_hz)
-            commands = _typed(stack.enter_context(Terminal()), HeldKeys())
-            logger.info("the leader moves the arm\n%s", COMMAND_HELP)
-        else:
-            terminal = stack.enter_context(Terminal())
-            held = HeldKeys()
-            leader = Keyboard(held, sim.control_hz) if options.leader == "keyboard" else Gamepad(sim.control_hz)
-            commands = _typed(terminal, held)
-            logger.info("%s\n%s", HELP if options.leader == "keyboard" else "sticks and triggers move the arm", COMMAND_HELP)
+        stop = stack.enter_context(noted())
         recorder = stack.enter_context(_recorder(options.dataset, sim.control_hz, options.task))
+        leader, commands = _leader(options, loaded, sim, stack)
+        follower = _follower(options, sim, stop, stack)
         settings = SessionParams(
             1 if options.leader == "replay" else options.episodes, options.seed, automatic=options.leader == "expert"
         )
         clock = _NoClock() if options.fast else None
-        session = Session(
-            follower,
-            leader,
-            recorder,
-            settings,
-            commands,
-            clock.now if clock else time.monotonic,
-            clock.sleep if clock else time.sleep,
-        )
+        now, sleep = (clock.now, clock.sleep) if clock else (time.monotonic, time.sleep)
+        session = Session(follower, leader, recorder, settings, commands, now, sleep, stopped=lambda: bool(stop))
         try:
             session.run()
-        except KeyboardInterrupt:
-            logger.info("interrupted; the episode that ran is dropped, the kept ones are safe")
         finally:
+            if stop:
+                logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
             _write_timing(options.dataset, session.report)
         return session.report
+
+
+def _leader(
+    options: argparse.Namespace, loaded: params_file.Params, sim: SimParams, stack: contextlib.ExitStack
+) -> tuple[Teleoperator, Callable[[], Iterable[Command]]]:
+    """Return what drives, and where commands come from."""
+    if options.leader == "expert":
+        expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
+        return PolicyTeleoperator(expert, options.seed), tuple
+    if options.leader == "replay":
+        player = Replayer(actions_of(options.replay, options.replay_episode, sim.control_hz), sim.control_hz)
+        return player, player.commands
+    held = HeldKeys()
+    if options.leader == "arm":
+        leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
+        leader: Teleoperator = Leader(stack.enter_context(leading), sim.control_hz)
+    else:
+        leader = Keyboard(held, sim.control_hz) if options.leader == "keyboard" else Gamepad(sim.control_hz)
+    terminal = stack.enter_context(Terminal())
+    how = {"keyboard": HELP, "gamepad": "sticks and triggers move the arm", "arm": "the leader moves the arm"}
+    logger.info("%s\n%s", how[options.leader], COMMAND_HELP)
+    return leader, _typed(terminal, held)
 
 
 def _missing(options: argparse.Namespace) -> list[str]:
@@ -149,11 +149,12 @@ def _settings(options: argparse.Namespace) -> ArmConfig:
     return DEFAULT if options.settings is None else ArmConfig.load(options.settings)
 
 
-def _follower(options: argparse.Namespace, sim: SimParams, stack: contextlib.ExitStack) -> Follower:
+def _follower(options: argparse.Namespace, sim: SimParams, stop: Stop, stack: contextlib.ExitStack) -> Follower:
     if options.follower == "sim":
         return SimFollower(PickPlaceEnv(sim))
     calibration, objects = Calibration.load(options.calibration), FileObjects(options.objects)
-    return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, sim.control_hz))
+    live = arms.follower(options.port, calibration, _settings(options), objects, sim.control_hz, stop)
+    return stack.enter_context(live)
 
 
 def _convert(options: argparse.Namespace) -> int:

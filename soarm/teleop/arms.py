@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from soarm.errors import TeleopError
+from soarm.errors import FaultError, SoarmError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
+from soarm.runtime.deadman import DeadMan
 from soarm.runtime.drive import wind_down
 from soarm.runtime.objects import ObjectSource
 from soarm.runtime.safety import Last, Limits, check
 from soarm.teleop.follower import ArmFollower
+from soarm.teleop.stopping import Stop
+
+logger = logging.getLogger(__name__)
+SILENCE_S = 3.0
+"""Without a step for so long, the dead man's switch takes the arm [s]: an episode on its way to a slow card takes one or two.
+
+A program that is gone is noticed at once, by the end of the pipe."""
 
 
 class Guard:
@@ -50,21 +59,68 @@ class Guard:
 
 @contextmanager
 def follower(
-    port: str, calibration: Calibration, config: ArmConfig, objects: ObjectSource, control_hz: int
+    port: str,
+    calibration: Calibration,
+    config: ArmConfig,
+    objects: ObjectSource,
+    control_hz: int,
+    stop: Stop | None = None,
+    *,
+    deadman: bool = True,
 ) -> Iterator[ArmFollower]:
-    """Connect an arm that holds, and park it and let it go afterwards.
+    """Connect an arm that holds; afterwards, whatever ended it, park it and let it go.
+
+    Args:
+        port: Where it is.
+        calibration: Of this arm.
+        config: Its settings.
+        objects: Where cube and bin are.
+        control_hz: Control steps per second [Hz].
+        stop: The signals noted so far; a Ctrl-C among them while the arm parks lets go at once.
+        deadman: Whether a process of its own takes the arm when this one falls silent.
 
     Raises:
-        HardwareError: It must not or cannot be driven.
+        HardwareError: It must not or cannot be driven, or a servo did not confirm that it was let go.
     """
-    with Arm.connect(port, calibration, config) as arm:
+    with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
+        beat: Callable[[], None] = _nothing
+        if deadman:
+            beat = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S)).beat
         guard = Guard(Limits.usual(calibration.lower, calibration.upper), control_hz)
-        arm.hold()
         try:
+            arm.hold()
             arm.activate()
-            yield ArmFollower(arm, lambda: objects.read().objects, guard, control_hz, prepare=lambda _: guard.forget())
-        finally:
-            wind_down(arm, lambda: None, park=True)
+            yield ArmFollower(arm, lambda: objects.read().objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
+        except BaseException:  # whatever it is, it goes on after the arm was let go
+            _go_home(arm, beat, stop)
+            raise
+        live = _go_home(arm, beat, stop)
+        if live:
+            raise FaultError(f"{', '.join(live)} may still be live: cut the power")
+
+
+def _go_home(arm: Arm, beat: Callable[[], None], stop: Stop | None) -> tuple[str, ...]:
+    """Hold, park, let go and prove it; return the joints that may still be live."""
+    watched = True
+
+    def each() -> None:
+        nonlocal watched
+        if watched:
+            try:
+                beat()
+            except SoarmError as error:  # an arm that is parked without a dead man's switch is better than one that falls
+                logger.warning("parking without a dead man's switch: %s", error)
+                watched = False
+        if stop is not None:
+            stop.require_patience()
+
+    if stop is not None:
+        stop.wind_down()
+    return wind_down(arm, each, park=True)
+
+
+def _nothing() -> None:
+    """No dead man's switch."""
 
 
 @contextmanager

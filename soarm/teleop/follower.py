@@ -103,6 +103,7 @@ class ArmFollower:
         control_hz: Control steps per second [Hz].
         prepare: Called before each episode with its seed; None does nothing.
         is_done: Tells whether the task is done, where something can.
+        beat: Called with every target: to the dead man's switch.
     """
 
     def __init__(
@@ -113,10 +114,11 @@ class ArmFollower:
         control_hz: int,
         prepare: Callable[[int], None] | None = None,
         is_done: Callable[[], bool] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._arm, self._objects, self._checked = arm, objects, checked
         self.control_hz = control_hz
-        self._prepare, self._is_done = prepare, is_done
+        self._prepare, self._is_done, self._beat = prepare, is_done, beat
         self._present: Array | None = None
 
     def reset(self, seed: int) -> None:
@@ -133,6 +135,7 @@ class ArmFollower:
     def act(self, action: Array) -> None:
         """Send targets, cut by the safety chain against where the joints were last seen."""
         assert self._present is not None, "observe comes first"
+        self._beat()
         self._arm.command(self._checked(np.asarray(action, np.float32), self._present))
 
     def done(self) -> bool | None:

@@ -6,6 +6,7 @@ after it was last heard; the first repeat of most terminals comes later than the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -66,15 +67,22 @@ class Terminal:
         return self
 
     def __exit__(self, *error: object) -> None:
-        termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+        with contextlib.suppress(termios.error):  # it was closed: nobody types there any more
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     def read(self) -> str:
-        """Return the characters typed since the last call, without waiting."""
+        """Return the characters typed since the last call, without waiting.
+
+        Raises:
+            TeleopError: The terminal was closed.
+        """
         typed = b""
         while select.select([self._fd], [], [], 0.0)[0]:
-            some = os.read(self._fd, 256)
+            some = b""
+            with contextlib.suppress(OSError):  # a terminal that was closed says so in either way
+                some = os.read(self._fd, 256)
             if not some:
-                break
+                raise TeleopError("the terminal was closed, so no key can be read; kept episodes are safe")
             typed += some
         return typed.decode("utf-8", "ignore")
 

@@ -125,6 +125,7 @@ class Session:
         now: The clock [s].
         sleep: Waits so many seconds.
         say: Shows a line to the person.
+        stopped: Whether the session is to end, now; what runs is dropped.
     """
 
     def __init__(
@@ -137,9 +138,10 @@ class Session:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         say: Callable[[str], None] = logger.info,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._follower, self._teleoperator, self._recorder, self._params = follower, teleoperator, recorder, params
-        self._commands, self._now, self._sleep, self._say = commands, now, sleep, say
+        self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
         self._state, self._seed = State.IDLE, params.first_seed
         self._tape: list[tuple[Observation, Array]] = []
         self._late = self._missed = 0
@@ -152,12 +154,14 @@ class Session:
             self._begin_scene()
             period_s = 1.0 / self._follower.control_hz
             deadline = self._now()
-            while self._state is not State.ENDED:
+            while self._state is not State.ENDED and not self._stopped():
                 self._step()
                 deadline = self._wait(deadline, period_s)
         finally:
-            self._follower.stop()
-            self._teleoperator.close()
+            try:
+                self._follower.stop()
+            finally:
+                self._teleoperator.close()
         return self.report
 
     def _step(self) -> None:

@@ -25,7 +25,7 @@ def test_the_follower_goes_where_the_leader_is_put(make_twin):
     objects = CalledObjects(twin.objects)
     with (
         arms.leader(twin.ports[1], calibration, CONFIG) as held,
-        arms.follower(twin.ports[0], calibration, CONFIG, objects, 30) as follower,
+        arms.follower(twin.ports[0], calibration, CONFIG, objects, 30, deadman=False) as follower,
     ):
         twin.lead(q)
         leader = Leader(held, 30)

@@ -1,0 +1,258 @@
+"""However teleoperation ends, the arm is not left live: real signals to a real process, on the twin."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from soarm.dataset.reader import Dataset
+from soarm.errors import FaultError, TeleopError
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.driver import Arm
+from soarm.runtime import deadman
+from soarm.runtime.objects import CalledObjects
+from soarm.teleop import arms
+from soarm.teleop.keyboard import Terminal
+from soarm.teleop.stopping import Stop, noted
+from soarm.twin.faults import Fault
+
+ROOT = Path(__file__).parents[2]
+IDS = range(1, 7)
+CONFIG = ArmConfig(timeout_s=0.2, park_speed=2000.0)
+PATIENCE_S = 60.0
+
+
+class Session:
+    """`soarm teleoperate` on a twin, with a terminal of its own."""
+
+    def __init__(self, twin, folder, *more):
+        self.dataset, self.heard = folder / "dataset", ""
+        twin.config.calibration.save(folder / "arm.json")
+        (folder / "settings.json").write_text(json.dumps({"park_speed": 2000.0, "timeout_s": 0.2}))
+        self.objects = folder / "objects.json"
+        self.objects.write_text(json.dumps({"objects": twin.objects().tolist()}))
+        self.terminal, self._theirs = os.openpty()
+        options = {"port": twin.ports[0], "calibration": folder / "arm.json", "settings": folder / "settings.json"}
+        options |= {"objects": self.objects, "dataset": self.dataset, "params": ROOT / "params.yaml"}
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from soarm.cli import main; sys.exit(main())",
+            "teleoperate",
+            "--follower",
+            "arm",
+        ]
+        command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        pipes = {"stdin": self._theirs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen(
+            [*command, *more], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, **pipes
+        )
+        self._overdue = threading.Timer(PATIENCE_S, self.process.kill)  # a test that fails must not wait for ever
+        self._overdue.start()
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_fresh)
+        self._keeper.start()
+
+    def _keep_fresh(self):
+        while not self._over.wait(0.02):
+            os.utime(self.objects)
+
+    def wait_for(self, text, since=0):
+        for line in self.process.stdout:
+            self.heard += line
+            if text in self.heard[since:]:
+                return
+        raise AssertionError(f"{text!r} never came:\n{self.heard}")
+
+    def type(self, keys):
+        os.write(self.terminal, keys.encode())
+
+    def end(self):
+        """Return the exit status, and hear all that was said."""
+        self.heard += self.process.stdout.read()
+        return self.process.wait(timeout=PATIENCE_S)
+
+    def close(self):
+        self._over.set()
+        self._overdue.cancel()
+        self._keeper.join()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        os.close(self.terminal)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def begin(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def start(twin, *more):
+            session = Session(twin, tmp_path, *more)
+            stack.callback(session.close)
+            return session
+
+        yield start
+
+
+def wait_until(true):
+    until_s = time.monotonic() + PATIENCE_S
+    while not true() and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert true()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_parks_the_arm_lets_it_go_and_keeps_what_was_kept(make_twin, begin, name):
+    twin = make_twin()
+    session = begin(twin)
+    session.wait_for("HOLD -> ACTIVE")
+    for _ in range(20):  # an episode is refused where the machine is so busy that its steps come late
+        session.type(" ")
+        session.wait_for("start:", len(session.heard))
+        session.type("\n")
+        session.wait_for("keep:", len(session.heard))
+        if "keep: 1 of" in session.heard:
+            break
+    session.process.send_signal(getattr(signal, name))
+    status = session.end()
+
+    assert [twin.torque(i) for i in IDS] == [False] * 6
+    assert f"{name}: the episode that ran is dropped, the kept ones are safe" in session.heard
+    assert "parked" in session.heard
+    assert "HOLD -> LIMP: released" in session.heard
+    assert status == 0
+    assert Dataset.open(session.dataset).n_episodes == 1
+
+
+def test_a_signal_while_torque_comes_on_leaves_no_servo_live(make_twin, begin):
+    twin = make_twin(usb_delay_s=0.005)
+    session = begin(twin)
+    wait_until(lambda: twin.torque(2))
+    early = not twin.torque(6)
+    session.process.send_signal(signal.SIGINT)
+    session.end()
+
+    assert early, "the signal was to come while torque comes on"
+    assert [twin.torque(i) for i in IDS] == [False] * 6
+    assert "Traceback" not in session.heard
+
+
+def test_after_a_kill_the_dead_man_s_switch_takes_most_of_the_torque(make_twin, begin):
+    twin = make_twin()
+    session = begin(twin)
+    session.wait_for("HOLD -> ACTIVE")
+    session.process.send_signal(signal.SIGKILL)
+
+    wait_until(lambda: all(twin.servos[i].get("torque_limit") == deadman.SOFT for i in IDS))
+
+
+def test_two_ctrl_c_let_go_at_once(make_twin, begin):
+    twin = make_twin()
+    session = begin(twin)
+    session.wait_for("HOLD -> ACTIVE")
+    session.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    session.process.send_signal(signal.SIGINT)
+    session.end()
+
+    assert [twin.torque(i) for i in IDS] == [False] * 6
+    assert "Traceback" not in session.heard
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_whatever_cuts_bring_up_short_no_servo_stays_live(twin, monkeypatch, error):
+    hold = Arm.hold
+
+    def cut(arm):
+        hold(arm)
+        raise error
+
+    monkeypatch.setattr(Arm, "hold", cut)
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    with pytest.raises(error), following:
+        pass
+
+    assert [twin.torque(i) for i in IDS] == [False] * 6
+
+
+def test_a_servo_that_was_not_seen_to_let_go_is_named(twin):
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    with pytest.raises(FaultError, match=r"gripper \(servo 6\) may still be live: cut the power"), following:
+        twin.inject(Fault("deaf", servo_id=6))
+
+
+def test_a_dead_man_s_switch_that_is_gone_does_not_keep_the_arm_from_parking(twin, caplog):
+    caplog.set_level("INFO")
+    arm = Arm.connect(twin.ports[0], twin.config.calibration, CONFIG)
+    arm.hold()
+
+    def gone():
+        raise FaultError("it is gone")
+
+    with arm:
+        assert arms._go_home(arm, gone, None) == ()
+
+    assert caplog.text.count("parking without a dead man's switch: it is gone") == 1
+    assert "parked" in caplog.text
+
+
+def test_signals_are_noted_and_handlers_put_back():
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with noted() as stop:
+        assert not stop
+        for one in (signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(one)
+        assert stop
+        stop.require_patience()
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            stop.require_patience()
+
+    assert stop.came == ["SIGTERM", "SIGHUP", "SIGINT", "SIGINT"]
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with noted() as stop:
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert not stop
+
+
+def test_while_it_parks_one_ctrl_c_is_enough():
+    stop = Stop()
+    stop.came.append("SIGINT")
+    stop.wind_down()
+    stop.require_patience()
+    stop.came.append("SIGTERM")
+    stop.require_patience()
+    stop.came.append("SIGINT")
+
+    with pytest.raises(KeyboardInterrupt):
+        stop.require_patience()
+
+
+def test_a_terminal_that_was_closed_is_said_and_left_alone(monkeypatch):
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(TeleopError, match="the terminal was closed"), Terminal() as terminal:
+            assert terminal.read() == ""
+            os.close(ours)
+            terminal.read()
