@@ -90,7 +90,7 @@ def follower(
         try:
             arm.hold()
             arm.activate()
-            yield ArmFollower(arm, lambda: objects.read().objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
+            yield ArmFollower(arm, objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
             _go_home(arm, beat, stop)
             raise

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from soarm.policy import Array, Observation
+from soarm.policy import Array, Observation, clip_to_limits
+from soarm.runtime.objects import ObjectSource
+from soarm.runtime.watchdogs import Patience
 from soarm.spec import ENVIRONMENT_STATE, STATE
+
+MAX_AGE_S = Patience().hold_sight_s
+"""Objects that were seen longer ago are not recorded [s]; the loop that drives a policy would hold."""
 
 
 class Follower(Protocol):
@@ -24,8 +30,11 @@ class Follower(Protocol):
     def observe(self) -> Observation:
         """Return what a policy would see now: `observation.state` (6,) and `observation.environment_state` (7,)."""
 
-    def act(self, action: Array) -> None:
-        """Send joint targets, shape (6,) [deg x 5, percent]."""
+    def unfit(self) -> str | None:
+        """Return why what was observed last must not be recorded; None where it may."""
+
+    def act(self, action: Array) -> Array:
+        """Send joint targets, shape (6,) [deg x 5, percent], and return what was sent in the end, shape (6,) float32."""
 
     def done(self) -> bool | None:
         """Return whether the task is done, or None where nothing can tell."""
@@ -61,10 +70,16 @@ class SimFollower:
         """Return the environment's last observation."""
         return self._seen
 
-    def act(self, action: Array) -> None:
+    def unfit(self) -> str | None:
+        """Nothing: a simulator knows its state."""
+        return None
+
+    def act(self, action: Array) -> Array:
         """Step the environment; its time limit ends nothing here, the person does."""
-        self._seen, _, terminated, _, _ = self._env.step(np.asarray(action, np.float32))
+        sent = clip_to_limits(action)
+        self._seen, _, terminated, _, _ = self._env.step(sent)
         self._done = self._done or bool(terminated)
+        return sent
 
     def done(self) -> bool | None:
         """Return whether the cube has lain in the bin."""
@@ -98,27 +113,30 @@ class ArmFollower:
 
     Args:
         arm: The driver, holding or active.
-        objects: Returns cube and bin as in `soarm.spec.OBJECTS_FEATURE`, shape (7,).
+        objects: Where cube and bin are, and when they were seen.
         checked: The safety chain: wanted targets and the present position -> targets to send, both (6,).
         control_hz: Control steps per second [Hz].
         prepare: Called before each episode with its seed; None does nothing.
         is_done: Tells whether the task is done, where something can.
         beat: Called with every target: to the dead man's switch.
+        now: The clock of `objects` [s].
     """
 
     def __init__(
         self,
         arm: ArmLike,
-        objects: Callable[[], Array],
+        objects: ObjectSource,
         checked: Callable[[Array, Array], Array],
         control_hz: int,
         prepare: Callable[[int], None] | None = None,
         is_done: Callable[[], bool] | None = None,
         beat: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._arm, self._objects, self._checked = arm, objects, checked
         self.control_hz = control_hz
         self._prepare, self._is_done, self._beat = prepare, is_done, beat
+        self._now, self._age_s = now, 0.0
         self._present: Array | None = None
 
     def reset(self, seed: int) -> None:
@@ -130,13 +148,26 @@ class ArmFollower:
     def observe(self) -> Observation:
         """Read the servos and the objects."""
         self._present = np.asarray(self._arm.observe().q, np.float32)
-        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(self._objects(), np.float32)}
+        sight = self._objects.read()
+        self._age_s = self._now() - sight.t_s
+        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(sight.objects, np.float32)}
 
-    def act(self, action: Array) -> None:
+    def unfit(self) -> str | None:
+        """Return the age of objects that are too old to be recorded as what was there."""
+        if self._age_s <= MAX_AGE_S:
+            return None
+        return (
+            f"cube and bin were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes the "
+            "file of objects"
+        )
+
+    def act(self, action: Array) -> Array:
         """Send targets, cut by the safety chain against where the joints were last seen."""
         assert self._present is not None, "observe comes first"
         self._beat()
-        self._arm.command(self._checked(np.asarray(action, np.float32), self._present))
+        sent = self._checked(np.asarray(action, np.float32), self._present)
+        self._arm.command(sent)
+        return sent
 
     def done(self) -> bool | None:
         """Return whether the task is done, or None where nothing can tell."""

@@ -2,7 +2,8 @@
 
 LeRobot's format says that frame i of an episode is i / fps seconds old. A session that could not keep the rate must not
 pretend it did: a step that comes more than half a period late counts as late, steps that were missed are left out and counted,
-and an episode with too many of either is refused when it is to be kept.
+and an episode with too many of either is refused when it is to be kept. What is recorded as action is what was sent, after the
+safety chain; where the objects were last seen too long ago, the episode ends at once.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Report:
     Attributes:
         kept: Timing of every kept episode, in order.
         tries: Episodes that were begun.
-        refused: Episodes that were to be kept and were too late too often.
+        refused: Episodes that were to be kept and were too late too often, or ended because their objects were too old.
     """
 
     kept: list[Timing] = dataclasses.field(default_factory=list)
@@ -171,10 +172,20 @@ class Session:
             if self._state is State.ENDED:
                 return
         observation = self._follower.observe() if not self._tape else observation
-        action = self._teleoperator.action(observation)
+        unfit = self._follower.unfit() if self._state is State.RECORDING else None
+        if unfit is not None:
+            observation = self._drop(unfit)
+        sent = self._follower.act(self._teleoperator.action(observation))
         if self._state is State.RECORDING:
-            self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(action)))
-        self._follower.act(action)
+            self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
+
+    def _drop(self, why: str) -> Observation:
+        """End the episode that runs at once, and begin its scene again: what is not true is not recorded."""
+        self._state = State.IDLE
+        self.report.refused += 1
+        self._begin_scene()
+        self._say(f"the episode is dropped: {why}, and record it again")
+        return self._follower.observe()
 
     def _asked(self) -> list[Command]:
         asked = list(self._commands())

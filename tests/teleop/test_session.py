@@ -39,6 +39,8 @@ class Follower:
         self.sent: list[np.ndarray] = []
         self.stopped = False
         self.is_done: bool | None = None
+        self.limit = np.inf
+        self.stale: range = range(0)
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
@@ -46,8 +48,12 @@ class Follower:
     def observe(self) -> dict[str, np.ndarray]:
         return {STATE: np.full(6, float(len(self.sent)), np.float32), ENVIRONMENT_STATE: np.zeros(7, np.float32)}
 
-    def act(self, action: np.ndarray) -> None:
-        self.sent.append(action)
+    def unfit(self) -> str | None:
+        return "cube and bin were last seen 0.40 s ago" if len(self.sent) in self.stale else None
+
+    def act(self, action: np.ndarray) -> np.ndarray:
+        self.sent.append(np.minimum(action, self.limit))
+        return self.sent[-1]
 
     def done(self) -> bool | None:
         return self.is_done
@@ -86,8 +92,14 @@ class Script:
         return [self.by_step[self.step]] if self.step in self.by_step else []
 
 
-def run(folder: Path, script: dict[int, Command], clock: Clock | None = None, **params: Any) -> tuple[Session, Follower]:
-    clock, follower = clock or Clock(), Follower()
+def run(
+    folder: Path,
+    script: dict[int, Command],
+    clock: Clock | None = None,
+    follower: Follower | None = None,
+    **params: Any,
+) -> tuple[Session, Follower]:
+    clock, follower = clock or Clock(), follower or Follower()
     with Recorder.create(folder, FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder:
         session = Session(
             follower, Hand(), recorder, SessionParams(**{"n_episodes": 2, **params}), Script(script), clock.now, clock.sleep
@@ -105,6 +117,28 @@ def test_kept_episodes_hold_what_was_seen_before_each_action(tmp_path: Path) -> 
     np.testing.assert_array_equal(dataset.columns["action"], dataset.columns[STATE] + 1)
     assert follower.seeds == [0, 1, 2]
     assert follower.stopped
+
+
+def test_what_is_recorded_as_action_is_what_was_sent(tmp_path: Path) -> None:
+    follower = Follower()
+    follower.limit = 3.5
+    run(tmp_path / "d", {0: Command.START, 6: Command.KEEP, 7: Command.QUIT}, follower=follower)
+
+    assert Dataset.open(tmp_path / "d").columns["action"][:, 0].tolist() == [1.0, 2.0, 3.0, 3.5, 3.5, 3.5]
+
+
+def test_objects_that_are_too_old_end_the_episode_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    follower = Follower()
+    follower.stale = range(3, 5)
+    script = {0: Command.START, 6: Command.KEEP, 8: Command.START, 12: Command.KEEP, 13: Command.QUIT}
+    session, _ = run(tmp_path / "d", script, follower=follower)
+
+    assert [timing.steps for timing in session.report.kept] == [4]
+    assert session.report.refused == 1
+    assert follower.seeds == [0, 0, 1]
+    assert "the episode is dropped: cube and bin were last seen 0.40 s ago" in caplog.text
+    np.testing.assert_array_equal(Dataset.open(tmp_path / "d").columns[STATE][:, 0], [8, 9, 10, 11])
 
 
 def test_discarded_and_repeated_episodes_are_not_in_the_dataset(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from soarm.dataset.reader import Dataset
 from soarm.recording import FEATURES
+from soarm.runtime.objects import Sight
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
@@ -41,16 +42,30 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
         observe=lambda: SimpleNamespace(q=np.arange(6.0)), command=sent.append, hold=lambda: sent.append(np.zeros(0))
     )
     seeds: list[int] = []
+    clock = SimpleNamespace(t=5.0)
+    objects = SimpleNamespace(read=lambda: Sight(5.0, np.ones(7, np.float32)))
     follower = ArmFollower(
-        arm, lambda: np.ones(7), lambda wanted, present: np.minimum(wanted, present + 1), 30, seeds.append, lambda: True
+        arm,
+        objects,
+        lambda wanted, present: np.minimum(wanted, present + 1),
+        30,
+        seeds.append,
+        lambda: True,
+        now=lambda: clock.t,
     )
     follower.reset(3)
     seen = follower.observe()
-    follower.act(np.full(6, 100.0))
+    said = follower.act(np.full(6, 100.0))
     follower.stop()
+    fresh = follower.unfit()
+    clock.t = 5.4
+    follower.observe()
 
     assert seeds == [3]
     assert follower.done() is True
     assert set(seen) == {STATE, ENVIRONMENT_STATE}
     np.testing.assert_array_equal(sent[0], np.arange(6.0) + 1)
+    assert said is sent[0], "what is recorded is what was sent"
+    assert fresh is None
+    assert "cube and bin were last seen 0.40 s ago, and 0.15 s are allowed" in str(follower.unfit())
     assert len(sent[1]) == 0
