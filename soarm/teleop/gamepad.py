@@ -71,17 +71,18 @@ class Gamepad:
         self._thread.start()
 
     def _listen(self, pad: Any) -> None:
-        while not self._stop.is_set():
-            try:
+        try:
+            while not self._stop.is_set():
                 events = pad.read()
-            except OSError as error:
-                self._lost = str(error)
-                return
-            for event in events or ():
-                if event.ev_type == "Absolute":
-                    self._axes[event.code] = float(event.state)
-            if not events:
-                self._stop.wait(_PAUSE_S)
+                for event in events or ():
+                    if event.ev_type == "Absolute":
+                        self._axes[event.code] = float(event.state)
+                if not events:
+                    self._stop.wait(_PAUSE_S)
+        except Exception as error:  # whatever the package raises: a thread that ends unheard leaves a stick pushed for ever
+            self._lost = f"{type(error).__name__}: {error}"
+        finally:
+            self._axes.clear()
 
     def start(self, observation: Observation) -> None:
         """Begin where the arm stands."""

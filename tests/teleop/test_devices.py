@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,28 +105,47 @@ def test_sticks_rest_in_the_dead_zone_and_reach_full_speed() -> None:
     assert gamepad.twist_of({"ABS_Z": 255.0, "ABS_RZ": 51.0}).gripper == pytest.approx(-0.8)
 
 
+class UnpluggedError(RuntimeError):
+    """As in the package `inputs`."""
+
+
 class Pad:
-    def __init__(self, events: list[Any]) -> None:
-        self.events = events
+    def __init__(self, events: list[Any], end: Exception) -> None:
+        self.events, self.end, self.heard = events, end, threading.Event()
+        self.unplugged = threading.Event()
 
     def read(self) -> list[Any]:
         if not self.events:
-            raise OSError("No such device")
+            self.heard.set()
+            assert self.unplugged.wait(10.0)
+            raise self.end
         return [self.events.pop(0)]
 
 
-def test_a_gamepad_moves_the_arm_until_it_goes_away() -> None:
-    pad = Pad(
-        [SimpleNamespace(ev_type="Absolute", code="ABS_RZ", state=255), SimpleNamespace(ev_type="Sync", code="", state=0)]
-    )
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (OSError("No such device"), "OSError: No such device"),
+        (UnpluggedError("it was pulled"), "UnpluggedError: it was pulled"),
+        (ValueError("half an event"), "ValueError: half an event"),
+    ],
+    ids=["gone", "unplugged", "damaged"],
+)
+def test_a_gamepad_moves_the_arm_until_it_goes_away_with_its_stick_pushed(end: Exception, words: str) -> None:
+    pushed = SimpleNamespace(ev_type="Absolute", code="ABS_RZ", state=255)
+    pad = Pad([pushed, SimpleNamespace(ev_type="Sync", code="", state=0)], end)
     device = Gamepad(30, lambda: SimpleNamespace(devices=SimpleNamespace(gamepads=[pad])))
     device.start({STATE: HOME})
     device.connect()
+    assert pad.heard.wait(10.0)
+    assert gamepad.twist_of(device._axes).gripper == 1.0
+    assert device.action({STATE: HOME})[arm.GRIPPER] > HOME[arm.GRIPPER]
+    pad.unplugged.set()
     assert device._thread is not None
     device._thread.join(timeout=10.0)
 
-    assert gamepad.twist_of(device._axes).gripper == 1.0
-    with pytest.raises(TeleopError, match=r"the gamepad went away \(No such device\).*Kept episodes are safe"):
+    assert gamepad.twist_of(device._axes) == Twist(), "no stick stays pushed"
+    with pytest.raises(TeleopError, match=rf"the gamepad went away \({words}\).*Kept episodes are safe"):
         device.action({STATE: HOME})
     device.close()
 

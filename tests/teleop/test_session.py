@@ -10,6 +10,7 @@ import pytest
 from soarm.dataset import layout
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
+from soarm.errors import TeleopError
 from soarm.recording import FEATURES
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
@@ -174,6 +175,27 @@ def test_an_interrupt_keeps_what_was_kept_and_stops_the_arm(tmp_path: Path) -> N
 
     assert Dataset.open(tmp_path / "d").n_episodes == 1
     assert follower.stopped
+
+
+def test_a_device_that_goes_away_ends_the_session_and_the_arm_holds(tmp_path: Path) -> None:
+    follower, clock, hand = Follower(), Clock(), Hand()
+    script = Script({0: Command.START, 3: Command.KEEP, 4: Command.START})
+
+    def gone(observation: Any) -> np.ndarray:
+        if script.step == 8:
+            raise TeleopError("the gamepad went away")
+        return np.asarray(observation[STATE] + 1, np.float32)
+
+    hand.action = gone  # type: ignore[method-assign]
+    with (
+        pytest.raises(TeleopError, match="the gamepad went away"),
+        Recorder.create(tmp_path / "d", FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder,
+    ):
+        Session(follower, hand, recorder, SessionParams(5), script, clock.now, clock.sleep).run()
+
+    assert follower.stopped
+    assert hand.closed
+    assert Dataset.open(tmp_path / "d").n_episodes == 1
 
 
 def test_late_steps_are_counted_and_missed_ones_left_out(tmp_path: Path) -> None:
