@@ -7,7 +7,8 @@
     python -m soarm.teleop --leader replay --replay data/record --replay-episode 3 --dataset again
     python -m soarm.teleop --from-log run.log --dataset data/record
 
-The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is.
+The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is. An arm that follows
+needs neither simulator nor params.yaml, and no pyarrow either while nothing is recorded.
 """
 
 from __future__ import annotations
@@ -18,37 +19,57 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from soarm import params as params_file
-from soarm.dataset import layout
-from soarm.dataset.recorder import Recorder
-from soarm.errors import SoarmError
+import numpy as np
+
+from soarm.errors import SoarmError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
-from soarm.recording import FEATURES, RecordParams
 from soarm.runtime import log
-from soarm.runtime.objects import FileObjects
-from soarm.sim.env import PickPlaceEnv
-from soarm.sim.expert import Expert
-from soarm.sim.params import SimParams
-from soarm.teleop import arms
+from soarm.runtime.objects import FileObjects, FixedObjects
+from soarm.spec import OBJECTS_FEATURE
+from soarm.teleop import arms, recording
 from soarm.teleop.convert import pieces
-from soarm.teleop.follower import Follower, SimFollower
+from soarm.teleop.follower import Follower
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
 from soarm.teleop.stopping import Stop, noted
-from soarm.teleop.teleoperator import PolicyTeleoperator, Teleoperator
+from soarm.teleop.teleoperator import Teleoperator
+
+if TYPE_CHECKING:
+    from soarm.dataset.recorder import Recorder
 
 logger = logging.getLogger("soarm.teleop")
+_PIPELINE = "pip install 'soarm[pipeline]'; --follower arm with another --leader does without"
+CONTROL_HZ = 30
+"""Of an arm that follows, where nothing else is asked for [Hz]: LeRobot's usual rate, and that of params.yaml."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 if an episode was kept, 1 otherwise."""
+    """Run the command line and return its exit status: 0 if an episode was kept or none could be, 1 otherwise."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        if options.from_log is not None:
+            return _convert(options)
+        report = _record(options)
+    except SoarmError as error:
+        logger.error("%s", error)
+        return 1
+    if options.dataset is None:
+        return 0
+    late = sum(timing.late + timing.missed for timing in report.kept)
+    logger.info("kept %d episodes in %s; %d late or missed steps in them", len(report.kept), options.dataset, late)
+    return 0 if report.kept else 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m soarm.teleop", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,42 +84,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replay", type=Path, help="dataset, or log of `soarm drive`, whose episode --leader replay plays")
     parser.add_argument("--replay-episode", type=int, default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
-    parser.add_argument("--objects", type=Path, help="file that says where cube and bin are; see soarm.runtime.objects")
+    parser.add_argument(
+        "--objects", type=Path, help="file that says where cube and bin are, to record; see soarm.runtime.objects"
+    )
     parser.add_argument("--from-log", type=Path, help="no driving: the log of `soarm drive` becomes episodes")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder; an existing dataset is continued")
+    parser.add_argument(
+        "--dataset", type=Path, help="folder; an existing dataset is continued; without one nothing is recorded"
+    )
     parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
     parser.add_argument("--seed", type=int, default=0, help="scene of the first episode (%(default)s)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
+    parser.add_argument("--control-hz", type=int, help=f"steps per second of --follower arm ({CONTROL_HZ})")
     parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
     options = parser.parse_args(arguments)
     if options.fast and options.leader not in ("expert", "replay"):
         parser.error("--fast is for --leader expert and replay: a hand needs the clock")
+    if options.control_hz is not None and (options.follower != "arm" or options.control_hz <= 0):
+        parser.error("--control-hz is for --follower arm, and above 0; the simulator has its own, in --params")
     missing = _missing(options)
     if missing:
         parser.error(f"{', '.join(missing)} must be given as well")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        if options.from_log is not None:
-            return _convert(options)
-        report = _record(options)
-    except SoarmError as error:
-        logger.error("%s", error)
-        return 1
-    late = sum(timing.late + timing.missed for timing in report.kept)
-    logger.info("kept %d episodes in %s; %d late or missed steps in them", len(report.kept), options.dataset, late)
-    return 0 if report.kept else 1
+    return options
 
 
 def _record(options: argparse.Namespace) -> Report:
-    loaded = params_file.load(options.params)
-    sim = loaded.section("sim", SimParams)
     # The arm is met last and left first: nothing that can fail or take long happens while it is live for nothing.
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
-        recorder = stack.enter_context(_recorder(options.dataset, sim.control_hz, options.task))
-        leader, commands = _leader(options, loaded, sim, stack)
-        follower = _follower(options, sim, stop, stack)
+        simulated = _simulated(options) if options.follower == "sim" else None
+        control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
+        recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz))
+        leader, commands = _leader(options, control_hz, stack)
+        follower = simulated or _follower(options, control_hz, stop, stack)
         settings = SessionParams(
             1 if options.leader == "replay" else options.episodes, options.seed, automatic=options.leader == "expert"
         )
@@ -110,38 +128,44 @@ def _record(options: argparse.Namespace) -> Report:
         finally:
             if stop:
                 logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
-            _write_timing(options.dataset, session.report)
+            if recorder is not None:
+                _write_timing(options.dataset, session.report)
         return session.report
 
 
 def _leader(
-    options: argparse.Namespace, loaded: params_file.Params, sim: SimParams, stack: contextlib.ExitStack
+    options: argparse.Namespace, control_hz: int, stack: contextlib.ExitStack
 ) -> tuple[Teleoperator, Callable[[], Iterable[Command]]]:
     """Return what drives, and where commands come from."""
     if options.leader == "expert":
-        expert = Expert(loaded.section("record", RecordParams).expert, sim.control_hz)
-        return PolicyTeleoperator(expert, options.seed), tuple
+        with _installed("the expert", _PIPELINE):
+            from soarm.teleop import simulated
+        return simulated.expert(options.params, control_hz, options.seed), tuple
     if options.leader == "replay":
-        player = Replayer(actions_of(options.replay, options.replay_episode, sim.control_hz), sim.control_hz)
+        with _installed("a dataset", "pip install pyarrow, or play the log of a run"):
+            player = Replayer(actions_of(options.replay, options.replay_episode, control_hz), control_hz)
         return player, player.commands
     held = HeldKeys()
     if options.leader == "arm":
         leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
-        leader: Teleoperator = Leader(stack.enter_context(leading), sim.control_hz)
+        leader: Teleoperator = Leader(stack.enter_context(leading), control_hz)
     else:
-        leader = Keyboard(held, sim.control_hz) if options.leader == "keyboard" else Gamepad(sim.control_hz)
+        leader = Keyboard(held, control_hz) if options.leader == "keyboard" else Gamepad(control_hz)
     terminal = stack.enter_context(Terminal())
     how = {"keyboard": HELP, "gamepad": "sticks and triggers move the arm", "arm": "the leader moves the arm"}
-    logger.info("%s\n%s", how[options.leader], COMMAND_HELP)
+    logger.info("%s\n%s", how[options.leader], COMMAND_HELP if options.dataset else "q quits; nothing is recorded")
     return leader, _typed(terminal, held)
 
 
 def _missing(options: argparse.Namespace) -> list[str]:
     """Return the options that the others need."""
-    needed = {"--port": options.port, "--calibration": options.calibration, "--objects": options.objects}
+    needed = {"--port": options.port, "--calibration": options.calibration}
+    needed |= {} if options.dataset is None else {"--objects": options.objects}
     missing = [name for name, value in needed.items() if value is None] if options.follower == "arm" else []
     leader = {"--leader-port": options.leader_port, "--leader-calibration": options.leader_calibration}
     missing += [name for name, value in leader.items() if value is None] if options.leader == "arm" else []
+    scripted = options.leader in ("expert", "replay") or options.from_log is not None
+    missing += ["--dataset"] if scripted and options.dataset is None else []
     return missing + (["--replay"] if options.leader == "replay" and options.replay is None else [])
 
 
@@ -149,28 +173,42 @@ def _settings(options: argparse.Namespace) -> ArmConfig:
     return DEFAULT if options.settings is None else ArmConfig.load(options.settings)
 
 
-def _follower(options: argparse.Namespace, sim: SimParams, stop: Stop, stack: contextlib.ExitStack) -> Follower:
-    if options.follower == "sim":
-        return SimFollower(PickPlaceEnv(sim))
-    calibration, objects = Calibration.load(options.calibration), FileObjects(options.objects)
-    live = arms.follower(options.port, calibration, _settings(options), objects, sim.control_hz, stop)
-    return stack.enter_context(live)
+def _simulated(options: argparse.Namespace) -> Follower:
+    with _installed("the simulated arm", _PIPELINE):
+        from soarm.teleop import simulated
+    return simulated.follower(options.params)
+
+
+def _follower(options: argparse.Namespace, control_hz: int, stop: Stop, stack: contextlib.ExitStack) -> Follower:
+    calibration = Calibration.load(options.calibration)
+    objects = FixedObjects(np.zeros(OBJECTS_FEATURE.shape)) if options.objects is None else FileObjects(options.objects)
+    return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, control_hz, stop))
 
 
 def _convert(options: argparse.Namespace) -> int:
     run = log.read(options.from_log)
     found = pieces(run)
-    with _recorder(options.dataset, run.header["control_hz"], options.task) as recorder:
+    with _recorder(options, run.header["control_hz"]) as recorder:
         for piece in found:
             recorder.save_episode(piece.observations, piece.actions)
     logger.info("%d episodes from %s in %s", len(found), options.from_log, options.dataset)
     return 0
 
 
-def _recorder(folder: Path, control_hz: int, task: str) -> Recorder:
-    if (folder / layout.INFO_PATH).exists() or (folder / layout.RECORDING).exists():
-        return Recorder.resume(folder, task)
-    return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
+def _recorder(options: argparse.Namespace, control_hz: int) -> Recorder:
+    with _installed("recording", "pip install pyarrow, or leave --dataset out and drive alone"):
+        return recording.recorder(options.dataset, control_hz, options.task)
+
+
+@contextlib.contextmanager
+def _installed(what: str, remedy: str) -> Iterator[None]:
+    """Say in a line what is missing where a package is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("soarm"):
+            raise
+        raise TeleopError(f"{what} needs {error.name}, which is not installed: {remedy}") from None
 
 
 def _write_timing(folder: Path, report: Report) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from soarm.dataset.reader import Dataset
 from soarm.errors import TeleopError
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime import log
@@ -76,6 +75,8 @@ def actions_of(source: Path, episode: int, control_hz: int) -> Array:
         LogError: The log cannot be read.
     """
     if source.is_dir():
+        from soarm.dataset.reader import Dataset  # a log can be played without pyarrow
+
         dataset = Dataset.open(source)
         rate, n = dataset.fps, dataset.n_episodes
         found = [dataset.episode(episode).values[ACTION]] if 0 <= episode < n else []
@@ -87,5 +88,7 @@ def actions_of(source: Path, episode: int, control_hz: int) -> Array:
     if not found:
         raise TeleopError(f"{source} has the episodes 0 to {n - 1}; there is no {episode}")
     if rate != control_hz:
-        raise TeleopError(f"{source} was recorded at {rate} Hz, and {control_hz} Hz were asked for; change sim.control_hz")
+        raise TeleopError(
+            f"{source} was recorded at {rate} Hz, and {control_hz} Hz were asked for; change sim.control_hz, or --control-hz"
+        )
     return np.asarray(found[0], np.float32)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soarm.dataset.recorder import Recorder
 from soarm.policy import Array, Observation
 from soarm.teleop.follower import Follower
+from soarm.teleop.recording import Keeper
 from soarm.teleop.teleoperator import Teleoperator
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Session:
     Args:
         follower: What is driven.
         teleoperator: What drives.
-        recorder: Where episodes go.
+        recorder: Where episodes go; with None nothing is recorded, and no episode can be started.
         params: How.
         commands: Returns what was asked for since the last call.
         now: The clock [s].
@@ -133,7 +133,7 @@ class Session:
         self,
         follower: Follower,
         teleoperator: Teleoperator,
-        recorder: Recorder,
+        recorder: Keeper | None,
         params: SessionParams,
         commands: Callable[[], Iterable[Command]],
         now: Callable[[], float] = time.monotonic,
@@ -202,6 +202,9 @@ class Session:
         target = TRANSITIONS.get((self._state, command))
         if target is None:
             return
+        if target is State.RECORDING and self._recorder is None:
+            self._say("nothing is recorded without a dataset: start again with --dataset FOLDER")
+            return
         if command is Command.KEEP:
             self._keep()
         if command in (Command.KEEP, Command.DISCARD, Command.NEXT):
@@ -230,6 +233,7 @@ class Session:
         if not self._tape:
             self._say("not kept: nothing was recorded")
             return
+        assert self._recorder is not None, "without one no episode is started"
         seen = {key: np.stack([observation[key] for observation, _ in self._tape]) for key in self._tape[0][0]}
         self._recorder.save_episode(seen, np.stack([action for _, action in self._tape]))
         self.report.kept.append(timing)

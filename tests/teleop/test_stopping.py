@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -25,84 +19,9 @@ from soarm.teleop.keyboard import Terminal
 from soarm.teleop.stopping import Stop, noted
 from soarm.twin.faults import Fault
 
-ROOT = Path(__file__).parents[2]
 IDS = range(1, 7)
 CONFIG = ArmConfig(timeout_s=0.2, park_speed=2000.0)
 PATIENCE_S = 60.0
-
-
-class Session:
-    """`soarm teleoperate` on a twin, with a terminal of its own."""
-
-    def __init__(self, twin, folder, *more):
-        self.dataset, self.heard = folder / "dataset", ""
-        twin.config.calibration.save(folder / "arm.json")
-        (folder / "settings.json").write_text(json.dumps({"park_speed": 2000.0, "timeout_s": 0.2}))
-        self.objects = folder / "objects.json"
-        self.objects.write_text(json.dumps({"objects": twin.objects().tolist()}))
-        self.terminal, self._theirs = os.openpty()
-        options = {"port": twin.ports[0], "calibration": folder / "arm.json", "settings": folder / "settings.json"}
-        options |= {"objects": self.objects, "dataset": self.dataset, "params": ROOT / "params.yaml"}
-        command = [
-            sys.executable,
-            "-c",
-            "import sys; from soarm.cli import main; sys.exit(main())",
-            "teleoperate",
-            "--follower",
-            "arm",
-        ]
-        command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        pipes = {"stdin": self._theirs, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(
-            [*command, *more], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, **pipes
-        )
-        self._overdue = threading.Timer(PATIENCE_S, self.process.kill)  # a test that fails must not wait for ever
-        self._overdue.start()
-        self._over = threading.Event()
-        self._keeper = threading.Thread(target=self._keep_fresh)
-        self._keeper.start()
-
-    def _keep_fresh(self):
-        while not self._over.wait(0.02):
-            os.utime(self.objects)
-
-    def wait_for(self, text, since=0):
-        for line in self.process.stdout:
-            self.heard += line
-            if text in self.heard[since:]:
-                return
-        raise AssertionError(f"{text!r} never came:\n{self.heard}")
-
-    def type(self, keys):
-        os.write(self.terminal, keys.encode())
-
-    def end(self):
-        """Return the exit status, and hear all that was said."""
-        self.heard += self.process.stdout.read()
-        return self.process.wait(timeout=PATIENCE_S)
-
-    def close(self):
-        self._over.set()
-        self._overdue.cancel()
-        self._keeper.join()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        os.close(self.terminal)
-        os.close(self._theirs)
-
-
-@pytest.fixture
-def begin(tmp_path):
-    with contextlib.ExitStack() as stack:
-
-        def start(twin, *more):
-            session = Session(twin, tmp_path, *more)
-            stack.callback(session.close)
-            return session
-
-        yield start
 
 
 def wait_until(true):
