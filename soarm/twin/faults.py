@@ -103,14 +103,20 @@ class Fault:
 
 
 class Reply(bytes):
-    """A status packet, and how late it is."""
+    """A status packet.
 
-    delay_s: float
+    Attributes:
+        wait_s: How long the servo waits before it speaks; the line waits with it [s].
+        late_s: How late the adapter is with it [s].
+    """
 
-    def __new__(cls, data: bytes, delay_s: float = 0.0) -> Reply:
+    wait_s: float
+    late_s: float
+
+    def __new__(cls, data: bytes, wait_s: float = 0.0, late_s: float = 0.0) -> Reply:
         """Make one."""
         reply = super().__new__(cls, data)
-        reply.delay_s = delay_s
+        reply.wait_s, reply.late_s = wait_s, late_s
         return reply
 
 
@@ -155,7 +161,7 @@ def _spoilt(fault: Fault, servo_id: int, error: int, data: bytes) -> Reply | Non
     if fault.kind == "mute":
         return None
     if fault.kind == "delay":
-        return Reply(packet, value)
+        return Reply(packet, late_s=value)
     if fault.kind == "error":
         return Reply(status(servo_id, amount, data))
     made = {

@@ -99,7 +99,7 @@ class Side:
         """Return a reply; a servo that just got another id still answers under the old one."""
         reply = self.script.spoil(servo_id, servo.get("status"), data)
         if reply is not None and self._unknowns.return_delay:
-            reply.delay_s += 2e-6 * servo.get("return_delay_time")
+            reply.wait_s += 2e-6 * servo.get("return_delay_time")
         return reply
 
 

@@ -30,15 +30,14 @@ from soarm.hardware.registers import TICKS_PER_TURN, Status
 from soarm.hardware.wire_log import WireLog
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
-from soarm.twin.faults import Fault, Reply
+from soarm.twin.faults import Fault
 from soarm.twin.law import Law
+from soarm.twin.outgoing import Outgoing
 from soarm.twin.port import Port
 from soarm.twin.servo import Servo, Unknowns
 from soarm.twin.side import Side, fault_of_servo
 from soarm.twin.world import World
 
-BYTE_S = 10e-6
-"""A byte on the line, 8N1 at 1 Mbaud [s]."""
 _CYCLE_S = 0.005
 """In wall clock the physics follows at least this often; what a servo reports is as old at most [s]."""
 _MOST_BEHIND_S, _ROUND_S = 0.25, 1.0
@@ -113,7 +112,7 @@ class Twin:
         paths = config.paths or (None,) * config.arms
         self._lines = [Port(path) for path in paths]
         self.ports = tuple(str(line.path) for line in self._lines)
-        self._outgoing: list[list[tuple[float, bytes]]] = [[] for _ in self._lines]
+        self._outgoing = [Outgoing(line_timing=config.line_timing, usb_delay_s=config.usb_delay_s) for _ in self._lines]
         self._lock = threading.RLock()
         self._wake_in, self._wake_out = os.pipe()
         self._stopping = False
@@ -277,7 +276,7 @@ class Twin:
 
     def _patience_s(self) -> float | None:
         """Return how long nothing needs to be done [s]."""
-        waits = [queue[0][0] - self._now() for queue in self._outgoing if queue]
+        waits = [outgoing.next_s - self._now() for outgoing in self._outgoing if outgoing.next_s is not None]
         if self.config.clock == "wall":
             waits.append(_CYCLE_S)
         return max(0.0, min(waits)) if waits else None
@@ -292,23 +291,17 @@ class Twin:
             if i == 0:
                 self._happen()
             writes = side.goal_writes
-            for reply in side.obey(instruction):
-                self._queue(i, reply, len(instruction.raw))
+            replies = side.obey(instruction)
+            self._outgoing[i].put(replies, 0 if side.echo else len(instruction.raw), self._now())
             if i == 0 and side.goal_writes > writes and self.config.clock == "lockstep":
                 self._world.step(self._sim.n_substeps)
                 self._happen()
 
-    def _queue(self, i: int, reply: Reply, n_asked: int) -> None:
-        queue = self._outgoing[i]
-        delay_s = reply.delay_s + self.config.usb_delay_s + (BYTE_S * (n_asked + len(reply)) if self.config.line_timing else 0)
-        queue.append((max(queue[-1][0] if queue else 0.0, self._now() + delay_s), bytes(reply)))
-
     def _send(self) -> None:
         now_s = self._now()
-        for i, queue in enumerate(self._outgoing):
-            due = b"".join(data for at_s, data in queue if at_s <= now_s)
+        for i, outgoing in enumerate(self._outgoing):
+            due = outgoing.due(now_s)
             if due:
-                queue[:] = [entry for entry in queue if entry[0] > now_s]
                 if i == 0 and self.config.wire_log is not None:
                     self.config.wire_log.write("rx", due)
                 self._lines[i].write(due)

@@ -184,7 +184,7 @@ def test_the_return_delay_is_a_switch():
         side = make_side(return_delay=switch)
         side.by_id[1].put("return_delay_time", 250)
         (reply,) = side.obey(found)
-        assert reply.delay_s == pytest.approx(expected)
+        assert reply.wait_s == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
