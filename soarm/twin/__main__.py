@@ -3,58 +3,131 @@
     soarm twin --port /tmp/arm --objects /tmp/objects.json --calibration arm.json
     soarm doctor --port /tmp/arm --calibration arm.json                         # in another shell, as with a real arm
     soarm twin --port /tmp/arm --law sts3215 --volts 5 --fault sag:value=4.2,at_s=20
+    soarm twin --port /tmp/arm --port /tmp/leader --lead sweep --calibration arm.json   # one that leads, and moves by itself
 
-The port takes whatever takes a serial port: this project's commands, LeRobot's, Feetech's. It runs until Ctrl-C.
+The port takes whatever takes a serial port: this project's commands, LeRobot's, Feetech's. It runs until Ctrl-C, SIGTERM or
+SIGHUP. Where there is no params.yaml, the one that came with the package describes the simulator.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
 from pathlib import Path
+from types import FrameType
 
 from soarm import params as params_file
 from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.wire_log import WireLog
 from soarm.sim.params import SimParams
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
+from soarm.twin.leading import Motion
 from soarm.twin.servo import Unknowns
 from soarm.twin.twin import Twin, TwinConfig
 
 logger = logging.getLogger("soarm.twin")
 _LOOK_S = 1.0 / 60
+_UNKNOWNS = {
+    "torque_at_power_up": "servos start with torque",
+    "goal_enables_torque": "writing a goal switches torque on",
+    "sync_read_after_missing": "servos after a silent one still answer a SYNC READ",
+    "return_delay": "register 7 delays replies",
+    "torque_limit_obeyed": "register 48 is obeyed at run time",
+}
+"""What is not settled about real servos, in words: a switch each, on or off."""
 
 
 def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] = time.sleep) -> int:
-    """Run the command line and return its exit status: 0 after Ctrl-C, 1 where the twin cannot be set up.
+    """Run the command line and return its exit status: 0 after a signal, 1 where the twin cannot be set up.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
         wait: Waits so many seconds.
     """
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        sim = params_file.load(options.params).section("sim", SimParams)
-        with Twin.start(sim, _config(options)) as twin:
+        with _told_to_stop() as stop, contextlib.ExitStack() as stack:
+            log = None if options.wire_log is None else stack.enter_context(_wire_log(options.wire_log))
+            sim = params_file.load(options.params or _params()).section("sim", SimParams)
+            twin = stack.enter_context(Twin.start(sim, _config(options, log)))
             twin.reset(options.scene)
             for fault in map(Fault.parse, options.fault):
                 twin.inject(fault)
+            motion = _motion(options, twin)
             for name, port in zip(("arm", "leader"), twin.ports, strict=False):
                 logger.info("%s on %s", name, port)
             logger.info("scene %d, law %s, %.1f V; Ctrl-C ends it", options.scene, options.law, options.volts)
-            _watch(twin, options.objects, wait)
+            _watch(twin, options.objects, motion, wait, stop)
     except SoarmError as error:
         logger.error("%s", error)
         return 1
     except KeyboardInterrupt:
-        logger.info("the twin is gone")
+        pass
+    logger.info("the twin is gone")
     return 0
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """Yield what is set by Ctrl-C, SIGTERM and SIGHUP: none of them may keep the links from being taken away."""
+    stop = threading.Event()
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    all_of_them = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {signum: handler for signum in all_of_them if (handler := signal.getsignal(signum)) is not signal.SIG_IGN}
+    for signum in before:
+        signal.signal(signum, note)
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _params() -> Path:
+    """Return the params file of this folder, or else the one of the package."""
+    here = Path("params.yaml")
+    return here if here.exists() else Path(str(resources.files("soarm") / "params.yaml"))
+
+
+def _wire_log(path: Path) -> WireLog:
+    try:
+        return WireLog(path)
+    except OSError as error:
+        raise TwinError(f"{path} cannot be written ({error.strerror}); choose another place for --wire-log") from None
+
+
+def _motion(options: argparse.Namespace, twin: Twin) -> Motion | None:
+    """Return how the leader moves, None without one; it starts where the arm is."""
+    if len(options.port) < 2:
+        return None
+    if options.lead == "sweep":
+        return Motion.sweep(twin.q())
+    return Motion([0.0], [twin.q()]) if options.lead == "still" else Motion.load(Path(options.lead))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if len(options.port) > 2:
+        parser.error(f"{len(options.port)} ports were given; there is one arm, and one that leads")
+    if options.lead != "still" and len(options.port) < 2:
+        parser.error("--lead needs a second --port, for the arm that leads")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,17 +142,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--volts", type=float, default=7.4, help="of the supply (%(default)s)")
     parser.add_argument("--clock", choices=["wall", "lockstep"], default="wall", help="what moves it (%(default)s)")
     parser.add_argument("--usb-delay", type=float, default=0.001, help="of the adapter [s] (%(default)s)")
-    parser.add_argument("--torque-at-power-up", action="store_true", help="servos start with torque (sources disagree)")
-    parser.add_argument("--goal-enables-torque", action="store_true", help="writing a goal switches torque on (the same)")
+    for name, words in _UNKNOWNS.items():
+        usual = getattr(Unknowns(), name)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            action=argparse.BooleanOptionalAction,
+            default=usual,
+            help=f"{words}; not settled ({'yes' if usual else 'no'})",
+        )
+    parser.add_argument(
+        "--lead", default="still", metavar="still|sweep|FILE", help="how the leader moves; see soarm.twin.leading"
+    )
+    parser.add_argument("--wire-log", type=Path, help="file for every byte of the arm's line")
     kinds = ", ".join([*ON_REPLIES, *ON_THE_ARM])
     parser.add_argument(
         "--fault", action="append", default=[], help=f"as in mute:servo_id=3,at_s=10,count=5; any number of: {kinds}"
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
+    parser.add_argument("--params", type=Path, help="where the simulator is described (params.yaml, or the package's)")
     return parser
 
 
-def _config(options: argparse.Namespace) -> TwinConfig:
+def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig:
     file = options.calibration
     if file is not None and not file.exists():
         Calibration.nominal().save(file)
@@ -92,16 +175,23 @@ def _config(options: argparse.Namespace) -> TwinConfig:
         arms=2 if len(options.port) > 1 else 1,
         line_timing=options.clock == "wall",
         usb_delay_s=options.usb_delay if options.clock == "wall" else 0.0,
-        unknowns=Unknowns(torque_at_power_up=options.torque_at_power_up, goal_enables_torque=options.goal_enables_torque),
+        unknowns=Unknowns(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Unknowns)}),
         paths=tuple(options.port),
+        wire_log=wire_log,
     )
 
 
-def _watch(twin: Twin, objects: Path | None, wait: Callable[[float], None]) -> None:
-    """Keep the file of objects fresh, and say once when the cube lies in the bin."""
+def _watch(
+    twin: Twin, objects: Path | None, motion: Motion | None, wait: Callable[[float], None], stop: threading.Event
+) -> None:
+    """Keep the file of objects fresh, move the leader, and say once when the cube lies in the bin."""
     said = False
     while twin.running:
+        if motion is not None:
+            twin.lead(motion(twin.time_s()))
         wait(_LOOK_S)
+        if stop.is_set():
+            return
         if objects is not None:
             part = objects.with_name(f"{objects.name}.{os.getpid()}.part")
             part.write_text(json.dumps({"objects": twin.objects().tolist()}), encoding="utf-8")
