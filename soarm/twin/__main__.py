@@ -158,6 +158,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault", action="append", default=[], help=f"as in mute:servo_id=3,at_s=10,count=5; any number of: {kinds}"
     )
+    parser.add_argument(
+        "--stranger",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="one more servo; with an id of 1 to 6 a second one",
+    )
     parser.add_argument("--params", type=Path, help="where the simulator is described (params.yaml, or the package's)")
     return parser
 
@@ -172,6 +180,7 @@ def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig
         clock=options.clock,
         volts=options.volts,
         calibration=Calibration.nominal() if file is None else Calibration.load(file),
+        strangers=tuple(options.stranger),
         arms=2 if len(options.port) > 1 else 1,
         line_timing=options.clock == "wall",
         usb_delay_s=options.usb_delay if options.clock == "wall" else 0.0,

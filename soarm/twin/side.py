@@ -10,13 +10,16 @@ from soarm.twin.servo import Servo, Unknowns
 from soarm.twin.wire import Instruction, Parser
 
 _GOAL_REGISTER = 42
+_SKEWS_BITS = (3, 7, 1, 12, 5)
+"""How much later the second of two servos with one id begins, time after time [bits]: their clocks are their own."""
 
 
 class Side:
     """The servos on one line.
 
     Args:
-        servos: In the order of the joints.
+        servos: In the order of the joints, and after them any that are no joint. Two with one id both obey, and answer over
+            each other.
         unknowns: What is not settled about real ones.
 
     Attributes:
@@ -34,11 +37,15 @@ class Side:
         self.echo = False
         self._unknowns = unknowns
         self._held: dict[int, tuple[int, bytes]] = {}  # REG_WRITE waits for ACTION
+        self._collisions = 0
 
     @property
-    def by_id(self) -> Mapping[int, Servo]:
-        """Servo by its present id."""
-        return {servo.id: servo for servo in self.servos}
+    def by_id(self) -> Mapping[int, Sequence[Servo]]:
+        """The servos, mostly one, by their present id."""
+        found: dict[int, list[Servo]] = {}
+        for servo in self.servos:
+            found.setdefault(servo.id, []).append(servo)
+        return found
 
     def obey(self, instruction: Instruction) -> list[Reply]:
         """Carry out an instruction and return the replies in the order in which they come."""
@@ -51,16 +58,28 @@ class Side:
             replies += self._sync_read(parameters, servos)
         elif code == wire.ACTION:
             for servo_id, (address, data) in self._held.items():
-                servos[servo_id].write(address, data)
+                for servo in servos.get(servo_id, ()):
+                    servo.write(address, data)
             self._held = {}
         else:
             everyone = instruction.servo_id == wire.BROADCAST
             asked = sorted(servos) if everyone else [instruction.servo_id] if instruction.servo_id in servos else []
             for servo_id in asked:
-                replies += self._single(servos[servo_id], instruction, silent=everyone and code != wire.PING)
+                silent = everyone and code != wire.PING
+                replies += self._together([self._single(servo, instruction, silent=silent) for servo in servos[servo_id]])
         return replies
 
-    def _single(self, servo: Servo, instruction: Instruction, *, silent: bool) -> list[Reply]:
+    def _together(self, spoken: Sequence[Reply | None]) -> list[Reply]:
+        """Return what comes of the answers of all servos with one id."""
+        replies = [reply for reply in spoken if reply is not None]
+        if len(replies) < 2:
+            return replies
+        self._collisions += 1
+        skews = [_SKEWS_BITS[self._collisions % len(_SKEWS_BITS)] * i for i in range(len(replies))]
+        first = replies[0]
+        return [Reply(wire.collide(replies, skews), wait_s=first.wait_s, late_s=first.late_s)]
+
+    def _single(self, servo: Servo, instruction: Instruction, *, silent: bool) -> Reply | None:
         code, parameters, servo_id = instruction.code, instruction.parameters, servo.id
         data, answers = b"", not silent
         if code == wire.READ and len(parameters) == 2:
@@ -71,27 +90,23 @@ class Side:
         elif code == wire.REG_WRITE and parameters:
             self._held[servo_id] = (parameters[0], parameters[1:])
         elif code != wire.PING:
-            return []
-        reply = self._reply(servo, servo_id, data) if answers else None
-        return [] if reply is None else [reply]
+            return None
+        return self._reply(servo, servo_id, data) if answers else None
 
-    def _sync_write(self, parameters: bytes, servos: Mapping[int, Servo]) -> None:
+    def _sync_write(self, parameters: bytes, servos: Mapping[int, Sequence[Servo]]) -> None:
         address, n = parameters[:2]
         for at in range(2, len(parameters) - n, n + 1):
-            servo = servos.get(parameters[at])
-            if servo is not None:
+            for servo in servos.get(parameters[at], ()):
                 servo.write(address, parameters[at + 1 : at + 1 + n])
         self.goal_writes += address <= _GOAL_REGISTER < address + n
 
-    def _sync_read(self, parameters: bytes, servos: Mapping[int, Servo]) -> list[Reply]:
+    def _sync_read(self, parameters: bytes, servos: Mapping[int, Sequence[Servo]]) -> list[Reply]:
         address, n = parameters[:2]
-        replies = []
+        replies: list[Reply] = []
         for servo_id in parameters[2:]:
-            servo = servos.get(servo_id)
-            reply = None if servo is None else self._reply(servo, servo_id, servo.read(address, n))
-            if reply is not None:
-                replies.append(reply)
-            elif not self._unknowns.sync_read_after_missing:
+            spoken = [self._reply(servo, servo_id, servo.read(address, n)) for servo in servos.get(servo_id, ())]
+            replies += (heard := self._together(spoken))
+            if not heard and not self._unknowns.sync_read_after_missing:
                 break
         return replies
 

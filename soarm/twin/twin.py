@@ -53,6 +53,8 @@ class TwinConfig:
         volts: Of the supply [V]. The parts for 7.4 V bear 4.0 to 8.0 V.
         calibration: How the servos are mounted, and what they remember of it.
         registers: Registers of every servo that differ from the factory's.
+        strangers: Ids of further servos on the follower's bus, new ones that move nothing; an id of the arm's own is a second
+            servo with that id, as where a new one was plugged in.
         arms: 2 adds a leader without a scene: it is where `lead` puts it.
         line_timing: Replies take the time that the bytes need on the line.
         usb_delay_s: What the adapter adds to every reply [s].
@@ -69,6 +71,7 @@ class TwinConfig:
     volts: float = 7.4
     calibration: Calibration = dataclasses.field(default_factory=Calibration.nominal)
     registers: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    strangers: tuple[int, ...] = ()
     arms: Literal[1, 2] = 1
     line_timing: bool = False
     usb_delay_s: float = 0.0
@@ -86,6 +89,8 @@ class TwinConfig:
             faults.append(f"volts is {self.volts}; a servo can report 0 to 25.4")
         if self.usb_delay_s < 0:
             faults.append(f"usb_delay_s is {self.usb_delay_s}; it must not be negative")
+        if not all(0 <= servo_id < 254 for servo_id in self.strangers):
+            faults.append(f"strangers are {self.strangers}; ids go from 0 to 253")
         if self.paths and len(self.paths) != self.arms:
             faults.append(f"{len(self.paths)} paths for {self.arms} arms; name one for each")
         if faults:
@@ -104,11 +109,13 @@ class Twin:
     def __init__(self, sim: SimParams, config: TwinConfig, now: Callable[[], float] = time.monotonic) -> None:
         """Set everything up; not for callers, see `start`."""
         self.config, self._now = config, now
-        self._sides = [Side(_servos(config), config.unknowns) for _ in range(config.arms)]
-        self.servos = dict(self._sides[0].by_id)
-        self._world = World(sim, self._sides[0].servos, config.calibration, config.law, config.volts)
+        joints = [_servos(config) for _ in range(config.arms)]
+        strangers = [Servo(servo_id, {}, config.unknowns) for servo_id in config.strangers]
+        self._sides = [Side([*servos, *(strangers if i == 0 else ())], config.unknowns) for i, servos in enumerate(joints)]
+        self.servos = {servo.id: servo for servo in joints[0]}
+        self._world = World(sim, joints[0], config.calibration, config.law, config.volts)
         self._sim = sim
-        self._supply_leader()
+        self._supply_others()
         paths = config.paths or (None,) * config.arms
         self._lines = [Port(path) for path in paths]
         self.ports = tuple(str(line.path) for line in self._lines)
@@ -219,7 +226,7 @@ class Twin:
             side.echo = False
             self._world.volts[:], self._world.heat_c[:] = self.config.volts, 31.0
             self._world.frozen.clear()
-            for i, servo in enumerate(side.servos):
+            for i, servo in enumerate(self._world.servos):
                 servo.deaf, servo.turns = False, 0
                 servo.put("phase", servo.get("phase") & ~0b0001_0000)
                 self._world.push(i, 0.0)
@@ -248,11 +255,11 @@ class Twin:
                 for servo in side.servos:
                     servo.power_up()
             self._world.report()
-            self._supply_leader()
+            self._supply_others()
 
-    def _supply_leader(self) -> None:
-        """Tell the leader's servos their voltage: no world does."""
-        for servo in (servo for side in self._sides[1:] for servo in side.servos):
+    def _supply_others(self) -> None:
+        """Tell the leader's servos, and strangers, their voltage: no world does."""
+        for servo in {servo for side in self._sides for servo in side.servos} - set(self._world.servos):
             servo.put("present_voltage", round(10 * self.config.volts))
 
     def _wake(self) -> None:
@@ -322,7 +329,7 @@ class Twin:
         """Let the faults of the arm happen that are due."""
         side, world = self._sides[0], self._world
         for fault in side.script.due(world.time_s, side.goal_writes):
-            index = next((i for i, servo in enumerate(side.servos) if servo.id == fault.servo_id), None)
+            index = next((i for i, servo in enumerate(world.servos) if servo.id == fault.servo_id), None)
             value = fault.value or 0.0
             if fault.kind == "echo":
                 side.echo = True
@@ -333,12 +340,12 @@ class Twin:
                 world.volts[:] = value
             elif index is None:
                 raise TwinError(f"there is no servo {fault.servo_id} for the fault {fault.kind!r}")
-            elif fault_of_servo(side.servos[index], fault):
+            elif fault_of_servo(world.servos[index], fault):
                 pass
             elif fault.kind == "frozen":
-                world.frozen.add(side.servos[index].id)
+                world.frozen.add(world.servos[index].id)
             elif fault.kind == "overload":
-                side.servos[index].complain(Status.OVERLOAD)
+                world.servos[index].complain(Status.OVERLOAD)
             elif fault.kind == "heat":
                 world.heat_c[index] = value
             else:

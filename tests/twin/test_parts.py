@@ -154,18 +154,18 @@ def test_the_instructions_of_the_bus():
     assert len(asked(side, packet(0xFE, wire.PING))) == 3
     assert asked(side, packet(2, wire.READ, b"\x05\x01")) == [wire.status(2, 0, b"\x02")]
     assert asked(side, packet(2, wire.REG_WRITE, b"\x28\x01")) == [wire.status(2, 0, b"")]
-    assert side.by_id[2].get("torque_enable") == 0
+    assert side.by_id[2][0].get("torque_enable") == 0
     assert asked(side, packet(0xFE, wire.ACTION)) == []
-    assert side.by_id[2].get("torque_enable") == 1
+    assert side.by_id[2][0].get("torque_enable") == 1
     assert asked(side, packet(9, wire.PING)) == []
     assert asked(side, packet(2, 0x77)) == []
     assert asked(side, packet(0xFE, wire.WRITE, b"\x28\x00")) == []
-    assert side.by_id[2].get("torque_enable") == 0
+    assert side.by_id[2][0].get("torque_enable") == 0
 
 
 def test_a_servo_told_to_answer_reads_alone_acknowledges_nothing():
     side = make_side()
-    side.by_id[1].put("response_level", 0)
+    side.by_id[1][0].put("response_level", 0)
 
     assert asked(side, packet(1, wire.WRITE, b"\x28\x01")) == []
     assert len(asked(side, packet(1, wire.READ, b"\x28\x01"))) == 1
@@ -182,7 +182,7 @@ def test_the_return_delay_is_a_switch():
     (found,) = Parser().feed(packet(1, wire.PING))
     for switch, expected in ((True, 500e-6), (False, 0.0)):
         side = make_side(return_delay=switch)
-        side.by_id[1].put("return_delay_time", 250)
+        side.by_id[1][0].put("return_delay_time", 250)
         (reply,) = side.obey(found)
         assert reply.wait_s == pytest.approx(expected)
 
