@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soarm.errors import SoarmError
 from soarm.policy import Array, Observation
 from soarm.teleop.follower import Follower
 from soarm.teleop.recording import Keeper
@@ -158,11 +159,16 @@ class Session:
             while self._state is not State.ENDED and not self._stopped():
                 self._step()
                 deadline = self._wait(deadline, period_s)
-        finally:
+        except BaseException:  # what ended it is told, and not that an arm in FAULT cannot be told to hold
             try:
                 self._follower.stop()
-            finally:
-                self._teleoperator.close()
+            except SoarmError as error:
+                logger.error("not told to hold: %s", error)
+            raise
+        else:
+            self._follower.stop()
+        finally:
+            self._teleoperator.close()
         return self.report
 
     def _step(self) -> None:

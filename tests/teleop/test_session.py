@@ -10,7 +10,7 @@ import pytest
 from soarm.dataset import layout
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
-from soarm.errors import TeleopError
+from soarm.errors import FaultError, TeleopError
 from soarm.recording import FEATURES
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
@@ -196,6 +196,22 @@ def test_a_device_that_goes_away_ends_the_session_and_the_arm_holds(tmp_path: Pa
     assert follower.stopped
     assert hand.closed
     assert Dataset.open(tmp_path / "d").n_episodes == 1
+
+
+def test_what_ended_a_session_is_told_and_not_what_it_led_to(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Follower):
+        def act(self, action: np.ndarray) -> np.ndarray:
+            raise FaultError("shoulder_lift (servo 2) reports OVERLOAD")
+
+        def stop(self) -> None:
+            raise FaultError("the arm is in FAULT; this needs ACTIVE")
+
+    hand, clock = Hand(), Clock()
+    with pytest.raises(FaultError, match="OVERLOAD"):
+        Session(Failing(), hand, None, SessionParams(5), Script({}), clock.now, clock.sleep).run()
+
+    assert "not told to hold: the arm is in FAULT" in caplog.text
+    assert hand.closed
 
 
 def test_late_steps_are_counted_and_missed_ones_left_out(tmp_path: Path) -> None:
