@@ -162,3 +162,7 @@ def read_spec(path: Path) -> PolicySpec:
 def _require_repository(name: str) -> None:
     if not Path(name).exists():
         raise StageError(f"{Path.cwd()} has no {name}; run this from the root of the repository")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -142,3 +142,10 @@ def test_what_a_robot_host_does_not_have_is_said_in_a_line(
     else:
         with pytest.raises(ModuleNotFoundError):
             cli.main(["twin"])
+
+
+def test_the_module_is_the_command() -> None:
+    shown = subprocess.run([sys.executable, "-m", "soarm.cli", "info", "nowhere"], capture_output=True, text=True)
+
+    assert shown.returncode == 1
+    assert "nowhere holds no specification" in shown.stderr + shown.stdout
