@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import doctor
-from soarm.hardware.bus import Bus
+from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration, JointCalibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.registers import PHASE_MULTI_TURN
+from soarm.hardware.wire_log import WireLog
 
 OUTSIDE_TICKS = 40
 """A joint may stand this far outside its measured range when torque comes on; the servo pulls it in."""
@@ -22,6 +23,15 @@ HELD_TICKS = 12
 
 class StillLiveError(FaultError):
     """Torque came on, something went wrong, and a servo did not confirm that its torque is off again."""
+
+
+def open_bus(
+    port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]
+) -> Bus:
+    """Open the bus of an arm; see `Bus.open`."""
+    ids = [joint.servo_id for joint in calibration.joints]
+    timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
+    return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
 
 
 def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[bool, ...]:

@@ -10,7 +10,6 @@ joint that overheats: an arm that is let go falls. No number is older than it sa
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -21,9 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from soarm import arm
 from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import bringup
-from soarm.hardware.bus import TIMEOUT_S, Bus
+from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
+from soarm.hardware.keeping import Keeping
+from soarm.hardware.moves import MOVE_HZ, path
 from soarm.hardware.observation import Observed, goals_here, observed
 from soarm.hardware.patrol import Patrol
 from soarm.hardware.states import TRANSITIONS, State
@@ -32,7 +33,6 @@ from soarm.hardware.watch import Severity, Verdict, Watch
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
-_MOVE_HZ = 50
 _LET_GO_S = 0.05
 """For proving that one hot servo was let go; the others are told to stay before that [s]."""
 
@@ -59,8 +59,8 @@ class Arm:
         self._names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._now, self._sleep = now, sleep
         self._watch = Watch(config)
-        self._patrol = Patrol()
-        self._geared = False
+        self._patrol, self._keeping = Patrol(), Keeping()
+        self._geared = False  # its servos have our settings, and are to keep torque and goals
         self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
         self._proven_off = False
         self._recovered_s: list[float] = []
@@ -85,7 +85,7 @@ class Arm:
             config: Its settings.
             wire_log: Gets every byte.
             now: The clock [s].
-            sleep: Waits so many seconds; for `park`.
+            sleep: Waits so many seconds.
 
         Returns:
             An arm that is limp, or holding if all its servos had torque.
@@ -94,7 +94,7 @@ class Arm:
             PortError: The port cannot be opened.
             FaultError: The arm must not be driven; names every fault.
         """
-        made = cls(_open(port, calibration, config, wire_log, now), calibration, config, now, sleep)
+        made = cls(bringup.open_bus(port, calibration, config, wire_log, now), calibration, config, now, sleep)
         try:
             made._meet()
         except BaseException:
@@ -132,9 +132,11 @@ class Arm:
         try:
             seen = self._look()
             verdicts = self._watch.judge(seen.t_s, seen.telemetry, seen.misses.tolist())
-            if self.state in (State.HOLD, State.ACTIVE):
-                verdicts += self._patrol.step(self.bus, seen.misses.tolist())
+            if self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._geared):
+                verdicts += self._patrol.step(self.bus, self._quiet(seen), self._keeping)
             self._follow(verdicts, seen)
+            self._keeping.stay_late(self.bus, goals_here(seen, self.calibration))
+            self._prove(seen)
         except PortError as error:
             raise self._lost(error) from error
         return seen
@@ -228,13 +230,10 @@ class Arm:
         target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
         start = np.clip(self.observe().q, self.calibration.lower, self.calibration.upper)
         self.activate()
-        # A minimum-jerk move is 1.875 times as fast in its middle as on the average.
-        n_steps = max(1, math.ceil(1.875 * float(np.abs(target - start).max()) / self.config.park_speed * _MOVE_HZ))
-        for i in range(1, n_steps + 1):
+        for q_now in path(start, target, self.config.park_speed):
             each()
-            share = i / n_steps
-            self.command(start + (target - start) * share**3 * (10 - 15 * share + 6 * share**2))
-            self._sleep(1.0 / _MOVE_HZ)
+            self.command(q_now)
+            self._sleep(1.0 / MOVE_HZ)
             self.observe()
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped on its way{self._because()}")
@@ -249,6 +248,7 @@ class Arm:
         """
         if self.state is State.DISCONNECTED:
             return () if self._proven_off else self._names
+        self._geared, self._keeping = False, Keeping()
         live = self.bus.torque_off()
         names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
         self._proven_off = not names
@@ -300,7 +300,7 @@ class Arm:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                self.bus = _open(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                self.bus = bringup.open_bus(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
                 bringup.require_heard(self.bus, self.calibration)
             bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
             self._start_watching()
@@ -322,7 +322,7 @@ class Arm:
             elif severity is Severity.DERATE:
                 share = self._watch.derated.get(joint, 1.0)
                 limit = round(share * self.config.gains.torque_limit[joint])
-                self.bus.sync_write("torque_limit", {self._ids[joint]: limit})
+                self._keeping.limit(self._ids[joint], limit)
                 self._note(f"{text}; its torque limit is {limit / 10:g} % now")
             elif severity is Severity.HOLD and self.state is State.ACTIVE:
                 self._stay(seen)
@@ -340,6 +340,7 @@ class Arm:
         """Take one servo's torque and prove it, in every cycle until it is proved; return `text` with what came of it."""
         if self._let_go.get(joint):
             return text
+        self._keeping.forget(self._ids[joint])
         live = torque_off(self.bus.line, (self._ids[joint],), _LET_GO_S)
         outcome = "did not confirm that it was let go: cut its power" if live else "was let go"
         if self._let_go.get(joint) != (not live) and self.state is State.FAULT:
@@ -350,22 +351,32 @@ class Arm:
     def _start_watching(self) -> None:
         """Judge from now on; the servos have just been given their settings."""
         self._watch, self._patrol, self._geared = Watch(self.config), Patrol.of(self.bus), True
+        self._keeping = self._patrol.keeping(self.bus)
         self._let_go = {}
 
     def _stay(self, seen: Observed) -> None:
-        """Make the present position the goal of every joint that was just heard."""
-        goals = goals_here(seen, self.calibration)
-        if goals:
-            self.bus.sync_write("goal_position", goals)
+        """Make the present position the goal of every joint that was just heard, and of the others as soon as they are."""
+        self._keeping.stay(self.bus, goals_here(seen, self.calibration))
+        self._prove(seen)
+
+    def _prove(self, seen: Observed) -> None:
+        """Have read back what is in doubt, of those that were just heard."""
+        heard = [servo_id for servo_id, misses in zip(self._ids, seen.misses, strict=True) if misses == 0]
+        for servo_id, lost in self._keeping.prove(self.bus, heard):
+            self._note(f"{self._names[self._ids.index(servo_id)]} had {lost}; it was told again")
+
+    def _quiet(self, seen: Observed) -> list[int]:
+        """Return misses per joint; one that was let go counts as silent, it should have no torque."""
+        return [max(misses, joint in self._let_go) for joint, misses in enumerate(seen.misses.tolist())]
 
     def _send(self, ticks: NDArray[np.int64]) -> None:
         try:
-            self.bus.sync_write("goal_position", dict(zip(self._ids, ticks.tolist(), strict=True)))
+            self._keeping.follow(self.bus, dict(zip(self._ids, ticks.tolist(), strict=True)))
         except PortError as error:
             raise self._lost(error) from error
 
     def _go(self, state: State, cause: str) -> None:
-        assert (self.state, state) in TRANSITIONS, f"no step leads from {self.state} to {state}"
+        assert (self.state, state) in TRANSITIONS, (self.state, state)
         self._note(f"{self.state.name} -> {state.name}: {cause}")
         self.state = state
 
@@ -389,9 +400,3 @@ class Arm:
     def _note(self, text: str) -> None:
         self.events.append((self._now(), text))
         logger.info("%s", text)
-
-
-def _open(port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]) -> Bus:
-    ids = [joint.servo_id for joint in calibration.joints]
-    timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
-    return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
