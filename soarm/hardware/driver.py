@@ -23,18 +23,14 @@ from soarm.hardware import bringup
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
-from soarm.hardware.keeping import Keeping
+from soarm.hardware.guard import Guard
 from soarm.hardware.moves import MOVE_HZ, path
-from soarm.hardware.observation import Observed, goals_here, observed
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
-from soarm.hardware.torque import torque_off
-from soarm.hardware.watch import Severity, Verdict, Watch
+from soarm.hardware.watch import Severity, Verdict
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
-_LET_GO_S = 0.05
-"""For proving that one hot servo was let go; the others are told to stay before that [s]."""
 
 
 class Arm:
@@ -56,12 +52,9 @@ class Arm:
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
         self._ids = tuple(joint.servo_id for joint in calibration.joints)
-        self._names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._now, self._sleep = now, sleep
-        self._watch = Watch(config)
-        self._patrol, self._keeping = Patrol(), Keeping()
-        self._geared = False  # its servos have our settings, and are to keep torque and goals
-        self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
+        self._guard = Guard(bus, calibration, config, self._note)
+        self._names = self._guard.names
         self._proven_off = False
         self._recovered_s: list[float] = []
         self._wire_log = bus.line.port.wire_log
@@ -131,12 +124,9 @@ class Arm:
         self._require(State.LIMP, State.HOLD, State.ACTIVE, State.FAULT)
         try:
             seen = self._look()
-            verdicts = self._watch.judge(seen.t_s, seen.telemetry, seen.misses.tolist())
-            if self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._geared):
-                verdicts += self._patrol.step(self.bus, self._quiet(seen), self._keeping)
-            self._follow(verdicts, seen)
-            self._keeping.stay_late(self.bus, goals_here(seen, self.calibration))
-            self._prove(seen)
+            has_torque = self.state in (State.HOLD, State.ACTIVE)
+            self._follow(self._guard.judge(seen, has_torque=has_torque), seen)
+            self._guard.prove(seen)
         except PortError as error:
             raise self._lost(error) from error
         return seen
@@ -176,6 +166,9 @@ class Arm:
     def hold(self) -> None:
         """Hold where it is. A limp arm gets its gains, its goals at the present position, and then torque, each read back.
 
+        One that has torque keeps its last goals where its weight explains how far it is from them, so that it does not sink a
+        bit with every hold; a joint farther away (one that was under way, or moved by hand) stays where it is.
+
         Raises:
             FaultError: A joint is silent or outside its range, a servo does not take what it is told, or the arm is in FAULT.
                 Where torque came on and could not be taken back, the arm is in FAULT and the message names the servos.
@@ -187,13 +180,13 @@ class Arm:
                 self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._start_watching()
+                self._guard.begin()
                 self._go(State.HOLD, "torque on where it is")
             else:
-                if not self._geared:  # it had its torque before we came
+                if not self._guard.geared:  # it had its torque before we came
                     bringup.take_held(self.bus, self.calibration, self.config)
-                    self._start_watching()
-                self._stay(self._look())
+                    self._guard.begin()
+                self._guard.stay(self._look(), back_off=False)
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
         except PortError as error:
@@ -205,7 +198,7 @@ class Arm:
     def activate(self) -> None:
         """Let commands through; FaultError if the arm does not hold."""
         self._require(State.HOLD, State.ACTIVE)
-        if not self._geared:
+        if not self._guard.geared:
             self.hold()
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
@@ -237,6 +230,7 @@ class Arm:
             self.observe()
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped on its way{self._because()}")
+        self._guard.arrive()
         self._go(State.HOLD, "arrived")
 
     def release(self) -> tuple[str, ...]:
@@ -248,7 +242,7 @@ class Arm:
         """
         if self.state is State.DISCONNECTED:
             return () if self._proven_off else self._names
-        self._geared, self._keeping = False, Keeping()
+        self._guard.rest()
         live = self.bus.torque_off()
         names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
         self._proven_off = not names
@@ -301,9 +295,10 @@ class Arm:
         try:
             if not self.bus.line.is_open:
                 self.bus = bringup.open_bus(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                self._guard = Guard(self.bus, self.calibration, self.config, self._note)
                 bringup.require_heard(self.bus, self.calibration)
             bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
-            self._start_watching()
+            self._guard.begin()
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise
@@ -320,58 +315,26 @@ class Arm:
             if severity is Severity.NOTE:
                 self._note(text)
             elif severity is Severity.DERATE:
-                share = self._watch.derated.get(joint, 1.0)
-                limit = round(share * self.config.gains.torque_limit[joint])
-                self._keeping.limit(self._ids[joint], limit)
+                limit = self._guard.derate(joint)
                 self._note(f"{text}; its torque limit is {limit / 10:g} % now")
             elif severity is Severity.HOLD and self.state is State.ACTIVE:
-                self._stay(seen)
+                self._guard.stay(seen, back_off=False)
                 self.fault = text
                 self._go(State.HOLD, text)
             elif severity >= Severity.FAULT:
                 if self.state in (State.HOLD, State.ACTIVE):
-                    self._stay(seen)
+                    self._guard.stay(seen, back_off=True)
                 if severity is Severity.LET_GO:
-                    text = self._let_go_of(joint, text)
+                    outcome, news = self._guard.let_go(joint)
+                    text = f"{text}; it {outcome}"
+                    if news and self.state is State.FAULT:
+                        self._note(text)
                 if self.state is not State.FAULT:
                     self._fail(text)
 
-    def _let_go_of(self, joint: int, text: str) -> str:
-        """Take one servo's torque and prove it, in every cycle until it is proved; return `text` with what came of it."""
-        if self._let_go.get(joint):
-            return text
-        self._keeping.forget(self._ids[joint])
-        live = torque_off(self.bus.line, (self._ids[joint],), _LET_GO_S)
-        outcome = "did not confirm that it was let go: cut its power" if live else "was let go"
-        if self._let_go.get(joint) != (not live) and self.state is State.FAULT:
-            self._note(f"{text}; it {outcome}")
-        self._let_go[joint] = not live
-        return f"{text}; it {outcome}"
-
-    def _start_watching(self) -> None:
-        """Judge from now on; the servos have just been given their settings."""
-        self._watch, self._patrol, self._geared = Watch(self.config), Patrol.of(self.bus), True
-        self._keeping = self._patrol.keeping(self.bus)
-        self._let_go = {}
-
-    def _stay(self, seen: Observed) -> None:
-        """Make the present position the goal of every joint that was just heard, and of the others as soon as they are."""
-        self._keeping.stay(self.bus, goals_here(seen, self.calibration))
-        self._prove(seen)
-
-    def _prove(self, seen: Observed) -> None:
-        """Have read back what is in doubt, of those that were just heard."""
-        heard = [servo_id for servo_id, misses in zip(self._ids, seen.misses, strict=True) if misses == 0]
-        for servo_id, lost in self._keeping.prove(self.bus, heard):
-            self._note(f"{self._names[self._ids.index(servo_id)]} had {lost}; it was told again")
-
-    def _quiet(self, seen: Observed) -> list[int]:
-        """Return misses per joint; one that was let go counts as silent, it should have no torque."""
-        return [max(misses, joint in self._let_go) for joint, misses in enumerate(seen.misses.tolist())]
-
     def _send(self, ticks: NDArray[np.int64]) -> None:
         try:
-            self._keeping.follow(self.bus, dict(zip(self._ids, ticks.tolist(), strict=True)))
+            self._guard.follow(dict(zip(self._ids, ticks.tolist(), strict=True)))
         except PortError as error:
             raise self._lost(error) from error
 
