@@ -9,7 +9,7 @@ from soarm import arm
 from soarm.errors import BusError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.registers import MODEL
+from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
 
 HOT_C = 55
 """From here on a servo should rest; it switches itself off at 70."""
@@ -50,12 +50,13 @@ class Finding(NamedTuple):
         )
 
 
-def examine(bus: Bus, calibration: Calibration | None) -> list[Finding]:
+def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING) -> list[Finding]:
     """Ask every servo of the arm.
 
     Args:
         bus: The open bus.
         calibration: What the servos' limits and offsets are held against; None looks at the rest alone.
+        forgive: Complaints that are no fault, because somebody is about to clear them.
     """
     joints = [(joint.name, joint.servo_id) for joint in (arm.JOINTS if calibration is None else calibration.joints)]
     findings = []
@@ -68,9 +69,10 @@ def examine(bus: Bus, calibration: Calibration | None) -> list[Finding]:
         faults = _faults(values)
         if calibration is not None:
             faults += _against(values, calibration, i)
-        complaint = bus.status.get(servo_id)
+        complaint = bus.status.get(servo_id, NOTHING) & ~forgive
         if complaint:
-            faults.append(f"it complains of {complaint.name}: let it rest, then power it off and on")
+            remedy = "`soarm release` clears that" if not complaint & ~LATCHED else "let it rest, then power it off and on"
+            faults.append(f"it complains of {complaint.name}: {remedy}")
         findings.append(Finding(name, servo_id, values, tuple(faults)))
     return findings
 

@@ -17,14 +17,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from soarm import arm
 from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import bringup
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.hardware.guard import Guard
-from soarm.hardware.moves import MOVE_HZ, path
+from soarm.hardware.moves import MOVE_HZ, path, require_targets
 from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
 from soarm.hardware.watch import Severity, Verdict
@@ -146,19 +145,7 @@ class Arm:
         """
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
-        try:
-            wanted = np.asarray(q, np.float64)
-        except TypeError:
-            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}") from None
-        if wanted.shape != (arm.N_JOINTS,) or not np.isfinite(wanted).all():
-            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}")
-        low, high = self.calibration.lower, self.calibration.upper
-        outside = [name for name, x, a, b in zip(arm.JOINT_NAMES, wanted, low, high, strict=True) if not a <= x <= b]
-        if outside:
-            raise ValueError(
-                f"the targets {wanted.round(2).tolist()} are out of range for {', '.join(outside)}; allowed are "
-                f"{low.round(2).tolist()} to {high.round(2).tolist()}"
-            )
+        wanted = require_targets(q, self.calibration.lower, self.calibration.upper)
         ticks = self.calibration.to_ticks(wanted)
         self._send(ticks)
         return ticks
@@ -180,12 +167,12 @@ class Arm:
                 self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._guard.begin()
+                self._guard.begin(self._look())
                 self._go(State.HOLD, "torque on where it is")
             else:
                 if not self._guard.geared:  # it had its torque before we came
                     bringup.take_held(self.bus, self.calibration, self.config)
-                    self._guard.begin()
+                    self._guard.begin(self._look())
                 self._guard.stay(self._look(), back_off=False)
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
@@ -204,9 +191,31 @@ class Arm:
             self._go(State.ACTIVE, "asked to")
             self.fault = None
 
+    @property
+    def sound(self) -> tuple[bool, ...]:
+        """Per joint: it had no fault since the arm holds, and was heard lately."""
+        return self._guard.sound
+
+    def can_park(self) -> bool:
+        """Say whether `park` may be called: the arm has torque, and the joints that carry it are sound.
+
+        In FAULT the joints that are not sound are left where they are, holding or limp as their fault demands. The shoulder's
+        lift and the elbow carry the arm, so they must be sound, or have no more than an overload that can be cleared.
+        """
+        has_torque = self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._guard.geared)
+        return has_torque and self.bus.line.is_open and self._guard.carried
+
     def park(self, each: Callable[[], None] = lambda: None) -> None:
-        """Move slowly to the parking pose and hold there; see `move_to`."""
-        self.move_to(self.config.park, each)
+        """Move slowly to the parking pose and stay there; see `move_to`, and in FAULT `can_park`: it stays in FAULT then.
+
+        Raises:
+            FaultError: Something stops the arm on its way, or it cannot be parked.
+            BusError: A servo fell silent while its overload was cleared.
+        """
+        if self.state is State.FAULT:
+            self._park_sound(each)
+        else:
+            self.move_to(self.config.park, each)
         self._note("parked")
 
     def move_to(self, q: ArrayLike, each: Callable[[], None] = lambda: None) -> None:
@@ -221,7 +230,7 @@ class Arm:
         """
         self._require(State.HOLD, State.ACTIVE)
         target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
-        start = np.clip(self.observe().q, self.calibration.lower, self.calibration.upper)
+        start = self._guard.start(self.observe())
         self.activate()
         for q_now in path(start, target, self.config.park_speed):
             each()
@@ -268,7 +277,7 @@ class Arm:
                 "and look for the cause"
             )
         self._recovered_s.append(now_s)
-        self._come_back("recovered", let_go=True)
+        self._come_back("recovered", clear=True)
 
     def reconnect(self) -> None:
         """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not let go.
@@ -279,7 +288,28 @@ class Arm:
         """
         self._require(State.FAULT)
         self.bus.close()
-        self._come_back("reconnected", let_go=False)
+        self._come_back("reconnected", clear=False)
+
+    def _park_sound(self, each: Callable[[], None]) -> None:
+        if not self.can_park():
+            names = [name for name, sound in zip(self._names, self.sound, strict=True) if not sound]
+            raise FaultError(f"the arm cannot be parked{self._because()} (not sound: {', '.join(names)}); support it")
+        try:
+            self._guard.mend()
+            seen = self._look()
+            start, moving = self._guard.start(seen), np.array(self.sound)
+            target = np.where(moving, np.clip(self.config.park, self.calibration.lower, self.calibration.upper), start)
+            for q in path(start, target, self.config.park_speed):
+                each()
+                self._guard.follow(self.calibration.to_ticks(q), moving)
+                self._sleep(1.0 / MOVE_HZ)
+                seen = self.observe()
+                if (moving & ~np.array(self.sound)).any():
+                    self._guard.stay(seen, back_off=True)
+                    raise FaultError(f"the arm stopped on its way to the parking pose: {self.events[-1][1]}")
+            self._guard.arrive()
+        except PortError as error:
+            raise self._lost(error) from error
 
     def _meet(self) -> None:
         with bringup.patience(self.bus):
@@ -290,15 +320,15 @@ class Arm:
             self._note("some servos have torque and some have not; the arm counts as limp")
         self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
 
-    def _come_back(self, how: str, *, let_go: bool) -> None:
+    def _come_back(self, how: str, *, clear: bool) -> None:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
                 self.bus = bringup.open_bus(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
                 self._guard = Guard(self.bus, self.calibration, self.config, self._note)
                 bringup.require_heard(self.bus, self.calibration)
-            bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
-            self._guard.begin()
+            bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
+            self._guard.begin(self._look())
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise
@@ -334,7 +364,7 @@ class Arm:
 
     def _send(self, ticks: NDArray[np.int64]) -> None:
         try:
-            self._guard.follow(dict(zip(self._ids, ticks.tolist(), strict=True)))
+            self._guard.follow(ticks)
         except PortError as error:
             raise self._lost(error) from error
 

@@ -277,11 +277,12 @@ def test_a_cable_pulled_while_holding_commanding_or_letting_go_is_a_fault(twin, 
 def test_a_recovery_that_fails_leaves_the_fault(twin, active):
     twin.inject(Fault("overload", servo_id=6))
     active.observe()
-    twin.inject(Fault("deaf", servo_id=2))
+    twin.inject(Fault("deaf", servo_id=6))
 
-    with pytest.raises(FaultError, match=r"\[2\] do not confirm that their torque is off"):
+    with pytest.raises(FaultError, match=r"\[6\] do not confirm that their torque is off"):
         active.recover()
     assert active.state is State.FAULT
+    assert all(twin.torque(i) for i in IDS)
     assert any("not recovered" in text for _, text in active.events)
 
 
