@@ -187,6 +187,7 @@ def torque_on(bus: Bus, calibration: Calibration, joints: Collection[int] = rang
         FaultError: A servo did not take its goal or its torque, complains, or moved; torque is off again.
         BusError: A servo fell silent, or the port was lost; torque is off again, but for a lost port.
         StillLiveError: As one of these, and servos that had been given torque did not confirm that it is off again.
+        KeyboardInterrupt: As any other exception passes through, once torque is off again; who kept it is logged.
     """
     chosen = [calibration.joints[i] for i in joints]
     given: list[JointCalibration] = []
@@ -205,10 +206,10 @@ def torque_on(bus: Bus, calibration: Calibration, joints: Collection[int] = rang
             )
     except PortError:
         raise
-    except (FaultError, BusError) as error:
+    except BaseException as error:  # Ctrl-C as well: the caller would not know who is live
         unproved = torque_off(bus.line, tuple(joint.servo_id for joint in chosen), OFF_S)
         live = [f"{joint.name} (servo {joint.servo_id})" for joint in given if joint.servo_id in unproved]
-        if live:
+        if live and isinstance(error, FaultError | BusError):
             raise StillLiveError(f"{error}. {', '.join(live)} may still be live: cut the power") from error
         raise
     return goals

@@ -145,13 +145,15 @@ class Arm:
         """
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
-        wanted = require_targets(q, self.calibration.lower, self.calibration.upper)
-        ticks = self.calibration.to_ticks(wanted)
-        self._send(ticks)
+        ticks = self.calibration.to_ticks(require_targets(q, self.calibration.lower, self.calibration.upper))
+        try:
+            self._guard.follow(ticks)
+        except PortError as error:
+            raise self._lost(error) from error
         return ticks
 
     def hold(self) -> None:
-        """Hold where it is. A limp arm gets its gains, its goals at the present position, and then torque, each read back.
+        """Hold where it is. A limp arm gets its gains, its goals at the present position, then its torque, each read back.
 
         One that has torque keeps its last goals where its weight explains how far it is from them, so that it does not sink a
         bit with every hold; a joint farther away (one that was under way, or moved by hand) stays where it is.
@@ -160,10 +162,12 @@ class Arm:
             FaultError: A joint is silent or outside its range, a servo does not take what it is told, or the arm is in FAULT.
                 Where torque came on and could not be taken back, the arm is in FAULT and the message names the servos.
             BusError: A servo fell silent meanwhile; torque is off again.
+            KeyboardInterrupt: Ctrl-C while torque came on; it is off again, or the arm is in FAULT.
         """
         self._require(State.LIMP, State.HOLD, State.ACTIVE)
+        was_limp = self.state is State.LIMP
         try:
-            if self.state is State.LIMP:
+            if was_limp:
                 self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
@@ -180,6 +184,12 @@ class Arm:
             raise self._lost(error) from error
         except bringup.StillLiveError as error:
             self._fail(str(error))
+            raise
+        except (FaultError, BusError):  # what was given torque has lost it again
+            raise
+        except BaseException:  # Ctrl-C: nobody would know that the arm is live
+            if was_limp:
+                self.release()
             raise
 
     def activate(self) -> None:
@@ -361,12 +371,6 @@ class Arm:
                         self._note(text)
                 if self.state is not State.FAULT:
                     self._fail(text)
-
-    def _send(self, ticks: NDArray[np.int64]) -> None:
-        try:
-            self._guard.follow(ticks)
-        except PortError as error:
-            raise self._lost(error) from error
 
     def _go(self, state: State, cause: str) -> None:
         assert (self.state, state) in TRANSITIONS, (self.state, state)
