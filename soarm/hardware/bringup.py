@@ -111,6 +111,14 @@ def require_heard(bus: Bus, calibration: Calibration) -> None:
     raise FaultError(f"{', '.join(silent)} did not answer in {_TRIES} cycles; `soarm doctor` says more")
 
 
+def meet(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[bool, ...]:
+    """Ask servos that are met for the first time who they are, and hear each once; see `require_fit` and `require_heard`."""
+    with patience(bus):
+        torque = require_fit(bus, calibration, config)
+        require_heard(bus, calibration)
+    return torque
+
+
 def fresh_ticks(bus: Bus, calibration: Calibration) -> dict[int, int]:
     """Return servo -> present position, all read now [ticks].
 

@@ -185,18 +185,25 @@ class Arm:
         except bringup.StillLiveError as error:
             self._fail(str(error))
             raise
-        except (FaultError, BusError):  # what was given torque has lost it again
-            raise
-        except BaseException:  # Ctrl-C: nobody would know that the arm is live
-            if was_limp:
+        except BaseException as error:  # Ctrl-C: nobody would know that the arm is live
+            if was_limp and not isinstance(error, FaultError | BusError):
                 self.release()
             raise
 
     def activate(self) -> None:
-        """Let commands through; FaultError if the arm does not hold."""
+        """Let commands through.
+
+        Raises:
+            FaultError: The arm does not hold, or what made it hold is not over; the message names it.
+        """
         self._require(State.HOLD, State.ACTIVE)
         if not self._guard.geared:
             self.hold()
+        if self.state is State.HOLD and self._guard.causes:  # as of the last look
+            self.observe()
+            self._require(State.HOLD)
+            if self._guard.causes:
+                raise FaultError(f"the arm stays in HOLD as long as {'; '.join(self._guard.causes)}; nothing was sent")
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
             self.fault = None
@@ -216,13 +223,13 @@ class Arm:
         return has_torque and self.bus.line.is_open and self._guard.carried
 
     def park(self, each: Callable[[], None] = lambda: None) -> None:
-        """Move slowly to the parking pose and stay there; see `move_to`, and in FAULT `can_park`: it stays in FAULT then.
+        """Move slowly to the parking pose and stay there: in HOLD, see `move_to`, or in FAULT, see `can_park`.
 
         Raises:
             FaultError: Something stops the arm on its way, or it cannot be parked.
             BusError: A servo fell silent while its overload was cleared.
         """
-        if self.state is State.FAULT:
+        if self.state is State.FAULT or (self.state is State.HOLD and self._guard.causes):
             self._park_sound(each)
         else:
             self.move_to(self.config.park, each)
@@ -279,14 +286,13 @@ class Arm:
             FaultError: The cause is still there, or it was brought back too often; it stays in FAULT.
         """
         self._require(State.FAULT)
-        config, now_s = self.config, self._now()
-        self._recovered_s = [t for t in self._recovered_s if now_s - t < config.recovery_s]
-        if len(self._recovered_s) >= config.recoveries:
+        n, within_s = self.config.recoveries, self.config.recovery_s
+        self._recovered_s = [t for t in self._recovered_s if self._now() - t < within_s] + [self._now()]
+        if len(self._recovered_s) > n:
+            self._recovered_s.pop()
             raise FaultError(
-                f"the arm was brought back {config.recoveries} times in {config.recovery_s:g} s{self._because()}. Release it, "
-                "and look for the cause"
+                f"the arm was brought back {n} times in {within_s:g} s{self._because()}. Release it, and look for the cause"
             )
-        self._recovered_s.append(now_s)
         self._come_back("recovered", clear=True)
 
     def reconnect(self) -> None:
@@ -322,9 +328,7 @@ class Arm:
             raise self._lost(error) from error
 
     def _meet(self) -> None:
-        with bringup.patience(self.bus):
-            torque = bringup.require_fit(self.bus, self.calibration, self.config)
-            bringup.require_heard(self.bus, self.calibration)
+        torque = bringup.meet(self.bus, self.calibration, self.config)
         self._proven_off = not any(torque)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")

@@ -40,10 +40,12 @@ class Guard:
 
     Attributes:
         geared: Whether the servos have our settings, and are to keep torque and goals.
+        causes: What `judge` found the last time that is a reason to hold or to stop, in words.
     """
 
     def __init__(self, bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str], None]) -> None:
         self.geared = False
+        self.causes: tuple[str, ...] = ()
         self._bus, self._calibration, self._config, self._note = bus, calibration, config, note
         self.names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._ids = tuple(joint.servo_id for joint in calibration.joints)
@@ -84,6 +86,7 @@ class Guard:
             self._sick |= {verdict.joint: False for verdict in found}
             verdicts += found
         self._missed = misses
+        self.causes = tuple(f"{self.names[joint]} {cause}" for severity, joint, cause in verdicts if severity >= Severity.HOLD)
         return verdicts
 
     @property

@@ -169,3 +169,43 @@ def test_an_arm_that_was_let_go_in_vain_cannot_be_parked(twin, active):
 
     assert active.state is State.FAULT
     assert not active.can_park()
+
+
+def test_an_arm_is_not_activated_as_long_as_the_supply_sags(twin, active):
+    twin.inject(Fault("sag", value=3.8))
+    active.observe()
+    assert active.state is State.HOLD
+
+    for _ in range(3):
+        with pytest.raises(FaultError, match=r"stays in HOLD as long as shoulder_pan \(servo 1\) has 3\.8 V, .*; nothing"):
+            active.activate()
+    assert active.state is State.HOLD
+    assert active.fault is not None
+    twin.mend()
+    active.activate()
+    assert active.state is State.ACTIVE
+    assert active.fault is None
+
+
+def test_an_arm_is_not_activated_as_long_as_a_servo_is_silent(twin, active):
+    twin.inject(Fault("mute", servo_id=3, count=None))
+    for _ in range(3):
+        active.observe()
+
+    with pytest.raises(FaultError, match=r"stays in HOLD as long as elbow_flex \(servo 3\) did not answer for 4 cycles"):
+        active.activate()
+    for _ in range(5):
+        active.observe()
+    with pytest.raises(FaultError, match="in FAULT because elbow_flex"):  # the look at it was the tenth
+        active.activate()
+
+
+def test_an_arm_whose_supply_sags_can_be_parked_all_the_same(twin, active):
+    active.move_to([10, -40.0, 40, 20, 20, 30])
+    twin.inject(Fault("sag", value=3.8))
+    active.observe()
+    active.park()
+    settle(active)
+
+    assert active.state is State.HOLD
+    assert np.abs(twin.q() - np.clip(active.config.park, active.calibration.lower, active.calibration.upper)).max() < 3.0
