@@ -40,6 +40,22 @@ def open_bus(
     return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
 
 
+def reopen(port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]) -> Bus:
+    """Open the bus of an arm whose port was lost, and hear every servo; where one is silent the port is closed again.
+
+    Raises:
+        PortError: The port cannot be opened.
+        FaultError: A servo stayed silent.
+    """
+    bus = open_bus(port, calibration, config, wire_log, now)
+    try:
+        require_heard(bus, calibration)
+    except BaseException:
+        bus.close()
+        raise
+    return bus
+
+
 def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig, forgive: Status = NOTHING) -> tuple[bool, ...]:
     """Ask every servo who it is, and refuse an arm that must not be driven.
 

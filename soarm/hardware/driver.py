@@ -123,8 +123,7 @@ class Arm:
         self._require(State.LIMP, State.HOLD, State.ACTIVE, State.FAULT)
         try:
             seen = self._look()
-            has_torque = self.state in (State.HOLD, State.ACTIVE)
-            self._follow(self._guard.judge(seen, has_torque=has_torque), seen)
+            self._follow(self._guard.judge(seen, has_torque=self.state in (State.HOLD, State.ACTIVE)), seen)
             self._guard.prove(seen)
         except PortError as error:
             raise self._lost(error) from error
@@ -300,7 +299,7 @@ class Arm:
 
         Raises:
             PortError: The port is not back.
-            FaultError: The arm is not fit, or not in FAULT.
+            FaultError: A servo is silent, the arm is not fit, or not in FAULT. It stays in FAULT; try again.
         """
         self._require(State.FAULT)
         self.bus.close()
@@ -338,9 +337,8 @@ class Arm:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                self.bus = bringup.open_bus(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
                 self._guard = Guard(self.bus, self.calibration, self.config, self._note)
-                bringup.require_heard(self.bus, self.calibration)
             bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
             self._guard.begin(self._look())
         except (FaultError, BusError) as error:

@@ -209,3 +209,24 @@ def test_an_arm_whose_supply_sags_can_be_parked_all_the_same(twin, active):
 
     assert active.state is State.HOLD
     assert np.abs(twin.q() - np.clip(active.config.park, active.calibration.lower, active.calibration.upper)).max() < 3.0
+
+
+def test_a_reconnection_that_fails_leaves_an_arm_that_says_so_and_can_try_again(twin, active):
+    twin.unplug()
+    with pytest.raises(FaultError, match="the port was lost"):
+        for _ in range(3):
+            active.observe()
+    twin.replug()
+    twin.inject(Fault("mute", servo_id=3, count=None))
+    with pytest.raises(FaultError, match="elbow_flex did not answer in 5 cycles"):
+        active.reconnect()
+
+    with pytest.raises(FaultError, match=r"the port was lost: .* then reconnect"):
+        active.observe()
+    assert active.state is State.FAULT
+    assert not active.can_park()
+    assert len(active.release()) == 6
+    twin.mend()
+    active.reconnect()
+    assert active.state is State.HOLD
+    assert active.observe().misses.max() == 0
