@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import arm
-from soarm.errors import SoarmError
+from soarm.errors import CalibrationError, SoarmError
 from soarm.hardware import doctor, guide, ports, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
@@ -31,12 +31,14 @@ from soarm.hardware.setup import set_id
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
-    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong.
+    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 130 after Ctrl-C.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
@@ -87,6 +89,12 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     except SoarmError as error:
         logger.error("%s", error)
         return 1
+    except EOFError:
+        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("stopped; `%s` was not finished, begin it again", options.command)
+        return STOPPED
     logger.info("wrote %s (hash %s)", options.target, calibration.hash[:12])
     return 0
 
@@ -130,11 +138,16 @@ def _doctor(port: str, file: Path | None) -> int:
 
 
 def _calibrate(port: str, target: Path, ask: Ask) -> int:
+    if not target.parent.is_dir():
+        raise CalibrationError(f"there is no folder {target.parent} for {target.name}; make it first")
+
+    def save(calibration: Calibration) -> None:
+        if target.exists():
+            target.with_name(target.name + ".old").write_bytes(target.read_bytes())
+        calibration.save(target)
+
     with Bus.open(port, [joint.servo_id for joint in arm.JOINTS]) as bus:
-        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed)
-    if target.exists():
-        target.replace(target.with_name(target.name + ".old"))
-    calibration.save(target)
+        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, save=save)
     logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
     return 0
 
@@ -142,7 +155,8 @@ def _calibrate(port: str, target: Path, ask: Ask) -> int:
 def _enter_was_pressed() -> bool:
     if not select.select([sys.stdin], [], [], 0.0)[0]:
         return False
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        raise EOFError
     return True
 
 

@@ -147,8 +147,17 @@ class Calibration:
         return hashlib.sha256(self._text().encode("utf-8")).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(self._text(), encoding="utf-8")
+        """Write it as JSON: all of it, or nothing.
+
+        Raises:
+            CalibrationError: It cannot be written there.
+        """
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(self._text(), encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise CalibrationError(f"{path} cannot be written ({error.strerror}); what was there is as it was") from None
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
