@@ -4,7 +4,7 @@
     soarm setup-motors --port PORT
     soarm calibrate --port PORT arm.json
     soarm check-pose --port PORT --calibration arm.json [--pose 0 0 0 0 0 0]
-    soarm doctor --port PORT [--calibration arm.json]
+    soarm doctor --port PORT [--calibration arm.json] [--settings arm_settings.json]
     soarm release --port PORT
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
@@ -22,10 +22,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import arm
-from soarm.errors import CalibrationError, SoarmError
+from soarm.errors import CalibrationError, PortError, SoarmError
 from soarm.hardware import doctor, guide, ports, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
 
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     for command in (setup, check, measure, pose, release):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
     check.add_argument("--calibration", type=Path, help="what the servos' limits and offsets are held against")
+    check.add_argument("--settings", type=Path, help="JSON that names the servos' part; the supply is held against it")
     bring = commands.add_parser("import-calibration", help="read a calibration of LeRobot")
     take = commands.add_parser("export-calibration", help="write a calibration as LeRobot does")
     for command in (bring, take):
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
         if options.command == "setup-motors":
             return _setup(options.port, ask)
         if options.command == "doctor":
-            return _doctor(options.port, options.calibration)
+            return _doctor(options.port, options.calibration, options.settings)
         if options.command == "calibrate":
             return _calibrate(options.port, options.target, ask)
         if options.command == "check-pose":
@@ -120,16 +122,23 @@ def _setup(port: str, ask: Ask) -> int:
     return 0
 
 
-def _doctor(port: str, file: Path | None) -> int:
-    for text in ports.stealers():
-        logger.warning("%s", text)
+def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
     calibration = None if file is None else Calibration.load(file)
+    config = None if settings is None else ArmConfig.load(settings)
+    why = ports.forbidden(port)
+    if why is not None:
+        raise PortError(why)
     joints = arm.JOINTS if calibration is None else calibration.joints
     with Bus.open(port, [joint.servo_id for joint in joints]) as bus:
         findings = doctor.examine(bus, calibration)
-    faults = [f"{finding.joint}: {fault}" for finding in findings for fault in finding.faults] + doctor.of_all(findings)
+        faults = [f"{finding.joint}: {fault}" for finding in findings for fault in finding.faults]
+        faults += doctor.of_all(findings) + doctor.foreign(bus)
+    if config is not None:
+        faults += doctor.against_settings(findings, config)
     for finding in findings:
         logger.info("%s", finding.line())
+    for text in ports.stealers():
+        logger.warning("%s", text)
     for fault in faults:
         logger.error("%s", fault)
     if not faults:

@@ -74,16 +74,10 @@ def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig, forgive: 
     findings = doctor.examine(bus, calibration, forgive)
     faults = [f"{finding.joint} (servo {finding.servo_id}): {text}" for finding in findings for text in finding.faults]
     faults += doctor.of_all(findings)
-    low, high = config.volts
+    faults += doctor.against_settings(findings, config)
     for joint, finding in zip(calibration.joints, findings, strict=True):
         if not finding.values:
             continue
-        volts = finding.values["present_voltage"] / 10
-        if not low <= volts <= high:
-            faults.append(
-                f"{joint.name} (servo {joint.servo_id}): it has {volts:.1f} V; servos for {config.part} V may have {low:g} to "
-                f"{high:g} V. Look at the supply, or name the other part in the arm's settings"
-            )
         try:
             mode, phase = bus.read(joint.servo_id, "operating_mode"), bus.read(joint.servo_id, "phase")
         except BusError as error:

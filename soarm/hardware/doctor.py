@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from soarm import arm
-from soarm.errors import BusError
+from soarm.errors import BusError, PortError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.discovery import SharedIdError
+from soarm.hardware.packets import HIGHEST_ID
 from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
 
 HOT_C = 55
@@ -31,7 +34,7 @@ _ASKED = (
 
 
 class Finding(NamedTuple):
-    """One servo: what it said, register by register (empty if it is silent), and what is wrong with it."""
+    """One servo: what it said, register by register (empty if nothing of use came), and what is wrong with it."""
 
     joint: str
     servo_id: int
@@ -42,7 +45,7 @@ class Finding(NamedTuple):
         """Return one line of a table."""
         v = self.values
         if not v:
-            return f"{self.servo_id}  {self.joint:<14}silent"
+            return f"{self.servo_id}  {self.joint:<14}{'two servos' if 'share' in ''.join(self.faults) else 'silent'}"
         return (
             f"{self.servo_id}  {self.joint:<14}{v['present_position']:>5} ticks  {v['present_voltage'] / 10:>4.1f} V  "
             f"{v['present_temperature']:>3} C  firmware {v['firmware_major']}.{v['firmware_minor']}  P {v['p_coefficient']}  "
@@ -62,6 +65,10 @@ def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING
     findings = []
     for i, (name, servo_id) in enumerate(joints):
         try:
+            shared = _shared(bus, servo_id)
+            if shared is not None:
+                findings.append(Finding(name, servo_id, {}, (shared,)))
+                continue
             values = {register: bus.read(servo_id, register) for register in _ASKED}
         except BusError as error:
             findings.append(Finding(name, servo_id, {}, (str(error),)))
@@ -77,6 +84,34 @@ def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING
     return findings
 
 
+def against_settings(findings: Sequence[Finding], config: ArmConfig) -> list[str]:
+    """Return which servos have a supply that their part, as the settings name it, must not have."""
+    low, high = config.volts
+    faults = []
+    for finding in findings:
+        volts = finding.values.get("present_voltage", 0) / 10
+        if finding.values and not low <= volts <= high:
+            faults.append(
+                f"{finding.joint} (servo {finding.servo_id}): it has {volts:.1f} V; servos for {config.part} V may have "
+                f"{low:g} to {high:g} V. Look at the supply, or name the other part in the arm's settings"
+            )
+    return faults
+
+
+def foreign(bus: Bus) -> list[str]:
+    """Return, in words, which servos answer that are not the arm's; asks every other id (two seconds)."""
+    try:
+        there = bus.scan(servo_id for servo_id in range(HIGHEST_ID + 1) if servo_id not in bus.servo_ids)
+    except SharedIdError as error:
+        return [f"beside the arm's servos: {error}"]
+    if not there:
+        return []
+    return [
+        f"servos {sorted(there)} answer as well, and are none of this arm's {list(bus.servo_ids)}: unplug what is not of this "
+        "arm, or give the servo its id (`soarm setup-motors`)"
+    ]
+
+
 def of_all(findings: Sequence[Finding]) -> list[str]:
     """Return what is wrong with the arm as a whole."""
     firmware = {(f.values["firmware_major"], f.values["firmware_minor"]) for f in findings if f.values}
@@ -90,6 +125,19 @@ def of_all(findings: Sequence[Finding]) -> list[str]:
     if volts and max(volts) - min(volts) > 1.0:
         faults.append(f"the voltage falls from {max(volts):.1f} to {min(volts):.1f} V along the chain; look at the cables")
     return faults
+
+
+def _shared(bus: Bus, servo_id: int) -> str | None:
+    """Return what is wrong where two servos have this id: their answers come damaged, and look like silence."""
+    try:
+        bus.ping(servo_id)
+    except SharedIdError as error:
+        return str(error)
+    except PortError:
+        raise
+    except BusError:  # a silent one is described by the questions that follow
+        return None
+    return None
 
 
 def _faults(values: dict[str, int]) -> list[str]:
