@@ -137,7 +137,7 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
         faults += doctor.against_settings(findings, config)
     for finding in findings:
         logger.info("%s", finding.line())
-    for text in ports.stealers():
+    for text in ports.stealers() + doctor.swapped(findings, config):
         logger.warning("%s", text)
     for fault in faults:
         logger.error("%s", fault)

@@ -9,7 +9,7 @@ from soarm import arm
 from soarm.errors import BusError, PortError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.config import ArmConfig
+from soarm.hardware.config import VOLTS, ArmConfig
 from soarm.hardware.discovery import SharedIdError
 from soarm.hardware.packets import HIGHEST_ID
 from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
@@ -96,6 +96,29 @@ def against_settings(findings: Sequence[Finding], config: ArmConfig) -> list[str
                 f"{low:g} to {high:g} V. Look at the supply, or name the other part in the arm's settings"
             )
     return faults
+
+
+def swapped(findings: Sequence[Finding], config: ArmConfig | None) -> list[str]:
+    """Return, in words, whether this looks like the other arm's supply: a leader's 5 V for a follower of 12 V, or the reverse.
+
+    Args:
+        findings: Of all servos.
+        config: Settings that name the part; None goes by the servos' own limits.
+    """
+    heard = [f.values for f in findings if f.values]
+    if not heard:
+        return []
+    volts = max(values["present_voltage"] for values in heard) / 10
+    most = min(values["max_voltage_limit"] for values in heard) / 10
+    is_12_v = most > VOLTS["7.4"][1] + 1 if config is None else config.part == "12"
+    if is_12_v and volts < VOLTS["12"][0]:
+        return [f"these are servos for 12 V and have {volts:.1f} V: is the leader's supply on the follower? Swap the supplies"]
+    if not is_12_v and volts >= VOLTS["12"][0]:
+        return [
+            f"these are servos for 7.4 V and have {volts:.1f} V, which burns them: pull the plug. Is the supply of an arm of "
+            "12 V on this one? Swap the supplies"
+        ]
+    return []
 
 
 def foreign(bus: Bus) -> list[str]:

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from soarm.errors import FaultError, PortError
-from soarm.hardware import ports
+from soarm.hardware import doctor, ports
 from soarm.hardware.__main__ import main
 from soarm.hardware.bus import Bus
 from soarm.twin.faults import Fault
@@ -22,6 +22,7 @@ IDS = range(1, 7)
 def heard(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(ports, "stealers", list)
+    monkeypatch.setattr(doctor, "HIGHEST_ID", 12)  # all ids are asked in bus/test_commands, where waiting costs nothing
 
 
 @pytest.fixture
@@ -146,3 +147,46 @@ def test_a_port_whose_holder_cannot_be_seen_says_how_to_find_it(twin, monkeypatc
 
     with Bus.open(twin.ports[0], IDS), pytest.raises(PortError, match=r"another program holds it: which one, `sudo fuser -v`"):
         Bus.open(twin.ports[0], IDS)
+
+
+@pytest.mark.parametrize(
+    ("volts", "limit", "settings", "warning"),
+    [
+        (5.0, 80, {"part": "12"}, "servos for 12 V and have 5.0 V: is the leader's supply on the follower?"),
+        (5.0, 140, {}, "servos for 12 V and have 5.0 V: is the leader's supply on the follower?"),
+        (12.0, 80, {"part": "7.4"}, "servos for 7.4 V and have 12.0 V, which burns them: pull the plug"),
+        (12.0, 80, {}, "servos for 7.4 V and have 12.0 V, which burns them: pull the plug"),
+        (5.0, 80, {"part": "7.4"}, None),
+        (12.0, 140, {"part": "12"}, None),
+        (7.4, 80, {}, None),
+    ],
+)
+def test_a_supply_that_looks_like_the_other_arm_s_is_a_warning(make_twin, examined, caplog, volts, limit, settings, warning):
+    twin = make_twin(volts=volts, registers={"max_voltage_limit": limit})
+    _, said = examined(twin, **settings)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    if warning is None:
+        assert warned == []
+    else:
+        assert len(warned) == 1
+        assert warning in warned[0]
+        assert "Swap the supplies" in warned[0]
+    assert (warning in said) if warning else "Swap" not in said
+
+
+@pytest.mark.parametrize(("volts", "part"), [(5.0, "12"), (7.4, "12"), (12.0, "7.4")])
+def test_an_arm_with_the_supply_of_another_part_is_refused_when_it_is_met(make_twin, connect, volts, part):
+    twin = make_twin(volts=volts, registers={"max_voltage_limit": 140})
+    span = {"12": "9.5 to 14", "7.4": "4.5 to 8.4"}[part]
+
+    with pytest.raises(FaultError, match=rf"{volts:.1f} V; servos for {part} V may have {span} V\. Look at the supply"):
+        connect(twin, part=part)
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_an_arm_with_its_own_supply_is_met(make_twin, connect):
+    arm = connect(make_twin(volts=12.0, registers={"max_voltage_limit": 140}), part="12")
+    arm.hold()
+
+    assert arm.observe().telemetry[0].voltage_v == 12.0
