@@ -32,6 +32,8 @@ from soarm.hardware.setup import set_id
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
+_PATIENT_S = 0.1
+"""Of a question to a servo [s]: no command here is in a hurry, and a stall of the computer must not look like a dead servo."""
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
@@ -116,7 +118,7 @@ def _find_port(ask: Ask) -> int:
 def _setup(port: str, ask: Ask) -> int:
     for joint in reversed(arm.JOINTS):  # from the gripper on, as the cables run
         ask(f"Plug in the servo of {joint.name} alone, with its power, then press Enter. ")
-        with Bus.open(port, ()) as bus:
+        with Bus.open(port, (), timeout_s=_PATIENT_S) as bus:
             old, written = set_id(bus, joint.servo_id)
         logger.info("%s has the id %d now%s", joint.name, joint.servo_id, f" (was {old})" if written else " already")
     return 0
@@ -129,7 +131,7 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
     if why is not None:
         raise PortError(why)
     joints = arm.JOINTS if calibration is None else calibration.joints
-    with Bus.open(port, [joint.servo_id for joint in joints]) as bus:
+    with Bus.open(port, [joint.servo_id for joint in joints], timeout_s=_PATIENT_S) as bus:
         findings = doctor.examine(bus, calibration)
         faults = [f"{finding.joint}: {fault}" for finding in findings for fault in finding.faults]
         faults += doctor.of_all(findings) + doctor.foreign(bus)
@@ -137,7 +139,8 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
         faults += doctor.against_settings(findings, config)
     for finding in findings:
         logger.info("%s", finding.line())
-    for text in ports.stealers() + doctor.swapped(findings, config):
+    odd = [f"{finding.joint}: {text}" for finding in findings for text in finding.oddities]
+    for text in ports.stealers() + odd + doctor.swapped(findings, config):
         logger.warning("%s", text)
     for fault in faults:
         logger.error("%s", fault)
@@ -155,7 +158,7 @@ def _calibrate(port: str, target: Path, ask: Ask) -> int:
             target.with_name(target.name + ".old").write_bytes(target.read_bytes())
         calibration.save(target)
 
-    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS]) as bus:
+    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
         calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, save=save)
     logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
     return 0
@@ -171,7 +174,7 @@ def _enter_was_pressed() -> bool:
 
 def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
     ask(f"Put the arm by hand into the pose {list(pose)} (its joints' middles at zero; gripper closed), then press Enter. ")
-    with Bus.open(port, [joint.servo_id for joint in calibration.joints]) as bus:
+    with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):

@@ -56,7 +56,13 @@ def reopen(port: str, calibration: Calibration, config: ArmConfig, wire_log: Wir
     return bus
 
 
-def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig, forgive: Status = NOTHING) -> tuple[bool, ...]:
+def require_fit(
+    bus: Bus,
+    calibration: Calibration,
+    config: ArmConfig,
+    forgive: Status = NOTHING,
+    note: Callable[[str], None] = lambda _: None,
+) -> tuple[bool, ...]:
     """Ask every servo who it is, and refuse an arm that must not be driven.
 
     Args:
@@ -64,6 +70,7 @@ def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig, forgive: 
         calibration: Of the arm.
         config: Its settings.
         forgive: Complaints that are about to be cleared.
+        note: Is told what is odd and no fault, in words.
 
     Returns:
         Which servos have torque now, in the order of the joints.
@@ -93,6 +100,9 @@ def require_fit(bus: Bus, calibration: Calibration, config: ArmConfig, forgive: 
             )
     if faults:
         raise FaultError("\n  ".join([f"the arm on {bus.port} must not be driven:", *faults]))
+    for finding in findings:
+        for text in finding.oddities:
+            note(f"{finding.joint} (servo {finding.servo_id}): {text}")
     return tuple(finding.values["torque_enable"] == 1 for finding in findings)
 
 
@@ -121,10 +131,10 @@ def require_heard(bus: Bus, calibration: Calibration) -> None:
     raise FaultError(f"{', '.join(silent)} did not answer in {_TRIES} cycles; `soarm doctor` says more")
 
 
-def meet(bus: Bus, calibration: Calibration, config: ArmConfig) -> tuple[bool, ...]:
+def meet(bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str], None]) -> tuple[bool, ...]:
     """Ask servos that are met for the first time who they are, and hear each once; see `require_fit` and `require_heard`."""
     with patience(bus):
-        torque = require_fit(bus, calibration, config)
+        torque = require_fit(bus, calibration, config, note=note)
         require_heard(bus, calibration)
     return torque
 

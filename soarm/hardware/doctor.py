@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 from soarm import arm
 from soarm.errors import BusError, PortError
-from soarm.hardware.bus import Bus
+from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import VOLTS, ArmConfig
 from soarm.hardware.discovery import SharedIdError
 from soarm.hardware.packets import HIGHEST_ID
 from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
 
+SCAN_TIMEOUT_S = TIMEOUT_S
+"""For a question to an id that nobody may have [s]; there are 248 of them."""
 HOT_C = 55
 """From here on a servo should rest; it switches itself off at 70."""
 _ASKED = (
@@ -34,12 +36,13 @@ _ASKED = (
 
 
 class Finding(NamedTuple):
-    """One servo: what it said, register by register (empty if nothing of use came), and what is wrong with it."""
+    """One servo: what it said, register by register (empty if nothing of use came), what is wrong with it, what is odd."""
 
     joint: str
     servo_id: int
     values: dict[str, int]
     faults: tuple[str, ...]
+    oddities: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Return one line of a table."""
@@ -80,7 +83,7 @@ def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING
         if complaint:
             remedy = "`soarm release` clears that" if not complaint & ~LATCHED else "let it rest, then power it off and on"
             faults.append(f"it complains of {complaint.name}: {remedy}")
-        findings.append(Finding(name, servo_id, values, tuple(faults)))
+        findings.append(Finding(name, servo_id, values, tuple(faults), tuple(_oddities(values, calibration, i))))
     return findings
 
 
@@ -123,10 +126,13 @@ def swapped(findings: Sequence[Finding], config: ArmConfig | None) -> list[str]:
 
 def foreign(bus: Bus) -> list[str]:
     """Return, in words, which servos answer that are not the arm's; asks every other id (two seconds)."""
+    patient_s, bus.line.timeout_s = bus.line.timeout_s, SCAN_TIMEOUT_S
     try:
         there = bus.scan(servo_id for servo_id in range(HIGHEST_ID + 1) if servo_id not in bus.servo_ids)
     except SharedIdError as error:
         return [f"beside the arm's servos: {error}"]
+    finally:
+        bus.line.timeout_s = patient_s
     if not there:
         return []
     return [
@@ -189,4 +195,15 @@ def _against(values: dict[str, int], calibration: Calibration, i: int) -> list[s
         f"{name} is {values[name]}, the calibration says {want}: it was calibrated elsewhere since; calibrate it again"
         for name, want in expected.items()
         if values[name] != want
+    ]
+
+
+def _oddities(values: dict[str, int], calibration: Calibration | None, i: int) -> list[str]:
+    stored = None if calibration is None else calibration.joints[i].firmware
+    found = f"{values['firmware_major']}.{values['firmware_minor']}"
+    if stored in (None, found):
+        return []
+    return [
+        f"its firmware is {found}, it was {stored} when it was calibrated: was it updated, or is it another servo? "
+        "Hold the arm against a pose you know (`soarm check-pose`), or calibrate it again"
     ]

@@ -228,10 +228,8 @@ class Arm:
             FaultError: Something stops the arm on its way, or it cannot be parked.
             BusError: A servo fell silent while its overload was cleared.
         """
-        if self.state is State.FAULT or (self.state is State.HOLD and self._guard.causes):
-            self._park_sound(each)
-        else:
-            self.move_to(self.config.park, each)
+        stopped = self.state is State.FAULT or (self.state is State.HOLD and self._guard.causes)
+        self._park_sound(each) if stopped else self.move_to(self.config.park, each)
         self._note("parked")
 
     def move_to(self, q: ArrayLike, each: Callable[[], None] = lambda: None) -> None:
@@ -327,7 +325,7 @@ class Arm:
             raise self._lost(error) from error
 
     def _meet(self) -> None:
-        torque = bringup.meet(self.bus, self.calibration, self.config)
+        torque = bringup.meet(self.bus, self.calibration, self.config, lambda text: self._note(text, logging.WARNING))
         self._proven_off = not any(torque)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")
@@ -396,6 +394,6 @@ class Arm:
     def _because(self) -> str:
         return "" if self.fault is None else f" because {self.fault}"
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, level: int = logging.INFO) -> None:
         self.events.append((self._now(), text))
-        logger.info("%s", text)
+        logger.log(level, "%s", text)

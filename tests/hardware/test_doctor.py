@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from soarm.errors import FaultError, PortError
 from soarm.hardware import doctor, ports
 from soarm.hardware.__main__ import main
 from soarm.hardware.bus import Bus
+from soarm.hardware.calibration import Calibration
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
@@ -22,7 +24,8 @@ IDS = range(1, 7)
 def heard(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(ports, "stealers", list)
-    monkeypatch.setattr(doctor, "HIGHEST_ID", 12)  # all ids are asked in bus/test_commands, where waiting costs nothing
+    monkeypatch.setattr(doctor, "HIGHEST_ID", 9)  # all ids are asked in bus/test_commands, where waiting costs nothing
+    monkeypatch.setattr(doctor, "SCAN_TIMEOUT_S", 0.2)  # the machine may be busy
 
 
 @pytest.fixture
@@ -190,3 +193,18 @@ def test_an_arm_with_its_own_supply_is_met(make_twin, connect):
     arm.hold()
 
     assert arm.observe().telemetry[0].voltage_v == 12.0
+
+
+def test_another_firmware_than_that_of_the_calibration_is_a_warning(make_twin, connect, examined, caplog):
+    nominal = Calibration.nominal()
+    joints = [dataclasses.replace(joint, firmware="3.9" if i == 3 else "3.10") for i, joint in enumerate(nominal.joints)]
+    twin = make_twin(calibration=Calibration(tuple(joints)))
+    text = "its firmware is 3.10, it was 3.9 when it was calibrated"
+    arm = connect(twin)
+
+    assert next(said for _, said in arm.events if text in said).startswith("wrist_flex (servo 4): ")
+    assert [record.levelno for record in caplog.records if text in record.getMessage()] == [logging.WARNING]
+    arm.close()
+    status, said = examined(twin)
+    assert status == 0
+    assert said.count(text) == 2, "of both, the driver and the doctor"
