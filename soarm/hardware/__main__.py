@@ -4,7 +4,7 @@
     soarm setup-motors --port PORT
     soarm calibrate --port PORT arm.json
     soarm check-pose --port PORT --calibration arm.json [--pose 0 0 0 0 0 0]
-    soarm doctor --port PORT [--calibration arm.json]
+    soarm doctor --port PORT [--calibration arm.json] [--settings arm_settings.json]
     soarm release --port PORT
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
@@ -22,21 +22,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import arm
-from soarm.errors import SoarmError
+from soarm.errors import CalibrationError, PortError, SoarmError
 from soarm.hardware import doctor, guide, ports, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
+_PATIENT_S = 0.1
+"""Of a question to a servo [s]: no command here is in a hurry, and a stall of the computer must not look like a dead servo."""
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
-    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong.
+    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 130 after Ctrl-C.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
@@ -58,6 +63,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     for command in (setup, check, measure, pose, release):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
     check.add_argument("--calibration", type=Path, help="what the servos' limits and offsets are held against")
+    check.add_argument("--settings", type=Path, help="JSON that names the servos' part; the supply is held against it")
     bring = commands.add_parser("import-calibration", help="read a calibration of LeRobot")
     take = commands.add_parser("export-calibration", help="write a calibration as LeRobot does")
     for command in (bring, take):
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
         if options.command == "setup-motors":
             return _setup(options.port, ask)
         if options.command == "doctor":
-            return _doctor(options.port, options.calibration)
+            return _doctor(options.port, options.calibration, options.settings)
         if options.command == "calibrate":
             return _calibrate(options.port, options.target, ask)
         if options.command == "check-pose":
@@ -87,6 +93,12 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     except SoarmError as error:
         logger.error("%s", error)
         return 1
+    except EOFError:
+        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("stopped; `%s` was not finished, begin it again", options.command)
+        return STOPPED
     logger.info("wrote %s (hash %s)", options.target, calibration.hash[:12])
     return 0
 
@@ -106,22 +118,30 @@ def _find_port(ask: Ask) -> int:
 def _setup(port: str, ask: Ask) -> int:
     for joint in reversed(arm.JOINTS):  # from the gripper on, as the cables run
         ask(f"Plug in the servo of {joint.name} alone, with its power, then press Enter. ")
-        with Bus.open(port, ()) as bus:
+        with Bus.open(port, (), timeout_s=_PATIENT_S) as bus:
             old, written = set_id(bus, joint.servo_id)
         logger.info("%s has the id %d now%s", joint.name, joint.servo_id, f" (was {old})" if written else " already")
     return 0
 
 
-def _doctor(port: str, file: Path | None) -> int:
-    for text in ports.stealers():
-        logger.warning("%s", text)
+def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
     calibration = None if file is None else Calibration.load(file)
+    config = None if settings is None else ArmConfig.load(settings)
+    why = ports.forbidden(port)
+    if why is not None:
+        raise PortError(why)
     joints = arm.JOINTS if calibration is None else calibration.joints
-    with Bus.open(port, [joint.servo_id for joint in joints]) as bus:
+    with Bus.open(port, [joint.servo_id for joint in joints], timeout_s=_PATIENT_S) as bus:
         findings = doctor.examine(bus, calibration)
-    faults = [f"{finding.joint}: {fault}" for finding in findings for fault in finding.faults] + doctor.of_all(findings)
+        faults = [f"{finding.joint}: {fault}" for finding in findings for fault in finding.faults]
+        faults += doctor.of_all(findings) + doctor.foreign(bus)
+    if config is not None:
+        faults += doctor.against_settings(findings, config)
     for finding in findings:
         logger.info("%s", finding.line())
+    odd = [f"{finding.joint}: {text}" for finding in findings for text in finding.oddities]
+    for text in ports.stealers() + odd + doctor.swapped(findings, config):
+        logger.warning("%s", text)
     for fault in faults:
         logger.error("%s", fault)
     if not faults:
@@ -130,11 +150,16 @@ def _doctor(port: str, file: Path | None) -> int:
 
 
 def _calibrate(port: str, target: Path, ask: Ask) -> int:
-    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS]) as bus:
-        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed)
-    if target.exists():
-        target.replace(target.with_name(target.name + ".old"))
-    calibration.save(target)
+    if not target.parent.is_dir():
+        raise CalibrationError(f"there is no folder {target.parent} for {target.name}; make it first")
+
+    def save(calibration: Calibration) -> None:
+        if target.exists():
+            target.with_name(target.name + ".old").write_bytes(target.read_bytes())
+        calibration.save(target)
+
+    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
+        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, save=save)
     logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
     return 0
 
@@ -142,13 +167,14 @@ def _calibrate(port: str, target: Path, ask: Ask) -> int:
 def _enter_was_pressed() -> bool:
     if not select.select([sys.stdin], [], [], 0.0)[0]:
         return False
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        raise EOFError
     return True
 
 
 def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
     ask(f"Put the arm by hand into the pose {list(pose)} (its joints' middles at zero; gripper closed), then press Enter. ")
-    with Bus.open(port, [joint.servo_id for joint in calibration.joints]) as bus:
+    with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):

@@ -4,7 +4,7 @@
 
 Ticks are those after the servo's own offset (register 31), as `present_position` gives them. LeRobot leaves sign and zero to
 be guessed from two ends of a range (`soarm.hardware.lerobot_file`); here they are numbers that can be looked at, with a hash
-that travels into logs.
+that stands in the file, so that a change by hand is noticed, and travels into logs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from soarm import arm
 from soarm.errors import CalibrationError
 from soarm.hardware.registers import TICKS_PER_TURN
 
+logger = logging.getLogger(__name__)
 TICKS_PER_DEG = TICKS_PER_TURN / 360.0
 MARGIN_TICKS = 20
 """The arm is not sent nearer than this to the ends of its measured range: a sweep by hand leans on the stops."""
@@ -144,25 +146,35 @@ class Calibration:
     @property
     def hash(self) -> str:
         """SHA-256 of everything in it."""
-        return hashlib.sha256(self._text().encode("utf-8")).hexdigest()
+        return hashlib.sha256(_json(self._content()).encode("utf-8")).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(self._text(), encoding="utf-8")
+        """Write it as JSON: all of it, or nothing.
+
+        Raises:
+            CalibrationError: It cannot be written there.
+        """
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(_json({"hash": self.hash, **self._content()}), encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise CalibrationError(f"{path} cannot be written ({error.strerror}); what was there is as it was") from None
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Read what `save` wrote.
+        """Read what `save` wrote. A file without a hash, as earlier versions wrote them, is taken with a warning.
 
         Raises:
-            CalibrationError: The file is missing, is not ours, or its joints cannot be driven.
+            CalibrationError: The file is missing, is not ours, was changed by hand, or its joints cannot be driven.
         """
         try:
             data: Any = json.loads(path.read_text(encoding="utf-8"))
             if data["version"] != _VERSION:
                 raise ValueError(f"it is of version {data['version']}, this soarm reads {_VERSION}")
             joints = [{**joint, "range_ticks": tuple(joint["range_ticks"])} for joint in data["joints"]]
-            return cls(tuple(JointCalibration(**joint) for joint in joints))
+            calibration = cls(tuple(JointCalibration(**joint) for joint in joints))
+            noted = data.get("hash")
         except OSError as error:
             raise CalibrationError(
                 f"{path} cannot be read ({error.strerror}). `soarm calibrate` writes one, and `soarm "
@@ -175,10 +187,21 @@ class Calibration:
             raise CalibrationError(
                 f"{path} is not a calibration of soarm ({error!r}). One of LeRobot's is read by `soarm import-calibration`"
             ) from None
+        if noted is None:
+            logger.warning(
+                "%s has no hash, so nobody knows whether it was changed by hand; `soarm calibrate` writes one", path
+            )
+        elif noted != calibration.hash:
+            raise CalibrationError(
+                f"{path} was changed since it was written: its hash is {noted!s:.12}, its numbers give "
+                f"{calibration.hash:.12}. Bring back the file as it was (`soarm calibrate` keeps the one before as "
+                f"{path.name}.old), or calibrate again. "
+                'Where the change is meant, take the line "hash" out of the file and look at it with `soarm check-pose`'
+            )
+        return calibration
 
-    def _text(self) -> str:
-        joints = [dataclasses.asdict(joint) for joint in self.joints]
-        return json.dumps({"version": _VERSION, "joints": joints}, indent=2, sort_keys=True) + "\n"
+    def _content(self) -> dict[str, Any]:
+        return {"version": _VERSION, "joints": [dataclasses.asdict(joint) for joint in self.joints]}
 
     def _column(self, field: str) -> NDArray[np.float64]:
         return np.array([getattr(joint, field) for joint in self.joints], np.float64)
@@ -186,3 +209,7 @@ class Calibration:
     def _ends(self) -> NDArray[np.float64]:
         low, high = np.array([joint.range_ticks for joint in self.joints]).T
         return np.stack([self.to_units(low + MARGIN_TICKS), self.to_units(high - MARGIN_TICKS)])
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,22 @@ import numpy as np
 
 from soarm import arm
 from soarm.errors import FaultError
+from soarm.hardware.registers import TABLE
 
 Six = tuple[int, int, int, int, int, int]
 VOLTS: Mapping[str, tuple[float, float]] = {"7.4": (4.5, 8.4), "12": (9.5, 14.0)}
 """Part of the servo -> supplies it may have [V]. The 7.4 V part runs from 5 V in many kits; the 12 V part at 5 V is too weak
 to lift the arm, the 7.4 V part at 12 V burns (lerobot issues 1010, 2387, 3394)."""
-_KINDS = ("p", "d", "i", "torque_limit", "acceleration", "velocity")
+_REGISTERS = {
+    "p": "p_coefficient",
+    "d": "d_coefficient",
+    "i": "i_coefficient",
+    "torque_limit": "torque_limit",
+    "acceleration": "acceleration",
+    "velocity": "goal_velocity",
+}
+MOST_PARK_SPEED = 300.0
+"""What a servo can do at most, 3400 ticks/s [deg/s, percent/s]: a goal that runs away from the arm is no slow move."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +50,19 @@ class Gains:
     torque_limit: Six = (1000, 1000, 1000, 1000, 1000, 500)
     acceleration: Six = (254, 254, 254, 254, 254, 254)
     velocity: Six = (3400, 3400, 3400, 3400, 3400, 3400)
+
+    def faults(self) -> list[str]:
+        """Return what the registers of the servos cannot hold; empty for good ones."""
+        found = []
+        for kind, name in _REGISTERS.items():
+            values, register = getattr(self, kind), TABLE[name]
+            low, high = max(0, register.lowest), register.highest
+            if len(values) != arm.N_JOINTS:
+                found.append(f"gains.{kind} has {len(values)} values; it needs {arm.N_JOINTS}")
+            bad = [value for value in values if type(value) is not int or not low <= value <= high]
+            if bad:
+                found.append(f"gains.{kind} has {bad}; register {register.address} takes whole numbers {low} to {high}")
+        return found
 
     def eprom(self, joint: int) -> dict[str, int]:
         """Return what of a joint lies in EPROM: register -> value."""
@@ -90,11 +114,7 @@ class ArmConfig:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        faults = [
-            f"gains.{kind} has {len(values)} values; it needs {arm.N_JOINTS}"
-            for kind in _KINDS
-            if len(values := getattr(self.gains, kind)) != arm.N_JOINTS
-        ]
+        faults = self.gains.faults()
         if self.part not in VOLTS:
             faults.append(f"part is {self.part!r}; known are {', '.join(VOLTS)}")
         if not self.warn_c < self.derate_c < self.stop_c <= 70:
@@ -104,8 +124,16 @@ class ArmConfig:
                 f"hold_after_misses {self.hold_after_misses} must be above 0 and below stop_after_misses "
                 f"{self.stop_after_misses}"
             )
-        if len(self.park) != arm.N_JOINTS or not np.isfinite(self.park).all() or not self.park_speed > 0:
-            faults.append(f"park {self.park} needs {arm.N_JOINTS} numbers, and park_speed {self.park_speed} be above 0")
+        if len(self.park) != arm.N_JOINTS or not np.isfinite(self.park).all():
+            faults.append(f"park is {self.park}; it needs {arm.N_JOINTS} finite numbers")
+        if not 0 < self.park_speed <= MOST_PARK_SPEED:
+            faults.append(f"park_speed is {self.park_speed}; allowed is above 0, to {MOST_PARK_SPEED:g} deg/s")
+        waits = {name: getattr(self, name) for name in ("stall_a", "stall_s", "recovery_s", "timeout_s")}
+        faults += [
+            f"{name} is {value}; it must be finite and above 0"
+            for name, value in waits.items()
+            if value is not None and not (value > 0 and math.isfinite(value))
+        ]
         if faults:
             raise FaultError("these settings cannot drive an arm:\n  " + "\n  ".join(faults))
 

@@ -22,6 +22,10 @@ _ALL_ANSWER_S = 0.78
 """Each id waits for its turn to answer a ping of all; 3 ms for each of the 253 ids are what other drivers allow."""
 
 
+class SharedIdError(BusError):
+    """Two servos answer to one id."""
+
+
 def ping(line: Line, servo_id: int) -> int:
     """Return the model number of a servo.
 
@@ -32,7 +36,8 @@ def ping(line: Line, servo_id: int) -> int:
         servo_id: Its id, 0..253.
 
     Raises:
-        BusError: It does not answer, or two servos share the id.
+        BusError: It does not answer.
+        SharedIdError: Two servos share the id.
     """
     model = _knock(line, servo_id, line.timeout_s)
     if model is None:
@@ -51,7 +56,7 @@ def scan(line: Line, servo_ids: Iterable[int]) -> dict[int, int]:
         servo_ids: Which ids to try; each that is not there takes 7 ms at the bus's usual timeout.
 
     Raises:
-        BusError: Two servos share an id.
+        SharedIdError: Two servos share an id.
     """
     found = {servo_id: _knock(line, servo_id, 0.6 * line.timeout_s) for servo_id in servo_ids}
     return {servo_id: model for servo_id, model in found.items() if model is not None}
@@ -64,7 +69,7 @@ def broadcast_ping(line: Line) -> list[int]:
         line: Where they are.
 
     Raises:
-        BusError: Two servos share an id.
+        SharedIdError: Two servos share an id.
     """
     for _ in range(_TRIES):
         line.tell(packets.ping())
@@ -92,8 +97,8 @@ def _knock(line: Line, servo_id: int, within_s: float) -> int | None:
     raise _shared(f"id {servo_id}", strange)
 
 
-def _shared(which: str, came: bytes) -> BusError:
-    return BusError(
+def _shared(which: str, came: bytes) -> SharedIdError:
+    return SharedIdError(
         f"two servos share {which}: asked {_TRIES} times, the answer was damaged or came twice ({came[:40].hex(' ')}). "
         "Connect one servo at a time and give each its own id: `soarm setup-motors`"
     )

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from soarm import arm
-from soarm.errors import BusError
-from soarm.hardware.bus import Bus
+from soarm.errors import BusError, PortError
+from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.registers import MODEL
+from soarm.hardware.config import VOLTS, ArmConfig
+from soarm.hardware.discovery import SharedIdError
+from soarm.hardware.packets import HIGHEST_ID
+from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
 
+SCAN_TIMEOUT_S = TIMEOUT_S
+"""For a question to an id that nobody may have [s]; there are 248 of them."""
 HOT_C = 55
 """From here on a servo should rest; it switches itself off at 70."""
 _ASKED = (
@@ -31,18 +36,19 @@ _ASKED = (
 
 
 class Finding(NamedTuple):
-    """One servo: what it said, register by register (empty if it is silent), and what is wrong with it."""
+    """One servo: what it said, register by register (empty if nothing of use came), what is wrong with it, what is odd."""
 
     joint: str
     servo_id: int
     values: dict[str, int]
     faults: tuple[str, ...]
+    oddities: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Return one line of a table."""
         v = self.values
         if not v:
-            return f"{self.servo_id}  {self.joint:<14}silent"
+            return f"{self.servo_id}  {self.joint:<14}{'two servos' if 'share' in ''.join(self.faults) else 'silent'}"
         return (
             f"{self.servo_id}  {self.joint:<14}{v['present_position']:>5} ticks  {v['present_voltage'] / 10:>4.1f} V  "
             f"{v['present_temperature']:>3} C  firmware {v['firmware_major']}.{v['firmware_minor']}  P {v['p_coefficient']}  "
@@ -50,17 +56,22 @@ class Finding(NamedTuple):
         )
 
 
-def examine(bus: Bus, calibration: Calibration | None) -> list[Finding]:
+def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING) -> list[Finding]:
     """Ask every servo of the arm.
 
     Args:
         bus: The open bus.
         calibration: What the servos' limits and offsets are held against; None looks at the rest alone.
+        forgive: Complaints that are no fault, because somebody is about to clear them.
     """
     joints = [(joint.name, joint.servo_id) for joint in (arm.JOINTS if calibration is None else calibration.joints)]
     findings = []
     for i, (name, servo_id) in enumerate(joints):
         try:
+            shared = _shared(bus, servo_id)
+            if shared is not None:
+                findings.append(Finding(name, servo_id, {}, (shared,)))
+                continue
             values = {register: bus.read(servo_id, register) for register in _ASKED}
         except BusError as error:
             findings.append(Finding(name, servo_id, {}, (str(error),)))
@@ -68,11 +79,66 @@ def examine(bus: Bus, calibration: Calibration | None) -> list[Finding]:
         faults = _faults(values)
         if calibration is not None:
             faults += _against(values, calibration, i)
-        complaint = bus.status.get(servo_id)
+        complaint = bus.status.get(servo_id, NOTHING) & ~forgive
         if complaint:
-            faults.append(f"it complains of {complaint.name}: let it rest, then power it off and on")
-        findings.append(Finding(name, servo_id, values, tuple(faults)))
+            remedy = "`soarm release` clears that" if not complaint & ~LATCHED else "let it rest, then power it off and on"
+            faults.append(f"it complains of {complaint.name}: {remedy}")
+        findings.append(Finding(name, servo_id, values, tuple(faults), tuple(_oddities(values, calibration, i))))
     return findings
+
+
+def against_settings(findings: Sequence[Finding], config: ArmConfig) -> list[str]:
+    """Return which servos have a supply that their part, as the settings name it, must not have."""
+    low, high = config.volts
+    faults = []
+    for finding in findings:
+        volts = finding.values.get("present_voltage", 0) / 10
+        if finding.values and not low <= volts <= high:
+            faults.append(
+                f"{finding.joint} (servo {finding.servo_id}): it has {volts:.1f} V; servos for {config.part} V may have "
+                f"{low:g} to {high:g} V. Look at the supply, or name the other part in the arm's settings"
+            )
+    return faults
+
+
+def swapped(findings: Sequence[Finding], config: ArmConfig | None) -> list[str]:
+    """Return, in words, whether this looks like the other arm's supply: a leader's 5 V for a follower of 12 V, or the reverse.
+
+    Args:
+        findings: Of all servos.
+        config: Settings that name the part; None goes by the servos' own limits.
+    """
+    heard = [f.values for f in findings if f.values]
+    if not heard:
+        return []
+    volts = max(values["present_voltage"] for values in heard) / 10
+    most = min(values["max_voltage_limit"] for values in heard) / 10
+    is_12_v = most > VOLTS["7.4"][1] + 1 if config is None else config.part == "12"
+    if is_12_v and volts < VOLTS["12"][0]:
+        return [f"these are servos for 12 V and have {volts:.1f} V: is the leader's supply on the follower? Swap the supplies"]
+    if not is_12_v and volts >= VOLTS["12"][0]:
+        return [
+            f"these are servos for 7.4 V and have {volts:.1f} V, which burns them: pull the plug. Is the supply of an arm of "
+            "12 V on this one? Swap the supplies"
+        ]
+    return []
+
+
+def foreign(bus: Bus) -> list[str]:
+    """Return, in words, which servos answer that are not the arm's; asks every other id (two seconds)."""
+    patient_s, bus.line.timeout_s = bus.line.timeout_s, SCAN_TIMEOUT_S
+    try:
+        there = bus.scan(servo_id for servo_id in range(HIGHEST_ID + 1) if servo_id not in bus.servo_ids)
+    except SharedIdError as error:
+        return [f"beside the arm's servos: {error}"]
+    finally:
+        bus.line.timeout_s = patient_s
+    if not there:
+        return []
+    return [
+        f"servos {sorted(there)} answer as well, and are none of this arm's {list(bus.servo_ids)}: unplug what is not of this "
+        "arm, or give the servo its id (`soarm setup-motors`)"
+    ]
 
 
 def of_all(findings: Sequence[Finding]) -> list[str]:
@@ -88,6 +154,19 @@ def of_all(findings: Sequence[Finding]) -> list[str]:
     if volts and max(volts) - min(volts) > 1.0:
         faults.append(f"the voltage falls from {max(volts):.1f} to {min(volts):.1f} V along the chain; look at the cables")
     return faults
+
+
+def _shared(bus: Bus, servo_id: int) -> str | None:
+    """Return what is wrong where two servos have this id: their answers come damaged, and look like silence."""
+    try:
+        bus.ping(servo_id)
+    except SharedIdError as error:
+        return str(error)
+    except PortError:
+        raise
+    except BusError:  # a silent one is described by the questions that follow
+        return None
+    return None
 
 
 def _faults(values: dict[str, int]) -> list[str]:
@@ -116,4 +195,15 @@ def _against(values: dict[str, int], calibration: Calibration, i: int) -> list[s
         f"{name} is {values[name]}, the calibration says {want}: it was calibrated elsewhere since; calibrate it again"
         for name, want in expected.items()
         if values[name] != want
+    ]
+
+
+def _oddities(values: dict[str, int], calibration: Calibration | None, i: int) -> list[str]:
+    stored = None if calibration is None else calibration.joints[i].firmware
+    found = f"{values['firmware_major']}.{values['firmware_minor']}"
+    if stored in (None, found):
+        return []
+    return [
+        f"its firmware is {found}, it was {stored} when it was calibrated: was it updated, or is it another servo? "
+        "Hold the arm against a pose you know (`soarm check-pose`), or calibrate it again"
     ]

@@ -10,7 +10,6 @@ joint that overheats: an arm that is let go falls. No number is older than it sa
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -18,23 +17,19 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from soarm import arm
 from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import bringup
-from soarm.hardware.bus import TIMEOUT_S, Bus
+from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
-from soarm.hardware.observation import Observed, goals_here, observed
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.guard import Guard
+from soarm.hardware.moves import MOVE_HZ, path, require_targets
+from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
-from soarm.hardware.torque import torque_off
-from soarm.hardware.watch import Severity, Verdict, Watch
+from soarm.hardware.watch import Severity, Verdict
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
-_MOVE_HZ = 50
-_LET_GO_S = 0.05
-"""For proving that one hot servo was let go; the others are told to stay before that [s]."""
 
 
 class Arm:
@@ -56,12 +51,9 @@ class Arm:
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
         self._ids = tuple(joint.servo_id for joint in calibration.joints)
-        self._names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._now, self._sleep = now, sleep
-        self._watch = Watch(config)
-        self._patrol = Patrol()
-        self._geared = False
-        self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
+        self._guard = Guard(bus, calibration, config, self._note)
+        self._names = self._guard.names
         self._proven_off = False
         self._recovered_s: list[float] = []
         self._wire_log = bus.line.port.wire_log
@@ -85,7 +77,7 @@ class Arm:
             config: Its settings.
             wire_log: Gets every byte.
             now: The clock [s].
-            sleep: Waits so many seconds; for `park`.
+            sleep: Waits so many seconds.
 
         Returns:
             An arm that is limp, or holding if all its servos had torque.
@@ -94,7 +86,7 @@ class Arm:
             PortError: The port cannot be opened.
             FaultError: The arm must not be driven; names every fault.
         """
-        made = cls(_open(port, calibration, config, wire_log, now), calibration, config, now, sleep)
+        made = cls(bringup.open_bus(port, calibration, config, wire_log, now), calibration, config, now, sleep)
         try:
             made._meet()
         except BaseException:
@@ -131,10 +123,8 @@ class Arm:
         self._require(State.LIMP, State.HOLD, State.ACTIVE, State.FAULT)
         try:
             seen = self._look()
-            verdicts = self._watch.judge(seen.t_s, seen.telemetry, seen.misses.tolist())
-            if self.state in (State.HOLD, State.ACTIVE):
-                verdicts += self._patrol.step(self.bus, seen.misses.tolist())
-            self._follow(verdicts, seen)
+            self._follow(self._guard.judge(seen, has_torque=self.state in (State.HOLD, State.ACTIVE)), seen)
+            self._guard.prove(seen)
         except PortError as error:
             raise self._lost(error) from error
         return seen
@@ -154,44 +144,39 @@ class Arm:
         """
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
+        ticks = self.calibration.to_ticks(require_targets(q, self.calibration.lower, self.calibration.upper))
         try:
-            wanted = np.asarray(q, np.float64)
-        except TypeError:
-            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}") from None
-        if wanted.shape != (arm.N_JOINTS,) or not np.isfinite(wanted).all():
-            raise ValueError(f"targets are six finite numbers [deg x 5, percent], not {q!r:.80}")
-        low, high = self.calibration.lower, self.calibration.upper
-        outside = [name for name, x, a, b in zip(arm.JOINT_NAMES, wanted, low, high, strict=True) if not a <= x <= b]
-        if outside:
-            raise ValueError(
-                f"the targets {wanted.round(2).tolist()} are out of range for {', '.join(outside)}; allowed are "
-                f"{low.round(2).tolist()} to {high.round(2).tolist()}"
-            )
-        ticks = self.calibration.to_ticks(wanted)
-        self._send(ticks)
+            self._guard.follow(ticks)
+        except PortError as error:
+            raise self._lost(error) from error
         return ticks
 
     def hold(self) -> None:
-        """Hold where it is. A limp arm gets its gains, its goals at the present position, and then torque, each read back.
+        """Hold where it is. A limp arm gets its gains, its goals at the present position, then its torque, each read back.
+
+        One that has torque keeps its last goals where its weight explains how far it is from them, so that it does not sink a
+        bit with every hold; a joint farther away (one that was under way, or moved by hand) stays where it is.
 
         Raises:
             FaultError: A joint is silent or outside its range, a servo does not take what it is told, or the arm is in FAULT.
                 Where torque came on and could not be taken back, the arm is in FAULT and the message names the servos.
             BusError: A servo fell silent meanwhile; torque is off again.
+            KeyboardInterrupt: Ctrl-C while torque came on; it is off again, or the arm is in FAULT.
         """
         self._require(State.LIMP, State.HOLD, State.ACTIVE)
+        was_limp = self.state is State.LIMP
         try:
-            if self.state is State.LIMP:
+            if was_limp:
                 self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._start_watching()
+                self._guard.begin(self._look())
                 self._go(State.HOLD, "torque on where it is")
             else:
-                if not self._geared:  # it had its torque before we came
+                if not self._guard.geared:  # it had its torque before we came
                     bringup.take_held(self.bus, self.calibration, self.config)
-                    self._start_watching()
-                self._stay(self._look())
+                    self._guard.begin(self._look())
+                self._guard.stay(self._look(), back_off=False)
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
         except PortError as error:
@@ -199,19 +184,52 @@ class Arm:
         except bringup.StillLiveError as error:
             self._fail(str(error))
             raise
+        except BaseException as error:  # Ctrl-C: nobody would know that the arm is live
+            if was_limp and not isinstance(error, FaultError | BusError):
+                self.release()
+            raise
 
     def activate(self) -> None:
-        """Let commands through; FaultError if the arm does not hold."""
+        """Let commands through.
+
+        Raises:
+            FaultError: The arm does not hold, or what made it hold is not over; the message names it.
+        """
         self._require(State.HOLD, State.ACTIVE)
-        if not self._geared:
+        if not self._guard.geared:
             self.hold()
+        if self.state is State.HOLD and self._guard.causes:  # as of the last look
+            self.observe()
+            self._require(State.HOLD)
+            if self._guard.causes:
+                raise FaultError(f"the arm stays in HOLD as long as {'; '.join(self._guard.causes)}; nothing was sent")
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
             self.fault = None
 
+    @property
+    def sound(self) -> tuple[bool, ...]:
+        """Per joint: it had no fault since the arm holds, and was heard lately."""
+        return self._guard.sound
+
+    def can_park(self) -> bool:
+        """Say whether `park` may be called: the arm has torque, and the joints that carry it are sound.
+
+        In FAULT the joints that are not sound are left where they are, holding or limp as their fault demands. The shoulder's
+        lift and the elbow carry the arm, so they must be sound, or have no more than an overload that can be cleared.
+        """
+        has_torque = self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._guard.geared)
+        return has_torque and self.bus.line.is_open and self._guard.carried
+
     def park(self, each: Callable[[], None] = lambda: None) -> None:
-        """Move slowly to the parking pose and hold there; see `move_to`."""
-        self.move_to(self.config.park, each)
+        """Move slowly to the parking pose and stay there: in HOLD, see `move_to`, or in FAULT, see `can_park`.
+
+        Raises:
+            FaultError: Something stops the arm on its way, or it cannot be parked.
+            BusError: A servo fell silent while its overload was cleared.
+        """
+        stopped = self.state is State.FAULT or (self.state is State.HOLD and self._guard.causes)
+        self._park_sound(each) if stopped else self.move_to(self.config.park, each)
         self._note("parked")
 
     def move_to(self, q: ArrayLike, each: Callable[[], None] = lambda: None) -> None:
@@ -226,18 +244,16 @@ class Arm:
         """
         self._require(State.HOLD, State.ACTIVE)
         target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
-        start = np.clip(self.observe().q, self.calibration.lower, self.calibration.upper)
+        start = self._guard.start(self.observe())
         self.activate()
-        # A minimum-jerk move is 1.875 times as fast in its middle as on the average.
-        n_steps = max(1, math.ceil(1.875 * float(np.abs(target - start).max()) / self.config.park_speed * _MOVE_HZ))
-        for i in range(1, n_steps + 1):
+        for q_now in path(start, target, self.config.park_speed):
             each()
-            share = i / n_steps
-            self.command(start + (target - start) * share**3 * (10 - 15 * share + 6 * share**2))
-            self._sleep(1.0 / _MOVE_HZ)
+            self.command(q_now)
+            self._sleep(1.0 / MOVE_HZ)
             self.observe()
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped on its way{self._because()}")
+        self._guard.arrive()
         self._go(State.HOLD, "arrived")
 
     def release(self) -> tuple[str, ...]:
@@ -249,6 +265,7 @@ class Arm:
         """
         if self.state is State.DISCONNECTED:
             return () if self._proven_off else self._names
+        self._guard.rest()
         live = self.bus.torque_off()
         names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
         self._proven_off = not names
@@ -266,44 +283,62 @@ class Arm:
             FaultError: The cause is still there, or it was brought back too often; it stays in FAULT.
         """
         self._require(State.FAULT)
-        config, now_s = self.config, self._now()
-        self._recovered_s = [t for t in self._recovered_s if now_s - t < config.recovery_s]
-        if len(self._recovered_s) >= config.recoveries:
+        n, within_s = self.config.recoveries, self.config.recovery_s
+        self._recovered_s = [t for t in self._recovered_s if self._now() - t < within_s] + [self._now()]
+        if len(self._recovered_s) > n:
+            self._recovered_s.pop()
             raise FaultError(
-                f"the arm was brought back {config.recoveries} times in {config.recovery_s:g} s{self._because()}. Release it, "
-                "and look for the cause"
+                f"the arm was brought back {n} times in {within_s:g} s{self._because()}. Release it, and look for the cause"
             )
-        self._recovered_s.append(now_s)
-        self._come_back("recovered", let_go=True)
+        self._come_back("recovered", clear=True)
 
     def reconnect(self) -> None:
         """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not let go.
 
         Raises:
             PortError: The port is not back.
-            FaultError: The arm is not fit, or not in FAULT.
+            FaultError: A servo is silent, the arm is not fit, or not in FAULT. It stays in FAULT; try again.
         """
         self._require(State.FAULT)
         self.bus.close()
-        self._come_back("reconnected", let_go=False)
+        self._come_back("reconnected", clear=False)
+
+    def _park_sound(self, each: Callable[[], None]) -> None:
+        if not self.can_park():
+            names = [name for name, sound in zip(self._names, self.sound, strict=True) if not sound]
+            raise FaultError(f"the arm cannot be parked{self._because()} (not sound: {', '.join(names)}); support it")
+        try:
+            self._guard.mend()
+            seen = self._look()
+            start, moving = self._guard.start(seen), np.array(self.sound)
+            target = np.where(moving, np.clip(self.config.park, self.calibration.lower, self.calibration.upper), start)
+            for q in path(start, target, self.config.park_speed):
+                each()
+                self._guard.follow(self.calibration.to_ticks(q), moving)
+                self._sleep(1.0 / MOVE_HZ)
+                seen = self.observe()
+                if (moving & ~np.array(self.sound)).any():
+                    self._guard.stay(seen, back_off=True)
+                    raise FaultError(f"the arm stopped on its way to the parking pose: {self.events[-1][1]}")
+            self._guard.arrive()
+        except PortError as error:
+            raise self._lost(error) from error
 
     def _meet(self) -> None:
-        with bringup.patience(self.bus):
-            torque = bringup.require_fit(self.bus, self.calibration, self.config)
-            bringup.require_heard(self.bus, self.calibration)
+        torque = bringup.meet(self.bus, self.calibration, self.config, lambda text: self._note(text, logging.WARNING))
         self._proven_off = not any(torque)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")
         self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
 
-    def _come_back(self, how: str, *, let_go: bool) -> None:
+    def _come_back(self, how: str, *, clear: bool) -> None:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                self.bus = _open(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
-                bringup.require_heard(self.bus, self.calibration)
-            bringup.come_back(self.bus, self.calibration, self.config, let_go=let_go)
-            self._start_watching()
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                self._guard = Guard(self.bus, self.calibration, self.config, self._note)
+            bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
+            self._guard.begin(self._look())
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise
@@ -320,52 +355,25 @@ class Arm:
             if severity is Severity.NOTE:
                 self._note(text)
             elif severity is Severity.DERATE:
-                share = self._watch.derated.get(joint, 1.0)
-                limit = round(share * self.config.gains.torque_limit[joint])
-                self.bus.sync_write("torque_limit", {self._ids[joint]: limit})
+                limit = self._guard.derate(joint)
                 self._note(f"{text}; its torque limit is {limit / 10:g} % now")
             elif severity is Severity.HOLD and self.state is State.ACTIVE:
-                self._stay(seen)
+                self._guard.stay(seen, back_off=False)
                 self.fault = text
                 self._go(State.HOLD, text)
             elif severity >= Severity.FAULT:
                 if self.state in (State.HOLD, State.ACTIVE):
-                    self._stay(seen)
+                    self._guard.stay(seen, back_off=True)
                 if severity is Severity.LET_GO:
-                    text = self._let_go_of(joint, text)
+                    outcome, news = self._guard.let_go(joint)
+                    text = f"{text}; it {outcome}"
+                    if news and self.state is State.FAULT:
+                        self._note(text)
                 if self.state is not State.FAULT:
                     self._fail(text)
 
-    def _let_go_of(self, joint: int, text: str) -> str:
-        """Take one servo's torque and prove it, in every cycle until it is proved; return `text` with what came of it."""
-        if self._let_go.get(joint):
-            return text
-        live = torque_off(self.bus.line, (self._ids[joint],), _LET_GO_S)
-        outcome = "did not confirm that it was let go: cut its power" if live else "was let go"
-        if self._let_go.get(joint) != (not live) and self.state is State.FAULT:
-            self._note(f"{text}; it {outcome}")
-        self._let_go[joint] = not live
-        return f"{text}; it {outcome}"
-
-    def _start_watching(self) -> None:
-        """Judge from now on; the servos have just been given their settings."""
-        self._watch, self._patrol, self._geared = Watch(self.config), Patrol.of(self.bus), True
-        self._let_go = {}
-
-    def _stay(self, seen: Observed) -> None:
-        """Make the present position the goal of every joint that was just heard."""
-        goals = goals_here(seen, self.calibration)
-        if goals:
-            self.bus.sync_write("goal_position", goals)
-
-    def _send(self, ticks: NDArray[np.int64]) -> None:
-        try:
-            self.bus.sync_write("goal_position", dict(zip(self._ids, ticks.tolist(), strict=True)))
-        except PortError as error:
-            raise self._lost(error) from error
-
     def _go(self, state: State, cause: str) -> None:
-        assert (self.state, state) in TRANSITIONS, f"no step leads from {self.state} to {state}"
+        assert (self.state, state) in TRANSITIONS, (self.state, state)
         self._note(f"{self.state.name} -> {state.name}: {cause}")
         self.state = state
 
@@ -386,12 +394,6 @@ class Arm:
     def _because(self) -> str:
         return "" if self.fault is None else f" because {self.fault}"
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, level: int = logging.INFO) -> None:
         self.events.append((self._now(), text))
-        logger.info("%s", text)
-
-
-def _open(port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]) -> Bus:
-    ids = [joint.servo_id for joint in calibration.joints]
-    timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
-    return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
+        logger.log(level, "%s", text)

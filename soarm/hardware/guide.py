@@ -1,19 +1,22 @@
 """The dialogue of a calibration: what the person is asked to do, in order, and what is written when all went well.
 
-Nothing is written before the sweep is known to be good, but for the offset and limits, which are set to "none" so that
-the encoder can be seen as it is; the registers as they were lie in a backup (`soarm.hardware.eprom`).
+Offset and limits are set to "none" for the sweep, so that the encoder can be seen as it is. Whatever ends it before all servos
+have their new ones puts the old ones back, Ctrl-C too; the registers as they were lie in a backup (`soarm.hardware.eprom`) as
+well.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from soarm import arm
 from soarm.errors import BusError, CalibrationError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.registers import TICKS_PER_TURN
+from soarm.hardware.signals import interrupts_held
 from soarm.hardware.sweep import Sweep, sign_of
 
 Ask = Callable[[str], str]
@@ -32,9 +35,14 @@ _SAMPLE_S = 0.02
 
 
 def calibrate(
-    bus: Bus, ask: Ask, say: Say, done: Callable[[], bool], sleep: Callable[[float], None] = time.sleep
+    bus: Bus,
+    ask: Ask,
+    say: Say,
+    done: Callable[[], bool],
+    sleep: Callable[[float], None] = time.sleep,
+    save: Callable[[Calibration], None] = lambda _: None,
 ) -> Calibration:
-    """Measure an arm, and write offsets and limits into its servos.
+    """Measure an arm, write offsets and limits into its servos, and save the calibration.
 
     Args:
         bus: Of the six servos, with the ids of `soarm.arm.JOINTS`.
@@ -42,17 +50,55 @@ def calibrate(
         say: Shows a line.
         done: Whether the person has finished the sweep.
         sleep: Waits so many seconds.
+        save: Writes it to where it is to stay; where that fails, the servos get back what they had.
 
     Raises:
-        CalibrationError: The sweep is no good, or a joint was not turned; the servos have neither offset nor limits then.
-        BusError: A servo fell silent, or keeps its torque.
+        CalibrationError: The sweep is no good, a joint was not turned, or it cannot be saved; the servos are as before.
+        BusError: A servo fell silent, or keeps its torque. What could not be put back is in the message.
     """
     ask("Support the arm with your hand: its torque goes off. Then press Enter. ")
     live = bus.torque_off()
     if live:
         raise BusError(f"the servos {list(live)} do not confirm that their torque is off; cut their power and begin again")
-    for joint in arm.JOINTS:
-        bus.write_eprom(joint.servo_id, _OPEN)
+    with _put_back(bus) as before:
+        for joint in arm.JOINTS:
+            before[joint.servo_id] = {name: bus.read(joint.servo_id, name) for name in _OPEN}
+            bus.write_eprom(joint.servo_id, _OPEN)
+        calibration = _measure(bus, ask, say, done, sleep)
+        with interrupts_held():  # servos and file belong together
+            for measured in calibration.joints:
+                registers = {
+                    "homing_offset": measured.homing_offset,
+                    "min_position_limit": measured.range_ticks[0],
+                    "max_position_limit": measured.range_ticks[1],
+                }
+                for name, (old, new) in bus.write_eprom(measured.servo_id, registers).items():
+                    say(f"{measured.name}: {name} {old} -> {new}")
+            save(calibration)
+            before.clear()
+    return calibration
+
+
+@contextmanager
+def _put_back(bus: Bus) -> Iterator[dict[int, dict[str, int]]]:
+    """Yield servo -> registers as they were, to be filled; what is in it when the block fails is written back."""
+    before: dict[int, dict[str, int]] = {}
+    try:
+        yield before
+    except BaseException as error:  # Ctrl-C as well: an arm without limits matches no calibration
+        lost = []
+        with interrupts_held():
+            for servo_id, registers in before.items():
+                try:
+                    bus.write_eprom(servo_id, registers)
+                except BusError as trouble:
+                    lost.append(f"servo {servo_id} had {registers} ({trouble})")
+        if lost:
+            raise BusError("\n  ".join([f"{error or type(error).__name__}. These could not be put back:", *lost])) from error
+        raise
+
+
+def _measure(bus: Bus, ask: Ask, say: Say, done: Callable[[], bool], sleep: Callable[[float], None]) -> Calibration:
     sweep = Sweep()
     say("Move every joint slowly from stop to stop, one after the other; Enter when all are done.")
     while not done():
@@ -62,16 +108,7 @@ def calibrate(
         sleep(_SAMPLE_S)
     signs = [_sign(bus, i, ask) for i in range(arm.N_JOINTS)]
     firmware = [f"{bus.read(j.servo_id, 'firmware_major')}.{bus.read(j.servo_id, 'firmware_minor')}" for j in arm.JOINTS]
-    calibration = sweep.calibration(signs, firmware)
-    for measured in calibration.joints:
-        registers = {
-            "homing_offset": measured.homing_offset,
-            "min_position_limit": measured.range_ticks[0],
-            "max_position_limit": measured.range_ticks[1],
-        }
-        for name, (old, new) in bus.write_eprom(measured.servo_id, registers).items():
-            say(f"{measured.name}: {name} {old} -> {new}")
-    return calibration
+    return sweep.calibration(signs, firmware)
 
 
 def _sign(bus: Bus, i: int, ask: Ask) -> int:

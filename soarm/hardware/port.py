@@ -26,6 +26,7 @@ import serial
 from scservo_sdk import PortHandler
 
 from soarm.errors import PortError
+from soarm.hardware.ports import forbidden, holders
 from soarm.hardware.wire_log import WireLog
 
 PORT_TROUBLE: tuple[type[Exception], ...] = (OSError, serial.SerialException, termios.error)
@@ -160,13 +161,19 @@ def open_port(path: str, baud: int, exclusive: bool = True, now: Callable[[], fl
 def _why(path: str, error: Exception) -> str:
     remedy = {
         errno.ENOENT: "there is no such device: is the adapter plugged in? `soarm find-port` shows what there is",
-        errno.EACCES: "this user may not use it: `sudo usermod -a -G dialout $USER`, then log in again",
-        errno.EAGAIN: "another program holds it: close that one first (`fuser -v` on the device names it)",
-        errno.EBUSY: "another program holds it: close that one first (`fuser -v` on the device names it)",
+        errno.EACCES: forbidden(path) or "this user may not use it: `sudo usermod -a -G dialout $USER`, then log in again",
+        errno.EAGAIN: _held(path),
+        errno.EBUSY: _held(path),
     }.get(getattr(error, "errno", None) or 0)
     if remedy is None:
         remedy = "it exists; is it a serial port at all?" if os.path.exists(path) else "is the adapter plugged in?"
     return f"the port {path} cannot be opened: {remedy} ({error})"
+
+
+def _held(path: str) -> str:
+    names = holders(path)
+    who = ", ".join(names) if names else "which one, `sudo fuser -v` on the device says"
+    return f"another program holds it: {who}. Close that one first"
 
 
 def _lower_latency(ser: Any) -> None:

@@ -6,6 +6,9 @@ A pseudo-terminal is in no list of ports, so whoever has one names it.
 from __future__ import annotations
 
 import contextlib
+import grp
+import os
+import pwd
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,3 +63,33 @@ def unplugged(before: Iterable[str], after: Iterable[str]) -> str:
             "USB cable of the arm's adapter, and nothing else, while this waits"
         )
     return gone[0]
+
+
+def forbidden(device: str) -> str | None:
+    """Return why this user may not use a port, in words; None where nothing is in the way, or there is no such port."""
+    path = Path(device)
+    if not path.exists() or os.access(path, os.R_OK | os.W_OK):
+        return None
+    try:
+        group = grp.getgrgid(path.stat().st_gid)
+    except KeyError:
+        return f"this user may not use {device}, whose group has no name: ask who looks after this computer"
+    user = pwd.getpwuid(os.getuid()).pw_name
+    if user in group.gr_mem:
+        return f"{user} is in the group {group.gr_name}, to which {device} belongs, but not yet in this session: log in again"
+    return (
+        f"{user} may not use {device}, which belongs to the group {group.gr_name}: "
+        f"`sudo usermod -a -G {group.gr_name} {user}`, then log in again"
+    )
+
+
+def holders(device: str, proc: Path = Path("/proc")) -> list[str]:
+    """Return the processes that have a port open, as far as this user may see: what they are, and their number."""
+    target = os.path.realpath(device)
+    found = []
+    for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
+        with contextlib.suppress(OSError):  # it has ended since, or is another user's
+            if any(os.path.realpath(link) == target for link in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                found.append(f"process {process.name} ({words[:80] or 'unknown'})")
+    return found

@@ -168,6 +168,9 @@ class Status(enum.IntFlag):
     OVERLOAD = 32
 
 
+NOTHING = Status(0)
+LATCHED = Status.OVERLOAD | Status.CURRENT
+"""What a servo keeps complaining of until its torque is switched off, however long its cause is gone."""
 STATUS: tuple[Status, ...] = tuple(Status(bits) for bits in range(256))
 """Byte -> Status; making a flag from a number is slow, and the bus needs twelve of them in every tick."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from soarm.errors import BusError
 from soarm.hardware.bus import Bus
 from soarm.hardware.registers import MODEL, PHASE_MULTI_TURN
+from soarm.hardware.signals import interrupts_held
 
 
 def set_id(bus: Bus, new: int) -> tuple[int, dict[str, tuple[int, int]]]:
@@ -31,4 +32,5 @@ def set_id(bus: Bus, new: int) -> tuple[int, dict[str, tuple[int, int]]]:
     if model != MODEL:
         raise BusError(f"the servo is of model {model}, not an STS3215 ({MODEL}); it was left as it is")
     phase = bus.read(old, "phase")
-    return old, bus.write_eprom(old, {"phase": phase & ~PHASE_MULTI_TURN, "id": new})
+    with interrupts_held():
+        return old, bus.write_eprom(old, {"phase": phase & ~PHASE_MULTI_TURN, "id": new})

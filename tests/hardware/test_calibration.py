@@ -179,3 +179,54 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(CalibrationError, match="is not JSON"):
         read_lerobot(tmp_path / "bad.json")
+
+
+def test_the_hash_stands_in_the_file(tmp_path: Path) -> None:
+    NOMINAL.save(tmp_path / "arm.json")
+
+    assert json.loads((tmp_path / "arm.json").read_text())["hash"] == NOMINAL.hash
+
+
+@pytest.mark.parametrize(("joint", "field", "value"), [(2, "zero_ticks", 2000.0), (0, "sign", -1), (5, "firmware", "3.9")])
+def test_a_file_that_was_changed_by_hand_is_refused_with_a_way_to_mend_it(
+    tmp_path: Path, joint: int, field: str, value: Any
+) -> None:
+    path = tmp_path / "arm.json"
+    NOMINAL.save(path)
+    data = json.loads(path.read_text())
+    data["joints"][joint][field] = value
+    path.write_text(json.dumps(data))
+
+    with pytest.raises(
+        CalibrationError, match=r"(?s)arm\.json was changed since .*arm\.json\.old.*calibrate again.*take the line"
+    ):
+        Calibration.load(path)
+    del data["hash"]
+    path.write_text(json.dumps(data))
+    assert getattr(Calibration.load(path).joints[joint], field) == value
+
+
+def test_a_file_without_a_hash_is_taken_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "arm.json"
+    NOMINAL.save(path)
+    assert Calibration.load(path) == NOMINAL
+    assert "no hash" not in caplog.text
+    data = json.loads(path.read_text())
+    del data["hash"]
+    path.write_text(json.dumps(data))
+
+    assert Calibration.load(path) == NOMINAL
+    assert "arm.json has no hash" in caplog.text
+
+
+def test_a_file_that_only_looks_different_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "arm.json"
+    NOMINAL.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=8))
+
+    assert Calibration.load(path) == NOMINAL
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"none/arm\.json cannot be written \(No such file or directory\)"):
+        NOMINAL.save(tmp_path / "none" / "arm.json")

@@ -123,3 +123,28 @@ def test_a_file_of_settings_that_is_none_is_refused(tmp_path, content):
 
     with pytest.raises(FaultError, match=r"arm_settings.json is no file of settings .* may name gains, part"):
         ArmConfig.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"gains": {"p": [32, 32, 300, 32, 32, 32]}}, r"gains\.p has \[300\]; register 21 takes whole numbers 0 to 254"),
+        ({"gains": {"d": [-1] * 6}}, r"gains\.d has .*; register 22 takes whole numbers 0 to 254"),
+        ({"gains": {"i": [0.5] * 6}}, r"gains\.i has \[0\.5, .*; register 23 takes whole numbers"),
+        ({"gains": {"torque_limit": [1001] * 6}}, "register 48 takes whole numbers 0 to 1000"),
+        ({"gains": {"acceleration": [True] * 6}}, "register 41 takes whole numbers 0 to 254"),
+        ({"gains": {"velocity": [-5] * 6}}, "register 46 takes whole numbers 0 to 32767"),
+        ({"park_speed": float("inf")}, "park_speed is inf; allowed is above 0, to 300 deg/s"),
+        ({"park_speed": float("nan")}, "park_speed is nan"),
+        ({"park_speed": 301}, "park_speed is 301"),
+        ({"park": [0, float("nan"), 0, 0, 0, 0]}, "park is .*; it needs 6 finite numbers"),
+        ({"timeout_s": 0}, "timeout_s is 0; it must be finite and above 0"),
+        ({"stall_s": float("inf")}, "stall_s is inf"),
+    ],
+)
+def test_settings_that_no_servo_takes_are_refused_by_their_register(tmp_path, content, message):
+    path = tmp_path / "arm_settings.json"
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(FaultError, match=rf"(?s)these settings cannot drive an arm.*{message}"):
+        ArmConfig.load(path)

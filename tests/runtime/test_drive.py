@@ -71,7 +71,7 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     arm = tmp_path / "arm.json"
     Calibration.nominal().save(arm)
     settings = tmp_path / "settings.json"
-    settings.write_text('{"timeout_s": 0.2, "park_speed": 1000.0}')
+    settings.write_text('{"timeout_s": 0.2, "park_speed": 250.0}')
     command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
     command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
 

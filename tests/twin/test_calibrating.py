@@ -93,6 +93,20 @@ def test_a_sweep_that_stops_half_way_is_no_calibration(twin, tmp_path, monkeypat
     assert not (tmp_path / "arm.json").exists()
 
 
+def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tmp_path, monkeypatch, caplog):
+    hand, target = Hand(twin), tmp_path / "arm.json"
+    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
+    target.write_text("an old one")
+    target.with_name("arm.json.part").mkdir()  # what is written first
+    before = [twin.servos[i].get("max_position_limit") for i in range(1, 7)]
+
+    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 1
+    assert "cannot be written" in caplog.text
+    assert target.read_text() == "an old one"
+    assert [twin.servos[i].get("max_position_limit") for i in range(1, 7)] == before
+
+
 @pytest.mark.parametrize("name", arm.JOINT_NAMES)
 def test_every_joint_has_its_direction_in_words(name):
     assert guide.POSITIVE[name]

@@ -7,6 +7,8 @@ import pytest
 
 from soarm.errors import BusError, FaultError, PortError
 from soarm.hardware import bringup
+from soarm.hardware.calibration import TICKS_PER_DEG
+from soarm.hardware.observation import sag_ticks
 from soarm.hardware.states import TRANSITIONS, State
 from soarm.twin.faults import Fault
 
@@ -66,6 +68,68 @@ def test_holding_and_letting_on_again(twin, active):
     active.activate()
     assert active.state is State.ACTIVE
     assert [text for _, text in active.events if "ACTIVE" in text]
+
+
+def let_pass(twin, arm, periods):
+    """Let the physics of a twin in lockstep go on without telling the arm anything new."""
+    for _ in range(periods):
+        arm.bus.sync_write("goal_position", {6: twin.servos[6].get("goal_position")})
+    arm.bus.ping(1)
+
+
+def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, connect):
+    twin = make_twin(law="sts3215")
+    arm = connect(twin, timeout_s=2.0)
+    arm.hold()
+    arm.move_to([0, 60.0, -70, 0, 0, 30])
+    let_pass(twin, arm, 30)
+    before, states = twin.q(), []
+    for _ in range(5):
+        arm.hold()
+        let_pass(twin, arm, 15)
+        arm.activate()
+        states.append(arm.state)
+        arm.hold()
+        let_pass(twin, arm, 15)
+
+    assert states == [State.ACTIVE] * 5
+    assert twin.servos[2].get("p_coefficient") == 32
+    assert np.abs(twin.q() - before).max() < 0.3, "it sank by 3 degrees with each hold"
+
+
+def test_an_arm_met_with_torque_that_is_told_to_hold_does_not_sink(make_twin, connect):
+    twin = make_twin(law="sts3215")
+    first = connect(twin, timeout_s=2.0)
+    first.hold()
+    first.move_to([0, 60.0, -70, 0, 0, 30])
+    let_pass(twin, first, 30)
+    before = twin.q()
+    first.close()
+    arm = connect(twin, timeout_s=2.0)
+    arm.hold()
+    let_pass(twin, arm, 15)
+
+    assert np.abs(twin.q() - before).max() < 0.3
+
+
+def test_an_arm_that_was_moved_by_hand_or_far_under_way_holds_where_it_is(make_twin, connect):
+    twin = make_twin(law="sts3215")
+    arm = connect(twin, timeout_s=2.0)
+    arm.hold()
+    arm.activate()
+    q = arm.observe().q
+    q[0] += 30.0
+    arm.command(q)
+    arm.hold()
+
+    assert abs(twin.servos[1].get("goal_position") - arm.calibration.to_ticks(q)[0]) > 100
+
+
+@pytest.mark.parametrize(
+    ("p", "volts", "deg"), [(32, 7.4, 4.83), (64, 7.4, 2.42), (32, 5.0, 7.15), (4, 5.0, 10.0), (0, 7.4, 10.0)]
+)
+def test_how_far_an_arm_may_sag_follows_its_gain_and_its_supply(p, volts, deg):
+    assert sag_ticks(p, volts) / TICKS_PER_DEG == pytest.approx(deg, abs=0.01)
 
 
 def test_parking_moves_slowly_and_ends_in_hold(twin, active):
@@ -213,11 +277,12 @@ def test_a_cable_pulled_while_holding_commanding_or_letting_go_is_a_fault(twin, 
 def test_a_recovery_that_fails_leaves_the_fault(twin, active):
     twin.inject(Fault("overload", servo_id=6))
     active.observe()
-    twin.inject(Fault("deaf", servo_id=2))
+    twin.inject(Fault("deaf", servo_id=6))
 
-    with pytest.raises(FaultError, match=r"\[2\] do not confirm that their torque is off"):
+    with pytest.raises(FaultError, match=r"\[6\] do not confirm that their torque is off"):
         active.recover()
     assert active.state is State.FAULT
+    assert all(twin.torque(i) for i in IDS)
     assert any("not recovered" in text for _, text in active.events)
 
 

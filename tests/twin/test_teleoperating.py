@@ -16,7 +16,7 @@ from soarm.teleop import arms, convert
 from soarm.teleop.__main__ import main
 from soarm.teleop.leader import Leader
 
-CONFIG = ArmConfig(timeout_s=0.2, park_speed=2000.0)
+CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
 
 
 def test_the_follower_goes_where_the_leader_is_put(make_twin):

@@ -63,6 +63,14 @@ def test_another_model_is_named(bus, wire):
     assert any("of model 776, not an STS3215" in fault for fault in doctor.examine(bus, None)[0].faults)
 
 
+@pytest.mark.parametrize("servo_id", [0, 7, 253])
+def test_a_foreign_servo_is_found_whatever_its_id(bus, wire, servo_id):
+    assert doctor.foreign(bus) == []
+    wire.servos[servo_id] = type(wire.servos[1])(servo_id)
+
+    assert f"servos [{servo_id}] answer as well" in doctor.foreign(bus)[0]
+
+
 def test_one_servo_gets_its_id(bus, wire):
     for servo_id in (2, 3, 4, 5, 6):
         del wire.servos[servo_id]
