@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from soarm.errors import BusError, FaultError, GateError
+from soarm.hardware import bringup
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
@@ -88,10 +89,10 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
             log = None
             if order.log is not None:
                 log = stack.enter_context(RunLog(order.log, _header(order, loop_config, limits, arm)))
+            thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
             beat: Callable[[], None] = _nothing
             if order.deadman and not order.dry_run:
                 beat = stack.enter_context(_deadman(port, arm)).beat
-            thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
             schedule = make_schedule(spec)
             loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, loop_config, log, beat=beat)
             if not order.dry_run:
@@ -116,7 +117,7 @@ def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool) -> tuple[str, .
 
     Args:
         arm: In any state.
-        beat: Called while it moves.
+        beat: Called while it moves; where nobody listens any more, it is parked all the same, with its whole torque.
         park: Whether it is parked.
 
     Returns:
@@ -127,7 +128,7 @@ def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool) -> tuple[str, .
             arm.hold()
         if park and arm.state is State.HOLD:
             logger.info("parking; Ctrl-C lets go at once")
-            arm.park(beat)
+            arm.park(_or_alone(beat, arm))
     except (FaultError, BusError) as error:
         logger.error("not parked: %s", error)
     except KeyboardInterrupt:
@@ -160,6 +161,21 @@ def _go_on(stop: list[str], beat: Callable[[], None]) -> None:
     beat()
     if stop:
         raise FaultError(f"{stop[0]} came before the run began")
+
+
+def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
+    """Return a beat that goes on without a dead man's switch that is gone, and takes back what torque it took."""
+
+    def each() -> None:
+        nonlocal beat
+        try:
+            beat()
+        except FaultError as error:
+            logger.error("%s", error)
+            beat = _nothing
+            bringup.write_ram(arm.bus, arm.calibration, arm.config)
+
+    return each
 
 
 def _nothing() -> None:

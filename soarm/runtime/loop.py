@@ -137,7 +137,7 @@ class Loop:
         log: Gets a record per tick.
         now: The clock [s].
         sleep: Waits so many seconds.
-        beat: Called once per tick, for a dead man's switch.
+        beat: Called once per tick, for a dead man's switch; a FaultError ends the run.
         senses: How old what other senses saw is [s], as `Camera.age_s`; the oldest counts like the objects.
     """
 
@@ -212,8 +212,8 @@ class Loop:
         began_s = self._now()
         report, config = self.report, self._config
         control, every = place == 0, self._config.bus_hz // self._config.control_hz
-        self._beat()
         try:
+            self._beat()
             seen = self._arm.observe()
         except FaultError as error:
             report.cause = str(error)

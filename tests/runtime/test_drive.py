@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,27 @@ def test_a_dry_run_moves_nothing(twin, bundle):
     assert report.ticks > 0
     assert twin.goal_writes() == writes
     np.testing.assert_array_equal(twin.q(), before)
+
+
+def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplog):
+    """What SIGSTOP and SIGCONT do: no beat for longer than the switch's patience, then all goes on."""
+    once = iter([3.0])
+
+    class Stops(CalledObjects):
+        def read(self):
+            if twin.goal_writes() > 80:
+                time.sleep(next(once, 0.0))
+            return super().read()
+
+    report = drive.run(
+        order(bundle, twin, objects=Stops(twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
+    )
+
+    assert "the dead man's switch acted: it heard nothing for 1 s" in report.cause
+    assert "status 2" in caplog.text
+    park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
+    np.testing.assert_allclose(twin.q(), park, atol=3.0)
+    assert not any(twin.torque(i) for i in range(1, 7))
 
 
 def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):

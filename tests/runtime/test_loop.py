@@ -99,14 +99,14 @@ def towards(target, n=25, per_step=1.0):
     return predict
 
 
-def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, **config):
+def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, beat=lambda: None, **config):
     clock = Clock()
     driven = arm(clock) if arm is not None else FakeArm(clock)
     source = objects(clock) if objects is not None else FixedObjects(OBJECTS, clock.now)
     thoughts = Thoughts(clock, predict, takes_s)
     loop_config = LoopConfig(**{"control_hz": 30, "bus_hz": 60, **config})
     loop = Loop(
-        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep
+        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep, beat
     )
     return loop, driven, clock, thoughts
 
@@ -217,6 +217,20 @@ def test_a_lost_port_ends_the_run_with_its_cause():
 
     assert report.cause == "the port was lost"
     assert report.ticks == 9
+
+
+def test_a_dead_mans_switch_that_is_gone_ends_the_run_with_its_cause():
+    beats = iter(range(10))
+
+    def beat():
+        if next(beats, None) is None:
+            raise FaultError("the dead man's switch is gone")
+
+    loop, arm, _, _ = make(towards(TARGET), beat=beat)
+    report = loop.run(5.0)
+
+    assert (report.cause, report.ticks) == ("the dead man's switch is gone", 10)
+    assert arm.state is State.HOLD
 
 
 def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():

@@ -33,6 +33,27 @@ def test_winding_down_parks_and_lets_go(twin, active):
     assert not any(twin.torque(i) for i in IDS)
 
 
+def test_where_the_dead_mans_switch_took_torque_it_is_taken_back_and_the_arm_is_parked(twin, active, caplog):
+    def beat():
+        raise FaultError("the dead man's switch acted")
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
+    assert drive.wind_down(active, beat, park=True) == ()
+    assert "the dead man's switch acted" in caplog.text
+    park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
+    assert np.abs(twin.q() - park).max() < 2.0
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == list(active.config.gains.torque_limit)
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_a_limp_arm_is_not_softened(twin, connect):
+    connect(twin)
+    limits = [twin.servos[i].get("torque_limit") for i in IDS]
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == limits
+
+
 def test_a_second_interrupt_lets_go_at_once(twin, active):
     def interrupt():
         raise KeyboardInterrupt
