@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from soarm.hardware import bringup
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
+from soarm.hardware.signals import interrupts_held
 from soarm.hardware.states import State
 from soarm.runtime import gate, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
@@ -30,6 +29,7 @@ from soarm.runtime.objects import ObjectSource
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
@@ -70,39 +70,52 @@ class Order:
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
     """Connect, look whether the bundle fits, drive, and wind down.
 
-    Ctrl-C or SIGTERM ends the run: the arm holds, parks and is let go. A second one lets go at once.
+    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second one lets go at once.
 
     Raises:
         GateError: The bundle was not made for this arm.
         HardwareError: The arm must not or cannot be driven.
     """
-    with Arm.connect(port, calibration, config) as arm:
+    with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
-        spec = order.bundle.spec
-        found = gate.faults(spec, order.bundle.training_arm, calibration, config, volts)
+        found = gate.faults(order.bundle.spec, order.bundle.training_arm, calibration, config, volts)
         for text in gate.require(found, order.allow):
             logger.warning("%s", text)
-        loop_config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
-        limits = Limits.usual(calibration.lower, calibration.upper)
-        with contextlib.ExitStack() as stack:
-            stop = stack.enter_context(_stopped_by_signals())
-            log = None
-            if order.log is not None:
-                log = stack.enter_context(RunLog(order.log, _header(order, loop_config, limits, arm)))
-            thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
-            beat: Callable[[], None] = _nothing
-            if order.deadman and not order.dry_run:
-                beat = stack.enter_context(_deadman(port, arm)).beat
-            schedule = make_schedule(spec)
-            loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, loop_config, log, beat=beat)
-            if not order.dry_run:
-                stack.callback(wind_down, arm, beat, park=order.park)
-                arm.hold()
-                start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
-                if start is not None:
-                    logger.info("moving to where its episodes start")
-                    arm.move_to(start, lambda: _go_on(stop, beat))
-            return loop.run(order.seconds, stop=lambda: bool(stop))
+        return _run(order, port, arm, signals)
+
+
+def _run(order: Order, port: str, arm: Arm, signals: Signals) -> RunReport:
+    """Bring the arm up, drive, and wind down."""
+    spec = order.bundle.spec
+    config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
+    limits = Limits.usual(arm.calibration.lower, arm.calibration.upper)
+    with contextlib.ExitStack() as stack:
+        log = None
+        if order.log is not None:
+            log = stack.enter_context(RunLog(order.log, _header(order, config, limits, arm)))
+        thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
+        beat: Callable[[], None] = _nothing
+        if order.deadman and not order.dry_run:
+            beat = stack.enter_context(_deadman(port, arm)).beat
+        schedule = make_schedule(spec)
+        loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, config, log, beat=beat)
+        if order.dry_run:
+            return loop.run(order.seconds, stop=lambda: bool(signals))
+        try:
+            _bring_up(order, arm, lambda: _go_on(signals, beat))
+            return loop.run(order.seconds, stop=lambda: bool(signals))
+        finally:
+            loop.report.live = wind_down(arm, beat, park=order.park, signals=signals)
+
+
+def _bring_up(order: Order, arm: Arm, each: Callable[[], None]) -> None:
+    """Make the arm hold, and move it to where the policy's episodes start."""
+    arm.hold()
+    each()
+    start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
+    if start is not None:
+        logger.info("moving to where its episodes start")
+        arm.move_to(start, each)
 
 
 def make_schedule(spec: PolicySpec) -> Schedule:
@@ -112,55 +125,60 @@ def make_schedule(spec: PolicySpec) -> Schedule:
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
-def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool) -> tuple[str, ...]:
-    """Hold, park and let go; Ctrl-C on the way lets go at once.
+def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None) -> tuple[str, ...]:
+    """Hold, park and let go, and let go whatever happens; a second signal on the way, or KeyboardInterrupt, lets go at once.
 
     Args:
         arm: In any state.
         beat: Called while it moves; where nobody listens any more, it is parked all the same, with its whole torque.
         park: Whether it is parked.
+        signals: Those that have come.
 
     Returns:
         Joints that may still be live.
     """
+    said = _or_alone(beat, arm)
+
+    def each() -> None:
+        if signals is not None and signals.at_once:
+            raise KeyboardInterrupt
+        said()
+
+    live: tuple[str, ...] = ()
     try:
+        each()
         if arm.state is State.ACTIVE:
             arm.hold()
         if park and arm.state is State.HOLD:
             logger.info("parking; Ctrl-C lets go at once")
-            arm.park(_or_alone(beat, arm))
+            arm.park(each)
     except (FaultError, BusError) as error:
         logger.error("not parked: %s", error)
     except KeyboardInterrupt:
         logger.warning("not parked: let go at once")
-    live = arm.release()
+    finally:
+        live = _let_go(arm)
     if live:
         logger.error("%s may still be live: cut the power", ", ".join(live))
     return live
 
 
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[list[str]]:
-    """Yield a list that is empty until SIGINT or SIGTERM comes; the second one is a KeyboardInterrupt."""
-    came: list[str] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        came.append(signal.Signals(signum).name)
-        if len(came) > 1:
-            raise KeyboardInterrupt
-
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+def _let_go(arm: Arm) -> tuple[str, ...]:
+    """Release the arm, whatever comes; return the joints that may still be live."""
+    while True:
+        try:
+            with interrupts_held():
+                return arm.release()
+        except (
+            KeyboardInterrupt
+        ):  # of a caller whose handlers raise: it struck before it was held back, or was delivered after
+            logger.warning("interrupted while letting go; once more")
 
 
-def _go_on(stop: list[str], beat: Callable[[], None]) -> None:
+def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
     beat()
-    if stop:
-        raise FaultError(f"{stop[0]} came before the run began")
+    if signals:
+        raise FaultError(f"{signals.came[0]} came before the run began")
 
 
 def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:

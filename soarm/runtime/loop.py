@@ -96,6 +96,7 @@ class RunReport:
         empty: Ticks for which the policy had nothing to say.
         events: (time since the start [s], text).
         late_chunks: Chunks that came when their first action had passed.
+        live: Joints that may still be live after the arm was let go.
     """
 
     cause: str = ""
@@ -108,6 +109,7 @@ class RunReport:
     empty: int = 0
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     late_chunks: int = 0
+    live: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the report in words."""

@@ -16,6 +16,7 @@ import pytest
 from soarm.errors import BusError, FaultError
 from soarm.hardware.states import State
 from soarm.runtime import deadman, drive
+from soarm.runtime.stopping import Signals, noted
 from soarm.twin.faults import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -70,15 +71,58 @@ def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, activ
     assert not any(twin.torque(i) for i in IDS)
 
 
-def test_the_first_signal_asks_to_stop_and_the_second_interrupts():
-    with drive._stopped_by_signals() as came:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert came == ["SIGTERM"]
-        with pytest.raises(FaultError, match="SIGTERM came before the run began"):
-            drive._go_on(came, lambda: None)
-        with pytest.raises(KeyboardInterrupt):
+def test_a_second_signal_lets_go_at_once_before_and_while_it_parks(twin, active):
+    signals = Signals()
+    signals.came = ["SIGINT", "SIGTERM"]
+    before = twin.q()
+    assert drive.wind_down(active, lambda: None, park=True, signals=signals) == ()
+    assert not any(twin.torque(i) for i in IDS)
+    assert np.abs(twin.q() - before).max() < 1.0
+
+    active.hold()
+    signals.came = ["SIGINT"]
+    beats = []
+
+    def beat():
+        beats.append(1)
+        if len(beats) == 10:
+            signals.note(signal.SIGHUP, None)
+
+    assert drive.wind_down(active, beat, park=True, signals=signals) == ()
+    assert len(beats) == 10
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_signals_that_raise_anywhere_while_it_is_let_go_leave_nothing_live(twin, active, monkeypatch):
+    """The third and fourth Ctrl-C of a caller whose handlers raise."""
+    release, interrupts = active.release, iter(range(3))
+
+    def struck():
+        if next(interrupts, None) is not None:
+            raise KeyboardInterrupt
+        return release()
+
+    monkeypatch.setattr(active, "release", struck)
+    monkeypatch.setattr(active, "park", lambda _: signal.raise_signal(signal.SIGINT))
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with noted() as signals:
+            assert not signals
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert (signals.came, signals.at_once) == (["SIGTERM"], False)
+            with pytest.raises(FaultError, match="SIGTERM came before the run began"):
+                drive._go_on(signals, lambda: None)
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1.0)
+            assert signals.at_once
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
