@@ -93,6 +93,7 @@ class RunReport:
         clamped: Ticks in which the safety chain cut.
         reasons: Name of a reason -> ticks.
         refused: Ticks whose action was none.
+        uncorrected: Control ticks whose correction was no six finite numbers, and was left out.
         empty: Ticks for which the policy had nothing to say.
         events: (time since the start [s], text).
         late_chunks: Chunks that came when their first action had passed.
@@ -106,6 +107,7 @@ class RunReport:
     clamped: int = 0
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
     refused: int = 0
+    uncorrected: int = 0
     empty: int = 0
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     late_chunks: int = 0
@@ -121,7 +123,7 @@ class RunReport:
             f"{self.ticks} ticks, {self.missed} deadlines missed; lateness p50 {p50:.2f} ms, p99 {p99:.2f} "
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
-            f"{self.empty} ticks without an action, {self.late_chunks} chunks late",
+            f"{self.uncorrected} corrections left out, {self.empty} ticks without an action, {self.late_chunks} chunks late",
         ]
 
 
@@ -168,6 +170,7 @@ class Loop:
         self._correction = self._before = np.zeros(6, np.float32)
         self._sight = Sight(-np.inf, np.zeros(7, np.float32))
         self._arrived = False
+        self._uncorrected: str | None = None
         self.report = RunReport()
 
     def run(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> RunReport:
@@ -233,13 +236,19 @@ class Loop:
             wanted = clip_to_limits(wanted).astype(np.float64)
         self._arrived = self._arrived or (base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until)
         dt_s = 1.0 / config.bus_hz
-        checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
+        try:
+            checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
+        except FaultError as error:
+            report.cause = str(error)
+            return
         age_s = max(began_s - self._sight.t_s, *(sense() for sense in self._senses), 0.0)
         heard = not seen.misses.any()
         state = self._arm.state
         if config.dry_run and state in (State.LIMP, State.HOLD):
             state = State.ACTIVE
-        verdict = self._watchdogs.judge(Tick(began_s, age_s, checked.refused, base is None, state, self._arm.fault, heard))
+        refused = checked.refused or self._uncorrected
+        tick = Tick(began_s, age_s, refused, base is None, state, self._arm.fault, heard, control)
+        verdict = self._watchdogs.judge(tick)
         ticks = self._obey(verdict, checked.q, began_s - started_s)
         if ticks is None:
             self._last = Last(seen.q, np.zeros(6))
@@ -285,15 +294,19 @@ class Loop:
             self._thinker.ask(t_s, observation)
         if self._residual is None:
             return
-        self._before = self._correction
+        self._before, self._uncorrected = self._correction, None
         step = self._schedule.step(t_s, N_LOOKAHEAD)
         model, scale = self._residual
-        if step is None:
-            self._correction = np.zeros(6, np.float32)
-        else:
-            residual = model.predict_residual(residual_observation(observation, step))
-            executed = add_residual(step.action, residual, scale)[0]
-            self._correction = (executed - clip_to_limits(step.action)[0]).astype(np.float32)
+        self._correction = np.zeros(6, np.float32)
+        if step is None or not np.isfinite(step.action).all():
+            return
+        residual = model.predict_residual(residual_observation(observation, step))
+        if not np.isfinite(residual).all():
+            self._uncorrected = "the residual's correction is not finite"
+            self.report.uncorrected += 1
+            return
+        executed = add_residual(step.action, residual, scale)[0]
+        self._correction = (executed - clip_to_limits(step.action)[0]).astype(np.float32)
 
     def _obey(self, verdict: Verdict, q: Joints, t_s: float) -> NDArray[np.int64] | None:
         """Do what the watchdogs say; return the ticks that were sent, None for none."""

@@ -1,6 +1,8 @@
 """The safety chain: whatever a policy wants, what the arm is told is inside every limit. A pure function.
 
-What is not six finite numbers is refused: the arm is sent where it was last sent. Then, in this order:
+What is not six finite numbers is refused: the arm is sent where it was last sent. So is an action that comes with a present
+position, a last target or a time that cannot be: what is sensible of them is used, and without a time the arm stays. Then, in
+this order:
 
     range           the calibrated range
     lead            how far a joint may be sent from where it *is*: a joint that is blocked is not wound up against
@@ -24,9 +26,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
+from soarm.errors import FaultError
 
 Joints = NDArray[np.float64]
 """Shape (6,) [deg x 5, percent], or per second."""
+
+
+_SENSIBLE = 1000.0
+"""No joint turns that far [deg, percent]; a number beyond is none, and must not lead a joint to the end of its range."""
+_DT_S = (1e-4, 1.0)
+"""Times that may lie between two targets [s]."""
 
 
 class Reason(enum.IntFlag):
@@ -106,7 +115,7 @@ class Checked(NamedTuple):
         q: Targets to send, shape (6,) [deg x 5, percent].
         velocity: Their change from the last ones, shape (6,); `Last` of the next tick is `(q, velocity)`.
         reasons: Per joint, why its target is not what was wanted.
-        refused: What was wrong with the action, where it was refused as a whole; None otherwise.
+        refused: What was wrong with the action, or with what came beside it, where it was refused as a whole; None otherwise.
     """
 
     q: Joints
@@ -127,12 +136,18 @@ def check(action: ArrayLike, last: Last, present: ArrayLike, dt_s: float, limits
         action: What the policy wants, shape (6,) [deg x 5, percent]; anything may come.
         last: What was sent last.
         present: Where the joints are, freshly read, shape (6,) [deg x 5, percent].
-        dt_s: Time since `last` was sent [s], above 0.
+        dt_s: Time since `last` was sent, 1e-4 to 1 [s].
         limits: What is allowed.
+
+    Raises:
+        FaultError: Of a joint neither the last target nor the position is a number: nothing can be sent.
     """
-    refused = _fault(action)
+    refused = _fault(action) or _fault_beside(last, present, dt_s)
+    last, at = _sensible(last, np.asarray(present, np.float64))
     wanted = last.q if refused else np.asarray(action, np.float64)
-    at = np.asarray(present, np.float64)
+    if not _DT_S[0] <= dt_s <= _DT_S[1]:
+        stay = np.clip(last.q, limits.lower, limits.upper)
+        return Checked(stay, np.zeros(arm.N_JOINTS), (Reason.NONE,) * arm.N_JOINTS, refused)
     reasons = np.zeros(arm.N_JOINTS, np.int64)
     boxes = (
         (Reason.RANGE, limits.lower, limits.upper),
@@ -166,6 +181,40 @@ def _fault(action: ArrayLike) -> str | None:
         return f"an action of shape ({arm.N_JOINTS},) was expected, not {values.shape}"
     bad = [name for name, good in zip(arm.JOINT_NAMES, np.isfinite(values), strict=True) if not good]
     return f"the action of {', '.join(bad)} is not finite" if bad else None
+
+
+def _fault_beside(last: Last, present: ArrayLike, dt_s: float) -> str | None:
+    """Return what is wrong with all that comes beside an action."""
+    numbers = (
+        ("last target", last.q),
+        ("last velocity", last.velocity),
+        ("present position", np.asarray(present, np.float64)),
+    )
+    for what, values in numbers:
+        good = np.isfinite(values) if what == "last velocity" else _is_sensible(values)
+        bad = [f"{name} {x:g}" for name, x, fine in zip(arm.JOINT_NAMES, values, good, strict=True) if not fine]
+        if bad:
+            return f"the {what} of {', '.join(bad)} cannot be"
+    if not _DT_S[0] <= dt_s <= _DT_S[1]:
+        return f"{dt_s:g} s since the last target cannot be; allowed are {_DT_S[0]:g} to {_DT_S[1]:g} s"
+    return None
+
+
+def _is_sensible(values: Joints) -> NDArray[np.bool_]:
+    return np.abs(values) <= _SENSIBLE  # NaN is not
+
+
+def _sensible(last: Last, present: Joints) -> tuple[Last, Joints]:
+    """Return both with what cannot be replaced by the other; what is sensible stays as it is, to the bit."""
+    known = _is_sensible(last.q), _is_sensible(present)
+    lost = [name for name, one, other in zip(arm.JOINT_NAMES, *known, strict=True) if not one and not other]
+    if lost:
+        raise FaultError(
+            f"nothing can be sent: of {', '.join(lost)} neither the last target nor the present position is a number. Let the "
+            "arm go, and look for what reports its positions"
+        )
+    velocity = np.where(known[0] & np.isfinite(last.velocity), last.velocity, 0.0)
+    return Last(np.where(known[0], last.q, present), velocity), np.where(known[1], present, last.q)
 
 
 _HAND_M = np.array([[-0.0046, -0.1065, 0.0], [-0.0046, -0.0975, 0.0], [0.0, -0.02, 0.0]])

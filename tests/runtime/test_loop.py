@@ -294,6 +294,65 @@ def test_the_residual_is_added_on_fresh_state_and_reached_within_its_control_tic
     np.testing.assert_allclose(arm.q, HOME + scale, atol=1e-4)
 
 
+@pytest.mark.parametrize(("n_bad", "ends"), [(1, False), (2, False), (3, True)])
+@pytest.mark.parametrize("bus_hz", [30, 60, 120])
+def test_one_action_that_is_none_is_put_up_with_and_three_in_a_row_end_the_run(n_bad, ends, bus_hz):
+    calls = []
+
+    def predict(observation):
+        said = np.tile(HOME + 5.0, (25, 1))
+        said[4 : 4 + n_bad] = np.nan
+        calls.append(1)
+        return said if len(calls) == 1 else np.tile(HOME + 5.0, (25, 1))
+
+    loop, arm, _, _ = make(predict, bus_hz=bus_hz)
+    report = loop.run(1.0)
+
+    assert ("3 actions in a row were none" in report.cause) is ends
+    assert report.refused == (n_bad * (bus_hz // 30) if not ends else 2 * (bus_hz // 30) + 1)
+    assert np.isfinite(arm.sent).all()
+    if not ends:
+        np.testing.assert_allclose(arm.q[:5], HOME[:5] + 5.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("n_bad", "ends"), [(2, False), (3, True)])
+def test_a_correction_that_is_none_is_left_out_and_counted_and_three_in_a_row_end_the_run(n_bad, ends, bad):
+    class Residual:
+        n = 0
+
+        def predict_residual(self, seen):
+            self.n += 1
+            return np.full((1, 6), bad if 5 <= self.n < 5 + n_bad else 1.0, np.float32)
+
+    still = np.tile(HOME.astype(np.float32), (25, 1))
+    loop, arm, _, _ = make(lambda _: still, residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert report.uncorrected == n_bad
+    assert f"{n_bad} corrections left out" in report.lines()[2]
+    assert report.refused == 0
+    assert np.isfinite(arm.sent).all()
+    assert ("in a row were none: the residual's correction is not finite" in report.cause) is ends
+    if not ends:
+        np.testing.assert_allclose(arm.q, HOME + 2.0, atol=1e-4)
+
+
+def test_a_residual_is_not_blamed_for_an_action_of_the_base_that_is_none():
+    said = np.tile(HOME.astype(np.float32), (25, 1))
+    said[5] = np.nan
+
+    class Residual:
+        def predict_residual(self, seen):
+            return np.zeros((1, 6), np.float32) if np.isfinite(seen).all() else np.full((1, 6), np.nan, np.float32)
+
+    loop, _, _, _ = make(lambda _: said, residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert (report.cause, report.uncorrected) == ("the time was up", 0)
+    assert report.refused > 0
+
+
 def test_a_rate_that_is_no_multiple_is_refused():
     with pytest.raises(ValueError, match="bus_hz is 50; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
         LoopConfig(30, 50)

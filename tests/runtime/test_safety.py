@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from soarm import arm
+from soarm.errors import FaultError
 from soarm.runtime import safety
 from soarm.runtime.safety import Last, Limits, Reason, check
 
@@ -53,6 +54,45 @@ def test_what_is_no_action_is_refused_and_the_arm_stays(action: Any, fault: str)
     assert re.search(fault, found.refused)
     assert found.clamped
     np.testing.assert_array_equal(found.q, HOME)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e6, -1e300])
+def test_a_position_that_cannot_be_is_refused_and_does_not_lead_the_arm_away(bad: float) -> None:
+    present = HOME.copy()
+    present[2] = bad
+    found = check(HOME + 2.0, AT_REST, present, DT_S, USUAL)
+
+    assert found.refused is not None
+    assert re.search(r"the present position of elbow_flex \S+ cannot be", found.refused)
+    np.testing.assert_array_equal(found.q, HOME)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
+def test_a_last_target_that_cannot_be_is_the_present_position(bad: float) -> None:
+    found = check(HOME + 2.0, Last(np.full(6, bad), np.zeros(6)), HOME, DT_S, USUAL)
+
+    assert found.refused is not None
+    assert "the last target of shoulder_pan" in found.refused
+    np.testing.assert_array_equal(found.q, HOME)
+    assert check(HOME, Last(HOME, np.full(6, bad if bad != 1e6 else np.nan)), HOME, DT_S, USUAL).refused is not None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -0.02, 3.0, 1e-300])
+def test_without_a_time_the_arm_stays(bad: float) -> None:
+    found = check(HOME + 2.0, Last(HOME, np.full(6, 50.0)), HOME, bad, USUAL)
+
+    assert found.refused is not None
+    assert "s since the last target cannot be; allowed are 0.0001 to 1 s" in found.refused
+    np.testing.assert_array_equal(found.q, HOME)
+    np.testing.assert_array_equal(found.velocity, np.zeros(6))
+
+
+def test_a_joint_of_which_nothing_is_known_is_sent_nowhere() -> None:
+    nowhere = HOME.copy()
+    nowhere[3] = np.nan
+
+    with pytest.raises(FaultError, match="of wrist_flex neither the last target nor the present position is a number"):
+        check(HOME, Last(nowhere, np.zeros(6)), nowhere, DT_S, USUAL)
 
 
 def test_each_limit_cuts_and_names_the_joint() -> None:
@@ -157,6 +197,30 @@ def test_whatever_comes_in_what_goes_out_is_inside_every_limit(
             before + velocity * DT_S > np.minimum(lead_high, arm.UPPER)
         )
         assert (change[free & ~forced] <= USUAL.acceleration[free & ~forced] * DT_S + 1e-6).all()
+
+
+ODD = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-310, 1e7, -1e300, 1.7e308])
+ODD_JOINTS = hnp.arrays(np.float64, 6, elements=st.one_of(st.floats(-150.0, 150.0), ODD))
+
+
+@given(ANYTHING, ODD_JOINTS, ODD_JOINTS, ODD_JOINTS, st.one_of(st.floats(1e-3, 0.1), ODD))
+@settings(deadline=None, max_examples=400)
+def test_whatever_comes_beside_an_action_what_goes_out_is_finite_and_in_range(
+    action: np.ndarray, q: np.ndarray, velocity: np.ndarray, present: np.ndarray, dt_s: float
+) -> None:
+    known = np.abs(q) <= 1000.0, np.abs(present) <= 1000.0
+    if not (known[0] | known[1]).all():
+        with pytest.raises(FaultError, match="nothing can be sent"):
+            check(action, Last(q, velocity), present, dt_s, USUAL)
+        return
+    found = check(action, Last(q, velocity), present, dt_s, USUAL)
+
+    assert np.isfinite(found.q).all()
+    assert np.isfinite(found.velocity).all()
+    assert (found.q >= arm.LOWER).all()
+    assert (found.q <= arm.UPPER).all()
+    sane = known[0].all() and known[1].all() and np.isfinite(velocity).all() and 1e-4 <= dt_s <= 1.0
+    assert (found.refused is None) == (sane and bool(np.isfinite(action).all()))
 
 
 @given(ANYTHING, SHARES)
