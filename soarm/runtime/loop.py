@@ -321,6 +321,7 @@ class Loop:
             if arm.state is State.ACTIVE:
                 report.events.append((t_s, f"hold: {verdict.cause}"))
                 arm.hold()
+            self._arrived = False  # meanwhile it may have been moved: what comes next is approached as at the start
             self._schedule.clear()
             self._thinker.forget()
             return None

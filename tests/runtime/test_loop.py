@@ -249,6 +249,28 @@ def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():
     assert [text for _, text in report.events] == ["active"]
 
 
+def test_after_a_hold_the_next_target_is_approached_as_slowly_as_the_first():
+    """Somebody moves the arm while it holds; what the policy wants is where it was."""
+
+    def silent(arm):
+        arm.state, arm.fault, arm.misses[2] = State.HOLD, "elbow_flex did not answer for 3 cycles", 3
+
+    def moved(arm):
+        arm.misses[2] = 0
+        arm.q = arm.q - np.array([70.0, 0, 0, 0, 0, 0])
+
+    loop, arm, _, _ = make(lambda _: np.tile(TARGET, (25, 1)))
+    arm.script.update({60: silent, 80: moved})
+    report = loop.run(6.0)
+    after = np.array(arm.sent)[59:]
+    far = np.abs(after[:, 0] - TARGET[0]) > 15.0
+
+    assert report.cause == "the time was up"
+    assert far.sum() > 60
+    assert np.abs(np.diff(after[far], axis=0)).max() * 60 <= 45.0 + 1e-6
+    np.testing.assert_allclose(arm.q, TARGET, atol=0.1)
+
+
 def test_a_dry_run_thinks_and_sends_nothing():
     loop, arm, _, thoughts = make(towards(TARGET), dry_run=True)
     report = loop.run(1.0)
