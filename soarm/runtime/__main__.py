@@ -67,6 +67,9 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", required=True, help="serial port of the arm, or of `soarm twin`")
     parser.add_argument("--calibration", type=Path, required=True, help="of the arm")
     parser.add_argument("--settings", type=Path, help="JSON with gains, part, park; see soarm.hardware.config.ArmConfig")
+    parser.add_argument(
+        "--limits", type=Path, help="JSON with velocity, acceleration, lead, table_m; see soarm.runtime.limits"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
     where.add_argument("--cube", type=float, nargs=3, metavar=("X", "Y", "YAW"), help="where it lies [m, m, deg]; needs --bin")
@@ -115,6 +118,7 @@ def _drive(options: argparse.Namespace) -> int:
         options.log,
         not options.no_deadman,
         not options.no_park,
+        options.limits,
     )
     report = run(order, options.port, Calibration.load(options.calibration), config)
     for line in report.lines():

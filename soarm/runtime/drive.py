@@ -53,6 +53,7 @@ class Order:
         log: File for the log; None writes none.
         deadman: Whether a process of its own looks after the arm.
         park: Whether the arm is parked before it is let go.
+        limits: File with limits of the safety chain; None for the usual ones.
     """
 
     bundle: Bundle
@@ -65,6 +66,7 @@ class Order:
     log: Path | None = None
     deadman: bool = True
     park: bool = True
+    limits: Path | None = None
 
 
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
@@ -76,19 +78,20 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
         GateError: The bundle was not made for this arm.
         HardwareError: The arm must not or cannot be driven.
     """
+    low, high = calibration.lower, calibration.upper
+    limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
         found = gate.faults(order.bundle.spec, order.bundle.training_arm, calibration, config, volts)
         for text in gate.require(found, order.allow):
             logger.warning("%s", text)
-        return _run(order, port, arm, signals)
+        return _run(order, port, arm, limits, signals)
 
 
-def _run(order: Order, port: str, arm: Arm, signals: Signals) -> RunReport:
+def _run(order: Order, port: str, arm: Arm, limits: Limits, signals: Signals) -> RunReport:
     """Bring the arm up, drive, and wind down."""
     spec = order.bundle.spec
     config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
-    limits = Limits.usual(arm.calibration.lower, arm.calibration.upper)
     with contextlib.ExitStack() as stack:
         log = None
         if order.log is not None:

@@ -10,7 +10,7 @@ import pytest
 from soarm.errors import GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import drive, gate, log
+from soarm.runtime import drive, log, replay
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.objects import CalledObjects
@@ -100,6 +100,10 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
 
     assert main(command) == 1
     assert "say where the bin stands as well" in caplog.text
-    assert main([*command, "--bin", "0.15", "-0.15", "--no-park"]) == 0
+    (tmp_path / "limits.json").write_text('{"velocity": 90, "table_m": 0.005}')
+    options = ["--limits", str(tmp_path / "limits.json"), "--log", str(tmp_path / "run.log")]
+    assert main([*command, "--bin", "0.15", "-0.15", "--no-park", *options]) == 0
     assert "deadlines missed; lateness p50" in caplog.text
-    assert gate.CHECKS
+    found = replay.limits_of(log.read(tmp_path / "run.log"))
+    assert found.velocity.tolist() == [90.0] * 6
+    assert found.table_m == 0.005

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,79 @@ def test_a_hand_below_the_table_may_go_up_and_not_further_down() -> None:
 
     np.testing.assert_array_equal(up.q, HOME)
     assert safety.lowest_m(deeper.q) >= safety.lowest_m(down) - 1e-9
+
+
+def run_after(wanted: np.ndarray, limits: Limits, n: int, dt_s: float = 1 / 60) -> np.ndarray:
+    """What is sent when `wanted` is asked for again and again, of an arm that goes where it is told."""
+    last, sent = AT_REST, []
+    for _ in range(n):
+        found = check(wanted, last, last.q, dt_s, limits)
+        last = Last(found.q, found.velocity)
+        sent.append(found.q)
+    return np.array(sent)
+
+
+@pytest.mark.parametrize("dt_s", [1 / 30, 1 / 60, 1 / 120])
+@pytest.mark.parametrize("acceleration", [2_230.0, 10_000.0])
+def test_a_jump_is_ramped_up_and_down_and_does_not_swing(acceleration: float, dt_s: float) -> None:
+    jump = HOME + np.array([60.0, 0, 0, 0, 0, 0])
+    limits = with_(acceleration=np.full(6, acceleration), velocity=np.full(6, 360.0))
+    sent = run_after(jump, limits, 120, dt_s)[:, 0]
+    speed = np.diff(sent, prepend=[0.0, 0.0]) / dt_s
+
+    assert (np.abs(np.diff(speed)) <= acceleration * dt_s + 1e-6).all()
+    assert sent.max() <= 60.0 + 0.15 * acceleration * dt_s**2
+    assert sent[-1] == pytest.approx(60.0)
+    assert (np.diff(speed) < -1.0).sum() >= min(360.0, (60 * acceleration) ** 0.5) // (acceleration * dt_s), "it brakes"
+
+
+def test_the_usual_acceleration_is_active_against_jumps_and_not_in_motion_of_the_demonstrations() -> None:
+    usual = Limits.usual(arm.LOWER, arm.UPPER)
+    first = run_after(HOME + np.array([90.0, 0, 0, 0, 0, 0]), usual, 3)[:, 0]
+    t_s = np.arange(0, 2, 1 / 60)
+    smooth = HOME + 40.0 * (1 - np.cos(2 * np.pi * t_s / 2))[:, None] * np.array([1.0, 0, 0, 0, 0, 0])  # 126 deg/s
+    last, cut = AT_REST, 0
+    for wanted in smooth:
+        found = check(wanted, last, last.q, 1 / 60, usual)
+        last, cut = Last(found.q, found.velocity), cut + found.clamped
+
+    assert first[0] * 60 == pytest.approx(10_000 / 60)
+    assert np.diff(first).max() * 60 <= 360.0 + 1e-6
+    assert cut == 0
+
+
+def test_limits_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "limits.json"
+    file.write_text('{"velocity": 90, "lead": [1, 2, 3, 4, 5, 6], "table_m": null}')
+    found, usual = Limits.load(file, arm.LOWER, arm.UPPER), Limits.usual(arm.LOWER, arm.UPPER)
+
+    np.testing.assert_array_equal(found.velocity, np.full(6, 90.0))
+    np.testing.assert_array_equal(found.lead, np.arange(1.0, 7.0))
+    assert (found.table_m, usual.table_m) == (None, -0.01)
+    np.testing.assert_array_equal(found.acceleration, usual.acceleration)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "No such file"),
+        ("[1", "Expecting"),
+        ("[]", "may name velocity, acceleration, lead, table_m"),
+        ('{"speed": 3}', "there is no limit named speed"),
+        ('{"velocity": Infinity}', "velocity is .* 6 finite numbers"),
+        ('{"acceleration": -1}', "each must be above 0"),
+        ('{"lead": [1, 2]}', "no file of limits"),
+        ('{"table_m": NaN}', "table_m is nan"),
+        ('{"table_m": "low"}', "table_m is 'low'"),
+    ],
+)
+def test_a_file_that_holds_no_limits_is_refused(tmp_path: Path, content: str | None, fault: str) -> None:
+    file = tmp_path / "limits.json"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(FaultError, match=fault):
+        Limits.load(file, arm.LOWER, arm.UPPER)
 
 
 @pytest.mark.parametrize(
