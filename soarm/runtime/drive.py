@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from importlib import metadata
@@ -75,23 +76,22 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
     Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second one lets go at once.
 
     Raises:
-        GateError: The bundle was not made for this arm.
+        GateError: The bundle was not made for this arm, or cannot be run as asked.
         HardwareError: The arm must not or cannot be driven.
     """
     low, high = calibration.lower, calibration.upper
     limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
+    loop_config = _loop_config(order)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
         found = gate.faults(order.bundle.spec, order.bundle.training_arm, calibration, config, volts)
         for text in gate.require(found, order.allow):
             logger.warning("%s", text)
-        return _run(order, port, arm, limits, signals)
+        return _run(order, port, arm, limits, loop_config, signals)
 
 
-def _run(order: Order, port: str, arm: Arm, limits: Limits, signals: Signals) -> RunReport:
+def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals) -> RunReport:
     """Bring the arm up, drive, and wind down."""
-    spec = order.bundle.spec
-    config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
     with contextlib.ExitStack() as stack:
         log = None
         if order.log is not None:
@@ -100,7 +100,7 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, signals: Signals) ->
         beat: Callable[[], None] = _nothing
         if order.deadman and not order.dry_run:
             beat = stack.enter_context(_deadman(port, arm)).beat
-        schedule = make_schedule(spec)
+        schedule = make_schedule(order.bundle.spec)
         loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, config, log, beat=beat)
         if order.dry_run:
             return loop.run(order.seconds, stop=lambda: bool(signals))
@@ -109,6 +109,16 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, signals: Signals) ->
             return loop.run(order.seconds, stop=lambda: bool(signals))
         finally:
             loop.report.live = wind_down(arm, beat, park=order.park, signals=signals)
+
+
+def _loop_config(order: Order) -> LoopConfig:
+    if not 0 < order.seconds < math.inf:
+        raise GateError(f"a run of {order.seconds:g} s cannot be; say how many seconds, above 0")
+    control_hz = order.bundle.spec.control_hz
+    try:
+        return LoopConfig(control_hz, 2 * control_hz if order.bus_hz is None else order.bus_hz, dry_run=order.dry_run)
+    except ValueError as error:
+        raise GateError(str(error)) from None
 
 
 def _bring_up(order: Order, arm: Arm, each: Callable[[], None]) -> None:

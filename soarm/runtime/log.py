@@ -6,6 +6,7 @@ the records, little-endian, as NumPy wrote them. A log that was cut off in the m
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -72,6 +73,9 @@ class RunLog:
         path: Must not exist: no run overwrites another.
         header: What the run was; anything JSON can hold.
 
+    Attributes:
+        incomplete: Why its end is missing; None where all is well.
+
     Raises:
         LogError: The file exists, or cannot be written.
     """
@@ -83,18 +87,38 @@ class RunLog:
             self._file = path.open("xb")
         except OSError as error:
             raise LogError(f"the log {path} cannot be written ({error.strerror}); choose a file that does not exist") from None
-        self._file.write(json.dumps(first).encode("utf-8") + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(first).encode("utf-8") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise LogError(
+                f"the log {path} cannot be written ({error.strerror}); make room, or choose another place"
+            ) from None
         self.path, self.n_records = path, 0
+        self.incomplete: str | None = None
 
     def add(self, record: NDArray[np.void]) -> None:
-        """Append one record, shape () of dtype `RECORD`."""
-        self._file.write(record.tobytes())
-        self.n_records += 1
+        """Append one record, shape () of dtype `RECORD`; where the disk is full the run goes on, and the log ends here."""
+        if self.incomplete is None:
+            try:
+                self._file.write(record.tobytes())
+                self.n_records += 1
+            except OSError as error:
+                self._give_up(error)
 
     def close(self) -> None:
         """End the log; a second time does nothing."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if self.incomplete is None:
+            self.incomplete = f"the log {self.path} is incomplete: {error.strerror}"
+            logger.error("%s; the run goes on without it", self.incomplete)
 
     def __enter__(self) -> RunLog:
         return self

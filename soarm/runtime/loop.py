@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.errors import FaultError, ObservationError
+from soarm.errors import FaultError, ObservationError, SoarmError
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policies import N_LOOKAHEAD, residual_observation
@@ -29,7 +29,7 @@ from soarm.runtime.log import RunLog
 from soarm.runtime.objects import ObjectSource, Sight
 from soarm.runtime.safety import Last, Limits, Reason, check
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.thinker import Thinker
+from soarm.runtime.thinker import Thinker, named
 from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
@@ -74,7 +74,7 @@ class LoopConfig:
     patience: Patience = dataclasses.field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        if self.control_hz < 1 or self.bus_hz % self.control_hz:
+        if self.control_hz < 1 or self.bus_hz < self.control_hz or self.bus_hz % self.control_hz:
             raise ValueError(
                 f"bus_hz is {self.bus_hz}; it must be a multiple of the policy's {self.control_hz} Hz, as "
                 f"{', '.join(str(self.control_hz * k) for k in (1, 2, 3))}"
@@ -97,6 +97,7 @@ class RunReport:
         empty: Ticks for which the policy had nothing to say.
         events: (time since the start [s], text).
         late_chunks: Chunks that came when their first action had passed.
+        log: Why the log's end is missing; None where all is well.
         live: Joints that may still be live after the arm was let go.
     """
 
@@ -111,6 +112,7 @@ class RunReport:
     empty: int = 0
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     late_chunks: int = 0
+    log: str | None = None
     live: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -124,6 +126,7 @@ class RunReport:
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
             f"{self.uncorrected} corrections left out, {self.empty} ticks without an action, {self.late_chunks} chunks late",
+            *([] if self.log is None else [self.log]),
         ]
 
 
@@ -197,6 +200,7 @@ class Loop:
                     due = self._next(due, started_s)
         finally:
             self.report.late_chunks = self._schedule.late + self._schedule.lost
+            self.report.log = None if self._log is None else self._log.incomplete
             if self._arm.state is State.ACTIVE:
                 self._arm.hold()
         return self.report
@@ -220,14 +224,16 @@ class Loop:
         try:
             self._beat()
             seen = self._arm.observe()
-        except FaultError as error:
+            thought = self._thinker.take()
+        except SoarmError as error:
             report.cause = str(error)
             return
-        thought = self._thinker.take()
         if thought is not None:
             self._schedule.add(thought.t_s, thought.actions, began_s)
         if control:
             self._control(began_s, seen)
+        if report.cause:
+            return
         base = self._schedule.at(began_s)
         last = self._last or Last(seen.q, np.zeros(6))
         correction = self._before + (self._correction - self._before) * np.float32((place + 1) / every)
@@ -300,7 +306,11 @@ class Loop:
         self._correction = np.zeros(6, np.float32)
         if step is None or not np.isfinite(step.action).all():
             return
-        residual = model.predict_residual(residual_observation(observation, step))
+        try:
+            residual = model.predict_residual(residual_observation(observation, step))
+        except Exception as error:  # ONNX Runtime's errors have no common base; whatever it is, the run ends and is reported
+            self.report.cause = str(named(error))
+            return
         if not np.isfinite(residual).all():
             self._uncorrected = "the residual's correction is not finite"
             self.report.uncorrected += 1

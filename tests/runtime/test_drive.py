@@ -81,6 +81,15 @@ def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):
     assert twin.goal_writes() == 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [({"bus_hz": 50}, "bus_hz is 50; it must be a multiple"), ({"bus_hz": 0}, "bus_hz is 0"), ({"seconds": np.nan}, "nan s")],
+)
+def test_what_cannot_be_asked_of_a_run_is_refused_before_the_port_is_opened(bundle, twin, changes, fault):
+    with pytest.raises(GateError, match=fault):
+        drive.run(order(bundle, twin, **changes), "/no/port", Calibration.nominal(), QUICK)
+
+
 def test_a_residual_that_is_not_there_cannot_be_run(twin, tmp_path, bundle, monkeypatch):
     sessions = {"act": bundle.sessions["act"]}
     alone = Bundle(bundle.folder, bundle.spec, bundle.checksums, sessions, bundle.training_arm)

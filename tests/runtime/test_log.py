@@ -43,6 +43,19 @@ def test_a_log_cut_off_in_a_record_is_read_up_to_there(tmp_path, caplog):
     assert "ends in the middle of a record: 2 whole ones were read" in caplog.text
 
 
+def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path, caplog):
+    run = log.RunLog(tmp_path / "run.log", {})
+    run._file.close()
+    run._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
+    for record in records(100):
+        run.add(record)
+    run.close()
+
+    assert run.incomplete == f"the log {tmp_path / 'run.log'} is incomplete: No space left on device"
+    assert run.n_records < 100
+    assert caplog.text.count("the run goes on without it") == 1
+
+
 def test_no_run_overwrites_another(tmp_path):
     path = write(tmp_path / "run.log")
 

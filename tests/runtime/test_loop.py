@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -375,9 +378,34 @@ def test_a_residual_is_not_blamed_for_an_action_of_the_base_that_is_none():
     assert report.refused > 0
 
 
-def test_a_rate_that_is_no_multiple_is_refused():
-    with pytest.raises(ValueError, match="bus_hz is 50; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
-        LoopConfig(30, 50)
+@pytest.mark.parametrize("bus_hz", [50, 15, 0, -30])
+def test_a_rate_that_is_no_multiple_is_refused(bus_hz):
+    with pytest.raises(ValueError, match=f"bus_hz is {bus_hz}; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
+        LoopConfig(30, bus_hz)
+
+
+def test_a_residual_that_raises_ends_the_run_with_its_words():
+    class Residual:
+        def predict_residual(self, seen):
+            raise RuntimeError("Non-zero status code returned while running MatMul")
+
+    loop, arm, _, _ = make(towards(TARGET), residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert "the policy's network failed: RuntimeError: Non-zero status code" in report.cause
+    assert arm.held == 1
+
+
+def test_a_log_on_a_full_disk_is_told_at_the_end(tmp_path):
+    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+        tick_log._file.close()
+        tick_log._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
+        loop, _, _, _ = make(towards(TARGET), tick_log=tick_log)
+        report = loop.run(1.0)
+
+    assert report.cause == "the time was up"
+    assert report.ticks == 60
+    assert report.lines()[-1].endswith("is incomplete: No space left on device")
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
@@ -478,3 +506,34 @@ def test_the_thinker_answers_from_its_thread_and_hands_on_what_went_wrong():
 
     assert thought.t_s == 1.5
     assert thought.actions.shape == (4, 6)
+
+
+def test_whatever_a_network_raises_is_named_and_ends_the_run():
+    class Model:
+        def predict_chunks(self, observation):
+            raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
+
+    with Thinker(Model()) as thinker:
+        loop, arm, clock, _ = make(towards(TARGET))
+        loop._thinker = thinker
+        loop._sleep = lambda seconds: (clock.sleep(seconds), time.sleep(0.001))
+        report = loop.run(100.0)
+
+    assert "the policy's network failed: RuntimeError: [ONNXRuntimeError]" in report.cause
+    assert arm.held == 1
+
+
+def test_a_network_that_hangs_does_not_keep_the_program(monkeypatch, caplog):
+    class Model:
+        def predict_chunks(self, observation):
+            waiting.wait(30.0)
+            return np.zeros((1, 4, 6))
+
+    waiting = threading.Event()
+    monkeypatch.setattr("soarm.runtime.thinker._END_S", 0.05)
+    with Thinker(Model()) as thinker:
+        thinker.ask(0.0, {})
+        time.sleep(0.05)
+    waiting.set()
+
+    assert "still computing after 0.05 s" in caplog.text
