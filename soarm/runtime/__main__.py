@@ -130,6 +130,9 @@ def _show(options: argparse.Namespace) -> int:
     read = log.read(options.log)
     records, header = read.records, read.header
     logger.info("%s: soarm %s, %s, %s", options.log, header.get("soarm"), header.get("started"), header.get("which"))
+    for event in read.events:
+        more = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("t_s", "text"))
+        logger.info("%9.3f s  %s%s", event["t_s"], event["text"], f": {more}" if more else "")
     if not len(records):
         logger.info("no tick was logged")
         return 0

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -55,6 +55,7 @@ class Order:
         deadman: Whether a process of its own looks after the arm.
         park: Whether the arm is parked before it is let go.
         limits: File with limits of the safety chain; None for the usual ones.
+        senses: How old what other senses saw is [s]; see `Loop`.
     """
 
     bundle: Bundle
@@ -68,6 +69,7 @@ class Order:
     deadman: bool = True
     park: bool = True
     limits: Path | None = None
+    senses: Sequence[Callable[[], float]] = ()
 
 
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
@@ -97,18 +99,53 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         if order.log is not None:
             log = stack.enter_context(RunLog(order.log, _header(order, config, limits, arm)))
         thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
-        beat: Callable[[], None] = _nothing
+        watcher = None
         if order.deadman and not order.dry_run:
-            beat = stack.enter_context(_deadman(port, arm)).beat
+            watcher = stack.enter_context(_deadman(port, arm))
+        journal = _Journal(arm, log, _nothing if watcher is None else watcher.beat)
         schedule = make_schedule(order.bundle.spec)
-        loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, config, log, beat=beat)
-        if order.dry_run:
-            return loop.run(order.seconds, stop=lambda: bool(signals))
+        beat = journal.beat
+        loop = Loop(
+            arm, thinker, schedule, _residual(order), order.objects, limits, config, log, beat=beat, senses=order.senses
+        )
         try:
-            _bring_up(order, arm, lambda: _go_on(signals, beat))
+            if not order.dry_run:
+                _bring_up(order, arm, lambda: _go_on(signals, beat), journal.note)
             return loop.run(order.seconds, stop=lambda: bool(signals))
         finally:
-            loop.report.live = wind_down(arm, beat, park=order.park, signals=signals)
+            if not order.dry_run:
+                loop.report.live = wind_down(arm, beat, park=order.park, signals=signals)
+            journal.end()
+
+
+class _Journal:
+    """Copies what the arm says of itself into the log, at every beat."""
+
+    def __init__(self, arm: Arm, log: RunLog | None, beat: Callable[[], None]) -> None:
+        self._arm, self._log, self._beat = arm, log, beat
+        self._copied = 0
+
+    def beat(self) -> None:
+        self._copy()
+        self._beat()
+
+    def note(self, text: str) -> None:
+        logger.info("%s", text)
+        self._copy()
+        if self._log is not None:
+            self._log.note(text)
+
+    def end(self) -> None:
+        self._copy()
+        if self._log is not None:
+            self._log.note("counters of the bus", **dataclasses.asdict(self._arm.bus.counters))
+
+    def _copy(self) -> None:
+        events = self._arm.events
+        if self._log is not None:
+            for t_s, text in events[self._copied :]:
+                self._log.note(f"arm: {text}", t_s)
+        self._copied = len(events)
 
 
 def _loop_config(order: Order) -> LoopConfig:
@@ -121,13 +158,13 @@ def _loop_config(order: Order) -> LoopConfig:
         raise GateError(str(error)) from None
 
 
-def _bring_up(order: Order, arm: Arm, each: Callable[[], None]) -> None:
+def _bring_up(order: Order, arm: Arm, each: Callable[[], None], note: Callable[[str], None]) -> None:
     """Make the arm hold, and move it to where the policy's episodes start."""
     arm.hold()
     each()
     start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
     if start is not None:
-        logger.info("moving to where its episodes start")
+        note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
         arm.move_to(start, each)
 
 

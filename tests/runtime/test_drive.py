@@ -40,6 +40,13 @@ def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bun
     assert len(run.records) == report.ticks > 0
     np.testing.assert_allclose(run.records["q_present"][0], TRAINED.start, atol=5.0)
     assert run.header["which"] == "residual"
+    said = [event["text"] for event in run.events]
+    wanted = ["HOLD: torque on", "moving to where", "the run begins", "ACTIVE -> HOLD", "the run ended: the time", "parked"]
+    places = [next(i for i, text in enumerate(said) if part in text) for part in [*wanted, "LIMP: released", "counters"]]
+    assert places[:3] == sorted(places[:3])
+    assert places[-4:] == sorted(places[-4:])
+    assert run.events[-1]["requests"] > 100
+    assert run.events[-1]["misses"] == 0
     park = np.clip(QUICK.park, calibration.lower, calibration.upper)
     np.testing.assert_allclose(twin.q(), park, atol=3.0)
     assert not any(twin.torque(i) for i in range(1, 7))

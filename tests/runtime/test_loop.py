@@ -469,6 +469,26 @@ def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
     assert run.records["ticks_sent"].shape[1] == facts.N_JOINTS
 
 
+def test_a_log_holds_base_and_correction_apart_and_the_speed_of_the_joints(tmp_path):
+    class Residual:
+        def predict_residual(self, seen):
+            return np.ones((1, 6), np.float32)
+
+    still = np.tile(HOME.astype(np.float32), (25, 1))
+    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+        loop, _, _, _ = make(lambda _: still, takes_s=0.05, residual=(Residual(), np.full(6, 2.0)), tick_log=tick_log)
+        loop.run(1.0)
+    run = log.read(tmp_path / "run.log")
+    last = run.records[-1]
+
+    assert np.isnan(run.records["base"][0]).all()
+    np.testing.assert_allclose(last["base"], HOME, atol=1e-5)
+    np.testing.assert_allclose(last["correction"], 2.0, atol=1e-4)
+    np.testing.assert_allclose(last["action"], last["base"] + last["correction"], atol=1e-4)
+    assert last["velocity"].shape == (facts.N_JOINTS,)
+    assert [event["text"] for event in run.events] == ["loop: the run begins", "loop: the run ended: the time was up"]
+
+
 def test_a_log_that_was_tampered_with_does_not_replay(tmp_path):
     path = tmp_path / "run.log"
     header = {"limits": replay.header_of(LIMITS), "calibration": CALIBRATION.hash, "approach": 45.0}
