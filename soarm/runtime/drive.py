@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from soarm.errors import BusError, FaultError, GateError
-from soarm.hardware import bringup
+from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.hardware.signals import interrupts_held
-from soarm.hardware.states import State
 from soarm.runtime import gate, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan
+from soarm.runtime.ending import wind_down
 from soarm.runtime.log import RunLog
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource
@@ -34,6 +32,7 @@ from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
+__all__ = ["FADE_S", "Order", "make_schedule", "run", "wind_down"]
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
 """How long one chunk fades into the next: three control periods."""
@@ -175,75 +174,10 @@ def make_schedule(spec: PolicySpec) -> Schedule:
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
-def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None) -> tuple[str, ...]:
-    """Hold, park and let go, and let go whatever happens; a second signal on the way, or KeyboardInterrupt, lets go at once.
-
-    Args:
-        arm: In any state.
-        beat: Called while it moves; where nobody listens any more, it is parked all the same, with its whole torque.
-        park: Whether it is parked.
-        signals: Those that have come.
-
-    Returns:
-        Joints that may still be live.
-    """
-    said = _or_alone(beat, arm)
-
-    def each() -> None:
-        if signals is not None and signals.at_once:
-            raise KeyboardInterrupt
-        said()
-
-    live: tuple[str, ...] = ()
-    try:
-        each()
-        if arm.state is State.ACTIVE:
-            arm.hold()
-        if park and arm.state is State.HOLD:
-            logger.info("parking; Ctrl-C lets go at once")
-            arm.park(each)
-    except (FaultError, BusError) as error:
-        logger.error("not parked: %s", error)
-    except KeyboardInterrupt:
-        logger.warning("not parked: let go at once")
-    finally:
-        live = _let_go(arm)
-    if live:
-        logger.error("%s may still be live: cut the power", ", ".join(live))
-    return live
-
-
-def _let_go(arm: Arm) -> tuple[str, ...]:
-    """Release the arm, whatever comes; return the joints that may still be live."""
-    while True:
-        try:
-            with interrupts_held():
-                return arm.release()
-        except (
-            KeyboardInterrupt
-        ):  # of a caller whose handlers raise: it struck before it was held back, or was delivered after
-            logger.warning("interrupted while letting go; once more")
-
-
 def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
     beat()
     if signals:
         raise FaultError(f"{signals.came[0]} came before the run began")
-
-
-def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
-    """Return a beat that goes on without a dead man's switch that is gone, and takes back what torque it took."""
-
-    def each() -> None:
-        nonlocal beat
-        try:
-            beat()
-        except FaultError as error:
-            logger.error("%s", error)
-            beat = _nothing
-            bringup.write_ram(arm.bus, arm.calibration, arm.config)
-
-    return each
 
 
 def _nothing() -> None:

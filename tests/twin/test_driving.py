@@ -34,6 +34,34 @@ def test_winding_down_parks_and_lets_go(twin, active):
     assert not any(twin.torque(i) for i in IDS)
 
 
+def test_an_arm_in_fault_is_parked_with_its_sound_joints_and_let_go(twin, active, caplog):
+    caplog.set_level("INFO")
+    twin.inject(Fault("overload", servo_id=6))
+    active.observe()
+    assert active.state is State.FAULT
+    before = twin.q()
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert "parking in spite of the fault, with the joints that are sound: gripper (servo 6)" in caplog.text
+    park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
+    assert np.abs(twin.q() - park)[:5].max() < 2.0
+    assert np.abs(before - park)[:5].max() > 20.0
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_an_arm_whose_fault_does_not_allow_parking_is_let_go_and_that_is_said(twin, active, caplog):
+    twin.inject(Fault("mute", servo_id=3, count=None))
+    for _ in range(10):
+        active.observe()
+    assert active.state is State.FAULT
+    twin.mend()
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert "not parked: elbow_flex (servo 3) did not answer" in caplog.text
+    assert "It falls now" in caplog.text
+    assert not any(twin.torque(i) for i in IDS)
+
+
 def test_where_the_dead_mans_switch_took_torque_it_is_taken_back_and_the_arm_is_parked(twin, active, caplog):
     def beat():
         raise FaultError("the dead man's switch acted")
@@ -64,7 +92,7 @@ def test_a_second_interrupt_lets_go_at_once(twin, active):
 
 
 def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, active, caplog):
-    twin.inject(Fault("overload", servo_id=6, after_writes=10))
+    twin.inject(Fault("overload", servo_id=3, after_writes=10))
 
     assert drive.wind_down(active, lambda: None, park=True) == ()
     assert "not parked" in caplog.text
