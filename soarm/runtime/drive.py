@@ -18,7 +18,7 @@ from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.runtime import gate, replay
+from soarm.runtime import gate, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan
 from soarm.runtime.ending import wind_down
@@ -82,6 +82,7 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
     """
     low, high = calibration.lower, calibration.upper
     limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
+    way.require_speed(config.park_speed, limits)
     loop_config = _loop_config(order)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
@@ -109,11 +110,11 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         )
         try:
             if not order.dry_run:
-                _bring_up(order, arm, lambda: _go_on(signals, beat), journal.note)
+                _bring_up(order, arm, limits, lambda: _go_on(signals, beat), journal.note)
             return loop.run(order.seconds, stop=lambda: bool(signals))
         finally:
             if not order.dry_run:
-                loop.report.live = wind_down(arm, beat, park=order.park, signals=signals)
+                loop.report.live = wind_down(arm, beat, park=order.park, signals=signals, limits=limits)
             journal.end()
 
 
@@ -157,13 +158,14 @@ def _loop_config(order: Order) -> LoopConfig:
         raise GateError(str(error)) from None
 
 
-def _bring_up(order: Order, arm: Arm, each: Callable[[], None], note: Callable[[str], None]) -> None:
+def _bring_up(order: Order, arm: Arm, limits: Limits, each: Callable[[], None], note: Callable[[str], None]) -> None:
     """Make the arm hold, and move it to where the policy's episodes start."""
     arm.hold()
     each()
     start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
     if start is not None:
         note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
+        way.lift(arm, start, limits, each)
         arm.move_to(start, each)
 
 

@@ -10,12 +10,16 @@ from soarm.hardware import bringup
 from soarm.hardware.driver import Arm
 from soarm.hardware.signals import interrupts_held
 from soarm.hardware.states import State
+from soarm.runtime import way
+from soarm.runtime.limits import Limits
 from soarm.runtime.stopping import Signals
 
 logger = logging.getLogger(__name__)
 
 
-def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None) -> tuple[str, ...]:
+def wind_down(
+    arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None, limits: Limits | None = None
+) -> tuple[str, ...]:
     """Hold, park and let go, and let go whatever happens; a second signal on the way, or KeyboardInterrupt, lets go at once.
 
     An arm in FAULT is parked too, where its port and the other joints are sound: let go in the air it would fall.
@@ -25,6 +29,7 @@ def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signal
         beat: Called while it moves; where nobody listens any more, it is parked all the same, with its whole torque.
         park: Whether it is parked.
         signals: Those that have come.
+        limits: Range and height of the table; None for the usual ones.
 
     Returns:
         Joints that may still be live.
@@ -43,6 +48,7 @@ def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signal
             arm.hold()
         if park and arm.state is State.HOLD:
             logger.info("parking; Ctrl-C lets go at once")
+            way.lift(arm, arm.config.park, limits or _usual(arm), each)
             arm.park(each)
         elif park and arm.state is State.FAULT:
             _park_in_fault(arm, each)
@@ -90,6 +96,10 @@ def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
             bringup.write_ram(arm.bus, arm.calibration, arm.config)
 
     return each
+
+
+def _usual(arm: Arm) -> Limits:
+    return Limits.usual(arm.calibration.lower, arm.calibration.upper)
 
 
 def _nothing() -> None:

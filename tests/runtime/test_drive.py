@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
 import pytest
 
-from soarm.errors import GateError
+from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, log, replay
@@ -88,6 +89,15 @@ def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):
     assert twin.goal_writes() == 0
 
 
+@pytest.mark.parametrize("speed", [400.0, float("inf")])
+def test_moves_faster_than_a_policy_may_be_are_refused(bundle, twin, speed):
+    config = dataclasses.replace(QUICK, park_speed=360.0)
+    object.__setattr__(config, "park_speed", speed)  # as settings of another version might let through
+
+    with pytest.raises(FaultError, match=r"park_speed is .* deg/s; the limits allow 360"):
+        drive.run(order(bundle, twin), "/no/port", Calibration.nominal(), config)
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [({"bus_hz": 50}, "bus_hz is 50; it must be a multiple"), ({"bus_hz": 0}, "bus_hz is 0"), ({"seconds": np.nan}, "nan s")],
@@ -110,7 +120,7 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     arm = tmp_path / "arm.json"
     Calibration.nominal().save(arm)
     settings = tmp_path / "settings.json"
-    settings.write_text('{"timeout_s": 0.2, "park_speed": 1000.0}')
+    settings.write_text('{"timeout_s": 0.2, "park_speed": 90.0}')
     command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
     command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import types
 
+import numpy as np
 import pytest
 
 from soarm.errors import FaultError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
 from soarm.hardware.states import State
 from soarm.runtime.drive import wind_down
 
@@ -17,7 +20,16 @@ class FakeArm:
     def __init__(self, state, can=True, raises=None):
         self.state, self.fault, self._can, self._raises = state, "gripper (servo 6) reports OVERLOAD", can, raises
         self.asked = []
-        self.calibration = types.SimpleNamespace(lower=[-100.0] * 6, upper=[100.0] * 6)
+        self.calibration, self.config = Calibration.nominal(), ArmConfig()
+
+        self.q = np.asarray(self.config.park)
+
+    def observe(self):
+        return types.SimpleNamespace(q=self.q)
+
+    def move_to(self, q, each):
+        each()
+        self.asked.append("move_to")
 
     def hold(self):
         self.asked.append("hold")
@@ -52,6 +64,14 @@ def test_an_arm_is_parked_wherever_it_can_be_and_always_let_go(state, can, asked
 
     assert wind_down(arm, lambda: None, park=True) == ()
     assert arm.asked == asked
+
+
+def test_a_hand_that_would_dip_under_the_table_on_its_way_to_park_is_lifted_first():
+    arm = FakeArm(State.HOLD)
+    arm.q = np.array([-12.0, 65.0, 90.0, 27.0, 0.0, 10.0])
+
+    wind_down(arm, lambda: None, park=True)
+    assert arm.asked == ["move_to", "park", "release"]
 
 
 def test_what_cannot_be_parked_is_said(caplog):
