@@ -279,8 +279,12 @@ class Loop:
             self._thinker.forget()
             return None
         if arm.state is State.HOLD:
+            try:
+                arm.activate()
+            except FaultError as error:  # what made it hold is not over; it counts as one of the times it may go on
+                self._note(t_s, f"still held: {error}")
+                return None
             self._note(t_s, "active")
-            arm.activate()
         try:
             return arm.command(q)
         except FaultError as error:

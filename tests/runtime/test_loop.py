@@ -252,6 +252,25 @@ def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():
     assert [text for _, text in report.events] == ["active"]
 
 
+def test_an_arm_that_does_not_go_on_is_asked_only_so_often():
+    """Its supply sags, and stays so."""
+
+    def sags(arm):
+        arm.state, arm.fault = State.HOLD, "the supply sags"
+        arm.activate = refuse
+
+    def refuse():
+        raise FaultError("the arm stays in HOLD as long as the supply sags")
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script[30] = sags
+    report = loop.run(20.0)
+
+    assert report.cause == "the arm holds: the supply sags, after 5 resumes"
+    assert [text.partition(":")[0] for _, text in report.events] == ["still held"] * 5 + ["stop"]
+    assert len(arm.sent) == 29
+
+
 def test_after_a_hold_the_next_target_is_approached_as_slowly_as_the_first():
     """Somebody moves the arm while it holds; what the policy wants is where it was."""
 
