@@ -32,7 +32,7 @@ from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
-__all__ = ["FADE_S", "Order", "make_schedule", "run", "wind_down"]
+__all__ = ["FADE_S", "Order", "make_schedule", "residual_of", "run", "wind_down"]
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
 """How long one chunk fades into the next: three control periods."""
@@ -104,10 +104,8 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
             watcher = stack.enter_context(_deadman(port, arm))
         journal = _Journal(arm, log, _nothing if watcher is None else watcher.beat)
         schedule = make_schedule(order.bundle.spec)
-        beat = journal.beat
-        loop = Loop(
-            arm, thinker, schedule, _residual(order), order.objects, limits, config, log, beat=beat, senses=order.senses
-        )
+        beat, residual = journal.beat, residual_of(order.bundle, order.which)
+        loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, senses=order.senses)
         try:
             if not order.dry_run:
                 _bring_up(order, arm, limits, lambda: _go_on(signals, beat), journal.note)
@@ -169,10 +167,15 @@ def _bring_up(order: Order, arm: Arm, limits: Limits, each: Callable[[], None], 
         arm.move_to(start, each)
 
 
-def make_schedule(spec: PolicySpec) -> Schedule:
-    """Return the schedule of a chunk policy."""
+def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:
+    """Return the schedule of a chunk policy.
+
+    Args:
+        spec: Of the policy.
+        fade_s: How long one chunk fades into the next [s]; None for `FADE_S`.
+    """
     assert spec.n_action_steps is not None, "Bundle.open admits chunk policies only"
-    fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S
+    fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S if fade_s is None else fade_s
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
@@ -190,12 +193,17 @@ def _deadman(port: str, arm: Arm) -> DeadMan:
     return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])
 
 
-def _residual(order: Order) -> tuple[OnnxResidual, Any] | None:
-    if order.which == "base":
+def residual_of(bundle: Bundle, which: Which) -> tuple[OnnxResidual, Any] | None:
+    """Return the residual of a bundle and its bound per joint; None for the base alone.
+
+    Raises:
+        GateError: The bundle holds none.
+    """
+    if which == "base":
         return None
-    if RESIDUAL not in order.bundle.sessions:
-        raise GateError(f"{order.bundle.folder} holds no residual; run it with --which base")
-    return OnnxResidual(order.bundle), np.asarray(order.bundle.spec.residual_scale, np.float64)
+    if RESIDUAL not in bundle.sessions:
+        raise GateError(f"{bundle.folder} holds no residual; run it with --which base")
+    return OnnxResidual(bundle), np.asarray(bundle.spec.residual_scale, np.float64)
 
 
 def _header(order: Order, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +22,18 @@ from soarm.hardware.states import State
 from soarm.policies import N_LOOKAHEAD, residual_observation
 from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits
 from soarm.runtime import records
-from soarm.runtime.lockstep import Driven
-from soarm.runtime.log import RunLog
 from soarm.runtime.objects import ObjectSource, Sight
 from soarm.runtime.run_report import RunReport
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.thinker import Thinker, named
+from soarm.runtime.seams import ArmLike, Thinking, TickLog
+from soarm.runtime.thinker import named
 from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
 __all__ = ["ArmLike", "Loop", "LoopConfig", "RunReport"]
 logger = logging.getLogger(__name__)
 Joints = NDArray[np.float64]
-
-
-class ArmLike(Driven, Protocol):
-    """What of `soarm.hardware.driver.Arm` the loop needs."""
-
-    state: State
-    fault: str | None
-
-    def hold(self) -> None:
-        """Hold where it is."""
-
-    def activate(self) -> None:
-        """Let commands through."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,13 +88,13 @@ class Loop:
     def __init__(
         self,
         arm: ArmLike,
-        thinker: Thinker,
+        thinker: Thinking,
         schedule: Schedule,
         residual: tuple[ResidualModel, Joints] | None,
         objects: ObjectSource,
         limits: Limits,
         config: LoopConfig,
-        log: RunLog | None = None,
+        log: TickLog | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         beat: Callable[[], None] = lambda: None,
@@ -180,13 +165,11 @@ class Loop:
         try:
             self._beat()
             seen = self._arm.observe()
-            thought = self._thinker.take()
-        except SoarmError as error:
+        except FaultError as error:
             report.cause = str(error)
             return
-        if thought is not None:
-            self._schedule.add(thought.t_s, thought.actions, began_s)
-        if control:
+        self._take(began_s)
+        if control and not report.cause:
             self._control(began_s, seen)
         if report.cause:
             return
@@ -227,6 +210,16 @@ class Loop:
         heard, refused = not seen.misses.any(), refused or self._uncorrected
         return self._watchdogs.judge(Tick(t_s, age_s, refused, empty, state, self._arm.fault, heard, control))
 
+    def _take(self, t_s: float) -> None:
+        """Hand a chunk that has come to the schedule; a network that failed ends the run."""
+        try:
+            thought = self._thinker.take()
+        except SoarmError as error:
+            self.report.cause = str(error)
+            return
+        if thought is not None:
+            self._schedule.add(thought.t_s, thought.actions, t_s)
+
     def _control(self, t_s: float, seen: Observed) -> None:
         """Look at the objects, ask for a chunk where one is due, and compute the residual on this state."""
         try:
@@ -241,6 +234,7 @@ class Loop:
         }
         if self._schedule.due(t_s):
             self._thinker.ask(t_s, observation)
+            self._take(t_s)  # where the answer comes at once, it counts at once
         if self._residual is None:
             return
         self._before, self._uncorrected = self._correction, None

@@ -120,16 +120,16 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     arm = tmp_path / "arm.json"
     Calibration.nominal().save(arm)
     settings = tmp_path / "settings.json"
-    settings.write_text('{"timeout_s": 0.2, "park_speed": 90.0}')
+    settings.write_text('{"timeout_s": 0.2, "park_speed": 250.0}')
     command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
     command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
 
     assert main(command) == 1
     assert "say where the bin stands as well" in caplog.text
-    (tmp_path / "limits.json").write_text('{"velocity": 90, "table_m": 0.005}')
+    (tmp_path / "limits.json").write_text('{"velocity": 300, "table_m": 0.005}')
     options = ["--limits", str(tmp_path / "limits.json"), "--log", str(tmp_path / "run.log")]
     assert main([*command, "--bin", "0.15", "-0.15", "--no-park", *options]) == 0
     assert "deadlines missed; lateness p50" in caplog.text
     found = replay.limits_of(log.read(tmp_path / "run.log"))
-    assert found.velocity.tolist() == [90.0] * 6
+    assert found.velocity.tolist() == [300.0] * 6
     assert found.table_m == 0.005
