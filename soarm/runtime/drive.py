@@ -86,7 +86,7 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
     loop_config = _loop_config(order)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
-        found = gate.faults(order.bundle.spec, order.bundle.training_arm, calibration, config, volts)
+        found = gate.faults(order.bundle.spec, order.bundle.training_arm, config, volts)
         for text in gate.require(found, order.allow):
             logger.warning("%s", text)
         return _run(order, port, arm, limits, loop_config, signals)
