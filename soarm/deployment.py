@@ -1,18 +1,20 @@
-"""A bundle through the whole path of the robot: policy, safety chain, driver, servo bus, and an emulated arm behind the wire.
+"""A bundle through the whole path of the robot: loop, safety chain, driver, servo bus, and an emulated arm behind the wire.
 
-The same policy acts on the same scenes twice, in the simulator and through the wire. Time is the twin's: every goal that is
-written moves it one control period on, so no result depends on how busy the machine is; how long a step took is measured
-beside it.
+The same policy acts on the same scenes twice, in the simulator and through the wire. What drives there is the loop of `soarm
+drive`, with one command per control tick, a network that answers at once, and a clock that stands still meanwhile: every goal
+that is written moves the twin one control period on, and every wait of the loop the clock, so no result depends on how busy
+the machine is. How long a tick took is measured beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +27,17 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig, Six
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
-from soarm.policy import BatchPolicy, Observation
+from soarm.policy import ChunkModel, ResidualModel
 from soarm.rollout import Episode
-from soarm.runtime.lockstep import LockstepRun, Stepped
+from soarm.runtime import drive
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.lockstep import Clock, Immediate
+from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import CalledObjects
+from soarm.runtime.onnx_policy import OnnxACT, Which
 from soarm.runtime.safety import Limits, Reason
+from soarm.runtime.schedule import Schedule
+from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.twin.law import Law
@@ -94,12 +102,12 @@ class WireStats:
     step_s: list[float] = dataclasses.field(default_factory=list)
     stops: list[str] = dataclasses.field(default_factory=list)
 
-    def add(self, step: Stepped, seconds: float) -> None:
-        """Account for a step."""
+    def add(self, record: NDArray[np.void], seconds: float) -> None:
+        """Account for a tick of the loop."""
         self.steps += 1
-        self.clamped += step.checked.clamped
-        self.reasons.update({reason.name or "" for joint in step.checked.reasons for reason in joint})
-        self.missed += int(np.count_nonzero(step.seen.misses))
+        self.clamped += bool(record["refused"]) or bool(record["reasons"].any())
+        self.reasons.update({reason.name or "" for joint in record["reasons"].tolist() for reason in Reason(joint)})
+        self.missed += int(np.count_nonzero(record["misses"]))
         self.step_s.append(seconds)
 
     def to_dict(self, period_s: float) -> dict[str, Any]:
@@ -119,6 +127,22 @@ class WireStats:
 _REASONS = [reason.name or "" for reason in Reason if reason]
 
 
+class Mind(NamedTuple):
+    """What drives an episode: a network, the schedule of its chunks, and a residual with its bound, shape (6,)."""
+
+    model: ChunkModel
+    schedule: Schedule
+    residual: tuple[ResidualModel, Floats] | None = None
+
+
+def mind_of(bundle: Bundle, which: Which) -> Mind:
+    """Return what `soarm drive` drives with, but for the fade of one chunk into the next.
+
+    That is for chunks that come late. Here they come at once, and without it the policy does what it did in training.
+    """
+    return Mind(OnnxACT(bundle), drive.make_schedule(bundle.spec, fade_s=0.0), drive.residual_of(bundle, which))
+
+
 class WiredArm:
     """A twin in lockstep and the driver on its port."""
 
@@ -127,20 +151,18 @@ class WiredArm:
         self._sim, self._twin, self._driver = sim, twin, driver
         self._limits = Limits.usual(driver.calibration.lower, driver.calibration.upper)
 
-    def episodes(self, policy: BatchPolicy, seeds: Iterable[int], stats: WireStats) -> Iterator[Episode]:
+    def episodes(self, mind: Callable[[int], Mind], seeds: Iterable[int], stats: WireStats) -> Iterator[Episode]:
         """Run one episode per seed through the wire.
 
         Args:
-            policy: For one row.
+            mind: Returns what drives the episode of a seed.
             seeds: Scenes.
             stats: Is told of every step.
         """
-        run = LockstepRun(self._driver, policy, CalledObjects(self._twin.objects), self._limits, self._sim.control_hz)
         for seed in seeds:
             self._twin.reset(seed)
             self._make_ready()
-            run.reset(seed)
-            yield self._episode(run, seed, stats)
+            yield self._episode(mind(seed), seed, stats)
 
     def follow(self, episode: Episode) -> Floats:
         """Play the actions of an episode again and return how far the joints are from where they were, (T - 1, 6).
@@ -156,36 +178,29 @@ class WiredArm:
             gaps.append(np.abs(self._driver.observe().q - after))
         return np.array(gaps)
 
-    def _episode(self, run: LockstepRun, seed: int, stats: WireStats) -> Episode:
-        seen: list[Observation] = []
-        actions, rewards, infos = [], [], []
-        while True:
-            started = time.perf_counter()
-            try:
-                step = run.step()
-            except FaultError:
-                if not seen:
-                    raise
-                stats.stops.append(self._driver.fault or "")
-                break
-            stats.add(step, time.perf_counter() - started)
-            self._settle()
-            outcome = self._twin.outcome()
-            assert outcome is not None, "a command moves the twin on by one period"
-            seen.append(step.observation)
-            actions.append(step.checked.q.astype(np.float32))
-            rewards.append(float(outcome.reward))
-            infos.append(outcome.info)
-            if outcome.terminated or outcome.truncated:
-                break
-        return Episode(
-            seed=seed,
-            observations={key: np.stack([one[key] for one in seen]) for key in (STATE, ENVIRONMENT_STATE)},
-            actions=np.stack(actions),
-            rewards=np.array(rewards),
-            info={key: np.array([info[key] for info in infos]) for key in infos[0]},
-            terminated=bool(infos[-1]["is_success"]),
+    def _episode(self, mind: Mind, seed: int, stats: WireStats) -> Episode:
+        clock, tape = Clock(), _Tape(self._twin, self._driver, stats)
+        hz = self._sim.control_hz
+        loop = Loop(
+            self._driver,
+            Immediate(mind.model),
+            mind.schedule,
+            mind.residual,
+            CalledObjects(self._twin.objects, clock.now),
+            self._limits,
+            LoopConfig(hz, hz),
+            tape,
+            clock.now,
+            clock.sleep,
+            tape.begin,
         )
+        report = loop.run(math.inf, stop=lambda: tape.over)
+        tape.settle()  # it held in the end: that goal belongs to this episode
+        if not tape.over:
+            if not tape.records:
+                raise FaultError(f"scene {seed} was not begun: {report.cause}")
+            stats.stops.append(report.cause)
+        return tape.episode(seed)
 
     def _make_ready(self) -> None:
         """Bring an arm back that stopped in the episode before: a person would have done so."""
@@ -193,9 +208,55 @@ class WiredArm:
             self._driver.recover()
         self._driver.activate()
 
-    def _settle(self) -> None:
+
+class _Tape:
+    """The loop's log of an episode, and what the task said to every command."""
+
+    incomplete: str | None = None
+
+    def __init__(self, twin: Twin, driver: Arm, stats: WireStats) -> None:
+        self._twin, self._driver, self._stats = twin, driver, stats
+        self._began_s = 0.0
+        self.records: list[NDArray[np.void]] = []
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def over(self) -> bool:
+        return bool(self._outcomes) and (self._outcomes[-1].terminated or self._outcomes[-1].truncated)
+
+    def begin(self) -> None:
+        self._began_s = time.perf_counter()
+
+    def note(self, text: str) -> None:
+        """Events of a run in lockstep are of no interest; why one ended is in its report."""
+
+    def add(self, record: NDArray[np.void]) -> None:
+        if not record["sent"]:
+            return
+        self._stats.add(record, time.perf_counter() - self._began_s)
+        self.settle()
+        outcome = self._twin.outcome()
+        assert outcome is not None, "a command moves the twin on by one period"
+        self.records.append(record)
+        self._outcomes.append(outcome)
+
+    def settle(self) -> None:
         """Wait until the twin has moved on: it answers nothing before."""
         self._driver.bus.ping(self._driver.calibration.joints[0].servo_id)
+
+    def episode(self, seed: int) -> Episode:
+        records, infos = np.stack(self.records), [outcome.info for outcome in self._outcomes]
+        return Episode(
+            seed=seed,
+            observations={
+                STATE: records["q_present"].astype(np.float32),
+                ENVIRONMENT_STATE: records["objects"].astype(np.float32),
+            },
+            actions=records["q_sent"].astype(np.float32),
+            rewards=np.array([float(outcome.reward) for outcome in self._outcomes]),
+            info={key: np.array([info[key] for info in infos]) for key in infos[0]},
+            terminated=bool(infos[-1]["is_success"]),
+        )
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def main() -> None:
             stats[name] = deployment.WireStats()
             with deployment.wired(sim, params, law) as arm:
                 scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
-                episodes = arm.episodes(load_policy(bundle, 1, which), scenes, stats[name])
+                episodes = arm.episodes(lambda _: deployment.mind_of(bundle, which), scenes, stats[name])
                 results[name] = Results(tuple(episode_row(one, sim.control_hz, away_m) for one in episodes), {})
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
 

@@ -67,6 +67,9 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", required=True, help="serial port of the arm, or of `soarm twin`")
     parser.add_argument("--calibration", type=Path, required=True, help="of the arm")
     parser.add_argument("--settings", type=Path, help="JSON with gains, part, park; see soarm.hardware.config.ArmConfig")
+    parser.add_argument(
+        "--limits", type=Path, help="JSON with velocity, acceleration, lead, table_m; see soarm.runtime.limits"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
     where.add_argument("--cube", type=float, nargs=3, metavar=("X", "Y", "YAW"), help="where it lies [m, m, deg]; needs --bin")
@@ -115,17 +118,21 @@ def _drive(options: argparse.Namespace) -> int:
         options.log,
         not options.no_deadman,
         not options.no_park,
+        options.limits,
     )
     report = run(order, options.port, Calibration.load(options.calibration), config)
     for line in report.lines():
         logger.info("%s", line)
-    return 0 if report.cause in ("the time was up", "somebody said stop") else 1
+    return 0 if report.cause in ("the time was up", "somebody said stop") and not report.live else 1
 
 
 def _show(options: argparse.Namespace) -> int:
     read = log.read(options.log)
     records, header = read.records, read.header
     logger.info("%s: soarm %s, %s, %s", options.log, header.get("soarm"), header.get("started"), header.get("which"))
+    for event in read.events:
+        more = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("t_s", "text"))
+        logger.info("%9.3f s  %s%s", event["t_s"], event["text"], f": {more}" if more else "")
     if not len(records):
         logger.info("no tick was logged")
         return 0

@@ -8,6 +8,7 @@ differs from the one before, and its age is what the watchdogs see.
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -19,8 +20,13 @@ from numpy.typing import NDArray
 
 from soarm.errors import ObservationError
 
+logger = logging.getLogger(__name__)
 Picture = NDArray[np.uint8]
 _FIRST_S = 5.0
+_AGAIN_S = 0.01
+"""After a picture that did not come: a device that fails at once must not take a whole core [s]."""
+_END_S = 2.0
+"""For the device to end what it waits for [s]."""
 
 
 class Grabber(Protocol):
@@ -58,7 +64,7 @@ class Camera:
         self._grabber, self.name, self._now = grabber, name, now
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._ended = False
+        self._ended = threading.Event()
         self.repeated = self.missed = 0
         self._thread = threading.Thread(target=self._grab, name=f"soarm-camera-{name}", daemon=True)
         self._thread.start()
@@ -86,10 +92,14 @@ class Camera:
             return float("inf") if self._frame is None else self._now() - self._frame.t_s
 
     def close(self) -> None:
-        """End the thread and let go of the device; a second time does nothing."""
-        if not self._ended:
-            self._ended = True
-            self._thread.join()
+        """End the thread and let go of the device, unless it hangs; a second time does nothing."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._thread.join(_END_S)
+        if self._thread.is_alive():  # to take a device from under its own call crashes some drivers
+            logger.warning("the camera %s does not answer; it is let go when this program ends", self.name)
+        else:
             self._grabber.release()
 
     def __enter__(self) -> Camera:
@@ -101,10 +111,11 @@ class Camera:
     def _grab(self) -> None:
         before: bytes | None = None
         number = 0
-        while not self._ended:
+        while not self._ended.is_set():
             came, picture = self._grabber.read()
             if not came:
                 self.missed += 1
+                self._ended.wait(_AGAIN_S)
                 continue
             content = np.ascontiguousarray(picture).tobytes()
             if content == before:

@@ -2,8 +2,10 @@
 
     python -m soarm.runtime.deadman PORT --ids 1 2 3 4 5 6 --then soften
 
-It reads beats on its standard input. When they stop, or the input ends without a goodbye, it opens the port, puts every goal
-where its joint is, and takes part of the torque (`soften`) or all of it (`release`). It owns nothing until then.
+It says on its standard output that it is ready, and reads beats on its standard input. When they stop, or the input ends
+without a goodbye, it says that it acts, opens the port, puts every goal where its joint is, and takes part of the torque
+(`soften`) or all of it (`release`). It owns nothing until then. Its patience begins with the first beat: until then the arm
+has at most been made to hold, and bringing it up may take long.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal
 
-from soarm.errors import BusError
+from soarm.errors import BusError, FaultError
 from soarm.hardware.bus import Bus
 
 logger = logging.getLogger("soarm.runtime.deadman")
 Then = Literal["soften", "release"]
 BEAT, GOODBYE = b".", b"q"
-_STDIN = 0
+READY, ACTING = b"r", b"a"
+_STDIN, _STDOUT = 0, 1
+_START_S = 30.0
+"""For the other process to start, on a machine that is busy [s]."""
 SOFT = 300
 """Torque limit of a softened servo [0.1 %]: it holds a light arm, and gives way to a hand."""
 
@@ -37,29 +42,72 @@ class DeadMan:
     Args:
         port: Serial port of the arm.
         servo_ids: Its servos.
-        timeout_s: Silence after which it acts [s].
+        timeout_s: Silence after the first beat, after which it acts [s].
         then: What it does.
+
+    Raises:
+        FaultError: It does not get ready.
     """
 
     def __init__(self, port: str, servo_ids: Sequence[int], timeout_s: float = 1.0, then: Then = "soften") -> None:
         command = [sys.executable, "-m", "soarm.runtime.deadman", port, "--then", then, "--timeout", str(timeout_s)]
+        self._timeout_s, self._then = timeout_s, then
         # In a session of its own: Ctrl-C at the terminal must not reach it.
         self._process = subprocess.Popen(
-            [*command, "--ids", *map(str, servo_ids)], stdin=subprocess.PIPE, start_new_session=True
+            [*command, "--ids", *map(str, servo_ids)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
         )
         assert self._process.stdin is not None
-        os.set_blocking(self._process.stdin.fileno(), False)
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+        os.set_blocking(self._to, False)
+        os.set_blocking(self._from, False)
 
     def beat(self) -> None:
-        """Say that all is well."""
-        self._say(BEAT)
+        """Say that all is well.
+
+        Raises:
+            FaultError: Nobody listens: it has acted, or is gone. The arm is then driven without it, or is soft.
+        """
+        try:
+            heard = os.read(self._from, 1)
+        except BlockingIOError:
+            heard = None  # it has nothing to say: it listens
+        if heard == ACTING:
+            what = "softened, its torque limit lowered" if self._then == "soften" else "let go"
+            raise FaultError(
+                f"the dead man's switch acted: it heard nothing for {self._timeout_s:g} s, so the arm was {what}. Find out "
+                "why this program stood still (a debugger, Ctrl-Z, a machine that is too busy), then start again"
+            )
+        if heard is not None or not self._say(BEAT):
+            raise FaultError(
+                f"the dead man's switch is gone or hangs (exit status {self._process.poll()}): nobody would look after the "
+                "arm if this program died. Start again; what it said last stands above"
+            )
 
     def close(self) -> None:
-        """Say goodbye, and wait until it is gone."""
-        self._say(GOODBYE)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=5.0)
+        """Say goodbye, and wait until it is gone; a second time does nothing."""
+        for pipe, last in ((self._process.stdin, GOODBYE), (self._process.stdout, None)):
+            assert pipe is not None
+            if not pipe.closed:
+                if last is not None:
+                    self._say(last)
+                pipe.close()
+        try:
+            status = self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        if status:
+            logger.warning("the dead man's switch ended with status %d", status)
 
     def __enter__(self) -> DeadMan:
         return self
@@ -67,18 +115,30 @@ class DeadMan:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _say(self, word: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._process.stdin.fileno(), word)
+    def _wait_until_ready(self) -> None:
+        ready, _, _ = select.select([self._from], [], [], _START_S)
+        if not ready or os.read(self._from, 1) != READY:
+            raise FaultError(
+                f"the dead man's switch does not start (exit status {self._process.poll()}), so nothing would look after the "
+                "arm; what it said stands above. Without it: --no-deadman"
+            )
+
+    def _say(self, word: bytes) -> bool:
+        """Return whether somebody may hear it."""
+        try:
+            return os.write(self._to, word) == len(word)
+        except (BlockingIOError, BrokenPipeError):
+            return False
 
 
 def wait_for_silence(fd: int, timeout_s: float) -> bool:
-    """Return True when the beats stopped, False after a goodbye."""
+    """Return True when the beats stopped, or the input ended, and False after a goodbye; wait for the first beat for ever."""
+    patience_s = None
     while True:
-        ready, _, _ = select.select([fd], [], [], timeout_s)
+        ready, _, _ = select.select([fd], [], [], patience_s)
         if not ready:
             return True
+        patience_s = timeout_s
         heard = os.read(fd, 4096)
         if GOODBYE in heard:
             return False
@@ -87,7 +147,7 @@ def wait_for_silence(fd: int, timeout_s: float) -> bool:
 
 
 def take_over(port: str, servo_ids: Sequence[int], then: Then) -> tuple[int, ...]:
-    """Soften or release the arm on a port that somebody else may still have open.
+    """Soften or release the arm on a port that somebody else may still have open; a servo without torque is not softened.
 
     Returns:
         Servos that could not be reached, or may still be live.
@@ -101,6 +161,8 @@ def take_over(port: str, servo_ids: Sequence[int], then: Then) -> tuple[int, ...
         missed = []
         for servo_id in servo_ids:
             try:
+                if not bus.read(servo_id, "torque_enable"):
+                    continue  # a goal might switch it on
                 bus.write(servo_id, "goal_position", bus.read(servo_id, "present_position"))
                 bus.write(servo_id, "torque_limit", SOFT)
             except BusError as error:
@@ -118,8 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--then", choices=["soften", "release"], default="soften")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    os.write(_STDOUT, READY)
     if not wait_for_silence(_STDIN, options.timeout):
         return 0
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
+        os.write(_STDOUT, ACTING)
     logger.warning("the program that drives the arm fell silent: the arm is to %s", options.then)
     tried_until_s = time.monotonic() + 2.0
     while True:

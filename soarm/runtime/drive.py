@@ -5,33 +5,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import signal
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from soarm.errors import BusError, FaultError, GateError
+from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.hardware.states import State
-from soarm.runtime import gate, replay
+from soarm.runtime import gate, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan
+from soarm.runtime.ending import wind_down
 from soarm.runtime.log import RunLog
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
+__all__ = ["FADE_S", "Order", "make_schedule", "residual_of", "run", "wind_down"]
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
 """How long one chunk fades into the next: three control periods."""
@@ -52,6 +53,8 @@ class Order:
         log: File for the log; None writes none.
         deadman: Whether a process of its own looks after the arm.
         park: Whether the arm is parked before it is let go.
+        limits: File with limits of the safety chain; None for the usual ones.
+        senses: How old what other senses saw is [s]; see `Loop`.
     """
 
     bundle: Bundle
@@ -64,102 +67,122 @@ class Order:
     log: Path | None = None
     deadman: bool = True
     park: bool = True
+    limits: Path | None = None
+    senses: Sequence[Callable[[], float]] = ()
 
 
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
     """Connect, look whether the bundle fits, drive, and wind down.
 
-    Ctrl-C or SIGTERM ends the run: the arm holds, parks and is let go. A second one lets go at once.
+    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second one lets go at once.
 
     Raises:
-        GateError: The bundle was not made for this arm.
+        GateError: The bundle was not made for this arm, or cannot be run as asked.
         HardwareError: The arm must not or cannot be driven.
     """
-    with Arm.connect(port, calibration, config) as arm:
+    low, high = calibration.lower, calibration.upper
+    limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
+    way.require_speed(config.park_speed, limits)
+    loop_config = _loop_config(order)
+    with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
-        spec = order.bundle.spec
-        found = gate.faults(spec, order.bundle.training_arm, calibration, config, volts)
+        found = gate.faults(order.bundle.spec, order.bundle.training_arm, config, volts)
         for text in gate.require(found, order.allow):
             logger.warning("%s", text)
-        loop_config = LoopConfig(spec.control_hz, order.bus_hz or 2 * spec.control_hz, dry_run=order.dry_run)
-        limits = Limits.usual(calibration.lower, calibration.upper)
-        with contextlib.ExitStack() as stack:
-            stop = stack.enter_context(_stopped_by_signals())
-            log = None
-            if order.log is not None:
-                log = stack.enter_context(RunLog(order.log, _header(order, loop_config, limits, arm)))
-            beat: Callable[[], None] = _nothing
-            if order.deadman and not order.dry_run:
-                beat = stack.enter_context(_deadman(port, arm)).beat
-            thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
-            schedule = make_schedule(spec)
-            loop = Loop(arm, thinker, schedule, _residual(order), order.objects, limits, loop_config, log, beat=beat)
+        return _run(order, port, arm, limits, loop_config, signals)
+
+
+def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals) -> RunReport:
+    """Bring the arm up, drive, and wind down."""
+    with contextlib.ExitStack() as stack:
+        log = None
+        if order.log is not None:
+            log = stack.enter_context(RunLog(order.log, _header(order, config, limits, arm)))
+        thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
+        watcher = None
+        if order.deadman and not order.dry_run:
+            watcher = stack.enter_context(_deadman(port, arm))
+        journal = _Journal(arm, log, _nothing if watcher is None else watcher.beat)
+        schedule = make_schedule(order.bundle.spec)
+        beat, residual = journal.beat, residual_of(order.bundle, order.which)
+        loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, senses=order.senses)
+        try:
             if not order.dry_run:
-                stack.callback(wind_down, arm, beat, park=order.park)
-                arm.hold()
-                start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
-                if start is not None:
-                    logger.info("moving to where its episodes start")
-                    arm.move_to(start, lambda: _go_on(stop, beat))
-            return loop.run(order.seconds, stop=lambda: bool(stop))
+                _bring_up(order, arm, limits, lambda: _go_on(signals, beat), journal.note)
+            return loop.run(order.seconds, stop=lambda: bool(signals))
+        finally:
+            if not order.dry_run:
+                loop.report.live = wind_down(arm, beat, park=order.park, signals=signals, limits=limits)
+            journal.end()
 
 
-def make_schedule(spec: PolicySpec) -> Schedule:
-    """Return the schedule of a chunk policy."""
+class _Journal:
+    """Copies what the arm says of itself into the log, at every beat."""
+
+    def __init__(self, arm: Arm, log: RunLog | None, beat: Callable[[], None]) -> None:
+        self._arm, self._log, self._beat = arm, log, beat
+        self._copied = 0
+
+    def beat(self) -> None:
+        self._copy()
+        self._beat()
+
+    def note(self, text: str) -> None:
+        logger.info("%s", text)
+        self._copy()
+        if self._log is not None:
+            self._log.note(text)
+
+    def end(self) -> None:
+        self._copy()
+        if self._log is not None:
+            self._log.note("counters of the bus", **dataclasses.asdict(self._arm.bus.counters))
+
+    def _copy(self) -> None:
+        events = self._arm.events
+        if self._log is not None:
+            for t_s, text in events[self._copied :]:
+                self._log.note(f"arm: {text}", t_s)
+        self._copied = len(events)
+
+
+def _loop_config(order: Order) -> LoopConfig:
+    if not 0 < order.seconds < math.inf:
+        raise GateError(f"a run of {order.seconds:g} s cannot be; say how many seconds, above 0")
+    control_hz = order.bundle.spec.control_hz
+    try:
+        return LoopConfig(control_hz, 2 * control_hz if order.bus_hz is None else order.bus_hz, dry_run=order.dry_run)
+    except ValueError as error:
+        raise GateError(str(error)) from None
+
+
+def _bring_up(order: Order, arm: Arm, limits: Limits, each: Callable[[], None], note: Callable[[str], None]) -> None:
+    """Make the arm hold, and move it to where the policy's episodes start."""
+    arm.hold()
+    each()
+    start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
+    if start is not None:
+        note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
+        way.lift(arm, start, limits, each)
+        arm.move_to(start, each)
+
+
+def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:
+    """Return the schedule of a chunk policy.
+
+    Args:
+        spec: Of the policy.
+        fade_s: How long one chunk fades into the next [s]; None for `FADE_S`.
+    """
     assert spec.n_action_steps is not None, "Bundle.open admits chunk policies only"
-    fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S
+    fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S if fade_s is None else fade_s
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
-def wind_down(arm: Arm, beat: Callable[[], None], *, park: bool) -> tuple[str, ...]:
-    """Hold, park and let go; Ctrl-C on the way lets go at once.
-
-    Args:
-        arm: In any state.
-        beat: Called while it moves.
-        park: Whether it is parked.
-
-    Returns:
-        Joints that may still be live.
-    """
-    try:
-        if arm.state is State.ACTIVE:
-            arm.hold()
-        if park and arm.state is State.HOLD:
-            logger.info("parking; Ctrl-C lets go at once")
-            arm.park(beat)
-    except (FaultError, BusError) as error:
-        logger.error("not parked: %s", error)
-    except KeyboardInterrupt:
-        logger.warning("not parked: let go at once")
-    live = arm.release()
-    if live:
-        logger.error("%s may still be live: cut the power", ", ".join(live))
-    return live
-
-
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[list[str]]:
-    """Yield a list that is empty until SIGINT or SIGTERM comes; the second one is a KeyboardInterrupt."""
-    came: list[str] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        came.append(signal.Signals(signum).name)
-        if len(came) > 1:
-            raise KeyboardInterrupt
-
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-def _go_on(stop: list[str], beat: Callable[[], None]) -> None:
+def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
     beat()
-    if stop:
-        raise FaultError(f"{stop[0]} came before the run began")
+    if signals:
+        raise FaultError(f"{signals.came[0]} came before the run began")
 
 
 def _nothing() -> None:
@@ -170,12 +193,17 @@ def _deadman(port: str, arm: Arm) -> DeadMan:
     return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])
 
 
-def _residual(order: Order) -> tuple[OnnxResidual, Any] | None:
-    if order.which == "base":
+def residual_of(bundle: Bundle, which: Which) -> tuple[OnnxResidual, Any] | None:
+    """Return the residual of a bundle and its bound per joint; None for the base alone.
+
+    Raises:
+        GateError: The bundle holds none.
+    """
+    if which == "base":
         return None
-    if RESIDUAL not in order.bundle.sessions:
-        raise GateError(f"{order.bundle.folder} holds no residual; run it with --which base")
-    return OnnxResidual(order.bundle), np.asarray(order.bundle.spec.residual_scale, np.float64)
+    if RESIDUAL not in bundle.sessions:
+        raise GateError(f"{bundle.folder} holds no residual; run it with --which base")
+    return OnnxResidual(bundle), np.asarray(bundle.spec.residual_scale, np.float64)
 
 
 def _header(order: Order, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Was this bundle trained for this arm? What does not fit is named, and refused unless it is allowed by that name.
 
-Checksums, networks and the specification's form are looked at when the bundle is opened. Here the arm comes in: rate and
-units, the stiffness that gains and supply make, the voltage, and the calibration, where the bundle names one.
+Checksums, networks and the specification's form are looked at when the bundle is opened. Here the arm comes in: units, rate,
+the stiffness that gains and supply make, and torque. Not the calibration: it brings every arm to the same degrees, and what a
+policy is trained on names none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 
 from soarm import arm
 from soarm.errors import GateError
-from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.motor import p_for, stall_torque, stiffness
 from soarm.runtime.training_arm import TrainingArm
@@ -20,20 +20,17 @@ from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
 
 STIFFNESS_RATIO = 1.5
 """How much softer or stiffer than in training an arm may be. The base loses a third of its success at a factor of 2.8."""
-CHECKS = ("features", "gains", "torque", "calibration")
+CHECKS = ("features", "rate", "gains", "torque")
 _GRIPPER = arm.GRIPPER
 
 
-def faults(
-    spec: PolicySpec, trained: TrainingArm | None, calibration: Calibration, config: ArmConfig, volts: float
-) -> dict[str, list[str]]:
+def faults(spec: PolicySpec, trained: TrainingArm | None, config: ArmConfig, volts: float) -> dict[str, list[str]]:
     """Return what does not fit: name of a check -> faults in words.
 
     Args:
         spec: Of the bundle.
         trained: The arm it was trained on; None in a bundle that does not say.
-        calibration: Of the arm.
-        config: Its settings.
+        config: The arm's settings.
         volts: What the servos measure [V].
     """
     found: dict[str, list[str]] = {name: [] for name in CHECKS}
@@ -47,16 +44,16 @@ def faults(
     if trained is None:
         found["gains"].append("the bundle does not say on which arm it was trained (training_arm.json); export it again")
         return found
+    if trained.control_hz != spec.control_hz:
+        found["rate"].append(
+            f"the policy was trained at {trained.control_hz} actions per second (training_arm.json) and is specified for "
+            f"{spec.control_hz} (spec.json): the files are of two trainings; export again"
+        )
     found["gains"] += _stiffness_faults(trained, config, volts)
     weakest = min(stall_torque(limit, volts) for i, limit in enumerate(config.gains.torque_limit) if i != _GRIPPER)
     if weakest < trained.force_limit_nm[0] / STIFFNESS_RATIO:
         found["torque"].append(
             f"at {volts:.1f} V the weakest joint has {weakest:.2f} N m, in training it had {trained.force_limit_nm[0]:g}"
-        )
-    if trained.calibration is not None and trained.calibration != calibration.hash:
-        found["calibration"].append(
-            f"the demonstrations were recorded with the calibration {trained.calibration[:12]}, this arm "
-            f"has {calibration.hash[:12]}"
         )
     return found
 

@@ -1,87 +1,52 @@
-"""The robot's control step without a clock: observe, policy, safety chain, command. One thread, one step per call.
+"""The loop of `soarm drive` in lockstep: a clock that passes when somebody waits, and a network that answers when it is asked.
 
-The loop in real time (`soarm.runtime.loop`) does the same in the same order; this is what is tested on scenes.
+With one command per control tick every tick of `Loop` is then one control period, however long it takes; `deploy_check` plays
+its scenes so.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from soarm.hardware.observation import Observed
-from soarm.policy import Array, BatchPolicy, Observation
-from soarm.runtime.objects import ObjectSource
-from soarm.runtime.safety import Checked, Last, Limits, check
-from soarm.spec import ENVIRONMENT_STATE, STATE
-
-_ROW = np.zeros(1, np.intp)
+from soarm.policy import ChunkModel, Observation
+from soarm.runtime.thinker import Thought
 
 
-class Driven(Protocol):
-    """What of `soarm.hardware.driver.Arm` a control step needs."""
+class Clock:
+    """A clock that passes when somebody waits."""
 
-    def observe(self) -> Observed:
-        """Read all servos."""
+    def __init__(self) -> None:
+        self._t_s = 0.0
 
-    def command(self, q: ArrayLike) -> NDArray[np.int64]:
-        """Send targets, shape (6,); return the ticks sent."""
+    def now(self) -> float:
+        """Return the time [s]."""
+        return self._t_s
 
-
-class Stepped(NamedTuple):
-    """One control step.
-
-    Attributes:
-        observation: What the policy saw: `observation.state` (6,), `observation.environment_state` (7,), float32.
-        seen: What the arm said.
-        action: What the policy wanted, shape (6,) [deg x 5, percent].
-        checked: What the safety chain made of it.
-        ticks: What was sent, shape (6,).
-    """
-
-    observation: Observation
-    seen: Observed
-    action: Array
-    checked: Checked
-    ticks: NDArray[np.int64]
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self._t_s += seconds
 
 
-class LockstepRun:
-    """A policy on an arm, step by step.
+class Immediate:
+    """A network in the place of `soarm.runtime.thinker.Thinker`, without a thread.
 
     Args:
-        arm: An active arm.
-        policy: For one row.
-        objects: Where cube and bin are.
-        limits: Of the safety chain.
-        control_hz: Control steps per second [Hz].
+        model: The network.
     """
 
-    def __init__(self, arm: Driven, policy: BatchPolicy, objects: ObjectSource, limits: Limits, control_hz: int) -> None:
-        self._arm, self._policy, self._objects, self._limits = arm, policy, objects, limits
-        self._dt_s = 1.0 / control_hz
-        self._last: Last | None = None
+    def __init__(self, model: ChunkModel) -> None:
+        self._model = model
+        self._thought: Thought | None = None
 
-    def reset(self, seed: int) -> None:
-        """Begin an episode: the policy forgets its queue, and where the arm is now counts as its last target."""
-        self._policy.reset(_ROW, [seed])
-        self._last = None
+    def ask(self, t_s: float, observation: Observation) -> None:
+        """Predict a chunk from an observation of a moment, each array (1, ...)."""
+        self._thought = Thought(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
 
-    def step(self) -> Stepped:
-        """Take one control step.
+    def take(self) -> Thought | None:
+        """Return the chunk, once; None if there is none."""
+        thought, self._thought = self._thought, None
+        return thought
 
-        Raises:
-            FaultError: The arm does not take commands, or its port is gone.
-            ObservationError: The objects cannot be seen.
-        """
-        seen = self._arm.observe()
-        present = seen.q.astype(np.float32)
-        observation = {STATE: present, ENVIRONMENT_STATE: self._objects.read().objects}
-        batch = {key: value[None] for key, value in observation.items()}
-        action = self._policy.act(batch, _ROW)[0]
-        last = self._last or Last(seen.q, np.zeros_like(seen.q))
-        checked = check(action, last, seen.q, self._dt_s, self._limits)
-        ticks = self._arm.command(checked.q)
-        self._last = Last(checked.q, checked.velocity)
-        return Stepped(observation, seen, action, checked, ticks)
+    def forget(self) -> None:
+        """Drop the chunk."""
+        self._thought = None

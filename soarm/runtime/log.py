@@ -1,14 +1,20 @@
-"""The log of a run: one file, one record of fixed size per tick, complete up to the last one whatever ended the run.
+"""The log of a run: one file, a record of fixed size per tick and what happened between, up to the last half second.
 
-The first line is JSON and says what the run was (rates, limits, calibration, bundle) and what a record holds; after it come
-the records, little-endian, as NumPy wrote them. A log that was cut off in the middle of a record is read up to there.
+The first line is JSON and says what the run was (rates, limits, calibration, bundle) and what a record holds. After it come
+pieces: a letter, the number of bytes, the bytes. `T` is a tick, little-endian as NumPy wrote it; `E` is an event as JSON, with
+its time since the log began and a text: every change of the arm's state with its cause, the moves to the start and to park,
+and at the end the counters of the bus. Every half second it is handed to the operating system. A log that was cut off in the
+middle of a piece is read up to there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Mapping
+import struct
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -21,7 +27,9 @@ from soarm.errors import LogError
 
 logger = logging.getLogger(__name__)
 _MAGIC = "soarm-run-log"
-_VERSION = 1
+_VERSION = 2
+_PIECE = struct.Struct("<cI")
+_FLUSH_S = 0.5
 _N = arm.N_JOINTS
 RECORD = np.dtype(
     [
@@ -37,9 +45,12 @@ RECORD = np.dtype(
         ("objects", "<f4", (7,)),
         ("ticks_present", "<i4", (_N,)),
         ("q_present", "<f8", (_N,)),
+        ("velocity", "<f8", (_N,)),
         ("age_s", "<f8", (_N,)),
         ("misses", "<i4", (_N,)),
-        ("action", "<f8", (_N,)),  # what was wanted
+        ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
+        ("correction", "<f4", (_N,)),  # of the residual
+        ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
         ("last_q", "<f8", (_N,)),  # what the safety chain took for the last target, and its velocity
         ("last_velocity", "<f8", (_N,)),
         ("q_sent", "<f8", (_N,)),
@@ -52,17 +63,19 @@ RECORD = np.dtype(
         ("temperature_c", "<i4", (_N,)),
         ("status", "<i4", (_N,)),
         ("current_ma", "<f4", (_N,)),
+        ("moving", "u1", (_N,)),
     ]
 )
 """What a record holds; joints in the order of `soarm.arm.JOINT_NAMES`, LeRobot's units."""
 
 
 class Run(NamedTuple):
-    """A log that was read: its header, its records, and bytes at the end that are no whole record."""
+    """A log that was read: its header, its records, bytes at the end that are no whole piece, and its events in order."""
 
     header: dict[str, Any]
     records: NDArray[np.void]
     n_cut_off: int
+    events: tuple[dict[str, Any], ...] = ()
 
 
 class RunLog:
@@ -71,30 +84,77 @@ class RunLog:
     Args:
         path: Must not exist: no run overwrites another.
         header: What the run was; anything JSON can hold.
+        now: The clock [s].
+
+    Attributes:
+        incomplete: Why its end is missing; None where all is well.
 
     Raises:
         LogError: The file exists, or cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
         fields = [[name, *map(str, rest)] for name, *rest in RECORD.descr]
         first = {"format": _MAGIC, "version": _VERSION, "record_bytes": RECORD.itemsize, "fields": fields, **header}
         try:
             self._file = path.open("xb")
         except OSError as error:
             raise LogError(f"the log {path} cannot be written ({error.strerror}); choose a file that does not exist") from None
-        self._file.write(json.dumps(first).encode("utf-8") + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(first).encode("utf-8") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise LogError(
+                f"the log {path} cannot be written ({error.strerror}); make room, or choose another place"
+            ) from None
         self.path, self.n_records = path, 0
+        self._now = now
+        self._began_s = self._flushed_s = now()
+        self.incomplete: str | None = None
 
     def add(self, record: NDArray[np.void]) -> None:
-        """Append one record, shape () of dtype `RECORD`."""
-        self._file.write(record.tobytes())
-        self.n_records += 1
+        """Append one record, shape () of dtype `RECORD`; where the disk is full the run goes on, and the log ends here."""
+        if self._append(b"T", record.tobytes()):
+            self.n_records += 1
+
+    def note(self, text: str, at_s: float | None = None, **more: Any) -> None:
+        """Append an event.
+
+        Args:
+            text: What happened.
+            at_s: When; None for now [s].
+            more: Numbers to it, by name; anything JSON can hold.
+        """
+        t_s = (self._now() if at_s is None else at_s) - self._began_s
+        self._append(b"E", json.dumps({"t_s": round(t_s, 4), "text": text, **more}).encode("utf-8"))
+
+    def _append(self, kind: bytes, data: bytes) -> bool:
+        if self.incomplete is not None or self._file.closed:
+            return False
+        try:
+            self._file.write(_PIECE.pack(kind, len(data)) + data)
+            now_s = self._now()
+            if now_s - self._flushed_s >= _FLUSH_S:
+                self._file.flush()
+                self._flushed_s = now_s
+        except OSError as error:
+            self._give_up(error)
+            return False
+        return True
 
     def close(self) -> None:
         """End the log; a second time does nothing."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if self.incomplete is None:
+            self.incomplete = f"the log {self.path} is incomplete: {error.strerror}"
+            logger.error("%s; the run goes on without it", self.incomplete)
 
     def __enter__(self) -> RunLog:
         return self
@@ -125,8 +185,28 @@ def read(path: Path) -> Run:
             f"reads {_MAGIC!r} of version "
             f"{_VERSION} with {RECORD.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')}"
         )
-    n = len(rest) // RECORD.itemsize
-    cut_off = len(rest) - n * RECORD.itemsize
+    ticks, events, cut_off = _pieces(rest)
     if cut_off:
-        logger.warning("%s ends in the middle of a record: %d whole ones were read", path, n)
-    return Run(header, np.frombuffer(rest[: n * RECORD.itemsize], RECORD), cut_off)
+        logger.warning("%s ends in the middle of a record: %d whole ones were read", path, len(ticks))
+    return Run(header, np.frombuffer(b"".join(ticks), RECORD), cut_off, tuple(events))
+
+
+def _pieces(content: bytes) -> tuple[list[bytes], list[dict[str, Any]], int]:
+    """Return the records, the events, and how many bytes at the end are no whole piece."""
+    ticks, events, at = [], [], 0
+    while at + _PIECE.size <= len(content):
+        kind, n = _PIECE.unpack_from(content, at)
+        data = content[at + _PIECE.size : at + _PIECE.size + n]
+        if len(data) < n:
+            break
+        try:
+            if kind == b"T" and n == RECORD.itemsize:
+                ticks.append(data)
+            elif kind == b"E":
+                events.append(json.loads(data))
+            else:
+                raise ValueError(f"a piece {kind!r} of {n} bytes")
+        except ValueError as error:
+            raise LogError(f"the log is damaged {at} bytes after its first line: {error}") from None
+        at += _PIECE.size + n
+    return ticks, events, len(content) - at

@@ -69,7 +69,10 @@ class CalledObjects:
 
 
 class FileObjects:
-    """Objects in a file that is replaced whenever they are seen anew; the file's age is the age of the sight.
+    """Objects in a file that is replaced whenever they are seen anew; a sight is as old as the file.
+
+    The file's stamp is of a clock that somebody may set. It is believed for the file that is found at first; from then on a
+    sight gets older by the other clock, and a new one cannot have come before the last look.
 
     Args:
         path: The file.
@@ -79,15 +82,21 @@ class FileObjects:
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._path, self._now, self._wall = path, now, wall
-        self._mtime_ns, self._objects = -1, np.zeros(_N, np.float32)
+        self._file, self._objects = (-1, -1), np.zeros(_N, np.float32)
+        self._seen_s = self._looked_s = -math.inf
 
     def read(self) -> Sight:
         """See `ObjectSource`; reads the file only when it has changed."""
+        now_s = self._now()
         try:
             stat = self._path.stat()
-            if stat.st_mtime_ns != self._mtime_ns:
+            found = stat.st_mtime_ns, stat.st_ino
+            if found != self._file:
                 self._objects = require_objects(json.loads(self._path.read_text(encoding="utf-8"))["objects"], str(self._path))
-                self._mtime_ns = stat.st_mtime_ns
+                self._file = found
+                age_s = max(0.0, self._wall() - stat.st_mtime)
+                self._seen_s = max(now_s - age_s, self._looked_s)
+            self._looked_s = now_s
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, ObservationError):
                 raise
@@ -95,8 +104,7 @@ class FileObjects:
                 f'{self._path} cannot be read ({error!r}); it holds {{"objects": [{_N} numbers]}}, and who writes it replaces '
                 "it as a whole"
             ) from None
-        age_s = max(0.0, self._wall() - stat.st_mtime)
-        return Sight(self._now() - age_s, self._objects)
+        return Sight(self._seen_s, self._objects)
 
 
 def require_objects(objects: ArrayLike, name: str) -> Objects:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
+from soarm.policy import Array
 from soarm.runtime.log import RECORD
 from soarm.runtime.objects import Objects
 from soarm.runtime.safety import Checked, Joints, Last
@@ -15,41 +18,59 @@ from soarm.runtime.watchdogs import Action
 STATES = tuple(State)
 
 
+class Policy(NamedTuple):
+    """What the policy saw and said.
+
+    Attributes:
+        objects: Shape (7,).
+        base: What the base says now, shape (6,); None where it says nothing.
+        correction: Of the residual, shape (6,).
+        wanted: What came of both, shape (6,).
+    """
+
+    objects: Objects
+    base: Array | None
+    correction: Array
+    wanted: Joints
+
+
 def make(
     t_s: float,
-    control: bool,
-    arrived: bool,
-    state: State,
-    action: Action,
+    flags: tuple[bool, bool, State, Action],
     times_s: tuple[float, float, float, float],
-    objects: Objects,
     seen: Observed,
-    wanted: Joints,
+    policy: Policy,
     last: Last,
     checked: Checked,
     ticks: NDArray[np.int64] | None,
 ) -> NDArray[np.void]:
-    """Return the record of a tick; `times_s` are lateness, busy time, age of the sight, and the chain's period."""
+    """Return the record of a tick.
+
+    Args:
+        t_s: Since the start of the run [s].
+        flags: Whether it is a control tick, whether the arm had arrived, its state, and what the watchdogs asked for.
+        times_s: Lateness, busy time, age of the sight, and the chain's period [s].
+        seen: What the arm said.
+        policy: What the policy saw and said.
+        last: What the safety chain took for the last target.
+        checked: What it let through.
+        ticks: What was sent, shape (6,); None for nothing.
+    """
     record = np.zeros((), RECORD)
-    record["t_s"], record["control"], record["state"], record["verdict"] = t_s, control, STATES.index(state), action
+    record["t_s"] = t_s
+    record["control"], record["arrived"], record["state"], record["verdict"] = *flags[:2], STATES.index(flags[2]), flags[3]
     record["lateness_s"], record["busy_s"], record["sight_age_s"], record["dt_s"] = times_s
-    record["objects"] = objects
-    record["ticks_present"], record["q_present"], record["age_s"], record["misses"] = (
-        seen.ticks,
-        seen.q,
-        seen.age_s,
-        seen.misses,
-    )
-    record["action"], record["last_q"], record["last_velocity"] = wanted, last.q, last.velocity
+    record["ticks_present"], record["q_present"], record["velocity"] = seen.ticks, seen.q, seen.velocity
+    record["age_s"], record["misses"] = seen.age_s, seen.misses
+    record["objects"], record["correction"], record["action"] = policy.objects, policy.correction, policy.wanted
+    record["base"] = np.nan if policy.base is None else policy.base
+    record["last_q"], record["last_velocity"] = last
     record["q_sent"], record["reasons"] = checked.q, [int(reason) for reason in checked.reasons]
-    record["arrived"] = arrived
     record["refused"], record["sent"] = checked.refused is not None, ticks is not None
     if ticks is not None:
         record["ticks_sent"] = ticks
     telemetry = seen.telemetry
-    record["load"] = [one.load for one in telemetry]
-    record["voltage_v"] = [one.voltage_v for one in telemetry]
-    record["temperature_c"] = [one.temperature_c for one in telemetry]
+    for name in ("load", "voltage_v", "temperature_c", "current_ma", "moving"):
+        record[name] = [getattr(one, name) for one in telemetry]
     record["status"] = [int(one.status) for one in telemetry]
-    record["current_ma"] = [one.current_ma for one in telemetry]
     return record

@@ -1,11 +1,13 @@
 """The safety chain: whatever a policy wants, what the arm is told is inside every limit. A pure function.
 
-What is not six finite numbers is refused: the arm is sent where it was last sent. Then, in this order:
+What is not six finite numbers is refused: the arm is sent where it was last sent. So is an action that comes with a present
+position, a last target or a time that cannot be: what is sensible of them is used, and without a time the arm stays. Then, in
+this order:
 
     range           the calibrated range
     lead            how far a joint may be sent from where it *is*: a joint that is blocked is not wound up against
     velocity        how far a joint may be sent from where it was sent last
-    acceleration    how much that may change from one tick to the next
+    acceleration    how much that may change from one tick to the next, and no faster than it can stop where it is to go
     table           the step is shortened until no point of wrist and fixed jaw is below the table, or lower than it was
 
 The first four are boxes; the target becomes the nearest point of their intersection. Where boxes contradict each other (the
@@ -16,7 +18,6 @@ hold always, velocity unless range or lead force more, acceleration unless any o
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import NamedTuple
 
@@ -24,9 +25,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
+from soarm.errors import FaultError
+from soarm.runtime.limits import Joints, Limits
 
-Joints = NDArray[np.float64]
-"""Shape (6,) [deg x 5, percent], or per second."""
+__all__ = ["Checked", "Joints", "Last", "Limits", "Reason", "check", "lowest_m"]
+
+
+_SENSIBLE = 1000.0
+"""No joint turns that far [deg, percent]; a number beyond is none, and must not lead a joint to the end of its range."""
+_DT_S = (1e-4, 1.0)
+"""Times that may lie between two targets [s]."""
 
 
 class Reason(enum.IntFlag):
@@ -38,53 +46,6 @@ class Reason(enum.IntFlag):
     VELOCITY = 4
     ACCELERATION = 8
     TABLE = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What the arm may be told.
-
-    Attributes:
-        lower: Least target, shape (6,) [deg x 5, percent].
-        upper: Greatest target, shape (6,).
-        velocity: Greatest change of the target, shape (6,) [deg/s, percent/s].
-        acceleration: Greatest change of that, shape (6,) [deg/s2, percent/s2].
-        lead: Greatest distance of the target from the present position, shape (6,) [deg x 5, percent].
-        table_m: No point of the hand may be lower, in the frame of the base [m]; None where there is nothing below.
-    """
-
-    lower: Joints
-    upper: Joints
-    velocity: Joints
-    acceleration: Joints
-    lead: Joints
-    table_m: float | None
-
-    @classmethod
-    def usual(cls, lower: ArrayLike, upper: ArrayLike) -> Limits:
-        """Return the limits of `soarm drive` for an arm with this range.
-
-        Speed: a servo's own at 7.4 V is 300 deg/s. Acceleration: what 99.9 % of the residual policy's steps need. Lead: more
-        than what the demonstrations needed in their fastest moments, since the simulator's servos lag behind too. Table: the
-        policies press a cube that lies on it.
-        """
-        velocity, acceleration = np.full(arm.N_JOINTS, 360.0), np.full(arm.N_JOINTS, 20_000.0)
-        lead = np.array([30.0, 40.0, 50.0, 30.0, 40.0, 30.0])
-        return cls(np.asarray(lower), np.asarray(upper), velocity, acceleration, lead, -0.01)
-
-    def __post_init__(self) -> None:
-        faults = []
-        for field in ("lower", "upper", "velocity", "acceleration", "lead"):
-            value = np.asarray(getattr(self, field), np.float64)
-            object.__setattr__(self, field, value)
-            if value.shape != (arm.N_JOINTS,) or not np.isfinite(value).all():
-                faults.append(f"{field} is {value.tolist()}; it must be {arm.N_JOINTS} finite numbers")
-            elif field not in ("lower", "upper") and not (value > 0).all():
-                faults.append(f"{field} is {value.tolist()}; each must be above 0")
-        if not faults and not (self.lower < self.upper).all():
-            faults.append(f"lower is {self.lower.tolist()} and upper {self.upper.tolist()}; each joint needs a range")
-        if faults:
-            raise ValueError("; ".join(faults))
 
 
 class Last(NamedTuple):
@@ -106,7 +67,7 @@ class Checked(NamedTuple):
         q: Targets to send, shape (6,) [deg x 5, percent].
         velocity: Their change from the last ones, shape (6,); `Last` of the next tick is `(q, velocity)`.
         reasons: Per joint, why its target is not what was wanted.
-        refused: What was wrong with the action, where it was refused as a whole; None otherwise.
+        refused: What was wrong with the action, or with what came beside it, where it was refused as a whole; None otherwise.
     """
 
     q: Joints
@@ -127,13 +88,21 @@ def check(action: ArrayLike, last: Last, present: ArrayLike, dt_s: float, limits
         action: What the policy wants, shape (6,) [deg x 5, percent]; anything may come.
         last: What was sent last.
         present: Where the joints are, freshly read, shape (6,) [deg x 5, percent].
-        dt_s: Time since `last` was sent [s], above 0.
+        dt_s: Time since `last` was sent, 1e-4 to 1 [s].
         limits: What is allowed.
+
+    Raises:
+        FaultError: Of a joint neither the last target nor the position is a number: nothing can be sent.
     """
-    refused = _fault(action)
+    refused = _fault(action) or _fault_beside(last, present, dt_s)
+    last, at = _sensible(last, np.asarray(present, np.float64))
     wanted = last.q if refused else np.asarray(action, np.float64)
-    at = np.asarray(present, np.float64)
+    if not _DT_S[0] <= dt_s <= _DT_S[1]:
+        stay = np.clip(last.q, limits.lower, limits.upper)
+        return Checked(stay, np.zeros(arm.N_JOINTS), (Reason.NONE,) * arm.N_JOINTS, refused)
     reasons = np.zeros(arm.N_JOINTS, np.int64)
+    way = np.clip(wanted, limits.lower, limits.upper) - last.q
+    step = _can_stop_after(np.abs(way), dt_s, limits.acceleration)
     boxes = (
         (Reason.RANGE, limits.lower, limits.upper),
         (Reason.LEAD, at - limits.lead, at + limits.lead),
@@ -149,7 +118,9 @@ def check(action: ArrayLike, last: Last, present: ArrayLike, dt_s: float, limits
         reasons[(wanted < box_low) | (wanted > box_high)] |= reason
         # The part of the box inside the ones before; where there is none, the nearest point of those.
         low, high = np.clip(box_low, low, high), np.clip(box_high, low, high)
-    q = np.clip(wanted, low, high)
+    too_fast = np.abs(way) > step
+    reasons[too_fast] |= Reason.ACCELERATION
+    q = np.clip(np.where(too_fast, last.q + np.sign(way) * step, wanted), low, high)
     if limits.table_m is not None:
         above = _above_table(np.clip(last.q, limits.lower, limits.upper), q, limits.table_m)
         reasons[above != q] |= Reason.TABLE
@@ -166,6 +137,50 @@ def _fault(action: ArrayLike) -> str | None:
         return f"an action of shape ({arm.N_JOINTS},) was expected, not {values.shape}"
     bad = [name for name, good in zip(arm.JOINT_NAMES, np.isfinite(values), strict=True) if not good]
     return f"the action of {', '.join(bad)} is not finite" if bad else None
+
+
+def _fault_beside(last: Last, present: ArrayLike, dt_s: float) -> str | None:
+    """Return what is wrong with all that comes beside an action."""
+    numbers = (
+        ("last target", last.q),
+        ("last velocity", last.velocity),
+        ("present position", np.asarray(present, np.float64)),
+    )
+    for what, values in numbers:
+        good = np.isfinite(values) if what == "last velocity" else _is_sensible(values)
+        bad = [f"{name} {x:g}" for name, x, fine in zip(arm.JOINT_NAMES, values, good, strict=True) if not fine]
+        if bad:
+            return f"the {what} of {', '.join(bad)} cannot be"
+    if not _DT_S[0] <= dt_s <= _DT_S[1]:
+        return f"{dt_s:g} s since the last target cannot be; allowed are {_DT_S[0]:g} to {_DT_S[1]:g} s"
+    return None
+
+
+def _can_stop_after(way: Joints, dt_s: float, acceleration: Joints) -> Joints:
+    """Return the longest step towards a target that is `way` off, from which the next ones can brake to stand there.
+
+    Without it the acceleration limit would make a jump overshoot and swing. A step of v dt and the shorter and shorter ones
+    after it need v dt / 2 + v**2 / 2a, which is to be `way`. Of a way up to a dt**2 that is all, or more.
+    """
+    v = acceleration * (np.sqrt(dt_s**2 / 4 + 2 * way / acceleration) - dt_s / 2)
+    return np.asarray(v * dt_s)
+
+
+def _is_sensible(values: Joints) -> NDArray[np.bool_]:
+    return np.abs(values) <= _SENSIBLE  # NaN is not
+
+
+def _sensible(last: Last, present: Joints) -> tuple[Last, Joints]:
+    """Return both with what cannot be replaced by the other; what is sensible stays as it is, to the bit."""
+    known = _is_sensible(last.q), _is_sensible(present)
+    lost = [name for name, one, other in zip(arm.JOINT_NAMES, *known, strict=True) if not one and not other]
+    if lost:
+        raise FaultError(
+            f"nothing can be sent: of {', '.join(lost)} neither the last target nor the present position is a number. Let the "
+            "arm go, and look for what reports its positions"
+        )
+    velocity = np.where(known[0] & np.isfinite(last.velocity), last.velocity, 0.0)
+    return Last(np.where(known[0], last.q, present), velocity), np.where(known[1], present, last.q)
 
 
 _HAND_M = np.array([[-0.0046, -0.1065, 0.0], [-0.0046, -0.0975, 0.0], [0.0, -0.02, 0.0]])

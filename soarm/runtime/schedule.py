@@ -78,26 +78,35 @@ class Schedule:
             return None
         if self._coeff is not None:
             weights = np.exp(-self._coeff * np.arange(len(known)))
-            mixed = np.tensordot(weights / weights.sum(), np.stack([self._read(one, t_s) for one in known]), 1)
+            with np.errstate(invalid="ignore"):
+                mixed = np.tensordot(weights / weights.sum(), np.stack([self._read(one, t_s) for one in known]), 1)
             return np.asarray(mixed, np.float32)
         action = self._read(known[-1], t_s)
         share = 1.0 if self._fade_s <= 0 else (t_s - known[-1].arrived_s) / self._fade_s
         if len(known) > 1 and share < 1.0:
             share = max(0.0, share)
-            with np.errstate(invalid="ignore"):
-                action = np.asarray(share * action + (1 - share) * self._read(known[-2], t_s), np.float32)
+            before = self._read(known[-2], t_s)
+            if np.isfinite(before).all():  # what the chunk before has wrong is over
+                with np.errstate(invalid="ignore"):
+                    action = np.asarray(share * action + (1 - share) * before, np.float32)
         return action
 
     def step(self, t_s: float, n_lookahead: int) -> Step | None:
-        """Return what a residual is shown at a moment, for one row: action, phase and look-ahead; None if nobody knows it."""
+        """Return what a residual is shown at a moment, for one row: action, phase and look-ahead; None if nobody knows it.
+
+        Of an action ahead that is not finite it is shown the one before: it counts when its moment has come.
+        """
         action = self.at(t_s)
         if action is None:
             return None
         newest = next(chunk for chunk in reversed(self._chunks) if self._knows(chunk, t_s))
         at = int(self._index(newest, t_s) + _EPSILON)
         ahead = np.minimum(at + np.arange(1, n_lookahead + 1), len(newest.actions) - 1)
+        rows = [action]
+        for row in newest.actions[ahead]:
+            rows.append(row if np.isfinite(row).all() else rows[-1])
         phase = min(at, self._n_action_steps - 1) / self._n_action_steps
-        return Step(action[None], np.array([phase], np.float32), newest.actions[ahead][None])
+        return Step(action[None], np.array([phase], np.float32), np.stack(rows[1:])[None])
 
     def _index(self, chunk: Chunk, t_s: float) -> float:
         return (t_s - chunk.t_s) / self._dt_s + _EPSILON
@@ -106,15 +115,18 @@ class Schedule:
         return 0 <= self._index(chunk, t_s) < len(chunk.actions)
 
     def _read(self, chunk: Chunk, t_s: float) -> NDArray[np.float32]:
-        """Return the chunk's action at a moment, in a straight line from one to the next; its last one stays."""
+        """Return the chunk's action at a moment, in a straight line from one to the next; its last one stays.
+
+        An action that is not finite counts in its own period alone: the one before stays until then.
+        """
         index = self._index(chunk, t_s) - _EPSILON
         low = max(0, min(int(index + _EPSILON), len(chunk.actions) - 1))
         high = min(low + 1, len(chunk.actions) - 1)
         share = np.float32(min(max(index - low, 0.0), 1.0))
-        if share < _EPSILON:
+        # What is not finite stays so, for the safety chain to refuse.
+        if share < _EPSILON or not np.isfinite(chunk.actions[low : high + 1]).all():
             return np.asarray(chunk.actions[low], np.float32)
-        with np.errstate(invalid="ignore"):  # what is not finite stays so, for the safety chain to refuse
-            return np.asarray((1 - share) * chunk.actions[low] + share * chunk.actions[high], np.float32)
+        return np.asarray((1 - share) * chunk.actions[low] + share * chunk.actions[high], np.float32)
 
     def _forget(self, now_s: float) -> None:
         """Drop chunks that can no longer be asked for: those that have passed, and all but two where none are averaged."""

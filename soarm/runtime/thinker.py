@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 
-from soarm.errors import SoarmError
+from soarm.errors import FaultError, SoarmError
 from soarm.policy import Array, ChunkModel, Observation
+
+logger = logging.getLogger(__name__)
+_END_S = 5.0
+"""For a network to end what it computes [s]."""
 
 
 class Thought(NamedTuple):
@@ -50,7 +55,7 @@ class Thinker:
         """Return a chunk that has come since the last call; None if there is none.
 
         Raises:
-            SoarmError: What the network raised.
+            SoarmError: What the network raised; a FaultError names what is none of soarm's.
         """
         with self._wake:
             if self._error is not None:
@@ -64,11 +69,13 @@ class Thinker:
             self._thought = None
 
     def close(self) -> None:
-        """End the thread; a second time does nothing."""
+        """End the thread, without waiting for a network that hangs; a second time does nothing."""
         with self._wake:
             self._ended = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(_END_S)
+        if self._thread.is_alive():
+            logger.warning("the policy's network is still computing after %g s; it is left alone", _END_S)
 
     def __enter__(self) -> Thinker:
         return self
@@ -88,9 +95,19 @@ class Thinker:
                 self._question = None
             try:
                 thought = Thought(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
-            except SoarmError as error:
+            # Whatever it is: ONNX Runtime's errors have no common base, and this thread must not die in silence.
+            except Exception as error:
                 with self._wake:
-                    self._error, self._busy = error, False
+                    self._error, self._busy = named(error), False
                 return
             with self._wake:
                 self._thought, self._busy = thought, False
+
+
+def named(error: Exception) -> SoarmError:
+    """Return what a network raised as an error of soarm's that says so."""
+    if isinstance(error, SoarmError):
+        return error
+    fault = FaultError(f"the policy's network failed: {type(error).__name__}: {error}. Check the bundle: soarm.runtime check")
+    fault.__cause__ = error
+    return fault

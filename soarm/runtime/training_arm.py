@@ -19,7 +19,6 @@ class TrainingArm:
         force_limit_nm: Their greatest torque [N m].
         latency_s: Delay of the actuators [s].
         start: Where its episodes started, shape (6,) [deg x 5, percent]; None where it does not say.
-        calibration: Hash of the calibration the demonstrations were recorded with; None in a simulator.
     """
 
     control_hz: int
@@ -27,7 +26,6 @@ class TrainingArm:
     force_limit_nm: tuple[float, float]
     latency_s: tuple[float, float]
     start: tuple[float, ...] | None = None
-    calibration: str | None = None
 
     def to_json(self) -> str:
         """Return the file's text."""
@@ -38,6 +36,7 @@ class TrainingArm:
         """Read the file's text; ValueError where it is not this."""
         data: Any = json.loads(text)
         try:
+            data.pop("calibration", None)  # bundles of before name one, always null
             for name in _RANGES:
                 low, high = data[name]
                 data[name] = (float(low), float(high))

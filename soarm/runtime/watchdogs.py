@@ -38,7 +38,8 @@ class Patience:
     Attributes:
         hold_sight_s: Objects, or a camera's frame, older than this make the arm hold [s].
         stop_sight_s: And older than this end the run [s].
-        stop_refused: Actions in a row that are no six finite numbers, until the run ends; the first makes the arm stay.
+        stop_refused: Control ticks in a row whose action or correction is no six finite numbers, until the run ends; the first
+            makes the arm stay.
         stop_empty_s: How long the policy may have nothing to say until the run ends [s].
         resume_s: A held arm goes on after so long without a cause [s].
         max_resumes: How often.
@@ -58,11 +59,12 @@ class Tick(NamedTuple):
     Attributes:
         t_s: Time [s].
         sight_age_s: How old the oldest sight is, of objects or cameras [s].
-        refused: What was wrong with the action; None for a good one.
+        refused: What was wrong with the action or its correction; None for good ones.
         empty: The policy has nothing to say.
         state: Of the arm.
         fault: Why the arm stopped or holds by itself.
         heard: Every servo answered in this tick.
+        control: Whether this tick begins a control tick: one action lasts for several ticks of the bus, and counts once.
     """
 
     t_s: float
@@ -72,6 +74,7 @@ class Tick(NamedTuple):
     state: State
     fault: str | None
     heard: bool
+    control: bool = True
 
 
 class Watchdogs:
@@ -113,7 +116,8 @@ class Watchdogs:
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:
-        self._n_refused = self._n_refused + 1 if tick.refused else 0
+        if tick.control:
+            self._n_refused = self._n_refused + 1 if tick.refused else 0
         if self._n_refused >= self._patience.stop_refused:
             return Verdict(Action.STOP, f"{self._n_refused} actions in a row were none: {tick.refused}")
         return GO

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import queue
 import sys
+import threading
+import time
 import types
 
 import numpy as np
@@ -80,6 +82,33 @@ def test_a_camera_that_shows_nothing_is_told():
         pytest.raises(ObservationError, match=r"camera front has shown nothing for 0.01 s"),
     ):
         camera.latest(patience_s=0.01)
+
+
+def test_a_device_that_hangs_is_left_alone_and_does_not_keep_the_program(monkeypatch, caplog):
+    class Hangs(Device):
+        def read(self):
+            waiting.wait(30.0)
+            return False, None
+
+    waiting = threading.Event()
+    monkeypatch.setattr("soarm.runtime.camera._END_S", 0.05)
+    device = Hangs()
+    Camera(device, "front").close()
+    waiting.set()
+
+    assert not device.released
+    assert "the camera front does not answer" in caplog.text
+
+
+def test_a_device_that_fails_at_once_is_not_asked_in_a_storm():
+    class Fails(Device):
+        def read(self):
+            return False, None
+
+    with Camera(Fails(), "front") as camera:
+        time.sleep(0.2)
+
+    assert 1 <= camera.missed <= 25
 
 
 def test_without_opencv_there_are_no_cameras(monkeypatch):

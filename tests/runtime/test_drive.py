@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 import numpy as np
 import pytest
 
-from soarm.errors import GateError
+from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import drive, gate, log
+from soarm.runtime import drive, log, replay
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.objects import CalledObjects
@@ -38,6 +41,13 @@ def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bun
     assert len(run.records) == report.ticks > 0
     np.testing.assert_allclose(run.records["q_present"][0], TRAINED.start, atol=5.0)
     assert run.header["which"] == "residual"
+    said = [event["text"] for event in run.events]
+    wanted = ["HOLD: torque on", "moving to where", "the run begins", "ACTIVE -> HOLD", "the run ended: the time", "parked"]
+    places = [next(i for i, text in enumerate(said) if part in text) for part in [*wanted, "LIMP: released", "counters"]]
+    assert places[:3] == sorted(places[:3])
+    assert places[-4:] == sorted(places[-4:])
+    assert run.events[-1]["requests"] > 100
+    assert run.events[-1]["misses"] == 0
     park = np.clip(QUICK.park, calibration.lower, calibration.upper)
     np.testing.assert_allclose(twin.q(), park, atol=3.0)
     assert not any(twin.torque(i) for i in range(1, 7))
@@ -52,10 +62,49 @@ def test_a_dry_run_moves_nothing(twin, bundle):
     np.testing.assert_array_equal(twin.q(), before)
 
 
+def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplog):
+    """What SIGSTOP and SIGCONT do: no beat for longer than the switch's patience, then all goes on."""
+    once = iter([3.0])
+
+    class Stops(CalledObjects):
+        def read(self):
+            if twin.goal_writes() > 80:
+                time.sleep(next(once, 0.0))
+            return super().read()
+
+    report = drive.run(
+        order(bundle, twin, objects=Stops(twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
+    )
+
+    assert "the dead man's switch acted: it heard nothing for 1 s" in report.cause
+    assert "status 2" in caplog.text
+    park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
+    np.testing.assert_allclose(twin.q(), park, atol=3.0)
+    assert not any(twin.torque(i) for i in range(1, 7))
+
+
 def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):
     with pytest.raises(GateError, match="does not say on which arm"):
         drive.run(order(Bundle.open(bundle_folder), twin), twin.ports[0], Calibration.nominal(), QUICK)
     assert twin.goal_writes() == 0
+
+
+@pytest.mark.parametrize("speed", [400.0, float("inf")])
+def test_moves_faster_than_a_policy_may_be_are_refused(bundle, twin, speed):
+    config = dataclasses.replace(QUICK, park_speed=360.0)
+    object.__setattr__(config, "park_speed", speed)  # as settings of another version might let through
+
+    with pytest.raises(FaultError, match=r"park_speed is .* deg/s; the limits allow 360"):
+        drive.run(order(bundle, twin), "/no/port", Calibration.nominal(), config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [({"bus_hz": 50}, "bus_hz is 50; it must be a multiple"), ({"bus_hz": 0}, "bus_hz is 0"), ({"seconds": np.nan}, "nan s")],
+)
+def test_what_cannot_be_asked_of_a_run_is_refused_before_the_port_is_opened(bundle, twin, changes, fault):
+    with pytest.raises(GateError, match=fault):
+        drive.run(order(bundle, twin, **changes), "/no/port", Calibration.nominal(), QUICK)
 
 
 def test_a_residual_that_is_not_there_cannot_be_run(twin, tmp_path, bundle, monkeypatch):
@@ -77,6 +126,10 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
 
     assert main(command) == 1
     assert "say where the bin stands as well" in caplog.text
-    assert main([*command, "--bin", "0.15", "-0.15", "--no-park"]) == 0
+    (tmp_path / "limits.json").write_text('{"velocity": 300, "table_m": 0.005}')
+    options = ["--limits", str(tmp_path / "limits.json"), "--log", str(tmp_path / "run.log")]
+    assert main([*command, "--bin", "0.15", "-0.15", "--no-park", *options]) == 0
     assert "deadlines missed; lateness p50" in caplog.text
-    assert gate.CHECKS
+    found = replay.limits_of(log.read(tmp_path / "run.log"))
+    assert found.velocity.tolist() == [300.0] * 6
+    assert found.table_m == 0.005

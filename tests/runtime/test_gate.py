@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
 from soarm.errors import BundleError, GateError
-from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig, Gains
 from soarm.runtime import gate
 from soarm.runtime.bundle import Bundle
@@ -19,11 +19,10 @@ SPEC = PolicySpec(
     n_action_steps=3,
 )
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 90.0, -90.0, 30.0))
-ARM = Calibration.nominal()
 
 
 def found(spec=SPEC, trained=TRAINED, config=None, volts=7.4):
-    return gate.faults(spec, trained, ARM, config or ArmConfig(), volts)
+    return gate.faults(spec, trained, config or ArmConfig(), volts)
 
 
 def test_an_arm_like_the_one_in_training_passes():
@@ -45,12 +44,10 @@ def test_a_weak_supply_is_refused():
         gate.require(found(volts=3.0), ("gains",))
 
 
-def test_another_calibration_is_refused_where_the_bundle_names_one():
-    trained = dataclasses.replace(TRAINED, calibration="feedbeef" * 8)
-
-    with pytest.raises(GateError, match="recorded with the calibration feedbeeffeed"):
-        gate.require(found(trained=trained), ())
-    assert gate.require(found(trained=dataclasses.replace(TRAINED, calibration=ARM.hash)), ()) == []
+def test_another_rate_than_in_training_is_refused():
+    with pytest.raises(GateError, match=r"rate: the policy was trained at 50 actions per second .* specified for 30"):
+        gate.require(found(trained=dataclasses.replace(TRAINED, control_hz=50)), ())
+    assert gate.require(found(trained=dataclasses.replace(TRAINED, control_hz=50)), ("rate",))
 
 
 def test_other_joints_and_wishes_for_cameras_are_refused():
@@ -70,12 +67,16 @@ def test_a_bundle_that_does_not_say_where_it_was_trained_needs_a_word():
 
 
 def test_what_is_no_check_cannot_be_allowed():
-    with pytest.raises(GateError, match="there is no check named everything; known are features, gains, torque, calibration"):
+    with pytest.raises(GateError, match="there is no check named everything; known are features, rate, gains, torque"):
         gate.require(found(), ("everything",))
 
 
 def test_the_file_goes_to_and_fro():
     assert TrainingArm.from_json(TRAINED.to_json()) == TRAINED
+
+
+def test_a_file_of_before_that_names_no_calibration_is_read():
+    assert TrainingArm.from_json(json.dumps({**json.loads(TRAINED.to_json()), "calibration": None})) == TRAINED
 
 
 def test_a_bundle_holds_it_and_one_that_is_damaged_is_refused(tmp_path, bundle_files, write_bundle):

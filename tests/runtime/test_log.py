@@ -39,8 +39,69 @@ def test_a_log_cut_off_in_a_record_is_read_up_to_there(tmp_path, caplog):
     run = log.read(path)
 
     assert len(run.records) == 2
-    assert run.n_cut_off == log.RECORD.itemsize - 5
+    assert run.n_cut_off == log.RECORD.itemsize
     assert "ends in the middle of a record: 2 whole ones were read" in caplog.text
+
+
+def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path, caplog):
+    run = log.RunLog(tmp_path / "run.log", {})
+    run._file.close()
+    run._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
+    for record in records(100):
+        run.add(record)
+    run.close()
+
+    assert run.incomplete == f"the log {tmp_path / 'run.log'} is incomplete: No space left on device"
+    assert run.n_records < 100
+    assert caplog.text.count("the run goes on without it") == 1
+
+
+def test_events_stand_between_the_ticks_with_their_time_and_numbers(tmp_path):
+    clock = [100.0]
+    with log.RunLog(tmp_path / "run.log", {}, now=lambda: clock[0]) as run:
+        run.note("arm: LIMP -> HOLD: torque on where it is")
+        run.add(records(1)[0])
+        clock[0] = 101.5
+        run.note("arm: HOLD -> ACTIVE: asked to", 101.25)
+        run.note("counters of the bus", requests=7, misses=0)
+    found = log.read(tmp_path / "run.log")
+
+    assert len(found.records) == 1
+    assert found.events == (
+        {"t_s": 0.0, "text": "arm: LIMP -> HOLD: torque on where it is"},
+        {"t_s": 1.25, "text": "arm: HOLD -> ACTIVE: asked to"},
+        {"t_s": 1.5, "text": "counters of the bus", "requests": 7, "misses": 0},
+    )
+
+
+def test_what_is_older_than_half_a_second_survives_the_end_of_the_program(tmp_path):
+    clock = [100.0]
+    run = log.RunLog(tmp_path / "run.log", {}, now=lambda: clock[0])
+    for record in records(3):
+        run.add(record)
+        clock[0] += 0.3
+    left = log.read(tmp_path / "run.log").records
+    run.close()
+
+    assert len(left) == 3
+
+
+@pytest.mark.parametrize("piece", [b"T\x03\0\0\0abc", b"E\x02\0\0\0{{", b"X\0\0\0\0"])
+def test_a_log_that_is_damaged_says_where(tmp_path, piece):
+    path = write(tmp_path / "run.log", n=1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + piece)
+
+    with pytest.raises(LogError, match=f"damaged {len(whole) - whole.index(bytes([10])) - 1} bytes after its first line"):
+        log.read(path)
+
+
+def test_a_log_of_the_version_before_is_refused_with_the_soarm_that_reads_it(tmp_path):
+    first = {"format": "soarm-run-log", "version": 1, "record_bytes": 700, "soarm": "0.2.0"}
+    (tmp_path / "run.log").write_bytes(json.dumps(first).encode() + b"\n" + bytes(1400))
+
+    with pytest.raises(LogError, match=r"of version 1 .* reads 'soarm-run-log' of version 2 .*wrote it: 0\.2\.0"):
+        log.read(tmp_path / "run.log")
 
 
 def test_no_run_overwrites_another(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +17,6 @@ from soarm.hardware.observation import Observed
 from soarm.hardware.registers import Status, Telemetry
 from soarm.hardware.states import State
 from soarm.runtime import log, replay
-from soarm.runtime.lockstep import LockstepRun
 from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import FixedObjects, Sight
 from soarm.runtime.safety import Limits
@@ -99,14 +101,14 @@ def towards(target, n=25, per_step=1.0):
     return predict
 
 
-def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, **config):
+def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, beat=lambda: None, **config):
     clock = Clock()
     driven = arm(clock) if arm is not None else FakeArm(clock)
     source = objects(clock) if objects is not None else FixedObjects(OBJECTS, clock.now)
     thoughts = Thoughts(clock, predict, takes_s)
     loop_config = LoopConfig(**{"control_hz": 30, "bus_hz": 60, **config})
     loop = Loop(
-        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep
+        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep, beat
     )
     return loop, driven, clock, thoughts
 
@@ -219,6 +221,20 @@ def test_a_lost_port_ends_the_run_with_its_cause():
     assert report.ticks == 9
 
 
+def test_a_dead_mans_switch_that_is_gone_ends_the_run_with_its_cause():
+    beats = iter(range(10))
+
+    def beat():
+        if next(beats, None) is None:
+            raise FaultError("the dead man's switch is gone")
+
+    loop, arm, _, _ = make(towards(TARGET), beat=beat)
+    report = loop.run(5.0)
+
+    assert (report.cause, report.ticks) == ("the dead man's switch is gone", 10)
+    assert arm.state is State.HOLD
+
+
 def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():
     def silent(arm):
         arm.state, arm.fault, arm.misses[2] = State.HOLD, "elbow_flex did not answer for 3 cycles", 3
@@ -233,6 +249,47 @@ def test_an_arm_that_held_by_itself_is_let_on_when_all_joints_are_heard_again():
     np.testing.assert_allclose(arm.q, TARGET, atol=0.6)
     assert report.cause == "the time was up"
     assert [text for _, text in report.events] == ["active"]
+
+
+def test_an_arm_that_does_not_go_on_is_asked_only_so_often():
+    """Its supply sags, and stays so."""
+
+    def sags(arm):
+        arm.state, arm.fault = State.HOLD, "the supply sags"
+        arm.activate = refuse
+
+    def refuse():
+        raise FaultError("the arm stays in HOLD as long as the supply sags")
+
+    loop, arm, _, _ = make(towards(TARGET))
+    arm.script[30] = sags
+    report = loop.run(20.0)
+
+    assert report.cause == "the arm holds: the supply sags, after 5 resumes"
+    assert [text.partition(":")[0] for _, text in report.events] == ["still held"] * 5 + ["stop"]
+    assert len(arm.sent) == 29
+
+
+def test_after_a_hold_the_next_target_is_approached_as_slowly_as_the_first():
+    """Somebody moves the arm while it holds; what the policy wants is where it was."""
+
+    def silent(arm):
+        arm.state, arm.fault, arm.misses[2] = State.HOLD, "elbow_flex did not answer for 3 cycles", 3
+
+    def moved(arm):
+        arm.misses[2] = 0
+        arm.q = arm.q - np.array([70.0, 0, 0, 0, 0, 0])
+
+    loop, arm, _, _ = make(lambda _: np.tile(TARGET, (25, 1)))
+    arm.script.update({60: silent, 80: moved})
+    report = loop.run(6.0)
+    after = np.array(arm.sent)[59:]
+    far = np.abs(after[:, 0] - TARGET[0]) > 15.0
+
+    assert report.cause == "the time was up"
+    assert far.sum() > 60
+    assert np.abs(np.diff(after[far], axis=0)).max() * 60 <= 45.0 + 1e-6
+    np.testing.assert_allclose(arm.q, TARGET, atol=0.1)
 
 
 def test_a_dry_run_thinks_and_sends_nothing():
@@ -280,48 +337,109 @@ def test_the_residual_is_added_on_fresh_state_and_reached_within_its_control_tic
     np.testing.assert_allclose(arm.q, HOME + scale, atol=1e-4)
 
 
-def test_a_rate_that_is_no_multiple_is_refused():
-    with pytest.raises(ValueError, match="bus_hz is 50; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
-        LoopConfig(30, 50)
+@pytest.mark.parametrize(("n_bad", "ends"), [(1, False), (2, False), (3, True)])
+@pytest.mark.parametrize("bus_hz", [30, 60, 120])
+def test_one_action_that_is_none_is_put_up_with_and_three_in_a_row_end_the_run(n_bad, ends, bus_hz):
+    calls = []
+
+    def predict(observation):
+        said = np.tile(HOME + 5.0, (25, 1))
+        said[4 : 4 + n_bad] = np.nan
+        calls.append(1)
+        return said if len(calls) == 1 else np.tile(HOME + 5.0, (25, 1))
+
+    loop, arm, _, _ = make(predict, bus_hz=bus_hz)
+    report = loop.run(1.0)
+
+    assert ("3 actions in a row were none" in report.cause) is ends
+    assert report.refused == (n_bad * (bus_hz // 30) if not ends else 2 * (bus_hz // 30) + 1)
+    assert np.isfinite(arm.sent).all()
+    if not ends:
+        np.testing.assert_allclose(arm.q[:5], HOME[:5] + 5.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("n_bad", "ends"), [(2, False), (3, True)])
+def test_a_correction_that_is_none_is_left_out_and_counted_and_three_in_a_row_end_the_run(n_bad, ends, bad):
+    class Residual:
+        n = 0
+
+        def predict_residual(self, seen):
+            self.n += 1
+            return np.full((1, 6), bad if 5 <= self.n < 5 + n_bad else 1.0, np.float32)
+
+    still = np.tile(HOME.astype(np.float32), (25, 1))
+    loop, arm, _, _ = make(lambda _: still, residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert report.uncorrected == n_bad
+    assert f"{n_bad} corrections left out" in report.lines()[2]
+    assert report.refused == 0
+    assert np.isfinite(arm.sent).all()
+    assert ("in a row were none: the residual's correction is not finite" in report.cause) is ends
+    if not ends:
+        np.testing.assert_allclose(arm.q, HOME + 2.0, atol=1e-4)
+
+
+def test_a_residual_is_not_blamed_for_an_action_of_the_base_that_is_none():
+    said = np.tile(HOME.astype(np.float32), (25, 1))
+    said[5] = np.nan
+
+    class Residual:
+        def predict_residual(self, seen):
+            return np.zeros((1, 6), np.float32) if np.isfinite(seen).all() else np.full((1, 6), np.nan, np.float32)
+
+    loop, _, _, _ = make(lambda _: said, residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert (report.cause, report.uncorrected) == ("the time was up", 0)
+    assert report.refused > 0
+
+
+@pytest.mark.parametrize("bus_hz", [50, 15, 0, -30])
+def test_a_rate_that_is_no_multiple_is_refused(bus_hz):
+    with pytest.raises(ValueError, match=f"bus_hz is {bus_hz}; it must be a multiple of the policy's 30 Hz, as 30, 60, 90"):
+        LoopConfig(30, bus_hz)
+
+
+def test_a_residual_that_raises_ends_the_run_with_its_words():
+    class Residual:
+        def predict_residual(self, seen):
+            raise RuntimeError("Non-zero status code returned while running MatMul")
+
+    loop, arm, _, _ = make(towards(TARGET), residual=(Residual(), np.full(6, 2.0)))
+    report = loop.run(2.0)
+
+    assert "the policy's network failed: RuntimeError: Non-zero status code" in report.cause
+    assert arm.held == 1
+
+
+def test_a_log_on_a_full_disk_is_told_at_the_end(tmp_path):
+    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+        tick_log._file.close()
+        tick_log._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
+        loop, _, _, _ = make(towards(TARGET), tick_log=tick_log)
+        report = loop.run(1.0)
+
+    assert report.cause == "the time was up"
+    assert report.ticks == 60
+    assert report.lines()[-1].endswith("is incomplete: No space left on device")
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
-@given(st.lists(st.lists(NUMBERS, min_size=6, max_size=6), min_size=3, max_size=3))
-def test_whatever_a_policy_says_what_is_sent_is_inside_every_limit(rows):
+@given(st.lists(st.lists(NUMBERS, min_size=6, max_size=6), min_size=3, max_size=3), st.sampled_from([30, 60, 120]))
+def test_whatever_a_policy_says_what_is_sent_is_inside_every_limit(rows, bus_hz):
     chunk = np.repeat(np.array(rows, np.float32), 8, axis=0)
-    loop, arm, _, _ = make(lambda _: chunk)
+    loop, arm, _, _ = make(lambda _: chunk, bus_hz=bus_hz)
     loop.run(0.7)
     sent = np.array([HOME, *arm.sent])
 
     assert np.isfinite(sent).all()
     assert (sent >= LIMITS.lower - 1e-9).all()
     assert (sent <= LIMITS.upper + 1e-9).all()
-    assert (np.abs(np.diff(sent, axis=0)) * 60 <= LIMITS.velocity + 1e-6).all()
-
-
-@given(st.lists(st.lists(NUMBERS, min_size=6, max_size=6), min_size=1, max_size=12))
-def test_in_lockstep_too_what_is_sent_is_inside_every_limit(rows):
-    class Says:
-        def reset(self, rows, seeds):
-            self.left = iter(said)
-
-        def act(self, observation, rows):
-            return next(self.left)[None]
-
-    said = np.array(rows, np.float32)
-    clock = Clock()
-    arm = FakeArm(clock)
-    arm.activate()
-    run = LockstepRun(arm, Says(), FixedObjects(OBJECTS, clock.now), LIMITS, 30)
-    run.reset(0)
-    steps = [run.step() for _ in rows]
-
-    sent = np.array([HOME, *arm.sent])
-    assert np.isfinite(sent).all()
-    assert (np.abs(np.diff(sent, axis=0)) * 30 <= LIMITS.velocity + 1e-6).all()
-    assert [step.checked.refused is None for step in steps] == np.isfinite(said).all(axis=1).tolist()
+    assert (np.abs(np.diff(sent, axis=0)) * bus_hz <= LIMITS.velocity + 1e-6).all()
 
 
 def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
@@ -344,6 +462,26 @@ def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
     assert (run.records["reasons"] != 0).any()
     assert run.records["control"].sum() == report.ticks / 2
     assert run.records["ticks_sent"].shape[1] == facts.N_JOINTS
+
+
+def test_a_log_holds_base_and_correction_apart_and_the_speed_of_the_joints(tmp_path):
+    class Residual:
+        def predict_residual(self, seen):
+            return np.ones((1, 6), np.float32)
+
+    still = np.tile(HOME.astype(np.float32), (25, 1))
+    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+        loop, _, _, _ = make(lambda _: still, takes_s=0.05, residual=(Residual(), np.full(6, 2.0)), tick_log=tick_log)
+        loop.run(1.0)
+    run = log.read(tmp_path / "run.log")
+    last = run.records[-1]
+
+    assert np.isnan(run.records["base"][0]).all()
+    np.testing.assert_allclose(last["base"], HOME, atol=1e-5)
+    np.testing.assert_allclose(last["correction"], 2.0, atol=1e-4)
+    np.testing.assert_allclose(last["action"], last["base"] + last["correction"], atol=1e-4)
+    assert last["velocity"].shape == (facts.N_JOINTS,)
+    assert [event["text"] for event in run.events] == ["loop: the run begins", "loop: the run ended: the time was up"]
 
 
 def test_a_log_that_was_tampered_with_does_not_replay(tmp_path):
@@ -383,3 +521,34 @@ def test_the_thinker_answers_from_its_thread_and_hands_on_what_went_wrong():
 
     assert thought.t_s == 1.5
     assert thought.actions.shape == (4, 6)
+
+
+def test_whatever_a_network_raises_is_named_and_ends_the_run():
+    class Model:
+        def predict_chunks(self, observation):
+            raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
+
+    with Thinker(Model()) as thinker:
+        loop, arm, clock, _ = make(towards(TARGET))
+        loop._thinker = thinker
+        loop._sleep = lambda seconds: (clock.sleep(seconds), time.sleep(0.001))
+        report = loop.run(100.0)
+
+    assert "the policy's network failed: RuntimeError: [ONNXRuntimeError]" in report.cause
+    assert arm.held == 1
+
+
+def test_a_network_that_hangs_does_not_keep_the_program(monkeypatch, caplog):
+    class Model:
+        def predict_chunks(self, observation):
+            waiting.wait(30.0)
+            return np.zeros((1, 4, 6))
+
+    waiting = threading.Event()
+    monkeypatch.setattr("soarm.runtime.thinker._END_S", 0.05)
+    with Thinker(Model()) as thinker:
+        thinker.ask(0.0, {})
+        time.sleep(0.05)
+    waiting.set()
+
+    assert "still computing after 0.05 s" in caplog.text

@@ -70,6 +70,27 @@ def test_one_chunk_fades_into_the_next():
     np.testing.assert_allclose(values, [0.0, 2.5, 5.0, 7.5, 10.0, 10.0], atol=1e-4)
 
 
+def test_one_action_that_is_none_counts_in_its_own_period_alone():
+    schedule = Schedule(HZ, 4)
+    with_none = chunk(0.0, 1.0)
+    with_none[3] = np.nan
+    schedule.add(0.0, with_none, 0.0)
+
+    assert schedule.at(2.5 * DT)[0] == pytest.approx(2.0)
+    assert np.isnan(schedule.at(3 * DT)).all()
+    assert np.isnan(schedule.at(3.5 * DT)).all()
+    assert schedule.at(4 * DT)[0] == pytest.approx(4.0)
+    np.testing.assert_allclose(schedule.step(1 * DT, 3).lookahead[0, :, 0], [2.0, 2.0, 4.0])
+
+
+def test_a_chunk_that_says_nothing_does_not_spoil_the_one_it_fades_into():
+    schedule = Schedule(HZ, 4, fade_s=0.1)
+    schedule.add(0.0, chunk(np.nan), 0.0)
+    schedule.add(0.1, chunk(10.0), 0.1)
+
+    assert schedule.at(0.12)[0] == 10.0
+
+
 def test_where_chunks_are_averaged_the_oldest_weighs_most():
     schedule = Schedule(HZ, 1, temporal_ensemble_coeff=1.0)
     for k in range(3):

@@ -32,6 +32,13 @@ def test_one_action_that_is_none_is_put_up_with_and_three_are_not():
     assert "3 actions in a row were none: the action of gripper is not finite" in found[-1].cause
 
 
+def test_an_action_that_lasts_for_several_ticks_of_the_bus_counts_once():
+    dogs = Watchdogs(Patience())
+    found = [dogs.judge(GOOD._replace(refused="nan", control=place == 0)).action for _ in range(3) for place in range(4)]
+
+    assert found == [Action.GO] * 8 + [Action.STOP] + [Action.STOP] * 3
+
+
 def test_a_good_action_forgives_the_bad_ones():
     dogs = Watchdogs(Patience())
     verdicts(dogs, 2, refused="nan")

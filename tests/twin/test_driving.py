@@ -16,6 +16,7 @@ import pytest
 from soarm.errors import BusError, FaultError
 from soarm.hardware.states import State
 from soarm.runtime import deadman, drive
+from soarm.runtime.stopping import Signals, noted
 from soarm.twin.faults import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,55 @@ def test_winding_down_parks_and_lets_go(twin, active):
     assert not any(twin.torque(i) for i in IDS)
 
 
+def test_an_arm_in_fault_is_parked_with_its_sound_joints_and_let_go(twin, active, caplog):
+    caplog.set_level("INFO")
+    twin.inject(Fault("overload", servo_id=6))
+    active.observe()
+    assert active.state is State.FAULT
+    before = twin.q()
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert "parking in spite of the fault, with the joints that are sound: gripper (servo 6)" in caplog.text
+    park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
+    assert np.abs(twin.q() - park)[:5].max() < 2.0
+    assert np.abs(before - park)[:5].max() > 20.0
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_an_arm_whose_fault_does_not_allow_parking_is_let_go_and_that_is_said(twin, active, caplog):
+    twin.inject(Fault("mute", servo_id=3, count=None))
+    for _ in range(10):
+        active.observe()
+    assert active.state is State.FAULT
+    twin.mend()
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert "not parked: elbow_flex (servo 3) did not answer" in caplog.text
+    assert "It falls now" in caplog.text
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_where_the_dead_mans_switch_took_torque_it_is_taken_back_and_the_arm_is_parked(twin, active, caplog):
+    def beat():
+        raise FaultError("the dead man's switch acted")
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
+    assert drive.wind_down(active, beat, park=True) == ()
+    assert "the dead man's switch acted" in caplog.text
+    park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
+    assert np.abs(twin.q() - park).max() < 2.0
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == list(active.config.gains.torque_limit)
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_a_limp_arm_is_not_softened(twin, connect):
+    connect(twin)
+    limits = [twin.servos[i].get("torque_limit") for i in IDS]
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == limits
+
+
 def test_a_second_interrupt_lets_go_at_once(twin, active):
     def interrupt():
         raise KeyboardInterrupt
@@ -42,22 +92,65 @@ def test_a_second_interrupt_lets_go_at_once(twin, active):
 
 
 def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, active, caplog):
-    twin.inject(Fault("overload", servo_id=6, after_writes=10))
+    twin.inject(Fault("overload", servo_id=3, after_writes=10))
 
     assert drive.wind_down(active, lambda: None, park=True) == ()
     assert "not parked" in caplog.text
     assert not any(twin.torque(i) for i in IDS)
 
 
-def test_the_first_signal_asks_to_stop_and_the_second_interrupts():
-    with drive._stopped_by_signals() as came:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert came == ["SIGTERM"]
-        with pytest.raises(FaultError, match="SIGTERM came before the run began"):
-            drive._go_on(came, lambda: None)
-        with pytest.raises(KeyboardInterrupt):
+def test_a_second_signal_lets_go_at_once_before_and_while_it_parks(twin, active):
+    signals = Signals()
+    signals.came = ["SIGINT", "SIGTERM"]
+    before = twin.q()
+    assert drive.wind_down(active, lambda: None, park=True, signals=signals) == ()
+    assert not any(twin.torque(i) for i in IDS)
+    assert np.abs(twin.q() - before).max() < 1.0
+
+    active.hold()
+    signals.came = ["SIGINT"]
+    beats = []
+
+    def beat():
+        beats.append(1)
+        if len(beats) == 10:
+            signals.note(signal.SIGHUP, None)
+
+    assert drive.wind_down(active, beat, park=True, signals=signals) == ()
+    assert len(beats) == 10
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_signals_that_raise_anywhere_while_it_is_let_go_leave_nothing_live(twin, active, monkeypatch):
+    """The third and fourth Ctrl-C of a caller whose handlers raise."""
+    release, interrupts = active.release, iter(range(3))
+
+    def struck():
+        if next(interrupts, None) is not None:
+            raise KeyboardInterrupt
+        return release()
+
+    monkeypatch.setattr(active, "release", struck)
+    monkeypatch.setattr(active, "park", lambda _: signal.raise_signal(signal.SIGINT))
+
+    assert drive.wind_down(active, lambda: None, park=True) == ()
+    assert not any(twin.torque(i) for i in IDS)
+
+
+def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with noted() as signals:
+            assert not signals
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert (signals.came, signals.at_once) == (["SIGTERM"], False)
+            with pytest.raises(FaultError, match="SIGTERM came before the run began"):
+                drive._go_on(signals, lambda: None)
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1.0)
+            assert signals.at_once
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -1,0 +1,57 @@
+"""What the loop needs of the arm, of the network in its thread, and of a log."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from soarm.hardware.observation import Observed
+from soarm.hardware.states import State
+from soarm.policy import Observation
+from soarm.runtime.thinker import Thought
+
+
+class ArmLike(Protocol):
+    """What of `soarm.hardware.driver.Arm` the loop needs."""
+
+    state: State
+    fault: str | None
+
+    def observe(self) -> Observed:
+        """Read all servos."""
+
+    def command(self, q: ArrayLike) -> NDArray[np.int64]:
+        """Send targets, shape (6,); return the ticks sent."""
+
+    def hold(self) -> None:
+        """Hold where it is."""
+
+    def activate(self) -> None:
+        """Let commands through."""
+
+
+class Thinking(Protocol):
+    """What of `soarm.runtime.thinker.Thinker` the loop needs."""
+
+    def ask(self, t_s: float, observation: Observation) -> None:
+        """Ask for a chunk from an observation of a moment."""
+
+    def take(self) -> Thought | None:
+        """Return a chunk that has come since the last call."""
+
+    def forget(self) -> None:
+        """Drop a chunk that has come."""
+
+
+class TickLog(Protocol):
+    """What of `soarm.runtime.log.RunLog` the loop needs."""
+
+    incomplete: str | None
+
+    def add(self, record: NDArray[np.void]) -> None:
+        """Take the record of a tick, at its end."""
+
+    def note(self, text: str) -> None:
+        """Take an event."""
