@@ -71,7 +71,7 @@ def test_whatever_goes_wrong_the_run_ends_where_it_should_with_its_cause(
         return live
 
     monkeypatch.setattr(Arm, "release", noted)
-    twin.inject(dataclasses.replace(fault, after_writes=40))
+    twin.inject(dataclasses.replace(fault, after_writes=20))
     report = drive.run(order(make_bundle(), twin, log=tmp_path / "run.log"), twin.ports[0], ARM, CONFIG)
     said = " | ".join(event["text"] for event in log.read(tmp_path / "run.log").events)
 
@@ -86,8 +86,8 @@ def test_whatever_goes_wrong_the_run_ends_where_it_should_with_its_cause(
 
 
 def test_a_servo_that_cannot_be_let_go_makes_the_command_fail(twin, make_bundle):
-    twin.inject(Fault("deaf", servo_id=5, after_writes=30))
-    report = drive.run(order(make_bundle(), twin, seconds=1.0, park=False), twin.ports[0], ARM, CONFIG)
+    twin.inject(Fault("deaf", servo_id=5, after_writes=2))
+    report = drive.run(order(make_bundle(), twin, seconds=3.0, park=False), twin.ports[0], ARM, CONFIG)
 
     assert report.live == ("wrist_roll (servo 5)",)
 
@@ -111,7 +111,7 @@ def test_a_camera_that_freezes_stops_every_command_when_its_picture_is_150_ms_ol
     device = Device()
 
     def read():
-        if twin.goal_writes() > 40:
+        if twin.goal_writes() > 10:
             device.frozen.set()
         return twin.objects()
 
@@ -131,7 +131,7 @@ def test_a_camera_that_freezes_stops_every_command_when_its_picture_is_150_ms_ol
     assert any(text.startswith("hold: what is seen is") for _, text in report.events)
     assert records["sight_age_s"][sent].max() <= 0.15
     assert not sent[records["sight_age_s"] > 0.15].any()
-    assert sent.sum() > 20
+    assert sent.sum() > 5
 
 
 def with_answer(networks, spec, answer):
@@ -163,6 +163,6 @@ def test_a_first_action_90_degrees_away_is_approached_slowly_over_the_wire(twin,
     ticks = records["ticks_sent"][records["sent"].astype(bool)][:, 0]
 
     assert not records["arrived"].any()
-    assert len(ticks) > 20
+    assert len(ticks) > 3
     assert np.abs(np.diff(ticks)).max() <= np.ceil(45.0 / 60 * 4096 / 360)
-    assert np.ptp(records["q_sent"][:, 0]) > 5.0
+    assert np.ptp(records["q_sent"][:, 0]) > 1.0
