@@ -91,7 +91,7 @@ def test_a_bundle_for_another_arm_is_not_run(twin, bundle_folder):
 
 @pytest.mark.parametrize("speed", [400.0, float("inf")])
 def test_moves_faster_than_a_policy_may_be_are_refused(bundle, twin, speed):
-    config = dataclasses.replace(QUICK, park_speed=360.0)
+    config = dataclasses.replace(QUICK, park_speed=250.0)
     object.__setattr__(config, "park_speed", speed)  # as settings of another version might let through
 
     with pytest.raises(FaultError, match=r"park_speed is .* deg/s; the limits allow 360"):

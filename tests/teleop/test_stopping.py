@@ -20,7 +20,7 @@ from soarm.teleop.stopping import Stop, noted
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
-CONFIG = ArmConfig(timeout_s=0.2, park_speed=2000.0)
+CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
 PATIENCE_S = 60.0
 
 
