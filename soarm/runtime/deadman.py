@@ -30,6 +30,8 @@ Then = Literal["soften", "release"]
 BEAT, GOODBYE = b".", b"q"
 READY, ACTING = b"r", b"a"
 _STDIN, _STDOUT = 0, 1
+_TRIES = 3
+"""Attempts at each servo: on a machine so busy that beats failed to come, answers come late as well."""
 _START_S = 30.0
 """For the other process to start, on a machine that is busy [s]."""
 SOFT = 300
@@ -158,17 +160,22 @@ def take_over(port: str, servo_ids: Sequence[int], then: Then) -> tuple[int, ...
     with Bus.open(port, servo_ids, timeout_s=0.05, exclusive=False) as bus:
         if then == "release":
             return bus.torque_off()
-        missed = []
-        for servo_id in servo_ids:
-            try:
-                if not bus.read(servo_id, "torque_enable"):
-                    continue  # a goal might switch it on
-                bus.write(servo_id, "goal_position", bus.read(servo_id, "present_position"))
-                bus.write(servo_id, "torque_limit", SOFT)
-            except BusError as error:
-                logger.error("%s", error)
-                missed.append(servo_id)
-        return tuple(missed)
+        missed = tuple(servo_ids)
+        for _ in range(_TRIES):
+            missed = tuple(servo_id for servo_id in missed if not _soften(bus, servo_id))
+        return missed
+
+
+def _soften(bus: Bus, servo_id: int) -> bool:
+    """Return whether a servo is soft, or has no torque."""
+    try:
+        if bus.read(servo_id, "torque_enable"):  # else a goal might switch it on
+            bus.write(servo_id, "goal_position", bus.read(servo_id, "present_position"))
+            bus.write(servo_id, "torque_limit", SOFT)
+    except BusError as error:
+        logger.error("%s", error)
+        return False
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -169,6 +169,13 @@ def test_the_watchdog_process_reaches_an_arm_whose_program_hangs(twin, active, t
         assert abs(twin.servos[1].get("goal_position") - twin.servos[1].present_ticks) <= 1
 
 
+def test_a_servo_that_answers_late_is_tried_again(twin, active):
+    twin.inject(Fault("mute", servo_id=2, count=2))
+
+    assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == [deadman.SOFT] * 6
+
+
 def test_servos_that_cannot_be_reached_are_named(twin, active):
     twin.inject(Fault("mute", servo_id=2, count=None))
 
