@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def wind_down(
     arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None, limits: Limits | None = None
 ) -> tuple[str, ...]:
-    """Hold, park and let go, and let go whatever happens; a second signal on the way, or KeyboardInterrupt, lets go at once.
+    """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
 
     An arm in FAULT is parked too, where its port and the other joints are sound: let go in the air it would fall.
 
@@ -35,6 +35,8 @@ def wind_down(
         Joints that may still be live.
     """
     said = _or_alone(beat, arm)
+    if signals is not None:
+        signals.wind_down()
 
     def each() -> None:
         if signals is not None and signals.at_once:

@@ -30,6 +30,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.objects import FileObjects, FixedObjects
+from soarm.runtime.stopping import Signals, noted
 from soarm.spec import OBJECTS_FEATURE
 from soarm.teleop import arms, recording
 from soarm.teleop.convert import pieces
@@ -39,7 +40,6 @@ from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
-from soarm.teleop.stopping import Stop, noted
 from soarm.teleop.teleoperator import Teleoperator
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _simulated(options: argparse.Namespace) -> Follower:
     return simulated.follower(options.params)
 
 
-def _follower(options: argparse.Namespace, control_hz: int, stop: Stop, stack: contextlib.ExitStack) -> Follower:
+def _follower(options: argparse.Namespace, control_hz: int, stop: Signals, stack: contextlib.ExitStack) -> Follower:
     calibration = Calibration.load(options.calibration)
     objects = FixedObjects(np.zeros(OBJECTS_FEATURE.shape)) if options.objects is None else FileObjects(options.objects)
     return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, control_hz, stop))

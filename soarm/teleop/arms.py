@@ -8,18 +8,18 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from soarm.errors import FaultError, SoarmError, TeleopError
+from soarm.errors import FaultError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.deadman import DeadMan
-from soarm.runtime.drive import wind_down
+from soarm.runtime.ending import wind_down
 from soarm.runtime.objects import ObjectSource
 from soarm.runtime.safety import Last, Limits, check
+from soarm.runtime.stopping import Signals
 from soarm.teleop.follower import ArmFollower
-from soarm.teleop.stopping import Stop
 
 logger = logging.getLogger(__name__)
 SILENCE_S = 3.0
@@ -64,7 +64,7 @@ def follower(
     config: ArmConfig,
     objects: ObjectSource,
     control_hz: int,
-    stop: Stop | None = None,
+    signals: Signals | None = None,
     *,
     deadman: bool = True,
 ) -> Iterator[ArmFollower]:
@@ -76,7 +76,7 @@ def follower(
         config: Its settings.
         objects: Where cube and bin are.
         control_hz: Control steps per second [Hz].
-        stop: The signals noted so far; a Ctrl-C among them while the arm parks lets go at once.
+        signals: Those noted so far; a Ctrl-C among them while the arm parks lets go at once.
         deadman: Whether a process of its own takes the arm when this one falls silent.
 
     Raises:
@@ -92,31 +92,11 @@ def follower(
             arm.activate()
             yield ArmFollower(arm, objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
-            _go_home(arm, beat, stop)
+            wind_down(arm, beat, park=True, signals=signals)
             raise
-        live = _go_home(arm, beat, stop)
+        live = wind_down(arm, beat, park=True, signals=signals)
         if live:
             raise FaultError(f"{', '.join(live)} may still be live: cut the power")
-
-
-def _go_home(arm: Arm, beat: Callable[[], None], stop: Stop | None) -> tuple[str, ...]:
-    """Hold, park, let go and prove it; return the joints that may still be live."""
-    watched = True
-
-    def each() -> None:
-        nonlocal watched
-        if watched:
-            try:
-                beat()
-            except SoarmError as error:  # an arm that is parked without a dead man's switch is better than one that falls
-                logger.warning("parking without a dead man's switch: %s", error)
-                watched = False
-        if stop is not None:
-            stop.require_patience()
-
-    if stop is not None:
-        stop.wind_down()
-    return wind_down(arm, each, park=True)
 
 
 def _nothing() -> None:

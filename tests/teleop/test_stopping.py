@@ -16,7 +16,6 @@ from soarm.runtime import deadman
 from soarm.runtime.objects import CalledObjects
 from soarm.teleop import arms
 from soarm.teleop.keyboard import Terminal
-from soarm.teleop.stopping import Stop, noted
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
@@ -109,62 +108,6 @@ def test_a_servo_that_was_not_seen_to_let_go_is_named(twin):
     following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
     with pytest.raises(FaultError, match=r"gripper \(servo 6\) may still be live: cut the power"), following:
         twin.inject(Fault("deaf", servo_id=6))
-
-
-def test_a_dead_man_s_switch_that_is_gone_does_not_keep_the_arm_from_parking(twin, caplog):
-    caplog.set_level("INFO")
-    arm = Arm.connect(twin.ports[0], twin.config.calibration, CONFIG)
-    arm.hold()
-
-    def gone():
-        raise FaultError("it is gone")
-
-    with arm:
-        assert arms._go_home(arm, gone, None) == ()
-
-    assert caplog.text.count("parking without a dead man's switch: it is gone") == 1
-    assert "parked" in caplog.text
-
-
-def test_signals_are_noted_and_handlers_put_back():
-    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with noted() as stop:
-        assert not stop
-        for one in (signal.SIGTERM, signal.SIGHUP):
-            signal.raise_signal(one)
-        assert stop
-        stop.require_patience()
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            stop.require_patience()
-
-    assert stop.came == ["SIGTERM", "SIGHUP", "SIGINT", "SIGINT"]
-    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
-
-
-def test_what_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with noted() as stop:
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-    assert not stop
-
-
-def test_while_it_parks_one_ctrl_c_is_enough():
-    stop = Stop()
-    stop.came.append("SIGINT")
-    stop.wind_down()
-    stop.require_patience()
-    stop.came.append("SIGTERM")
-    stop.require_patience()
-    stop.came.append("SIGINT")
-
-    with pytest.raises(KeyboardInterrupt):
-        stop.require_patience()
 
 
 def test_a_terminal_that_was_closed_is_said_and_left_alone(monkeypatch):

@@ -99,22 +99,24 @@ def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, activ
     assert not any(twin.torque(i) for i in IDS)
 
 
-def test_a_second_signal_lets_go_at_once_before_and_while_it_parks(twin, active):
+def test_a_second_ctrl_c_lets_go_at_once_and_so_does_one_while_it_parks(twin, active):
     signals = Signals()
-    signals.came = ["SIGINT", "SIGTERM"]
+    signals.came = ["SIGINT", "SIGINT"]
     before = twin.q()
     assert drive.wind_down(active, lambda: None, park=True, signals=signals) == ()
     assert not any(twin.torque(i) for i in IDS)
     assert np.abs(twin.q() - before).max() < 1.0
 
     active.hold()
-    signals.came = ["SIGINT"]
+    signals.came = ["SIGTERM"]
     beats = []
 
     def beat():
         beats.append(1)
-        if len(beats) == 10:
+        if len(beats) == 5:
             signals.note(signal.SIGHUP, None)
+        if len(beats) == 10:
+            signals.note(signal.SIGINT, None)
 
     assert drive.wind_down(active, beat, park=True, signals=signals) == ()
     assert len(beats) == 10
@@ -147,6 +149,10 @@ def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
             assert (signals.came, signals.at_once) == (["SIGTERM"], False)
             with pytest.raises(FaultError, match="SIGTERM came before the run began"):
                 drive._go_on(signals, lambda: None)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not signals.at_once
+            signals.wind_down()
+            assert not signals.at_once
             os.kill(os.getpid(), signal.SIGINT)
             assert signals.at_once
     finally:
