@@ -16,25 +16,6 @@ from soarm.twin.servo import Unknowns
 IDS = range(1, 7)
 
 
-def settle(arm):
-    """Wait until what nobody acknowledges has arrived."""
-    arm.bus.ping(1)
-
-
-def deafen(servo, address, times):
-    """Make a servo miss so many writes to a register; return a list that grows with each."""
-    write, missed = servo.write, []
-
-    def hear(at, data):
-        if at == address and len(missed) < times:
-            missed.append(data)
-        else:
-            write(at, data)
-
-    servo.write = hear
-    return missed
-
-
 @pytest.mark.parametrize("torque_at_power_up", [False, True])
 @pytest.mark.parametrize("servo_id", IDS)
 def test_a_restart_is_seen_within_six_cycles_whether_or_not_torque_comes_back_with_it(
@@ -134,7 +115,7 @@ def test_a_servo_that_reports_heat_is_let_go_whatever_its_thermometer_says(twin,
     assert not twin.torque(4)
 
 
-def test_a_lost_write_does_not_leave_a_hot_servo_live(twin, active):
+def test_a_lost_write_does_not_leave_a_hot_servo_live(twin, active, deafen):
     missed = deafen(twin.servos[2], 40, 2)
     twin.inject(Fault("heat", servo_id=2, value=67))
     active.observe()
@@ -203,7 +184,7 @@ def test_a_hold_that_fails_before_any_torque_leaves_the_arm_limp(twin, connect, 
     assert arm.state is State.LIMP
 
 
-def test_taking_over_an_arm_that_holds_does_not_give_a_hot_servo_its_torque_back(make_twin, connect):
+def test_taking_over_an_arm_that_holds_does_not_give_a_hot_servo_its_torque_back(make_twin, connect, settle):
     arm = connect(twin := make_twin(unknowns=Unknowns(torque_at_power_up=True)))
     twin.inject(Fault("heat", servo_id=2, value=61))
     arm.observe()
@@ -234,7 +215,7 @@ def test_what_is_no_target_at_all_is_refused(active, q):
         active.command(q)
 
 
-def test_whatever_is_commanded_the_servos_get_nothing_outside_their_range(twin, active):
+def test_whatever_is_commanded_the_servos_get_nothing_outside_their_range(twin, active, settle):
     active.bus.line.timeout_s = 5.0  # 200 periods of physics lie between the last target and the next answer
     rng = np.random.default_rng(4)
     ends = np.array([joint.range_ticks for joint in active.calibration.joints])

@@ -12,27 +12,8 @@ from soarm.twin.servo import Unknowns
 IDS = range(1, 7)
 
 
-def settle(arm):
-    """Wait until what nobody acknowledges has arrived."""
-    arm.bus.ping(1)
-
-
-def deafen(servo, address, times):
-    """Make a servo miss so many writes to a register; return a list that grows with each."""
-    write, missed = servo.write, []
-
-    def hear(at, data):
-        if at == address and len(missed) < times:
-            missed.append(data)
-        else:
-            write(at, data)
-
-    servo.write = hear
-    return missed
-
-
 @pytest.mark.parametrize("stop", ["hold", "fault", "silence"])
-def test_a_lost_frame_does_not_leave_a_joint_under_way_in_an_arm_that_stopped(make_twin, connect, stop):
+def test_a_lost_frame_does_not_leave_a_joint_under_way_in_an_arm_that_stopped(make_twin, connect, stop, settle, deafen):
     twin = make_twin(law="sts3215")
     arm = connect(twin)
     arm.hold()
@@ -84,7 +65,7 @@ def test_a_joint_that_was_silent_when_the_arm_stopped_stays_as_soon_as_it_is_hea
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_lost_write_does_not_leave_a_hot_servo_at_its_full_torque(twin, active, times):
+def test_a_lost_write_does_not_leave_a_hot_servo_at_its_full_torque(twin, active, times, deafen):
     missed = deafen(twin.servos[2], 48, times)
     twin.inject(Fault("heat", servo_id=2, value=62))
     for _ in range(3):
