@@ -32,7 +32,7 @@ settings.load_profile("soarm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the chain first: it takes longest, and with `-n 2` the rest of the suite runs beside it."""
+    """Start the chain first: it takes longest, and the rest of the suite runs beside it."""
     items.sort(key=lambda item: item.get_closest_marker("chain") is None)
 
 
