@@ -90,7 +90,7 @@ class LearnerParams:
             (TD3+BC's) would blow up the critics' noise.
         max_grad_norm: Gradients of critics and of the actor are clipped to this norm (ResFiT, DICE-RL: 1).
         penalty: beta, the pull to the base. High while the critics know little, then low; in units of the bound squared, so a
-            wider bound needs more of it for the same degrees. Without it success falls to a tenth before it rises
+            wider bound needs more of it for the same degrees. Without BC terms success falls to nothing before it rises
             (docs/results.md, `no_penalty`).
         q_filter: Where beta does not count.
         imitation: beta_d, the pull to demonstrated corrections; falls, because the demonstrator is a start and no ceiling.
