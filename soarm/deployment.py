@@ -35,7 +35,7 @@ from soarm.runtime.lockstep import Clock, Immediate
 from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import CalledObjects
 from soarm.runtime.onnx_policy import OnnxACT, Which
-from soarm.runtime.safety import Limits, Reason
+from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
@@ -106,7 +106,7 @@ class WireStats:
         """Account for a tick of the loop."""
         self.steps += 1
         self.clamped += bool(record["refused"]) or bool(record["reasons"].any())
-        self.reasons.update({reason.name or "" for joint in record["reasons"].tolist() for reason in Reason(joint)})
+        self.reasons.update(names_of(record["reasons"].tolist()))
         self.missed += int(np.count_nonzero(record["misses"]))
         self.step_s.append(seconds)
 

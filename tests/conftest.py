@@ -85,6 +85,23 @@ def connect() -> Iterator[Callable[..., Arm]]:
 
 
 @pytest.fixture
+def when_torque_comes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Arm, int, Callable[[], object]], None]:
+    """Return how to have something happen as soon as a servo of an arm was given its torque."""
+
+    def hook(arm: Arm, servo_id: int, happens: Callable[[], object]) -> None:
+        write = arm.bus.write
+
+        def write_and_see(to: int, name: str, value: int) -> None:
+            write(to, name, value)
+            if (to, name) == (servo_id, "torque_enable"):
+                happens()
+
+        monkeypatch.setattr(arm.bus, "write", write_and_see)
+
+    return hook
+
+
+@pytest.fixture
 def active(twin: Twin, connect: Callable[..., Arm]) -> Arm:
     """An arm on `twin` that takes commands."""
     arm = connect(twin)

@@ -36,19 +36,29 @@ _ASKED = (
 
 
 class Finding(NamedTuple):
-    """One servo: what it said, register by register (empty if nothing of use came), what is wrong with it, what is odd."""
+    """One servo.
+
+    Attributes:
+        joint: Its joint.
+        servo_id: Its id.
+        values: What it said, register by register; empty if nothing of use came.
+        faults: What is wrong with it.
+        oddities: What is odd.
+        shared: Whether another servo has the same id.
+    """
 
     joint: str
     servo_id: int
     values: dict[str, int]
     faults: tuple[str, ...]
     oddities: tuple[str, ...] = ()
+    shared: bool = False
 
     def line(self) -> str:
         """Return one line of a table."""
         v = self.values
         if not v:
-            return f"{self.servo_id}  {self.joint:<14}{'two servos' if 'share' in ''.join(self.faults) else 'silent'}"
+            return f"{self.servo_id}  {self.joint:<14}{'two servos' if self.shared else 'silent'}"
         return (
             f"{self.servo_id}  {self.joint:<14}{v['present_position']:>5} ticks  {v['present_voltage'] / 10:>4.1f} V  "
             f"{v['present_temperature']:>3} C  firmware {v['firmware_major']}.{v['firmware_minor']}  P {v['p_coefficient']}  "
@@ -70,7 +80,7 @@ def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING
         try:
             shared = _shared(bus, servo_id)
             if shared is not None:
-                findings.append(Finding(name, servo_id, {}, (shared,)))
+                findings.append(Finding(name, servo_id, {}, (shared,), shared=True))
                 continue
             values = {register: bus.read(servo_id, register) for register in _ASKED}
         except BusError as error:

@@ -20,7 +20,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.runtime import gate, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
-from soarm.runtime.deadman import DeadMan
+from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.ending import wind_down
 from soarm.runtime.log import RunLog
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
@@ -32,7 +32,6 @@ from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
-__all__ = ["FADE_S", "Order", "make_schedule", "residual_of", "run", "wind_down"]
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
 """How long one chunk fades into the next: three control periods."""
@@ -74,7 +73,8 @@ class Order:
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
     """Connect, look whether the bundle fits, drive, and wind down.
 
-    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second one lets go at once.
+    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second Ctrl-C, or one while it parks, lets go
+    at once.
 
     Raises:
         GateError: The bundle was not made for this arm, or cannot be run as asked.
@@ -102,7 +102,7 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         watcher = None
         if order.deadman and not order.dry_run:
             watcher = stack.enter_context(_deadman(port, arm))
-        journal = _Journal(arm, log, _nothing if watcher is None else watcher.beat)
+        journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(order.bundle.spec)
         beat, residual = journal.beat, residual_of(order.bundle, order.which)
         loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, senses=order.senses)
@@ -183,10 +183,6 @@ def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
     beat()
     if signals:
         raise FaultError(f"{signals.came[0]} came before the run began")
-
-
-def _nothing() -> None:
-    """No dead man's switch."""
 
 
 def _deadman(port: str, arm: Arm) -> DeadMan:

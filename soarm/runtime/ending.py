@@ -11,6 +11,7 @@ from soarm.hardware.driver import Arm
 from soarm.hardware.signals import interrupts_held
 from soarm.hardware.states import State
 from soarm.runtime import way
+from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
 from soarm.runtime.stopping import Signals
 
@@ -94,7 +95,7 @@ def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
             beat()
         except FaultError as error:
             logger.error("%s", error)
-            beat = _nothing
+            beat = nobody
             bringup.write_ram(arm.bus, arm.calibration, arm.config)
 
     return each
@@ -102,7 +103,3 @@ def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
 
 def _usual(arm: Arm) -> Limits:
     return Limits.usual(arm.calibration.lower, arm.calibration.upper)
-
-
-def _nothing() -> None:
-    """No dead man's switch."""

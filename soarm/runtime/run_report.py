@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from soarm.runtime.safety import Checked, Reason
+from soarm.runtime.safety import Checked, names_of
 
 
 @dataclasses.dataclass
@@ -49,7 +49,7 @@ class RunReport:
         self.ticks += 1
         self.lateness_s.append(lateness_s)
         self.clamped += checked.clamped
-        self.reasons.update({reason.name or "" for joint in checked.reasons for reason in Reason(joint)})
+        self.reasons.update(names_of(checked.reasons))
         self.refused += checked.refused is not None
         self.empty += empty
 

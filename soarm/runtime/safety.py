@@ -19,6 +19,7 @@ hold always, velocity unless range or lead force more, acceleration unless any o
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,7 @@ from soarm import arm, kinematics
 from soarm.errors import FaultError
 from soarm.runtime.limits import Joints, Limits
 
-__all__ = ["Checked", "Joints", "Last", "Limits", "Reason", "check", "lowest_m"]
-
-
+__all__ = ["Checked", "Joints", "Last", "Limits", "Reason", "check", "lowest_m", "names_of"]
 _SENSIBLE = 1000.0
 """No joint turns that far [deg, percent]; a number beyond is none, and must not lead a joint to the end of its range."""
 _DT_S = (1e-4, 1.0)
@@ -46,6 +45,11 @@ class Reason(enum.IntFlag):
     VELOCITY = 4
     ACCELERATION = 8
     TABLE = 16
+
+
+def names_of(reasons: Iterable[int]) -> set[str]:
+    """Return the names of the limits that cut any of the joints, from the reasons of each."""
+    return {reason.name or "" for joint in reasons for reason in Reason(joint)}
 
 
 class Last(NamedTuple):

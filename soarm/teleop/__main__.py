@@ -29,6 +29,7 @@ from soarm.errors import SoarmError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
+from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects, FixedObjects
 from soarm.runtime.stopping import Signals, noted
 from soarm.spec import OBJECTS_FEATURE
@@ -120,7 +121,7 @@ def _record(options: argparse.Namespace) -> Report:
         settings = SessionParams(
             1 if options.leader == "replay" else options.episodes, options.seed, automatic=options.leader == "expert"
         )
-        clock = _NoClock() if options.fast else None
+        clock = Clock() if options.fast else None
         now, sleep = (clock.now, clock.sleep) if clock else (time.monotonic, time.sleep)
         session = Session(follower, leader, recorder, settings, commands, now, sleep, stopped=lambda: bool(stop))
         try:
@@ -225,19 +226,6 @@ def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]
         return [COMMAND_KEYS[key] for key in typed if key in COMMAND_KEYS]
 
     return commands
-
-
-class _NoClock:
-    """A clock that passes when somebody waits."""
-
-    def __init__(self) -> None:
-        self._time_s = 0.0
-
-    def now(self) -> float:
-        return self._time_s
-
-    def sleep(self, seconds: float) -> None:
-        self._time_s += seconds
 
 
 if __name__ == "__main__":

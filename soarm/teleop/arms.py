@@ -14,7 +14,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
-from soarm.runtime.deadman import DeadMan
+from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.ending import wind_down
 from soarm.runtime.objects import ObjectSource
 from soarm.runtime.safety import Last, Limits, check
@@ -83,7 +83,7 @@ def follower(
         HardwareError: It must not or cannot be driven, or a servo did not confirm that it was let go.
     """
     with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
-        beat: Callable[[], None] = _nothing
+        beat: Callable[[], None] = nobody
         if deadman:
             beat = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S)).beat
         guard = Guard(Limits.usual(calibration.lower, calibration.upper), control_hz)
@@ -97,10 +97,6 @@ def follower(
         live = wind_down(arm, beat, park=True, signals=signals)
         if live:
             raise FaultError(f"{', '.join(live)} may still be live: cut the power")
-
-
-def _nothing() -> None:
-    """No dead man's switch."""
 
 
 @contextmanager

@@ -138,17 +138,14 @@ def test_a_hot_servo_that_cannot_be_let_go_is_named_and_tried_again(twin, active
     assert sum("did not confirm" in text for _, text in active.events) == 1
 
 
-def test_a_hold_that_fails_half_way_names_who_may_still_be_live(twin, connect, monkeypatch):
+def test_a_hold_that_fails_half_way_names_who_may_still_be_live(twin, connect, when_torque_comes):
     arm = connect(twin)
-    write = arm.bus.write
 
-    def half(servo_id, name, value):
-        write(servo_id, name, value)
-        if (servo_id, name) == (4, "torque_enable"):
-            twin.servos[2].deaf = True
-            twin.inject(Fault("mute", servo_id=5, count=None))
+    def fail():
+        twin.servos[2].deaf = True
+        twin.inject(Fault("mute", servo_id=5, count=None))
 
-    monkeypatch.setattr(arm.bus, "write", half)
+    when_torque_comes(arm, 4, fail)
     with pytest.raises(FaultError, match=r"servo 5 .* did not answer.*shoulder_lift \(servo 2\).* may still be live"):
         arm.hold()
 

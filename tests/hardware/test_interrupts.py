@@ -48,17 +48,14 @@ def test_ctrl_c_right_after_torque_came_on_takes_it_back(twin, connect, monkeypa
     assert arm.state is State.LIMP
 
 
-def test_ctrl_c_while_torque_comes_on_names_the_servo_that_keeps_it(twin, connect, monkeypatch):
+def test_ctrl_c_while_torque_comes_on_names_the_servo_that_keeps_it(twin, connect, when_torque_comes):
     arm = connect(twin)
-    write = arm.bus.write
 
-    def interrupted(i, register, value):
-        write(i, register, value)
-        if (i, register) == (4, "torque_enable"):
-            twin.servos[2].deaf = True
-            raise KeyboardInterrupt
+    def interrupted():
+        twin.servos[2].deaf = True
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(arm.bus, "write", interrupted)
+    when_torque_comes(arm, 4, interrupted)
     with pytest.raises(KeyboardInterrupt):
         arm.hold()
 

@@ -11,7 +11,7 @@ from soarm.errors import FaultError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.states import State
-from soarm.runtime.drive import wind_down
+from soarm.runtime.ending import wind_down
 
 
 class FakeArm:

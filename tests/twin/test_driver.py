@@ -77,12 +77,17 @@ def let_pass(twin, arm, periods):
     arm.bus.ping(1)
 
 
-def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, connect):
-    twin = make_twin(law="sts3215")
-    arm = connect(twin, timeout_s=2.0)
+def stretch(twin, arm):
+    """Hold an arm where its weight pulls hardest."""
     arm.hold()
     arm.move_to([0, 60.0, -70, 0, 0, 30])
     let_pass(twin, arm, 30)
+
+
+def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, connect):
+    twin = make_twin(law="sts3215")
+    arm = connect(twin, timeout_s=2.0)
+    stretch(twin, arm)
     before, states = twin.q(), []
     for _ in range(5):
         arm.hold()
@@ -100,9 +105,7 @@ def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, co
 def test_an_arm_met_with_torque_that_is_told_to_hold_does_not_sink(make_twin, connect):
     twin = make_twin(law="sts3215")
     first = connect(twin, timeout_s=2.0)
-    first.hold()
-    first.move_to([0, 60.0, -70, 0, 0, 30])
-    let_pass(twin, first, 30)
+    stretch(twin, first)
     before = twin.q()
     first.close()
     arm = connect(twin, timeout_s=2.0)
@@ -229,16 +232,9 @@ def test_a_servo_that_keeps_its_torque_off_is_named(twin, connect, monkeypatch):
     assert not any(twin.torque(i) for i in IDS)
 
 
-def test_a_joint_that_moves_when_torque_comes_on_loses_it_again(twin, connect, monkeypatch):
+def test_a_joint_that_moves_when_torque_comes_on_loses_it_again(twin, connect, when_torque_comes):
     arm = connect(twin)
-    write = arm.bus.write
-
-    def jump(i, name, value):
-        write(i, name, value)
-        if (i, name) == (6, "torque_enable"):
-            twin.servos[4].place(twin.servos[4].actual_ticks - 200)
-
-    monkeypatch.setattr(arm.bus, "write", jump)
+    when_torque_comes(arm, 6, lambda: twin.servos[4].place(twin.servos[4].actual_ticks - 200))
     with pytest.raises(FaultError, match="wrist_flex moved when torque came on"):
         arm.hold()
     assert not any(twin.torque(i) for i in IDS)
