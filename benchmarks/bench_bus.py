@@ -25,7 +25,7 @@ import tty
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from scservo_sdk import COMM_SUCCESS, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
+from scservo_sdk import COMM_SUCCESS, SCS_TOHOST, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
 
 from soarm.hardware.bus import Bus
 from soarm.hardware.packets import sync_read, sync_write
@@ -114,7 +114,7 @@ def ours(port: str, seconds: float) -> tuple[float, float]:
 
 
 def sdk(port: str, seconds: float) -> tuple[float, float]:
-    """Time the SDK's own group classes, used as its examples use them."""
+    """Time the SDK's own group classes, used as its examples use them: each servo asked whether it came, numbers signed."""
     handler = PortHandler(port)
     handler.openPort()
     handler.setBaudRate(1_000_000)
@@ -128,9 +128,13 @@ def sdk(port: str, seconds: float) -> tuple[float, float]:
         result = reader.txRxPacket()
         assert result == COMM_SUCCESS, packet_handler.getTxRxResult(result)
         for servo_id in SERVO_IDS:
-            position = reader.getData(servo_id, 56, 2)
-            for address, n_bytes in ((58, 2), (60, 2), (62, 1), (63, 1), (65, 1), (66, 1), (69, 2)):
-                reader.getData(servo_id, address, n_bytes)
+            assert reader.isAvailable(servo_id, TELEMETRY_ADDRESS, TELEMETRY_BYTES)
+            position = SCS_TOHOST(reader.getData(servo_id, 56, 2), 15)
+            SCS_TOHOST(reader.getData(servo_id, 58, 2), 15)  # velocity
+            SCS_TOHOST(reader.getData(servo_id, 60, 2), 10)  # load
+            for address in (62, 63, 65, 66):  # voltage, temperature, status, moving
+                reader.getData(servo_id, address, 1)
+            SCS_TOHOST(reader.getData(servo_id, 69, 2), 15)  # current
             writer.addParam(servo_id, [position & 0xFF, position >> 8])
         writer.txPacket()
         writer.clearParam()
@@ -144,7 +148,7 @@ def sdk(port: str, seconds: float) -> tuple[float, float]:
 def floor(port: str, seconds: float) -> tuple[float, float]:
     """Time the bare exchange of the same bytes."""
     opened = open_port(port, 1_000_000)
-    ask = _framed(sync_read(SERVO_IDS, TELEMETRY_ADDRESS, TELEMETRY_BYTES))
+    ask = sync_read(SERVO_IDS, TELEMETRY_ADDRESS, TELEMETRY_BYTES)
     goals = b""
     n_expected = (TELEMETRY_BYTES + 6) * len(SERVO_IDS)
     fd = opened.ser.fileno()
@@ -165,15 +169,12 @@ def floor(port: str, seconds: float) -> tuple[float, float]:
 
 def _goals(answer: bytes) -> bytes:
     size = TELEMETRY_BYTES + 6
-    return _framed(
-        sync_write(GOAL, 2, {servo_id: answer[i * size + 5 : i * size + 7] for i, servo_id in enumerate(SERVO_IDS)})
-    )
+    goals = (bytes((servo_id,)) + answer[i * size + 5 : i * size + 7] for i, servo_id in enumerate(SERVO_IDS))
+    return sync_write(GOAL, 2, b"".join(goals))
 
 
-def _framed(packet: bytearray) -> bytes:
-    packet[:2] = b"\xff\xff"
-    packet[-1] = ~sum(packet[2:-1]) & 0xFF
-    return bytes(packet)
+def _framed(body: bytes) -> bytes:
+    return b"\xff\xff" + body + bytes((~sum(body) & 0xFF,))
 
 
 def serve() -> None:
@@ -182,8 +183,8 @@ def serve() -> None:
     tty.setraw(slave)
     print(os.ttyname(slave), flush=True)
     telemetry = CENTRE + bytes((0, 0, 0, 0, 74, 31, 0, 0, 0, 0, 0, 0, 0))
-    train = b"".join(_framed(bytearray((0, 0, servo_id, 17, 0)) + telemetry + b"\0") for servo_id in SERVO_IDS)
-    request = _framed(sync_read(SERVO_IDS, TELEMETRY_ADDRESS, TELEMETRY_BYTES))
+    train = b"".join(_framed(bytes((servo_id, 17, 0)) + telemetry) for servo_id in SERVO_IDS)
+    request = sync_read(SERVO_IDS, TELEMETRY_ADDRESS, TELEMETRY_BYTES)
     pending = b""
     while True:
         pending += os.read(master, 4096)

@@ -38,6 +38,7 @@ TIMEOUT_S = 0.012
 """Time of one question, second attempt included: a tick of 50 Hz survives it, and a USB adapter answers in 2 to 6 ms."""
 SYNC_WRITABLE = ("goal_position", "torque_enable", "torque_limit", "goal_velocity", "acceleration")
 """What may be written without an acknowledgement."""
+_SYNC_REGISTERS = {name: writable(name) for name in SYNC_WRITABLE}
 
 
 class Bus:
@@ -251,10 +252,12 @@ class Bus:
             Servo -> its latest reading. One that missed keeps its last one with its time, and one more miss; one that was
             never heard has no entry.
         """
-        replies = self.line.ask(self._ask_telemetry, self.servo_ids, TELEMETRY_BYTES)
-        self._readings.take(self.servo_ids, replies)
-        if self._readings.out_of_range:
-            self.counters.out_of_range += len(self._readings.out_of_range.keys() & replies.keys())
+        answers = self.line.ask_train(self._ask_telemetry, self.servo_ids, TELEMETRY_BYTES)
+        if isinstance(answers, packets.Train):
+            n_out_of_range = self._readings.take_train(self.servo_ids, answers)
+        else:
+            n_out_of_range = self._readings.take(self.servo_ids, answers)
+        self.counters.out_of_range += n_out_of_range
         return self._readings.latest.copy()
 
     def sync_write(self, name: str, values: Mapping[int, int]) -> None:
@@ -267,10 +270,13 @@ class Bus:
         Raises:
             ValueError: The register is none of those, or a value is out of range; no byte was sent.
         """
-        if name not in SYNC_WRITABLE:
+        register = _SYNC_REGISTERS.get(name)
+        if register is None:
             raise ValueError(f"{name!r} is not written to several servos at once; allowed are {', '.join(SYNC_WRITABLE)}")
-        register = writable(name)
-        data = {servo_id: encode(register, value) for servo_id, value in values.items()}
+        data = bytearray()
+        for servo_id, value in values.items():
+            data.append(servo_id)
+            data += encode(register, value)
         self.line.tell(packets.sync_write(register.address, register.n_bytes, data))
 
     def torque_off(self, deadline_s: float = 0.4) -> tuple[int, ...]:
@@ -284,7 +290,7 @@ class Bus:
         """
         return torque_off(self.line, self.servo_ids, deadline_s)
 
-    def _ask_telemetry(self, servo_ids: tuple[int, ...], n_bytes: int) -> bytearray:
+    def _ask_telemetry(self, servo_ids: tuple[int, ...], n_bytes: int) -> bytes:
         if n_bytes == TELEMETRY_BYTES and servo_ids is self.servo_ids:
             return self._telemetry_of_all
         return packets.sync_read(servo_ids, TELEMETRY_ADDRESS, n_bytes)

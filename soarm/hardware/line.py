@@ -14,18 +14,16 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable
-
-from scservo_sdk import COMM_SUCCESS, PacketHandler
+from collections.abc import Callable, Mapping
 
 from soarm.errors import PortError
-from soarm.hardware.packets import OVERHEAD, Reply, Scan, scan, whole_train
+from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, is_whole_train, scan, split_train
 from soarm.hardware.port import PORT_TROUBLE, SerialPort
 from soarm.hardware.signals import interrupts_held
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[tuple[int, ...], int], bytearray]
+Ask = Callable[[tuple[int, ...], int], bytes]
 """Servo ids and number of data bytes -> the packet that asks them for so many."""
 _FIRST_SHARE = 0.6
 """Of the time of a question, what the first attempt may take; the rest is for draining and asking again."""
@@ -86,10 +84,10 @@ class Line:
         self.timeout_s = timeout_s
         self.now = now
         self.port = port
-        self._handler = PacketHandler(0)  # 0: low byte first
         self._owed: dict[int, float] = {}  # number of data bytes -> until when such an answer may still come
         self._n_asked = 0
         self._thread: int | None = None
+        self._is_main_thread = False
         self._closed: str | None = None
 
     @property
@@ -100,21 +98,20 @@ class Line:
     def adopt(self) -> None:
         """Make the calling thread the bus thread; the one that used the line before must not use it again."""
         self._thread = threading.get_ident()
+        self._is_main_thread = threading.current_thread() is threading.main_thread()
 
-    def tell(self, packet: bytearray) -> None:
+    def tell(self, packet: bytes) -> None:
         """Send a packet that nobody answers.
 
         Raises:
             PortError: The port is closed, or was lost.
         """
         self._check_usable()
-        with interrupts_held():
-            try:
-                self._send(packet)
-            except PORT_TROUBLE as error:
-                raise self._lost(error) from error
-            finally:
-                self.port.is_using = False
+        if self._is_main_thread:
+            with interrupts_held():
+                self._tell(packet)
+        else:
+            self._tell(packet)
 
     def ask(
         self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int = 2, within_s: float | None = None
@@ -132,18 +129,24 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
+        answers = self.ask_train(ask, servo_ids, n_bytes, attempts, within_s)
+        return split_train(answers, servo_ids, n_bytes) if isinstance(answers, Train) else answers
+
+    def ask_train(
+        self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int = 2, within_s: float | None = None
+    ) -> Train | dict[int, Reply]:
+        """Ask servos as `ask` does, and return their answers undivided if all came, whole and in order.
+
+        Raises:
+            PortError: The port is closed, or was lost.
+        """
         self._check_usable()
+        if within_s is None:
+            within_s = self.timeout_s
+        if not self._is_main_thread:
+            return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
         with interrupts_held():
-            try:
-                return self._ask(ask, servo_ids, n_bytes, attempts, self.timeout_s if within_s is None else within_s)
-            except PORT_TROUBLE as error:
-                raise self._lost(error) from error
-            except BaseException:  # whatever it was, the answer may still come
-                self._owe()
-                raise
-            finally:
-                self.port.is_using = False
-                self.counters.drained_bytes = self.port.drained_bytes
+            return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
 
     @property
     def baud(self) -> int:
@@ -199,10 +202,16 @@ class Line:
     def _check_usable(self) -> None:
         if self._closed is not None:
             raise PortError(f"the port {self.port.port_name} cannot be used: {self._closed}. Open the bus again")
-        thread = threading.get_ident()
-        if self._thread is None:
-            self._thread = thread
-        assert self._thread == thread, "the bus belongs to one thread; a second one has to take it over with `adopt` first"
+        if self._thread != threading.get_ident():
+            assert self._thread is None, "the bus belongs to one thread; a second one has to take it over with `adopt` first"
+            self.adopt()
+
+    def _tell(self, packet: bytes) -> None:
+        try:
+            self.counters.requests += 1
+            self.port.send(packet)
+        except PORT_TROUBLE as error:
+            raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> PortError:
         self.close(f"it was lost ({error})")
@@ -211,52 +220,68 @@ class Line:
             "goal as long as they have power. Plug it in again and open the bus again"
         )
 
-    def _send(self, packet: bytearray) -> None:
-        self.counters.requests += 1
-        result = self._handler.txPacket(self.port, packet)
-        if result != COMM_SUCCESS:
-            raise OSError(f"sending {bytes(packet).hex()}: {self._handler.getTxRxResult(result)}")
-
     def _owe(self) -> None:
         if self._n_asked:  # the length of an acknowledgement is fixed
             self._owed[self._n_asked] = self.now() + _LATE_S
 
     def _length(self, n_bytes: int) -> int:
         """Return how many bytes to ask for, so that no answer that is owed can be taken for the one to this question."""
-        if not self._owed or n_bytes == 0:
+        if n_bytes == 0:
             return n_bytes
         now_s = self.now()
         self._owed = {n: until_s for n, until_s in self._owed.items() if until_s > now_s}
         return min(range(n_bytes, n_bytes + _LENGTHS), key=lambda n: self._owed.get(n, 0.0))
 
-    def _ask(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int, within_s: float) -> dict[int, Reply]:
+    def _ask(
+        self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int, within_s: float
+    ) -> Train | dict[int, Reply]:
         end_s = self.now() + within_s
-        replies = self._attempt(ask, servo_ids, n_bytes, within_s * _FIRST_SHARE if attempts > 1 else within_s)
-        if len(replies) < len(servo_ids):
+        try:
+            replies = self._attempt(ask, servo_ids, n_bytes, within_s * _FIRST_SHARE if attempts > 1 else within_s)
+            if not isinstance(replies, Train) and len(replies) < len(servo_ids):
+                self._owe()
+                if attempts > 1:
+                    replies |= self._ask_again(ask, servo_ids, n_bytes, replies, end_s)
+        except PORT_TROUBLE as error:
+            raise self._lost(error) from error
+        except BaseException:  # whatever it was, the answer may still come
             self._owe()
-            if attempts > 1:
-                missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
-                self.port.drain(_QUIET_S, end_s)
-                self.counters.retries += 1
-                replies |= self._attempt(ask, missing, n_bytes, max(_QUIET_S, end_s - self.now()))
-                if len(replies) < len(servo_ids):
-                    self._owe()
-        self.counters.replies += len(replies)
-        self.counters.misses += len(servo_ids) - len(replies)
+            raise
+        finally:
+            self.counters.drained_bytes = self.port.drained_bytes
+        n_came = len(servo_ids) if isinstance(replies, Train) else len(replies)
+        self.counters.replies += n_came
+        self.counters.misses += len(servo_ids) - n_came
         return replies
 
-    def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> dict[int, Reply]:
-        n_asked = self._n_asked = self._length(n_bytes)
-        self.port.is_using = False
+    def _ask_again(
+        self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, replies: Mapping[int, Reply], end_s: float
+    ) -> dict[int, Reply]:
+        missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
+        self.port.drain(_QUIET_S, end_s)
+        self.counters.retries += 1
+        late = self._attempt(ask, missing, n_bytes, max(_QUIET_S, end_s - self.now()))
+        if isinstance(late, Train):
+            return split_train(late, missing, n_bytes)
+        if len(late) < len(missing):
+            self._owe()
+        return late
+
+    def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> Train | dict[int, Reply]:
+        n_asked = self._n_asked = self._length(n_bytes) if self._owed else n_bytes
         self.unexplained = b""
-        self._send(ask(servo_ids, n_asked))
-        end_s = self.now() + within_s
+        self.counters.requests += 1
+        self.port.send(ask(servo_ids, n_asked))
+        sent_s = self.now()
         data = self.port.receive((n_asked + OVERHEAD) * len(servo_ids), within_s)
-        replies = None
-        if data != self.port.sent:  # the echo of a read of two bytes looks like an answer to it
-            replies = whole_train(data, servo_ids, n_asked, self.now())
-        if replies is None:
-            replies = self._sort_out(data, servo_ids, n_asked, end_s)
+        # The echo of a read of two bytes looks like an answer to it.
+        if data != self.port.sent and is_whole_train(data, servo_ids, n_asked):
+            train = Train(data, self.now())
+            if n_asked == n_bytes:
+                return train
+            replies = split_train(train, servo_ids, n_asked)
+        else:
+            replies = self._sort_out(data, servo_ids, n_asked, sent_s + within_s)
         if n_asked != n_bytes:
             replies = {servo_id: reply._replace(data=reply.data[:n_bytes]) for servo_id, reply in replies.items()}
         return replies

@@ -5,21 +5,46 @@
 
 A status packet names neither the address it was read from nor the question it answers: only id and length tell whether it can
 be the answer, so the bus has to see to it that no older answer is under way. Header and checksum of what is sent are the SDK's
-work (`txPacket`); the builders here leave room for them.
+work (`txPacket`), done where a packet is built, so that one that is sent in every tick is framed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from scservo_sdk import BROADCAST_ID, INST_PING, INST_READ, INST_SYNC_READ, INST_SYNC_WRITE, INST_WRITE
+from scservo_sdk import (
+    BROADCAST_ID,
+    COMM_SUCCESS,
+    INST_PING,
+    INST_READ,
+    INST_SYNC_READ,
+    INST_SYNC_WRITE,
+    INST_WRITE,
+    PacketHandler,
+)
 
 HEADER = b"\xff\xff"
 OVERHEAD = 6
 """Bytes of a status packet without its data: header, id, length, error, checksum."""
 HIGHEST_ID = 253
 _LONGEST = 250
+
+
+class _Desk:
+    """The port the SDK frames one packet for."""
+
+    is_using = False
+
+    def clearPort(self) -> None:  # noqa: N802 - the SDK's name
+        pass
+
+    def writePort(self, packet: bytearray) -> int:  # noqa: N802 - the SDK's name
+        return len(packet)
+
+
+_SDK = PacketHandler(0)  # 0: low byte first
 
 
 class StatusPacket(NamedTuple):
@@ -51,6 +76,13 @@ class Reply(NamedTuple):
 
     error: int
     data: bytes
+    t_s: float
+
+
+class Train(NamedTuple):
+    """The answers of all servos that were asked, whole and in order (`is_whole_train`), and when they came [s]."""
+
+    stream: bytes
     t_s: float
 
 
@@ -91,54 +123,81 @@ def _lacking(stream: bytes, at: int) -> int:
     return at + 4 + stream[at + 3] - n if at + 4 <= n else at + OVERHEAD - n
 
 
-def whole_train(stream: bytes, servo_ids: tuple[int, ...], n_bytes: int, t_s: float) -> dict[int, Reply] | None:
-    """Return the answers if the stream is exactly what was asked for, every servo in order and undamaged; otherwise None.
+def is_whole_train(stream: bytes, servo_ids: tuple[int, ...], n_bytes: int) -> bool:
+    """Return whether the stream is exactly what was asked for, every servo in order and undamaged.
 
-    The way of nearly every tick; anything else goes through `scan`.
+    The way of nearly every tick; anything else goes through `scan`. One byte of all packets is compared at a time, which is
+    five times faster than one packet at a time.
     """
-    size = n_bytes + OVERHEAD
-    if len(stream) != size * len(servo_ids):
-        return None
-    replies = {}
-    start = 0
-    for servo_id in servo_ids:
-        packet = stream[start : start + size]
-        if packet[:2] != HEADER or packet[2] != servo_id or packet[3] != n_bytes + 2 or sum(packet) & 0xFF != 0xFD:
-            return None  # 0xFD: the two header bytes add 0x1FE to the 0xFF of the rest
-        replies[servo_id] = Reply(packet[4], packet[5:-1], t_s)
-        start += size
-    return replies
+    size, n = n_bytes + OVERHEAD, len(servo_ids)
+    if (
+        len(stream) != size * n
+        or stream[2::size] != bytes(servo_ids)
+        or stream[3::size] != bytes((n_bytes + 2,)) * n
+        or stream[::size] != HEADER[:1] * n
+        or stream[1::size] != HEADER[:1] * n
+    ):
+        return False
+    for packet in _slices(size, n):  # noqa: SIM110 - `all` over a generator costs half as much again
+        if sum(stream[packet]) & 0xFF != 0xFD:  # the two header bytes add 0x1FE to the 0xFF of the rest
+            return False
+    return True
 
 
-def ping(servo_id: int = BROADCAST_ID) -> bytearray:
+@functools.cache
+def _slices(size: int, n: int) -> tuple[slice, ...]:
+    return tuple(slice(start, start + size) for start in range(0, size * n, size))
+
+
+def split_train(train: Train, servo_ids: tuple[int, ...], n_bytes: int) -> dict[int, Reply]:
+    """Return the answers of a whole train."""
+    size, stream = n_bytes + OVERHEAD, train.stream
+    starts = range(0, size * len(servo_ids), size)
+    return {
+        servo_id: Reply(stream[start + 4], stream[start + 5 : start + size - 1], train.t_s)
+        for servo_id, start in zip(servo_ids, starts, strict=True)
+    }
+
+
+def ping(servo_id: int = BROADCAST_ID) -> bytes:
     """Build a ping of one servo or, without an id, of all."""
     return _instruction(servo_id, INST_PING, b"")
 
 
-def read(servo_id: int, address: int, n_bytes: int) -> bytearray:
+def read(servo_id: int, address: int, n_bytes: int) -> bytes:
     """Build the request for `n_bytes` registers of one servo."""
     return _instruction(servo_id, INST_READ, bytes((address, n_bytes)))
 
 
-def write(servo_id: int, address: int, data: bytes) -> bytearray:
+def write(servo_id: int, address: int, data: bytes) -> bytes:
     """Build an acknowledged write to one servo."""
     return _instruction(servo_id, INST_WRITE, bytes((address,)) + data)
 
 
-def sync_read(servo_ids: Iterable[int], address: int, n_bytes: int) -> bytearray:
+def sync_read(servo_ids: Iterable[int], address: int, n_bytes: int) -> bytes:
     """Build the request for the same registers of several servos, which answer in that order."""
     return _instruction(BROADCAST_ID, INST_SYNC_READ, bytes((address, n_bytes, *servo_ids)))
 
 
-def sync_write(address: int, n_bytes: int, data: Mapping[int, bytes]) -> bytearray:
-    """Build a write to the same registers of several servos, id -> bytes; no servo acknowledges it."""
-    body = b"".join([bytes((servo_id,)) + piece for servo_id, piece in data.items()])
-    return _instruction(BROADCAST_ID, INST_SYNC_WRITE, bytes((address, n_bytes)) + body)
+def sync_write(address: int, n_bytes: int, data: bytes | bytearray) -> bytes:
+    """Build a write to the same registers of several servos; no servo acknowledges it.
+
+    Args:
+        address: The first register.
+        n_bytes: How many.
+        data: For each servo its id and its `n_bytes`.
+    """
+    return _instruction(BROADCAST_ID, INST_SYNC_WRITE, bytes((address, n_bytes)) + data)
 
 
-def _instruction(servo_id: int, instruction: int, parameters: bytes) -> bytearray:
+def _instruction(servo_id: int, instruction: int, parameters: bytes | bytearray) -> bytes:
     assert 0 <= servo_id <= BROADCAST_ID, f"no servo has the id {servo_id}; ids are 0..{HIGHEST_ID}"
     assert len(parameters) + OVERHEAD <= _LONGEST, (
         f"a packet of {len(parameters) + OVERHEAD} bytes; the longest has {_LONGEST}"
     )
-    return bytearray((0, 0, servo_id, len(parameters) + 2, instruction)) + parameters + b"\0"
+    packet = bytearray((0, 0, servo_id, len(parameters) + 2, instruction))
+    packet += parameters
+    packet.append(0)
+    result = _SDK.txPacket(_Desk(), packet)
+    assert result == COMM_SUCCESS, _SDK.getTxRxResult(result)
+    return bytes(packet)

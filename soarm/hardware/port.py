@@ -2,8 +2,8 @@
 
 Knows bytes and time, neither packets nor servos. Linux and macOS. What it changes of the SDK's port, and why:
 
-* `clearPort` emptied the *output*; here it empties the *input*. The SDK calls it before every packet it sends, so a late
-  answer is thrown away instead of being taken for the next one.
+* The SDK's `clearPort` empties the *output*. Here the *input* is emptied before every packet, so a late answer is thrown away
+  instead of being taken for the next one.
 * The SDK polls a port with zero timeout in a spin, which takes the processor from whoever is to answer; here a read sleeps
   until the bytes are there or the time is up. Bytes go straight to and from the file descriptor: pyserial's `read` and `write`
   cost 10 us a cycle more, and its `write` may report a timeout after all bytes went out.
@@ -33,7 +33,7 @@ PORT_TROUBLE: tuple[type[Exception], ...] = (OSError, serial.SerialException, te
 """What an unplugged or hung adapter raises; `termios.error` is no OSError."""
 _WRITE_TIMEOUT_S = 0.5
 """An adapter that takes no bytes for so long hangs; far above the longest time a loaded machine was seen to stall (54 ms)."""
-_N_WAITING = bytearray(4)
+_NONE = bytes(4)
 
 
 class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
@@ -58,6 +58,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         self._exclusive = exclusive
         self._now = now
         self._fd = -1
+        self._waiting = bytearray(4)  # its own: another thread may be asking another port
 
     def setupPort(self, cflag_baud: int) -> bool:  # noqa: N802 - the SDK's name
         """Open the port, or change the baud of an open one (the SDK would close it and lose the lock)."""
@@ -71,18 +72,15 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         _lower_latency(self.ser)
         return True
 
-    def clearPort(self) -> None:  # noqa: N802 - the SDK's name
-        """Throw away what came in since the last question was over."""
+    def send(self, packet: bytes) -> None:
+        """Throw away what came in since the last question was over, and send a packet."""
         n = self._n_waiting()
         if n:
             self.drained_bytes += len(self.receive(n, 0.0))
-
-    def writePort(self, packet: bytearray) -> int:  # noqa: N802 - the SDK's name
-        """Send a packet and return how many bytes went out."""
-        self.sent = bytes(packet)
+        self.sent = packet
         if self.wire_log is not None:
-            self.wire_log.write("tx", self.sent)
-        return self._write(self.sent)
+            self.wire_log.write("tx", packet)
+        self._write(packet)
 
     def receive(self, n_bytes: int, within_s: float) -> bytes:
         """Sleep until so many bytes came or the time is up; return what came.
@@ -93,7 +91,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         """
         end_s = self._now() + within_s
         data = piece = self._read(n_bytes, within_s)
-        while piece and len(data) < n_bytes:
+        while len(data) < n_bytes and piece:
             piece = self._read(n_bytes - len(data), max(0.0, end_s - self._now()))
             data += piece
         if data and self.wire_log is not None:
@@ -109,8 +107,8 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
                 return
 
     def _n_waiting(self) -> int:
-        fcntl.ioctl(self._fd, termios.FIONREAD, _N_WAITING)
-        return int.from_bytes(_N_WAITING, sys.byteorder)
+        fcntl.ioctl(self._fd, termios.FIONREAD, self._waiting)
+        return 0 if self._waiting == _NONE else int.from_bytes(self._waiting, sys.byteorder)
 
     def _read(self, n_bytes: int, within_s: float) -> bytes:
         """Return the first bytes that come, at most so many; none where the time is up."""
@@ -121,13 +119,13 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
             raise OSError(errno.EIO, "the device is gone: it says it has bytes, and has none")
         return data
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytes) -> None:
+        """Write all, waiting where the adapter takes no more for now."""
         n = self._write_some(data)
         while n < len(data):
             if not select.select((), (self._fd,), (), _WRITE_TIMEOUT_S)[1]:
                 raise OSError(errno.ETIMEDOUT, f"the adapter has taken no byte for {_WRITE_TIMEOUT_S} s")
             n += self._write_some(data[n:])
-        return n
 
     def _write_some(self, data: bytes) -> int:
         try:

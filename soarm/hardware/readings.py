@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from soarm.hardware.packets import Reply
-from soarm.hardware.registers import STATUS, TICKS_PER_TURN, Status, Telemetry, telemetry
+from soarm.hardware.packets import Reply, Train
+from soarm.hardware.registers import TELEMETRY_LAYOUT, TICKS_PER_TURN, Status, Telemetry, decode_telemetry, telemetry
+
+_PACKET = struct.Struct(f"<4xB{TELEMETRY_LAYOUT}x")
+"""Error byte and telemetry of one packet."""
 
 
 class Reading(NamedTuple):
@@ -37,24 +41,44 @@ class Readings:
         self.out_of_range: dict[int, int] = {}
         self.status: dict[int, Status] = {}
 
-    def take(self, servo_ids: tuple[int, ...], replies: Mapping[int, Reply]) -> None:
-        """Enter the answers of one cycle; a servo of `servo_ids` without a usable one has missed it."""
+    def take(self, servo_ids: tuple[int, ...], replies: Mapping[int, Reply]) -> int:
+        """Enter the answers of one cycle; a servo of `servo_ids` without a usable one has missed it.
+
+        Returns:
+            How many of the answers bring a position beyond one turn.
+        """
+        n_out_of_range = 0
         for servo_id in servo_ids:
             reply = replies.get(servo_id)
-            if reply is not None and self._enter(servo_id, reply):
-                continue
-            last = self.latest.get(servo_id)
-            if last is not None:
-                self.latest[servo_id] = last._replace(misses=last.misses + 1)
+            if reply is None:
+                self._miss(servo_id)
+            else:
+                n_out_of_range += not self._enter(servo_id, telemetry(reply.data, reply.error), reply.t_s)
+        return n_out_of_range
 
-    def _enter(self, servo_id: int, reply: Reply) -> bool:
-        measured = telemetry(reply.data)
-        if reply.error != measured.status:
-            measured = measured._replace(status=STATUS[reply.error | measured.status])
-        self.status[servo_id] = measured.status
-        if not 0 <= measured.position_ticks < TICKS_PER_TURN:
-            self.out_of_range[servo_id] = measured.position_ticks
+    def take_train(self, servo_ids: tuple[int, ...], train: Train) -> int:
+        """Enter the answers of a cycle in which every servo answered; returns what `take` does."""
+        n_out_of_range, t_s, latest, status = 0, train.t_s, self.latest, self.status
+        for servo_id, new in zip(servo_ids, decode_telemetry(_PACKET.iter_unpack(train.stream)), strict=True):
+            if 0 <= new.position_ticks < TICKS_PER_TURN and not self.out_of_range:
+                latest[servo_id] = Reading._make((new, t_s, 0))
+                status[servo_id] = new.status
+            else:
+                n_out_of_range += not self._enter(servo_id, new, t_s)
+        return n_out_of_range
+
+    def _enter(self, servo_id: int, new: Telemetry, t_s: float) -> bool:
+        self.status[servo_id] = new.status
+        if not 0 <= new.position_ticks < TICKS_PER_TURN:
+            self.out_of_range[servo_id] = new.position_ticks
+            self._miss(servo_id)
             return False
-        self.latest[servo_id] = Reading(measured, reply.t_s, 0)
-        self.out_of_range.pop(servo_id, None)
+        self.latest[servo_id] = Reading(new, t_s, 0)
+        if self.out_of_range:
+            self.out_of_range.pop(servo_id, None)
         return True
+
+    def _miss(self, servo_id: int) -> None:
+        last = self.latest.get(servo_id)
+        if last is not None:
+            self.latest[servo_id] = last._replace(misses=last.misses + 1)

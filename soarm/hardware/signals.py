@@ -8,9 +8,11 @@ order, as soon as the transaction is over.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,9 +20,17 @@ _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers
 _HELD = (signal.SIGTERM, signal.SIGINT)
 
 
-class interrupts_held:  # noqa: N801 - used as a function; a class because a generator costs twice the time
+def interrupts_held() -> AbstractContextManager[None]:
     """Hold SIGINT and SIGTERM back in this block and deliver them at its end; blocks may be nested."""
+    if threading.get_ident() != threading.main_thread().ident:
+        return _NOTHING_TO_HOLD
+    return _Held()
 
+
+_NOTHING_TO_HOLD = contextlib.nullcontext()
+
+
+class _Held:  # a class because a generator costs twice the time
     _main_thread_holds = False
 
     def __init__(self) -> None:
@@ -29,7 +39,7 @@ class interrupts_held:  # noqa: N801 - used as a function; a class because a gen
         self._outermost = False
 
     def __enter__(self) -> None:
-        if interrupts_held._main_thread_holds or threading.current_thread() is not threading.main_thread():
+        if _Held._main_thread_holds:
             return
         try:
             for signum in _HELD:
@@ -38,7 +48,7 @@ class interrupts_held:  # noqa: N801 - used as a function; a class because a gen
                     continue
                 self._previous[signum] = handler
                 signal.signal(signum, self._note)
-            self._outermost = interrupts_held._main_thread_holds = True
+            self._outermost = _Held._main_thread_holds = True
         except BaseException:  # a signal struck between the two; neither may stay held
             self._end()
             raise
@@ -60,7 +70,7 @@ class interrupts_held:  # noqa: N801 - used as a function; a class because a gen
         self._noted.append(signum)
 
     def _let_through(self) -> None:
-        interrupts_held._main_thread_holds = False
+        _Held._main_thread_holds = False
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 

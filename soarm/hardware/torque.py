@@ -50,7 +50,7 @@ def torque_off(line: Line, servo_ids: tuple[int, ...], deadline_s: float) -> tup
 
 
 def _all_at_once(line: Line, servo_ids: tuple[int, ...], end_s: float) -> tuple[int, ...]:
-    off = packets.sync_write(_TORQUE, 1, dict.fromkeys(servo_ids, _OFF))
+    off = packets.sync_write(_TORQUE, 1, b"".join(bytes((servo_id,)) + _OFF for servo_id in servo_ids))
     line.tell(off)
     line.tell(off)
     replies = line.ask(lambda ids, n: packets.sync_read(ids, _TORQUE, n), servo_ids, 1, within_s=_share(line, end_s))

@@ -184,7 +184,6 @@ class MemoryPort(SerialPort):
             self.wire.on_write()
         self._check()
         self.wire.receive(data)
-        return len(data)
 
     def _read(self, n_bytes, within_s):
         if self.wire.on_read is not None:

@@ -61,7 +61,6 @@ def test_an_exception_inside_a_transaction_leaves_the_bus_usable(bus, wire, when
     with pytest.raises(MemoryError):
         bus.sync_read()
 
-    assert not bus.line.port.is_using
     wire.servos[1].position = 77
     assert bus.sync_read()[1].telemetry.position_ticks == 77
     assert bus.torque_off() == ()

@@ -130,10 +130,11 @@ def test_old_bytes_are_gone_before_a_question(pty):
     port = open_port(path, 1_000_000)
     os.write(master, b"old")
     assert select.select([port.ser.fileno()], [], [], 10.0)[0]
-    port.clearPort()
+    port.send(b"new")
 
     assert port.drained_bytes == 3
     assert port.receive(1, 0.0) == b""
+    assert os.read(master, 10) == b"new"
     port.closePort()
 
 
@@ -143,5 +144,5 @@ def test_an_adapter_that_takes_no_bytes_is_given_up(pty, monkeypatch):
     port = open_port(path, 1_000_000)
 
     with pytest.raises(OSError, match="has taken no byte"):
-        port.writePort(bytearray(1 << 20))
+        port.send(bytes(1 << 20))
     port.closePort()
