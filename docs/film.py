@@ -1,4 +1,4 @@
-"""Make the pictures of the README: the scripted expert doing one episode, and the arm over the cube.
+"""Make the pictures of README and docs: the scripted expert doing one episode, the arm over the cube, and the arm folded.
 
     python docs/film.py [--seed 203] [--out docs/images]
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from soarm import params
+from soarm import arm, params
+from soarm.hardware.sweep import REST
 from soarm.report import video
 from soarm.sim.camera import Camera
 from soarm.sim.env import PickPlaceEnv
@@ -26,7 +28,7 @@ _LAST_FRAME_S = 1.0
 
 
 def main() -> None:
-    """Film one episode and write `pick_place.gif` and `arm.png`."""
+    """Film one episode and write `pick_place.gif`, `arm.png` and `rest_pose.png`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=203, help="of the scene and of the expert's habits (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder (%(default)s)")
@@ -39,6 +41,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     video.write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * fps), options.out / "pick_place.gif", fps)
     Image.fromarray(still).save(options.out / "arm.png", optimize=True)
+    Image.fromarray(stand(sim, REST)).save(options.out / "rest_pose.png", optimize=True)
 
 
 def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -59,6 +62,17 @@ def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uin
             over = terminated or truncated
     assert terminated, f"the expert failed on seed {seed}; film another"
     return frames, carrying[len(carrying) // 3]
+
+
+def stand(sim: SimParams, q: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a still of the arm in the pose `q`, shape (6,) [deg x 5, percent]."""
+    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    env.reset(seed=0)
+    for joint, radians in zip(arm.JOINTS, arm.to_radians(q), strict=True):
+        env.data.joint(joint.name).qpos = radians
+    mujoco.mj_forward(env.model, env.data)
+    with Camera(env.model, "front", width_px=2 * WIDTH_PX, height_px=2 * HEIGHT_PX, shadows=True) as camera:
+        return _halve(camera.render(env.data))
 
 
 def _halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
     soarm find-port
     soarm setup-motors --port PORT
     soarm calibrate --port PORT arm.json
-    soarm check-pose --port PORT --calibration arm.json [--pose 0 0 0 0 0 0]
+    soarm check-pose --port PORT --calibration arm.json [--rest | --pose 0 0 0 0 0 0]
     soarm doctor --port PORT [--calibration arm.json] [--settings arm_settings.json]
     soarm release --port PORT
     soarm import-calibration LEROBOT.json arm.json
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     pose.add_argument(
         "--pose", type=float, nargs=6, default=[0.0] * 6, help="of the six joints [deg, percent]; the middle of all by default"
     )
+    pose.add_argument("--rest", action="store_const", const=sweep.REST.tolist(), dest="pose", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
     for command in (setup, check, measure, pose, release):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
@@ -173,7 +174,8 @@ def _enter_was_pressed() -> bool:
 
 
 def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
-    ask(f"Put the arm by hand into the pose {list(pose)} (its joints' middles at zero; gripper closed), then press Enter. ")
+    at = [round(x, 1) for x in pose]
+    ask(f"Put the arm by hand into the pose {at} (its joints' middles at zero; gripper closed), then press Enter. ")
     with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
     errors = sweep.pose_errors(calibration, ticks, pose)

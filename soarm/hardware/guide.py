@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+from numpy.typing import NDArray
+
 from soarm import arm
 from soarm.errors import BusError, CalibrationError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.registers import TICKS_PER_TURN
 from soarm.hardware.signals import interrupts_held
-from soarm.hardware.sweep import Sweep, sign_of
+from soarm.hardware.sweep import REST_TOLERANCE, Sweep, sign_of
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
@@ -31,6 +34,11 @@ POSITIVE = {
     "gripper": "open",
 }
 """Which way is LeRobot's positive one, joint by joint; a test holds it against the kinematics."""
+_FOLD = (
+    "Fold the arm into its rest pose: base straight ahead, upper arm back on its stop, forearm down on it, gripper closed, "
+    "not rolled, and bent down by about 70 degrees (docs/hardware.md has a picture). Then press Enter. "
+)
+_KEEP = "keep"
 _SAMPLE_S = 0.02
 
 
@@ -53,7 +61,8 @@ def calibrate(
         save: Writes it to where it is to stay; where that fails, the servos get back what they had.
 
     Raises:
-        CalibrationError: The sweep is no good, a joint was not turned, or it cannot be saved; the servos are as before.
+        CalibrationError: The sweep is no good, a joint was not turned, the rest pose does not fit and the person does not keep
+            it all the same, or it cannot be saved; the servos are as before.
         BusError: A servo fell silent, or keeps its torque. What could not be put back is in the message.
     """
     ask("Support the arm with your hand: its torque goes off. Then press Enter. ")
@@ -100,6 +109,8 @@ def _put_back(bus: Bus) -> Iterator[dict[int, dict[str, int]]]:
 
 def _measure(bus: Bus, ask: Ask, say: Say, done: Callable[[], bool], sleep: Callable[[float], None]) -> Calibration:
     sweep = Sweep()
+    ask(_FOLD)
+    sweep.feed(_ticks(bus))
     say("Move every joint slowly from stop to stop, one after the other; Enter when all are done.")
     while not done():
         sweep.feed(_ticks(bus))
@@ -108,7 +119,23 @@ def _measure(bus: Bus, ask: Ask, say: Say, done: Callable[[], bool], sleep: Call
         sleep(_SAMPLE_S)
     signs = [_sign(bus, i, ask) for i in range(arm.N_JOINTS)]
     firmware = [f"{bus.read(j.servo_id, 'firmware_major')}.{bus.read(j.servo_id, 'firmware_minor')}" for j in arm.JOINTS]
-    return sweep.calibration(signs, firmware)
+    calibration = sweep.calibration(signs, firmware)
+    _hold_against_rest(sweep.rest_errors(calibration), ask, say)
+    return calibration
+
+
+def _hold_against_rest(errors: NDArray[np.float64], ask: Ask, say: Say) -> None:
+    found = [f"{name} {error:+.1f} {unit}" for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True)]
+    say(f"by this calibration the rest pose was missed by: {', '.join(found)}")
+    far = [found[i] for i in np.flatnonzero(np.abs(errors) > REST_TOLERANCE)]
+    if not far:
+        return
+    fault = (
+        f"{', '.join(far)} away from the rest pose, more than {REST_TOLERANCE:g}: the arm was not folded, a stop was not "
+        "reached in the sweep, the joint was turned the other way, or its horn sits a tooth off (14.4 degrees)"
+    )
+    if ask(f"{fault}. Enter to give up and change nothing, `{_KEEP}` to keep it all the same. ").strip() != _KEEP:
+        raise CalibrationError(f"{fault}. Calibrate again")
 
 
 def _sign(bus: Bus, i: int, ask: Ask) -> int:

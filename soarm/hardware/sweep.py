@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
 from soarm.errors import CalibrationError
@@ -29,24 +29,32 @@ TURN_TICKS = 60
 """How far a joint has to be turned for its direction to be known: 5 degrees."""
 
 
+REST: NDArray[np.float64] = arm.from_radians((0.0, -3.32, 3.11, 1.18, 0.0, -0.174))
+"""The arm folded, as it lies when nobody holds it, shape (6,) [deg x 5, percent]: keyframe `rest` of MuJoCo Menagerie's
+trs_so_arm100."""
+REST_TOLERANCE = 12.0
+"""A joint farther than this from `REST` is off [deg, percent]: less than one tooth of the horn (14.4 degrees), and more than a
+hand misses the pose by, or a printed arm's range the model's (a published calibration: 5 degrees of the lift at its stop)."""
+
+
 class Sweep:
-    """Readings of all joints while they are moved.
+    """Readings of all joints while they are moved, from the rest pose on.
 
     Attributes:
-        n: Readings so far.
+        n: Readings so far; the first one is the rest pose.
         jumped: Joints that were moved faster than they can be followed.
     """
 
     def __init__(self) -> None:
         self.n = 0
         self.jumped: set[int] = set()
-        self._last = self._low = self._high = np.zeros(arm.N_JOINTS, np.int64)
+        self._first = self._last = self._low = self._high = np.zeros(arm.N_JOINTS, np.int64)
 
     def feed(self, ticks: Sequence[int]) -> None:
         """Take a reading of all joints without offset, each 0..4095 [ticks]."""
         raw = np.asarray(ticks, np.int64)
         if self.n == 0:
-            self._last = self._low = self._high = raw
+            self._first = self._last = self._low = self._high = raw
         step = (raw - self._last + MIDDLE) % TICKS_PER_TURN - MIDDLE
         self.jumped |= set(np.flatnonzero(np.abs(step) > JUMP_TICKS).tolist())
         self._last = self._last + step
@@ -91,6 +99,15 @@ class Sweep:
             )
         return Calibration(tuple(joints))
 
+    def rest_errors(self, calibration: Calibration) -> NDArray[np.float64]:
+        """Return how far the first reading is from the rest pose by this sweep's calibration, shape (6,) [deg x 5, percent].
+
+        The middle of a range says nothing about a stop that was not reached, a horn that sits a tooth off, or a direction that
+        was shown the wrong way round; a pose that everybody can put the arm into does.
+        """
+        middles = np.array([np.mean(joint.range_ticks) for joint in calibration.joints])
+        return pose_errors(calibration, middles + self._first - (self._low + self._high) / 2, REST)
+
     def _faults(self) -> list[str]:
         faults = []
         for i, joint in enumerate(arm.JOINTS):
@@ -124,7 +141,7 @@ def sign_of(before: int, after: int) -> int:
     return 1 if step > 0 else -1
 
 
-def pose_errors(calibration: Calibration, ticks: Sequence[int], pose: Sequence[float]) -> NDArray[np.float64]:
+def pose_errors(calibration: Calibration, ticks: ArrayLike, pose: ArrayLike) -> NDArray[np.float64]:
     """Return how far the arm is from the pose it was put into by hand, shape (6,) [deg, the gripper in percent].
 
     Args:
