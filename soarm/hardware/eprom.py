@@ -136,7 +136,8 @@ class Eprom:
     def _change_baud(self, servo_id: int, register: Register, code: int) -> None:
         line, baud = self._bus.line, BAUD_RATES[code]
         before = line.baud
-        line.check_baud(baud)
+        if not line.speaks(baud):
+            raise ValueError(f"the servo SDK does not speak {baud} baud: a servo set to it could not be reached any more")
         packet = packets.write(servo_id, register.address, encode(register, code))
         line.ask(lambda *_: packet, (servo_id,), 0, attempts=1)  # acknowledged at the old baud, the new one, or never
         line.set_baud(baud)

@@ -153,14 +153,9 @@ class Line:
         """Baud of the port."""
         return int(self.port.getBaudRate())
 
-    def check_baud(self, baud: int) -> None:
-        """Refuse a baud the SDK does not speak.
-
-        Raises:
-            ValueError: It does not.
-        """
-        if self.port.getCFlagBaud(baud) <= 0:
-            raise ValueError(f"the servo SDK does not speak {baud} baud: a servo set to it could not be reached any more")
+    def speaks(self, baud: int) -> bool:
+        """Whether the SDK speaks a baud."""
+        return bool(self.port.getCFlagBaud(baud) > 0)
 
     def set_baud(self, baud: int) -> None:
         """Change the baud of the port, not that of any servo.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
+import sys
 import tempfile
+import termios
 import tty
 from pathlib import Path
 
 from soarm.errors import TwinError
 
 _CHUNK = 4096
+_TCGETS2, _TERMIOS2 = 0x802C542A, struct.Struct("4I20B2I")
+"""Linux: settings of a terminal, the last two numbers being input and output speed [baud]."""
 
 
 class Port:
@@ -65,6 +71,17 @@ class Port:
     def fd(self) -> int:
         """File descriptor to wait on; -1 while unplugged."""
         return self._master
+
+    @property
+    def baud(self) -> int:
+        """The speed that whoever has the other end open has set; 0 while unplugged."""
+        if self._master < 0:
+            return 0
+        if sys.platform != "linux":
+            return int(termios.tcgetattr(self._slave)[5])
+        settings = bytearray(_TERMIOS2.size)  # tcgetattr has no number for 128 000 and 250 000 baud
+        fcntl.ioctl(self._master, _TCGETS2, settings)
+        return int(_TERMIOS2.unpack(settings)[-1])
 
     def read(self) -> bytes:
         """Return what has come, perhaps nothing."""

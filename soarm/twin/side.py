@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from soarm.hardware.registers import BAUD_RATES
 from soarm.twin import wire
 from soarm.twin.faults import Fault, Reply, Script
 from soarm.twin.servo import Servo, Unknowns
@@ -28,6 +29,7 @@ class Side:
         goal_writes: SYNC WRITEs of goals so far.
         requests: Instructions so far.
         echo: The adapter sends back what it is sent.
+        baud: Of the line; servos that are set to another one neither hear nor speak.
     """
 
     def __init__(self, servos: Sequence[Servo], unknowns: Unknowns) -> None:
@@ -35,16 +37,18 @@ class Side:
         self.parser, self.script = Parser(), Script()
         self.goal_writes = self.requests = 0
         self.echo = False
+        self.baud = BAUD_RATES[0]
         self._unknowns = unknowns
         self._held: dict[int, tuple[int, bytes]] = {}  # REG_WRITE waits for ACTION
         self._collisions = 0
 
     @property
     def by_id(self) -> Mapping[int, Sequence[Servo]]:
-        """The servos, mostly one, by their present id."""
+        """The servos that listen at the line's baud, mostly one, by their present id."""
         found: dict[int, list[Servo]] = {}
         for servo in self.servos:
-            found.setdefault(servo.id, []).append(servo)
+            if BAUD_RATES.get(servo.get("baud_rate")) == self.baud:
+                found.setdefault(servo.id, []).append(servo)
         return found
 
     def obey(self, instruction: Instruction) -> list[Reply]:

@@ -294,6 +294,7 @@ class Twin:
             return
         if i == 0 and self.config.wire_log is not None:
             self.config.wire_log.write("tx", data)
+        side.baud = self._lines[i].baud
         for instruction in side.parser.feed(data):
             if i == 0:
                 self._happen()

@@ -261,7 +261,7 @@ def test_a_limp_arm_falls_under_either_law(make_twin):
 def test_the_servo_s_law_sags_with_gain_and_supply_as_its_stiffness_says(make_twin):
     def sag(p, volts):
         twin = make_twin(law="sts3215", volts=volts, registers={"p_coefficient": p})
-        with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
+        with Bus.open(twin.ports[0], IDS, timeout_s=5.0) as bus:
             goals = {i: bus.read(i, "present_position") for i in IDS}
             for i in IDS:
                 bus.write(i, "torque_enable", 1)

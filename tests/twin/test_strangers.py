@@ -104,3 +104,28 @@ def test_a_stranger_with_an_id_of_its_own_is_there_and_harms_nobody(make_twin, c
 def test_an_id_that_cannot_be_is_refused():
     with pytest.raises(TwinError, match=r"strangers are \(254,\); ids go from 0 to 253"):
         TwinConfig(strangers=(254,))
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 6, 7])
+def test_a_servo_at_another_baud_is_found_and_brought_to_1_mbaud(make_twin, code):
+    twin = make_twin()
+    side = twin._sides[0]
+    side.servos = side.servos[:1]  # the others are not plugged in
+    side.servos[0].put("baud_rate", code)
+    with Bus.open(twin.ports[0], (), timeout_s=0.06) as bus:
+        assert (bus.scan([1]) == {}) == (code != 0), "at another baud it is deaf"
+        old, written = setup.set_id(bus, 4)
+
+        assert old == 1
+        assert written == {"id": (1, 4)} | ({"baud_rate": (code, 0)} if code else {})
+        assert bus.line.baud == 1_000_000
+        assert bus.read(4, "lock") == 1
+
+
+def test_the_port_is_at_1_mbaud_again_where_no_servo_was_found(make_twin):
+    twin = make_twin()
+    twin._sides[0].servos = ()
+    with open_bus(twin) as bus:
+        with pytest.raises(BusError, match=r"no servo answers on .*, at none of 1000000, 500000, .*, 38400 baud"):
+            setup.set_id(bus, 4)
+        assert bus.line.baud == 1_000_000
