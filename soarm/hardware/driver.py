@@ -39,15 +39,16 @@ class Arm:
         state: See the module.
         fault: Why it is in FAULT, or why it went to HOLD by itself; None otherwise.
         events: What happened: (time [s], text), in order.
+        seen: What it said last; None before.
         bus: The servos, for diagnosis.
     """
 
     def __init__(
         self, bus: Bus, calibration: Calibration, config: ArmConfig, now: Callable[[], float], sleep: Callable[[float], None]
     ) -> None:
-        """Not for callers; see `connect`."""
         self.bus, self.calibration, self.config = bus, calibration, config
         self.state = State.DISCONNECTED
+        self.seen: Observed | None = None
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
         self._ids = tuple(joint.servo_id for joint in calibration.joints)
@@ -105,10 +106,6 @@ class Arm:
         if self.state is not State.DISCONNECTED:
             self._go(State.DISCONNECTED, "the port was closed")
         self.bus.close()
-
-    def adopt(self) -> None:
-        """Make the calling thread the one that speaks on the bus."""
-        self.bus.adopt()
 
     def observe(self) -> Observed:
         """Read all servos once, judge what they say, and act on it.
@@ -208,6 +205,11 @@ class Arm:
             self.fault = None
 
     @property
+    def told(self) -> NDArray[np.int64]:
+        """The goal each joint was told last, shape (6,) [ticks]; -1 for one that has none, as of a limp arm."""
+        return self._guard.told
+
+    @property
     def sound(self) -> tuple[bool, ...]:
         """Per joint: it had no fault since the arm holds, and was heard lately."""
         return self._guard.sound
@@ -260,8 +262,8 @@ class Arm:
         """Switch torque off and prove it, servo by servo, whatever fails.
 
         Returns:
-            Joints whose servos may still be live: cut their power. The arm is then in FAULT, else LIMP. An arm that is
-            disconnected can be asked nothing: all of them, unless torque was known to be off when it was closed.
+            Joints whose servos may still be live: cut their power. The arm is then in FAULT, else LIMP. Of an arm that is
+            disconnected all of them, unless torque was known to be off when it was closed.
         """
         if self.state is State.DISCONNECTED:
             return () if self._proven_off else self._names
@@ -346,7 +348,8 @@ class Arm:
         self.fault = None
 
     def _look(self) -> Observed:
-        return observed(self.bus.sync_read(), self.calibration, self._now())
+        self.seen = seen = observed(self.bus.sync_read(), self.calibration, self._now())
+        return seen
 
     def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
         """Do what the verdicts of a tick ask for, the worst last."""

@@ -63,6 +63,11 @@ class Guard:
         self._keeping = Keeping(self.goals(seen), held.limits)
         self.prove(seen)
 
+    @property
+    def told(self) -> NDArray[np.int64]:
+        """The last goal of each joint, shape (6,) [ticks]; -1 for one that has none."""
+        return np.array([self._keeping.goals.get(servo_id, -1) for servo_id in self._ids], np.int64)
+
     def rest(self) -> None:
         """Ask nothing more of the servos: their torque goes off."""
         self.geared, self._keeping, self._sick = False, Keeping(), {}

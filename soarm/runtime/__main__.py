@@ -133,6 +133,8 @@ def _show(options: argparse.Namespace) -> int:
     for event in read.events:
         more = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("t_s", "text"))
         logger.info("%9.3f s  %s%s", event["t_s"], event["text"], f": {more}" if more else "")
+    if len(read.moves):
+        logger.info("%d steps of moves, the last at %.1f s", len(read.moves), read.moves["t_s"][-1])
     if not len(records):
         logger.info("no tick was logged")
         return 0

@@ -18,7 +18,7 @@ from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.runtime import gate, replay, way
+from soarm.runtime import gate, records, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.ending import wind_down
@@ -108,11 +108,11 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, senses=order.senses)
         try:
             if not order.dry_run:
-                _bring_up(order, arm, limits, lambda: _go_on(signals, beat), journal.note)
+                _bring_up(order, arm, limits, lambda: _go_on(signals, journal.step), journal.note)
             return loop.run(order.seconds, stop=lambda: bool(signals))
         finally:
             if not order.dry_run:
-                loop.report.live = wind_down(arm, beat, park=order.park, signals=signals, limits=limits)
+                loop.report.live = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits)
             journal.end()
 
 
@@ -126,6 +126,13 @@ class _Journal:
     def beat(self) -> None:
         self._copy()
         self._beat()
+
+    def step(self) -> None:
+        """Beat in a move that is no policy's, and log where it is."""
+        arm, seen = self._arm, self._arm.seen
+        if self._log is not None and seen is not None:
+            self._log.add_move(records.make_move(arm.state, seen, arm.told), seen.t_s)
+        self.beat()
 
     def note(self, text: str) -> None:
         logger.info("%s", text)

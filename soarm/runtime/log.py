@@ -1,10 +1,10 @@
 """The log of a run: one file, a record of fixed size per tick and what happened between, up to the last half second.
 
 The first line is JSON and says what the run was (rates, limits, calibration, bundle) and what a record holds. After it come
-pieces: a letter, the number of bytes, the bytes. `T` is a tick, little-endian as NumPy wrote it; `E` is an event as JSON, with
-its time since the log began and a text: every change of the arm's state with its cause, the moves to the start and to park,
-and at the end the counters of the bus. Every half second it is handed to the operating system. A log that was cut off in the
-middle of a piece is read up to there.
+pieces: a letter, the number of bytes, the bytes. `T` is a tick, little-endian as NumPy wrote it. `M` is a step of a move that
+is no policy's, to the start and to park, 50 times a second. `E` is an event as JSON, with its time since the log began and a
+text: every change of the arm's state with its cause, what a move is for, and at the end the counters of the bus. Every half
+second it is handed to the operating system. A log that was cut off in the middle of a piece is read up to there.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ from soarm.errors import LogError
 
 logger = logging.getLogger(__name__)
 _MAGIC = "soarm-run-log"
-_VERSION = 2
+_VERSION = 3
 _PIECE = struct.Struct("<cI")
 _FLUSH_S = 0.5
 _N = arm.N_JOINTS
+_SEEN = [
+    ("load", "<f4", (_N,)),
+    ("voltage_v", "<f4", (_N,)),
+    ("temperature_c", "<i4", (_N,)),
+    ("status", "<i4", (_N,)),
+    ("current_ma", "<f4", (_N,)),
+    ("moving", "u1", (_N,)),
+]
 RECORD = np.dtype(
     [
         ("t_s", "<f8"),  # since the start of the run
@@ -58,24 +66,34 @@ RECORD = np.dtype(
         ("reasons", "<i4", (_N,)),
         ("refused", "u1"),
         ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
-        ("load", "<f4", (_N,)),
-        ("voltage_v", "<f4", (_N,)),
-        ("temperature_c", "<i4", (_N,)),
-        ("status", "<i4", (_N,)),
-        ("current_ma", "<f4", (_N,)),
-        ("moving", "u1", (_N,)),
+        *_SEEN,
     ]
 )
-"""What a record holds; joints in the order of `soarm.arm.JOINT_NAMES`, LeRobot's units."""
+"""What a tick's record holds; joints in the order of `soarm.arm.JOINT_NAMES`, LeRobot's units."""
+MOVE = np.dtype(
+    [
+        ("t_s", "<f8"),  # since the log began, as of events
+        ("state", "u1"),
+        ("ticks_present", "<i4", (_N,)),
+        ("q_present", "<f8", (_N,)),
+        ("velocity", "<f8", (_N,)),
+        ("age_s", "<f8", (_N,)),
+        ("misses", "<i4", (_N,)),
+        ("ticks_told", "<i4", (_N,)),  # the goal each joint had then; -1 for none
+        *_SEEN,
+    ]
+)
+"""What is kept of a step of a move."""
 
 
 class Run(NamedTuple):
-    """A log that was read: its header, its records, bytes at the end that are no whole piece, and its events in order."""
+    """A log that was read: header, records of ticks, bytes at the end that are no whole piece, events, and steps of moves."""
 
     header: dict[str, Any]
     records: NDArray[np.void]
     n_cut_off: int
     events: tuple[dict[str, Any], ...] = ()
+    moves: NDArray[np.void] = np.zeros(0, MOVE)
 
 
 class RunLog:
@@ -94,8 +112,11 @@ class RunLog:
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
-        fields = [[name, *map(str, rest)] for name, *rest in RECORD.descr]
-        first = {"format": _MAGIC, "version": _VERSION, "record_bytes": RECORD.itemsize, "fields": fields, **header}
+        fields, of_moves = ([[name, *map(str, rest)] for name, *rest in kind.descr] for kind in (RECORD, MOVE))
+        first = {
+            **{"format": _MAGIC, "version": _VERSION, "record_bytes": RECORD.itemsize, "fields": fields},
+            **{"fields_of_moves": of_moves, **header},
+        }
         try:
             self._file = path.open("xb")
         except OSError as error:
@@ -118,6 +139,11 @@ class RunLog:
         """Append one record, shape () of dtype `RECORD`; where the disk is full the run goes on, and the log ends here."""
         if self._append(b"T", record.tobytes()):
             self.n_records += 1
+
+    def add_move(self, record: NDArray[np.void], at_s: float) -> None:
+        """Append a step of a move, shape () of dtype `MOVE`, as of a time [s]."""
+        record["t_s"] = at_s - self._began_s
+        self._append(b"M", record.tobytes())
 
     def note(self, text: str, at_s: float | None = None, **more: Any) -> None:
         """Append an event.
@@ -185,15 +211,16 @@ def read(path: Path) -> Run:
             f"reads {_MAGIC!r} of version "
             f"{_VERSION} with {RECORD.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')}"
         )
-    ticks, events, cut_off = _pieces(rest)
+    ticks, moves, events, cut_off = _pieces(rest)
     if cut_off:
         logger.warning("%s ends in the middle of a record: %d whole ones were read", path, len(ticks))
-    return Run(header, np.frombuffer(b"".join(ticks), RECORD), cut_off, tuple(events))
+    records, steps = np.frombuffer(b"".join(ticks), RECORD), np.frombuffer(b"".join(moves), MOVE)
+    return Run(header, records, cut_off, tuple(events), steps)
 
 
-def _pieces(content: bytes) -> tuple[list[bytes], list[dict[str, Any]], int]:
-    """Return the records, the events, and how many bytes at the end are no whole piece."""
-    ticks, events, at = [], [], 0
+def _pieces(content: bytes) -> tuple[list[bytes], list[bytes], list[dict[str, Any]], int]:
+    """Return the records of ticks and of moves, the events, and how many bytes at the end are no whole piece."""
+    ticks, moves, events, at = [], [], [], 0
     while at + _PIECE.size <= len(content):
         kind, n = _PIECE.unpack_from(content, at)
         data = content[at + _PIECE.size : at + _PIECE.size + n]
@@ -202,6 +229,8 @@ def _pieces(content: bytes) -> tuple[list[bytes], list[dict[str, Any]], int]:
         try:
             if kind == b"T" and n == RECORD.itemsize:
                 ticks.append(data)
+            elif kind == b"M" and n == MOVE.itemsize:
+                moves.append(data)
             elif kind == b"E":
                 events.append(json.loads(data))
             else:
@@ -209,4 +238,4 @@ def _pieces(content: bytes) -> tuple[list[bytes], list[dict[str, Any]], int]:
         except ValueError as error:
             raise LogError(f"the log is damaged {at} bytes after its first line: {error}") from None
         at += _PIECE.size + n
-    return ticks, events, len(content) - at
+    return ticks, moves, events, len(content) - at

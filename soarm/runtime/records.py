@@ -1,4 +1,4 @@
-"""A tick of the loop as a record of the log, and a record as what the safety chain was given."""
+"""A tick of the loop, or a step of a move, as a record of the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policy import Array
-from soarm.runtime.log import RECORD
+from soarm.runtime.log import MOVE, RECORD
 from soarm.runtime.objects import Objects
 from soarm.runtime.safety import Checked, Joints, Last
 from soarm.runtime.watchdogs import Action
@@ -60,8 +60,7 @@ def make(
     record["t_s"] = t_s
     record["control"], record["arrived"], record["state"], record["verdict"] = *flags[:2], STATES.index(flags[2]), flags[3]
     record["lateness_s"], record["busy_s"], record["sight_age_s"], record["dt_s"] = times_s
-    record["ticks_present"], record["q_present"], record["velocity"] = seen.ticks, seen.q, seen.velocity
-    record["age_s"], record["misses"] = seen.age_s, seen.misses
+    _enter_seen(record, seen)
     record["objects"], record["correction"], record["action"] = policy.objects, policy.correction, policy.wanted
     record["base"] = np.nan if policy.base is None else policy.base
     record["last_q"], record["last_velocity"] = last
@@ -69,8 +68,27 @@ def make(
     record["refused"], record["sent"] = checked.refused is not None, ticks is not None
     if ticks is not None:
         record["ticks_sent"] = ticks
+    return record
+
+
+def make_move(state: State, seen: Observed, told: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return the record of a step of a move, without its time.
+
+    Args:
+        state: Of the arm.
+        seen: What it said.
+        told: The goals it has, shape (6,) [ticks].
+    """
+    record = np.zeros((), MOVE)
+    record["state"], record["ticks_told"] = STATES.index(state), told
+    _enter_seen(record, seen)
+    return record
+
+
+def _enter_seen(record: NDArray[np.void], seen: Observed) -> None:
+    record["ticks_present"], record["q_present"], record["velocity"] = seen.ticks, seen.q, seen.velocity
+    record["age_s"], record["misses"] = seen.age_s, seen.misses
     telemetry = seen.telemetry
     for name in ("load", "voltage_v", "temperature_c", "current_ma", "moving"):
         record[name] = [getattr(one, name) for one in telemetry]
     record["status"] = [int(one.status) for one in telemetry]
-    return record

@@ -52,6 +52,16 @@ def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bun
     np.testing.assert_allclose(twin.q(), park, atol=3.0)
     assert not any(twin.torque(i) for i in range(1, 7))
 
+    began_s = next(event["t_s"] for event in run.events if "the run begins" in event["text"])
+    before, after = (run.moves[(run.moves["t_s"] > began_s) == late] for late in (False, True))
+    assert len(before) > 10
+    assert len(after) > 10
+    assert (np.diff(run.moves["t_s"]) >= 0.0).all()
+    np.testing.assert_allclose(calibration.to_units(before["ticks_told"][-1]), TRAINED.start, atol=5.0)
+    np.testing.assert_allclose(after["q_present"][-1], park, atol=5.0)
+    assert (run.moves["voltage_v"] > 5.0).all()
+    assert (run.moves["misses"] == 0).all()
+
 
 def test_a_dry_run_moves_nothing(twin, bundle):
     before, writes = twin.q(), twin.goal_writes()

@@ -97,10 +97,10 @@ def test_a_log_that_is_damaged_says_where(tmp_path, piece):
 
 
 def test_a_log_of_the_version_before_is_refused_with_the_soarm_that_reads_it(tmp_path):
-    first = {"format": "soarm-run-log", "version": 1, "record_bytes": 700, "soarm": "0.2.0"}
+    first = {"format": "soarm-run-log", "version": 2, "record_bytes": 700, "soarm": "0.2.0"}
     (tmp_path / "run.log").write_bytes(json.dumps(first).encode() + b"\n" + bytes(1400))
 
-    with pytest.raises(LogError, match=r"of version 1 .* reads 'soarm-run-log' of version 2 .*wrote it: 0\.2\.0"):
+    with pytest.raises(LogError, match=r"of version 2 .* reads 'soarm-run-log' of version 3 .*wrote it: 0\.2\.0"):
         log.read(tmp_path / "run.log")
 
 
