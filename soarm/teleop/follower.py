@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class Follower(Protocol):
 
     def unfit(self) -> str | None:
         """Return why what was observed last must not be recorded; None where it may."""
+
+    def is_stale(self) -> bool:
+        """Return whether a joint's number in what was observed last is older than half a control step."""
 
     def act(self, action: Array) -> Array:
         """Send joint targets, shape (6,) [deg x 5, percent], and return what was sent in the end, shape (6,) float32."""
@@ -74,6 +77,10 @@ class SimFollower:
         """Nothing: a simulator knows its state."""
         return None
 
+    def is_stale(self) -> bool:
+        """No: a simulator's state is that of the step."""
+        return False
+
     def act(self, action: Array) -> Array:
         """Step the environment; its time limit ends nothing here, the person does."""
         sent = clip_to_limits(action)
@@ -89,17 +96,23 @@ class SimFollower:
         """Nothing moves by itself."""
 
 
-class Seen(NamedTuple):
+class SeenLike(Protocol):
     """What of the driver's observation is needed."""
 
-    q: Array
+    @property
+    def q(self) -> Any:
+        """Positions, shape (6,) [deg x 5, percent]."""
+
+    @property
+    def age_s(self) -> Any:
+        """How old each of them is, shape (6,) [s]."""
 
 
 class ArmLike(Protocol):
     """What of `soarm.hardware.driver.Arm` is needed."""
 
-    def observe(self) -> Any:
-        """Return an observation with `q`, shape (6,) [deg x 5, percent]."""
+    def observe(self) -> SeenLike:
+        """Read the joints."""
 
     def command(self, q: Array) -> Any:
         """Send joint targets."""
@@ -136,7 +149,7 @@ class ArmFollower:
         self._arm, self._objects, self._checked = arm, objects, checked
         self.control_hz = control_hz
         self._prepare, self._is_done, self._beat = prepare, is_done, beat
-        self._now, self._age_s = now, 0.0
+        self._now, self._age_s, self._oldest_s = now, 0.0, 0.0
         self._present: Array | None = None
 
     def reset(self, seed: int) -> None:
@@ -147,7 +160,8 @@ class ArmFollower:
 
     def observe(self) -> Observation:
         """Read the servos and the objects."""
-        self._present = np.asarray(self._arm.observe().q, np.float32)
+        seen = self._arm.observe()
+        self._present, self._oldest_s = np.asarray(seen.q, np.float32), float(np.max(seen.age_s))
         sight = self._objects.read()
         self._age_s = self._now() - sight.t_s
         return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(sight.objects, np.float32)}
@@ -160,6 +174,10 @@ class ArmFollower:
             f"cube and bin were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes the "
             "file of objects"
         )
+
+    def is_stale(self) -> bool:
+        """Return whether a servo did not answer this time: what stands for it is of a step before."""
+        return self._oldest_s > 0.5 / self.control_hz
 
     def act(self, action: Array) -> Array:
         """Send targets, cut by the safety chain against where the joints were last seen."""

@@ -1,9 +1,10 @@
 """Recording by hand: a fixed rate, keys to start, keep, discard and repeat, and nothing kept is ever lost.
 
 LeRobot's format says that frame i of an episode is i / fps seconds old. A session that could not keep the rate must not
-pretend it did: a step that comes more than half a period late counts as late, steps that were missed are left out and counted,
-and an episode with too many of either is refused when it is to be kept. What is recorded as action is what was sent, after the
-safety chain; where the objects were last seen too long ago, the episode ends at once.
+pretend it did: a step that comes more than half a period late counts as late, and so does one in which a joint's number is
+that old; steps that were missed are left out and counted, and an episode with too many of either is refused when it is to be
+kept. What is recorded as action is what was sent, after the safety chain; where the objects were last seen too long ago, the
+episode ends at once.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class SessionParams:
 
 
 class Timing(NamedTuple):
-    """How well an episode kept its rate: steps, those more than half a period late, and those left out."""
+    """How well an episode kept its rate: steps, those late or with a number of a joint that is, and those left out."""
 
     steps: int
     late: int
@@ -146,7 +147,7 @@ class Session:
         self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
         self._state, self._seed = State.IDLE, params.first_seed
         self._tape: list[tuple[Observation, Array]] = []
-        self._late = self._missed = 0
+        self._late, self._missed, self._is_stale = 0, 0, False
         self.report = Report()
 
     def run(self) -> Report:
@@ -183,6 +184,7 @@ class Session:
             observation = self._drop(unfit)
         sent = self._follower.act(self._teleoperator.action(observation))
         if self._state is State.RECORDING:
+            self._is_stale = self._follower.is_stale()
             self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
 
     def _drop(self, why: str) -> Observation:
@@ -232,8 +234,9 @@ class Session:
         if timing.late_share > self._params.max_late_share:
             self.report.refused += 1
             self._say(
-                f"not kept: {timing.late} of {timing.steps} steps came late and {timing.missed} were missed, more than "
-                f"{100 * self._params.max_late_share:g} %; close what else runs on this computer, and record it again"
+                f"not kept: {timing.late} of {timing.steps} steps came late, or with a joint's number of the step before, and "
+                f"{timing.missed} were missed, more than {100 * self._params.max_late_share:g} %; close what else runs on "
+                "this computer, look at the cables, and record it again"
             )
             return
         if not self._tape:
@@ -254,5 +257,5 @@ class Session:
         skipped = max(0, int(behind_s / period_s))
         if self._state is State.RECORDING and self._tape:
             self._missed += skipped
-            self._late += behind_s - skipped * period_s > period_s / 2
+            self._late += self._is_stale or behind_s - skipped * period_s > period_s / 2
         return deadline + skipped * period_s

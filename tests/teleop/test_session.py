@@ -42,6 +42,7 @@ class Follower:
         self.is_done: bool | None = None
         self.limit = np.inf
         self.stale: range = range(0)
+        self.silent: range = range(0)
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
@@ -51,6 +52,9 @@ class Follower:
 
     def unfit(self) -> str | None:
         return "cube and bin were last seen 0.40 s ago" if len(self.sent) in self.stale else None
+
+    def is_stale(self) -> bool:
+        return len(self.sent) in self.silent
 
     def act(self, action: np.ndarray) -> np.ndarray:
         self.sent.append(np.minimum(action, self.limit))
@@ -221,6 +225,16 @@ def test_late_steps_are_counted_and_missed_ones_left_out(tmp_path: Path) -> None
 
     assert session.report.kept == [(10, 2, 2)]
     assert session.report.kept[0].late_share == pytest.approx(4 / 12)
+
+
+def test_a_step_with_a_joint_s_number_of_the_step_before_counts_as_late(tmp_path: Path) -> None:
+    follower = Follower()
+    follower.silent = range(3, 5)
+    session, _ = run(
+        tmp_path / "d", {0: Command.START, 10: Command.KEEP, 11: Command.QUIT}, follower=follower, max_late_share=1.0
+    )
+
+    assert session.report.kept == [(10, 2, 0)]
 
 
 def test_an_episode_that_was_too_late_too_often_is_refused(tmp_path: Path) -> None:

@@ -38,8 +38,11 @@ def test_speed_is_for_scripts_alone(tmp_path: Path) -> None:
 
 def test_an_arm_is_driven_through_the_safety_chain() -> None:
     sent: list[np.ndarray] = []
+    ages_s = np.zeros(6)
     arm = SimpleNamespace(
-        observe=lambda: SimpleNamespace(q=np.arange(6.0)), command=sent.append, hold=lambda: sent.append(np.zeros(0))
+        observe=lambda: SimpleNamespace(q=np.arange(6.0), age_s=ages_s.copy()),
+        command=sent.append,
+        hold=lambda: sent.append(np.zeros(0)),
     )
     seeds: list[int] = []
     clock = SimpleNamespace(t=5.0)
@@ -57,8 +60,8 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
     seen = follower.observe()
     said = follower.act(np.full(6, 100.0))
     follower.stop()
-    fresh = follower.unfit()
-    clock.t = 5.4
+    fresh, was_stale = follower.unfit(), follower.is_stale()
+    clock.t, ages_s[4] = 5.4, 0.02
     follower.observe()
 
     assert seeds == [3]
@@ -67,5 +70,7 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
     np.testing.assert_array_equal(sent[0], np.arange(6.0) + 1)
     assert said is sent[0], "what is recorded is what was sent"
     assert fresh is None
+    assert not was_stale
+    assert follower.is_stale(), "half a step of 30 Hz is 17 ms"
     assert "cube and bin were last seen 0.40 s ago, and 0.15 s are allowed" in str(follower.unfit())
     assert len(sent[1]) == 0
