@@ -2,7 +2,7 @@
 
 The unit of inference is the training seed. Intervals of success and of area under the curve resample seeds and scenes and are
 widened for few seeds; differences pair runs of the same seed scene by scene. The p-values are Welch's over the same seeds,
-corrected by Holm over the variants: with three seeds they see large differences only.
+corrected by Holm over the variants: with few seeds they see large differences only.
 """
 
 from __future__ import annotations
