@@ -7,6 +7,7 @@ servo that did not answer has no new number, never a zero, and its last one says
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,10 +17,10 @@ from types import TracebackType
 from soarm.errors import BusError
 from soarm.hardware import discovery, eprom, packets
 from soarm.hardware.line import Counters, Line
+from soarm.hardware.packets import Train
 from soarm.hardware.port import SerialPort, open_port
 from soarm.hardware.readings import Reading, Readings
 from soarm.hardware.registers import (
-    STATUS,
     TELEMETRY_ADDRESS,
     TELEMETRY_BYTES,
     TICKS_PER_TURN,
@@ -38,7 +39,11 @@ TIMEOUT_S = 0.012
 """Time of one question, second attempt included: a tick of 50 Hz survives it, and a USB adapter answers in 2 to 6 ms."""
 SYNC_WRITABLE = ("goal_position", "torque_enable", "torque_limit", "goal_velocity", "acceleration")
 """What may be written without an acknowledgement."""
-_SYNC_REGISTERS = {name: writable(name) for name in SYNC_WRITABLE}
+_SYNC = {
+    name: (writable(name), functools.lru_cache(maxsize=None, typed=True)(functools.partial(encode, writable(name))))
+    for name in SYNC_WRITABLE
+}
+"""The register, and what encodes its values: the few thousand there are, over and over."""
 
 
 class Bus:
@@ -166,7 +171,7 @@ class Bus:
         register = named(name)
         value = decode(register, self.read_block(servo_id, register.address, register.n_bytes))
         if name == "present_position" and not 0 <= value < TICKS_PER_TURN:
-            self.counters.out_of_range += 1
+            self.line.counters.out_of_range += 1
             raise BusError(
                 f"servo {servo_id} reports position {value}, beyond one turn (0..{TICKS_PER_TURN - 1}): multi-turn feedback "
                 "is on (bit 4 of `phase`, register 18). Clear that bit with `soarm setup-motors`"
@@ -182,7 +187,7 @@ class Bus:
         replies = self.line.ask(lambda _, n: packets.read(servo_id, address, n), (servo_id,), n_bytes)
         if servo_id not in replies:
             raise self._no_answer(servo_id, f"the read of {n_bytes} bytes from register {address}")
-        self._readings.status[servo_id] = STATUS[replies[servo_id].error]
+        self._readings.hear(servo_id, replies[servo_id].error)
         return replies[servo_id].data
 
     def write(self, servo_id: int, name: str, value: int) -> None:
@@ -213,7 +218,7 @@ class Bus:
         replies = self.line.ask(lambda *_: packets.write(servo_id, address, data), (servo_id,), 0)
         if servo_id not in replies:
             raise self._no_answer(servo_id, f"the write of {data.hex(' ')} to register {address}")
-        self._readings.status[servo_id] = STATUS[replies[servo_id].error]
+        self._readings.hear(servo_id, replies[servo_id].error)
 
     def unlocked(self, servo_id: int) -> AbstractContextManager[None]:
         """Let EPROM writes to a servo through in this block, and lock it again whatever happens.
@@ -253,11 +258,12 @@ class Bus:
             never heard has no entry.
         """
         answers = self.line.ask_train(self._ask_telemetry, self.servo_ids, TELEMETRY_BYTES)
-        if isinstance(answers, packets.Train):
+        if isinstance(answers, Train):
             n_out_of_range = self._readings.take_train(self.servo_ids, answers)
         else:
             n_out_of_range = self._readings.take(self.servo_ids, answers)
-        self.counters.out_of_range += n_out_of_range
+        if n_out_of_range:
+            self.counters.out_of_range += n_out_of_range
         return self._readings.latest.copy()
 
     def sync_write(self, name: str, values: Mapping[int, int]) -> None:
@@ -270,13 +276,13 @@ class Bus:
         Raises:
             ValueError: The register is none of those, or a value is out of range; no byte was sent.
         """
-        register = _SYNC_REGISTERS.get(name)
-        if register is None:
+        if name not in _SYNC:
             raise ValueError(f"{name!r} is not written to several servos at once; allowed are {', '.join(SYNC_WRITABLE)}")
+        register, encoded = _SYNC[name]
         data = bytearray()
         for servo_id, value in values.items():
             data.append(servo_id)
-            data += encode(register, value)
+            data += encoded(value)
         self.line.tell(packets.sync_write(register.address, register.n_bytes, data))
 
     def torque_off(self, deadline_s: float = 0.4) -> tuple[int, ...]:

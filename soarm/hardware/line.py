@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from soarm.errors import PortError
-from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, is_whole_train, scan, split_train
+from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, form_of, scan, split_train
 from soarm.hardware.port import PORT_TROUBLE, SerialPort
 from soarm.hardware.signals import interrupts_held
 
@@ -74,12 +74,11 @@ class Line:
         now: The clock [s].
 
     Attributes:
-        counters: See `Counters`.
         unexplained: What the last question brought beside the answers: damaged, foreign or surplus bytes.
     """
 
     def __init__(self, port: SerialPort, timeout_s: float, now: Callable[[], float]) -> None:
-        self.counters = Counters()
+        self._counters = Counters()
         self.unexplained = b""
         self.timeout_s = timeout_s
         self.now = now
@@ -89,6 +88,12 @@ class Line:
         self._thread: int | None = None
         self._is_main_thread = False
         self._closed: str | None = None
+
+    @property
+    def counters(self) -> Counters:
+        """See `Counters`."""
+        self._counters.drained_bytes = self.port.drained_bytes
+        return self._counters
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +111,8 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._check_usable()
+        if self._thread != threading.get_ident() or self._closed is not None:
+            self._make_usable()
         if self._is_main_thread:
             with interrupts_held():
                 self._tell(packet)
@@ -140,7 +146,8 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._check_usable()
+        if self._thread != threading.get_ident() or self._closed is not None:
+            self._make_usable()
         if within_s is None:
             within_s = self.timeout_s
         if not self._is_main_thread:
@@ -163,7 +170,7 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._check_usable()
+        self._make_usable()
         try:
             self.port.setBaudRate(baud)
         except PORT_TROUBLE as error:
@@ -175,7 +182,7 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._check_usable()
+        self._make_usable()
         with interrupts_held():
             try:
                 return self.port.receive(n_bytes, seconds)
@@ -194,7 +201,7 @@ class Line:
         if self.port.wire_log is not None:
             self.port.wire_log.flush()
 
-    def _check_usable(self) -> None:
+    def _make_usable(self) -> None:
         if self._closed is not None:
             raise PortError(f"the port {self.port.port_name} cannot be used: {self._closed}. Open the bus again")
         if self._thread != threading.get_ident():
@@ -203,7 +210,7 @@ class Line:
 
     def _tell(self, packet: bytes) -> None:
         try:
-            self.counters.requests += 1
+            self._counters.requests += 1
             self.port.send(packet)
         except PORT_TROUBLE as error:
             raise self._lost(error) from error
@@ -233,7 +240,10 @@ class Line:
         end_s = self.now() + within_s
         try:
             replies = self._attempt(ask, servo_ids, n_bytes, within_s * _FIRST_SHARE if attempts > 1 else within_s)
-            if not isinstance(replies, Train) and len(replies) < len(servo_ids):
+            if isinstance(replies, Train):
+                self._counters.replies += len(servo_ids)
+                return replies
+            if len(replies) < len(servo_ids):
                 self._owe()
                 if attempts > 1:
                     replies |= self._ask_again(ask, servo_ids, n_bytes, replies, end_s)
@@ -242,11 +252,8 @@ class Line:
         except BaseException:  # whatever it was, the answer may still come
             self._owe()
             raise
-        finally:
-            self.counters.drained_bytes = self.port.drained_bytes
-        n_came = len(servo_ids) if isinstance(replies, Train) else len(replies)
-        self.counters.replies += n_came
-        self.counters.misses += len(servo_ids) - n_came
+        self._counters.replies += len(replies)
+        self._counters.misses += len(servo_ids) - len(replies)
         return replies
 
     def _ask_again(
@@ -254,7 +261,7 @@ class Line:
     ) -> dict[int, Reply]:
         missing = tuple(servo_id for servo_id in servo_ids if servo_id not in replies)
         self.port.drain(_QUIET_S, end_s)
-        self.counters.retries += 1
+        self._counters.retries += 1
         late = self._attempt(ask, missing, n_bytes, max(_QUIET_S, end_s - self.now()))
         if isinstance(late, Train):
             return split_train(late, missing, n_bytes)
@@ -264,13 +271,14 @@ class Line:
 
     def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> Train | dict[int, Reply]:
         n_asked = self._n_asked = self._length(n_bytes) if self._owed else n_bytes
-        self.unexplained = b""
-        self.counters.requests += 1
         self.port.send(ask(servo_ids, n_asked))
-        sent_s = self.now()
-        data = self.port.receive((n_asked + OVERHEAD) * len(servo_ids), within_s)
+        sent_s = self.now()  # what can be done while the answer is under way is done here
+        self.unexplained = b""
+        self._counters.requests += 1
+        form = form_of(servo_ids, n_asked)
+        data = self.port.receive(form.n_bytes, within_s)
         # The echo of a read of two bytes looks like an answer to it.
-        if data != self.port.sent and is_whole_train(data, servo_ids, n_asked):
+        if form.fits(data) and data != self.port.sent:
             train = Train(data, self.now())
             if n_asked == n_bytes:
                 return train
@@ -309,7 +317,7 @@ class Line:
         return replies
 
     def _account(self, n_echo: int, found: Scan, servo_ids: tuple[int, ...], n_bytes: int) -> None:
-        counters = self.counters
+        counters = self._counters
         counters.echo_bytes += n_echo
         counters.bad_checksum += found.bad_checksums
         for packet in found.packets:

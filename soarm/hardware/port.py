@@ -77,10 +77,10 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         n = self._n_waiting()
         if n:
             self.drained_bytes += len(self.receive(n, 0.0))
+        self._write(packet)
         self.sent = packet
         if self.wire_log is not None:
             self.wire_log.write("tx", packet)
-        self._write(packet)
 
     def receive(self, n_bytes: int, within_s: float) -> bytes:
         """Sleep until so many bytes came or the time is up; return what came.
@@ -121,17 +121,16 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
 
     def _write(self, data: bytes) -> None:
         """Write all, waiting where the adapter takes no more for now."""
-        n = self._write_some(data)
-        while n < len(data):
+        while True:
+            try:
+                n = os.write(self._fd, data)
+            except BlockingIOError:
+                n = 0
+            if n == len(data):
+                return
+            data = data[n:]
             if not select.select((), (self._fd,), (), _WRITE_TIMEOUT_S)[1]:
                 raise OSError(errno.ETIMEDOUT, f"the adapter has taken no byte for {_WRITE_TIMEOUT_S} s")
-            n += self._write_some(data[n:])
-
-    def _write_some(self, data: bytes) -> int:
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
 
 
 def open_port(path: str, baud: int, exclusive: bool = True, now: Callable[[], float] = time.monotonic) -> SerialPort:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from soarm.hardware.packets import Reply, Train
-from soarm.hardware.registers import TELEMETRY_LAYOUT, TICKS_PER_TURN, Status, Telemetry, decode_telemetry, telemetry
+from soarm.hardware.registers import STATUS, TELEMETRY_LAYOUT, TICKS_PER_TURN, Status, Telemetry, decode_telemetry, telemetry
 
 _PACKET = struct.Struct(f"<4xB{TELEMETRY_LAYOUT}x")
 """Error byte and telemetry of one packet."""
@@ -33,13 +33,21 @@ class Readings:
     Attributes:
         latest: Servo -> its latest reading; no entry for one that was never heard.
         out_of_range: Servo -> the position beyond one turn that it reports at present [ticks]. That answer counts as a miss.
-        status: Servo -> what it complained of in its last answer, whatever the question was.
     """
 
     def __init__(self) -> None:
         self.latest: dict[int, Reading] = {}
         self.out_of_range: dict[int, int] = {}
-        self.status: dict[int, Status] = {}
+        self._answered: dict[int, Status] = {}  # of answers since the servo's last reading
+
+    @property
+    def status(self) -> dict[int, Status]:
+        """Servo -> what it complained of in its last answer, whatever the question was."""
+        return {servo_id: reading.telemetry.status for servo_id, reading in self.latest.items()} | self._answered
+
+    def hear(self, servo_id: int, error: int) -> None:
+        """Enter the error byte of an answer that brought no telemetry."""
+        self._answered[servo_id] = STATUS[error]
 
     def take(self, servo_ids: tuple[int, ...], replies: Mapping[int, Reply]) -> int:
         """Enter the answers of one cycle; a servo of `servo_ids` without a usable one has missed it.
@@ -58,24 +66,24 @@ class Readings:
 
     def take_train(self, servo_ids: tuple[int, ...], train: Train) -> int:
         """Enter the answers of a cycle in which every servo answered; returns what `take` does."""
-        n_out_of_range, t_s, latest, status = 0, train.t_s, self.latest, self.status
+        n_out_of_range, t_s, make = 0, train.t_s, tuple.__new__
+        latest, usual = self.latest, not self.out_of_range and not self._answered
         for servo_id, new in zip(servo_ids, decode_telemetry(_PACKET.iter_unpack(train.stream)), strict=True):
-            if 0 <= new.position_ticks < TICKS_PER_TURN and not self.out_of_range:
-                latest[servo_id] = Reading._make((new, t_s, 0))
-                status[servo_id] = new.status
+            if usual and 0 <= new.position_ticks < TICKS_PER_TURN:
+                latest[servo_id] = make(Reading, (new, t_s, 0))
             else:
                 n_out_of_range += not self._enter(servo_id, new, t_s)
         return n_out_of_range
 
     def _enter(self, servo_id: int, new: Telemetry, t_s: float) -> bool:
-        self.status[servo_id] = new.status
         if not 0 <= new.position_ticks < TICKS_PER_TURN:
             self.out_of_range[servo_id] = new.position_ticks
+            self._answered[servo_id] = new.status
             self._miss(servo_id)
             return False
         self.latest[servo_id] = Reading(new, t_s, 0)
-        if self.out_of_range:
-            self.out_of_range.pop(servo_id, None)
+        self.out_of_range.pop(servo_id, None)
+        self._answered.pop(servo_id, None)
         return True
 
     def _miss(self, servo_id: int) -> None:

@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scservo_sdk import COMM_SUCCESS, PacketHandler
 
 from soarm.hardware import packets
-from soarm.hardware.packets import Reply, StatusPacket, Train, is_whole_train, scan, split_train
+from soarm.hardware.packets import Reply, StatusPacket, Train, form_of, scan, split_train
 
 PACKETS = st.builds(StatusPacket, st.integers(0, 253), st.integers(0, 255), st.binary(max_size=30))
 
@@ -24,8 +25,43 @@ def status(servo_id, error, data):
         pytest.param(packets.sync_write(42, 2, b"\x01\x00\x08\x02\xff\x0f"), "fffffe0a832a0201000802ff0f2f", id="sync write"),
     ],
 )
-def test_golden_packets_as_the_sdk_sends_them(packet, expected):
+def test_golden_packets(packet, expected):
     assert packet.hex() == expected
+
+
+class SdkPort:
+    """A port that keeps what the SDK sends."""
+
+    is_using = False
+
+    def clearPort(self):  # noqa: N802 - the SDK's name
+        pass
+
+    def writePort(self, packet):  # noqa: N802 - the SDK's name
+        self.sent = bytes(packet)
+        return len(packet)
+
+
+@given(
+    servo_id=st.integers(0, 254),
+    address=st.integers(0, 127),
+    data=st.binary(max_size=60),
+    servo_ids=st.lists(st.integers(0, 253), max_size=12),
+    n_bytes=st.integers(1, 40),
+)
+def test_every_packet_is_framed_as_the_sdk_frames_it(servo_id, address, data, servo_ids, n_bytes):
+    built = [
+        packets.ping(servo_id),
+        packets.read(servo_id, address, n_bytes),
+        packets.write(servo_id, address, data),
+        packets.sync_read(servo_ids, address, n_bytes),
+        packets.sync_write(address, n_bytes, data),
+    ]
+    for packet in built:
+        port, blank = SdkPort(), bytearray(packet)
+        blank[:2], blank[-1:] = b"\0\0", b"\0"  # header and checksum are the SDK's to fill in
+        assert PacketHandler(0).txPacket(port, blank) == COMM_SUCCESS
+        assert port.sent == packet
 
 
 @pytest.mark.parametrize(
@@ -104,7 +140,7 @@ def train(error=0):
 def test_a_whole_train_is_read_in_one_go():
     servo_ids = (1, 2, 5)
 
-    assert is_whole_train(train(32), servo_ids, 2)
+    assert form_of(servo_ids, 2).fits(train(32))
     assert split_train(Train(train(32), 7.0), servo_ids, 2) == {i: Reply(32, data, 7.0) for i, data in TRAIN.items()}
 
 
@@ -113,12 +149,12 @@ def test_a_train_with_one_wrong_byte_is_not_whole(data):
     stream = bytearray(train())
     stream[data.draw(st.integers(0, len(stream) - 1))] ^= data.draw(st.integers(1, 255))
 
-    assert not is_whole_train(bytes(stream), (1, 2, 5), 2)
+    assert not form_of((1, 2, 5), 2).fits(bytes(stream))
 
 
 @pytest.mark.parametrize("servo_ids", [(1, 2), (1, 5, 2), (1, 2, 6), (1, 2, 5, 6)])
 def test_a_train_of_other_servos_is_not_whole(servo_ids):
-    assert not is_whole_train(train(), servo_ids, 2)
+    assert not form_of(servo_ids, 2).fits(train())
 
 
 def test_a_packet_for_no_servo_or_of_too_many_bytes_is_our_own_mistake():

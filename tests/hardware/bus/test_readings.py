@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from soarm.hardware.packets import Train, split_train
 from soarm.hardware.readings import Readings
-from soarm.hardware.registers import TELEMETRY_BYTES
+from soarm.hardware.registers import TELEMETRY_BYTES, Status
 
 SERVO_IDS = (1, 2, 5)
 BLOCKS = st.lists(st.tuples(st.integers(0, 255), st.binary(min_size=15, max_size=15)), min_size=3, max_size=3)
@@ -36,3 +36,14 @@ def test_a_position_beyond_one_turn_is_a_miss_until_the_next_good_one():
     assert readings.take_train(SERVO_IDS, train([good] * 3, 3.0)) == 0
     assert readings.out_of_range == {}
     assert readings.latest[2].misses == 0
+
+
+def test_the_status_is_that_of_the_last_answer_whatever_the_question():
+    readings = Readings()
+    readings.take_train(SERVO_IDS, train([(0, bytes(15))] * 3, 1.0))
+    readings.hear(2, 32)
+    readings.hear(9, 4)
+    assert readings.status == {1: Status(0), 2: Status.OVERLOAD, 5: Status(0), 9: Status.HEAT}
+
+    readings.take_train(SERVO_IDS, train([(1, bytes(15))] * 3, 2.0))
+    assert readings.status == {1: Status.VOLTAGE, 2: Status.VOLTAGE, 5: Status.VOLTAGE, 9: Status.HEAT}
