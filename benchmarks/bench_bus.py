@@ -2,12 +2,12 @@
 
     PYTHONPATH=. python benchmarks/bench_bus.py [--port PATH] [--seconds 1.0] [--repeats 7]
 
-Both run in this process, each in a thread of its own as in the runtime, in turn and against the same port, so that whatever
-else the machine does slows both alike. Without `--port` the port is a pseudo-terminal, served by a second process that answers
-at once, with no line time and no physics: what is left is the cost of the two programs and of the system between them. It is
-measured twice: with a core for each process, and with one core for both, which is what a busy host has left for them. There
-the SDK's way of waiting, a spin, takes the time of the process that is to answer. With `--port` the bus is an emulated or a
-real one; goals are then the positions that were read, so nothing moves, and torque is not touched.
+Both run in this process, in the main thread with signals noted as in `soarm drive`, in turn and against the same port, so that
+whatever else the machine does slows both alike. Without `--port` the port is a pseudo-terminal, served by a second process
+that answers at once, with no line time and no physics: what is left is the cost of the two programs and of the system between
+them. It is measured twice: with a core for each process, and with one core for both, which is what a busy host has left for
+them. There the SDK's way of waiting, a spin, takes the time of the process that is to answer. With `--port` the bus is an
+emulated or a real one; goals are then the positions that were read, so nothing moves, and torque is not touched.
 
 The floor is the same exchange of bytes without any protocol: write the two packets, read what must come. No driver that sleeps
 while it waits can be faster than that, so it also bounds what a ratio to the SDK can be.
@@ -23,7 +23,6 @@ import sys
 import time
 import tty
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from scservo_sdk import COMM_SUCCESS, SCS_TOHOST, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
 
@@ -31,6 +30,7 @@ from soarm.hardware.bus import Bus
 from soarm.hardware.packets import sync_read, sync_write
 from soarm.hardware.port import open_port
 from soarm.hardware.registers import TABLE, TELEMETRY_ADDRESS, TELEMETRY_BYTES
+from soarm.runtime.stopping import noted
 
 SERVO_IDS = (1, 2, 3, 4, 5, 6)
 GOAL = TABLE["goal_position"].address
@@ -69,10 +69,10 @@ def measure(port: str, where: str, seconds: float, repeats: int) -> None:
     drivers: dict[str, Callable[[str, float], tuple[float, float]]] = {"soarm": ours, "SDK as is": sdk, "floor": floor}
     rates: dict[str, list[float]] = {name: [] for name in drivers}
     cpu: dict[str, list[float]] = {name: [] for name in drivers}
-    with ThreadPoolExecutor(1) as bus_thread:
+    with noted():
         for _ in range(repeats):
             for name, driver in drivers.items():
-                rate, cpu_us = bus_thread.submit(driver, port, seconds).result()
+                rate, cpu_us = driver(port, seconds)
                 rates[name].append(rate)
                 cpu[name].append(cpu_us)
     print(

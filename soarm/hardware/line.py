@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from soarm.errors import PortError
 from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, form_of, scan, split_train
 from soarm.hardware.port import PORT_TROUBLE, SerialPort
-from soarm.hardware.signals import interrupts_held
+from soarm.hardware.signals import interrupts_held, may_raise
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Line:
         """
         if self._thread != threading.get_ident() or self._closed is not None:
             self._make_usable()
-        if self._is_main_thread:
+        if self._is_main_thread and may_raise():
             with interrupts_held():
                 self._tell(packet)
         else:
@@ -150,7 +150,7 @@ class Line:
             self._make_usable()
         if within_s is None:
             within_s = self.timeout_s
-        if not self._is_main_thread:
+        if not (self._is_main_thread and may_raise()):
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
         with interrupts_held():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)

@@ -2,8 +2,9 @@
 
 A handler that raises in the middle of a transaction would leave half an answer on the wire, and the torque-off in somebody's
 `finally` would be the next to speak. Python runs handlers in the main thread only, so in any other thread there is nothing to
-hold back, and it costs nothing there (in the main thread 12 us a transaction). Nothing is lost: what came in is delivered, in
-order, as soon as the transaction is over.
+hold back, and it costs nothing there (in the main thread 12 us a transaction); nor is there where handlers only note what
+came, as those of `soarm drive` do, which says so (`only_noted`). Nothing is lost: what came in is delivered, in order, as soon
+as the transaction is over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any
@@ -22,12 +23,28 @@ _HELD = (signal.SIGTERM, signal.SIGINT)
 
 def interrupts_held() -> AbstractContextManager[None]:
     """Hold SIGINT and SIGTERM back in this block and deliver them at its end; blocks may be nested."""
-    if threading.get_ident() != threading.main_thread().ident:
+    if _noting or threading.get_ident() != threading.main_thread().ident:
         return _NOTHING_TO_HOLD
     return _Held()
 
 
+@contextlib.contextmanager
+def only_noted() -> Iterator[None]:
+    """Say that in this block the handlers of SIGINT and SIGTERM raise nothing, so that nothing has to be held back."""
+    _noting.append(True)
+    try:
+        yield
+    finally:
+        _noting.pop()
+
+
+def may_raise() -> bool:
+    """Return whether a signal may raise something in the main thread."""
+    return not _noting
+
+
 _NOTHING_TO_HOLD = contextlib.nullcontext()
+_noting: list[bool] = []
 
 
 class _Held:  # a class because a generator costs twice the time

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from soarm.hardware.signals import only_noted
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,7 +58,8 @@ def noted() -> Iterator[Signals]:
     try:
         for signum in mine:
             signal.signal(signum, signals.note)
-        yield signals
+        with only_noted():
+            yield signals
     finally:
         for signum in mine:
             signal.signal(signum, before[signum])

@@ -230,3 +230,11 @@ def test_a_reconnection_that_fails_leaves_an_arm_that_says_so_and_can_try_again(
     active.reconnect()
     assert active.state is State.HOLD
     assert active.observe().misses.max() == 0
+
+
+def test_a_cable_that_is_pulled_while_an_arm_in_fault_parks_is_told_as_that(twin, active):
+    broken(active, twin, "overload", 6)
+
+    with pytest.raises(FaultError, match="the port was lost"):
+        active.park(twin.unplug)
+    assert active.state is State.FAULT

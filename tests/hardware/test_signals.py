@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from soarm.hardware.signals import interrupts_held
+from soarm.hardware.signals import interrupts_held, may_raise, only_noted
 
 
 @pytest.fixture
@@ -92,3 +92,17 @@ def test_another_thread_has_nothing_to_hold(seen):
     signal.raise_signal(signal.SIGINT)
 
     assert seen == [signal.SIGINT]
+
+
+def test_handlers_that_only_note_are_not_held_back(seen):
+    with only_noted():
+        assert not may_raise()
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            assert seen == [signal.SIGINT]
+
+    assert may_raise()
+    with interrupts_held():
+        signal.raise_signal(signal.SIGTERM)
+        assert seen == [signal.SIGINT]
+    assert seen == [signal.SIGINT, signal.SIGTERM]

@@ -8,6 +8,7 @@ import serial
 
 from soarm.errors import PortError
 from soarm.hardware.wire_log import WireLog, read_wire_log, replay
+from soarm.runtime.stopping import noted
 
 TROUBLE = [OSError(5, "Input/output error"), serial.SerialException("gone"), termios.error(5, "Input/output error")]
 
@@ -116,3 +117,18 @@ def test_what_comes_after_the_time_is_up_but_before_we_look_is_taken(bus, wire, 
 
     assert {reading.misses for reading in bus.sync_read().values()} == {0}
     assert bus.counters.retries == 0
+
+
+def test_a_signal_that_is_only_noted_does_not_disturb_a_transaction(bus, wire):
+    def strike():
+        wire.on_read = None
+        signal.raise_signal(signal.SIGINT)
+
+    with noted() as signals:
+        wire.on_read = strike
+        readings = bus.sync_read()
+        bus.sync_write("goal_position", {1: 2000})
+
+    assert signals.came == ["SIGINT"]
+    assert len(readings) == 6
+    assert bus.counters.misses == 0
