@@ -7,7 +7,6 @@ servo that did not answer has no new number, never a zero, and its last one says
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -39,11 +38,7 @@ TIMEOUT_S = 0.012
 """Time of one question, second attempt included: a tick of 50 Hz survives it, and a USB adapter answers in 2 to 6 ms."""
 SYNC_WRITABLE = ("goal_position", "torque_enable", "torque_limit", "goal_velocity", "acceleration")
 """What may be written without an acknowledgement."""
-_SYNC = {
-    name: (writable(name), functools.lru_cache(maxsize=None, typed=True)(functools.partial(encode, writable(name))))
-    for name in SYNC_WRITABLE
-}
-"""The register, and what encodes its values: the few thousand there are, over and over."""
+_SYNC_REGISTERS = {name: writable(name) for name in SYNC_WRITABLE}
 
 
 class Bus:
@@ -171,7 +166,7 @@ class Bus:
         register = named(name)
         value = decode(register, self.read_block(servo_id, register.address, register.n_bytes))
         if name == "present_position" and not 0 <= value < TICKS_PER_TURN:
-            self.line.counters.out_of_range += 1
+            self.counters.out_of_range += 1
             raise BusError(
                 f"servo {servo_id} reports position {value}, beyond one turn (0..{TICKS_PER_TURN - 1}): multi-turn feedback "
                 "is on (bit 4 of `phase`, register 18). Clear that bit with `soarm setup-motors`"
@@ -276,13 +271,13 @@ class Bus:
         Raises:
             ValueError: The register is none of those, or a value is out of range; no byte was sent.
         """
-        if name not in _SYNC:
+        register = _SYNC_REGISTERS.get(name)
+        if register is None:
             raise ValueError(f"{name!r} is not written to several servos at once; allowed are {', '.join(SYNC_WRITABLE)}")
-        register, encoded = _SYNC[name]
         data = bytearray()
         for servo_id, value in values.items():
             data.append(servo_id)
-            data += encoded(value)
+            data += encode(register, value)
         self.line.tell(packets.sync_write(register.address, register.n_bytes, data))
 
     def torque_off(self, deadline_s: float = 0.4) -> tuple[int, ...]:

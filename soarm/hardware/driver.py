@@ -51,13 +51,10 @@ class Arm:
         self.seen: Observed | None = None
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
-        self._ids = tuple(joint.servo_id for joint in calibration.joints)
         self._now, self._sleep = now, sleep
         self._guard = Guard(bus, calibration, config, self._note)
-        self._names = self._guard.names
         self._proven_off = False
         self._recovered_s: list[float] = []
-        self._wire_log = bus.line.port.wire_log
 
     @classmethod
     def connect(
@@ -266,10 +263,10 @@ class Arm:
             disconnected all of them, unless torque was known to be off when it was closed.
         """
         if self.state is State.DISCONNECTED:
-            return () if self._proven_off else self._names
+            return () if self._proven_off else self._guard.names
         self._guard.rest()
         live = self.bus.torque_off()
-        names = tuple(self._names[self._ids.index(servo_id)] for servo_id in live)
+        names = tuple(self._guard.names[self.bus.servo_ids.index(servo_id)] for servo_id in live)
         self._proven_off = not names
         if names:
             self._fail(f"torque off was not confirmed by {', '.join(names)}: they may still be live, cut their power")
@@ -307,7 +304,7 @@ class Arm:
 
     def _park_sound(self, each: Callable[[], None]) -> None:
         if not self.can_park():
-            names = [name for name, sound in zip(self._names, self.sound, strict=True) if not sound]
+            names = [name for name, sound in zip(self._guard.names, self.sound, strict=True) if not sound]
             raise FaultError(f"the arm cannot be parked{self._because()} (not sound: {', '.join(names)}); support it")
         try:
             self._guard.mend()
@@ -337,7 +334,8 @@ class Arm:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, self._wire_log, self._now)
+                wire_log = self.bus.line.port.wire_log
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self._now)
                 self._guard = Guard(self.bus, self.calibration, self.config, self._note)
             bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
             self._guard.begin(self._look())
@@ -354,7 +352,7 @@ class Arm:
     def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
         """Do what the verdicts of a tick ask for, the worst last."""
         for severity, joint, cause in sorted(verdicts):
-            text = f"{self._names[joint]} {cause}"
+            text = f"{self._guard.names[joint]} {cause}"
             if severity is Severity.NOTE:
                 self._note(text)
             elif severity is Severity.DERATE:

@@ -86,7 +86,6 @@ class Line:
         self._owed: dict[int, float] = {}  # number of data bytes -> until when such an answer may still come
         self._n_asked = 0
         self._thread: int | None = None
-        self._is_main_thread = False
         self._closed: str | None = None
 
     @property
@@ -103,7 +102,6 @@ class Line:
     def adopt(self) -> None:
         """Make the calling thread the bus thread; the one that used the line before must not use it again."""
         self._thread = threading.get_ident()
-        self._is_main_thread = threading.current_thread() is threading.main_thread()
 
     def tell(self, packet: bytes) -> None:
         """Send a packet that nobody answers.
@@ -111,9 +109,8 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        if self._thread != threading.get_ident() or self._closed is not None:
-            self._make_usable()
-        if self._is_main_thread and may_raise():
+        self._check_usable()
+        if may_raise():
             with interrupts_held():
                 self._tell(packet)
         else:
@@ -146,11 +143,10 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        if self._thread != threading.get_ident() or self._closed is not None:
-            self._make_usable()
+        self._check_usable()
         if within_s is None:
             within_s = self.timeout_s
-        if not (self._is_main_thread and may_raise()):
+        if not may_raise():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
         with interrupts_held():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
@@ -170,7 +166,7 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._make_usable()
+        self._check_usable()
         try:
             self.port.setBaudRate(baud)
         except PORT_TROUBLE as error:
@@ -182,7 +178,7 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        self._make_usable()
+        self._check_usable()
         with interrupts_held():
             try:
                 return self.port.receive(n_bytes, seconds)
@@ -201,7 +197,7 @@ class Line:
         if self.port.wire_log is not None:
             self.port.wire_log.flush()
 
-    def _make_usable(self) -> None:
+    def _check_usable(self) -> None:
         if self._closed is not None:
             raise PortError(f"the port {self.port.port_name} cannot be used: {self._closed}. Open the bus again")
         if self._thread != threading.get_ident():

@@ -77,10 +77,10 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         n = self._n_waiting()
         if n:
             self.drained_bytes += len(self.receive(n, 0.0))
-        self._write(packet)
         self.sent = packet
         if self.wire_log is not None:
             self.wire_log.write("tx", packet)
+        self._write(packet)
 
     def receive(self, n_bytes: int, within_s: float) -> bytes:
         """Sleep until so many bytes came or the time is up; return what came.

@@ -31,7 +31,14 @@ _VERSION = 3
 _PIECE = struct.Struct("<cI")
 _FLUSH_S = 0.5
 _N = arm.N_JOINTS
-_SEEN = [
+_JOINTS = [
+    ("ticks_present", "<i4", (_N,)),
+    ("q_present", "<f8", (_N,)),
+    ("velocity", "<f8", (_N,)),
+    ("age_s", "<f8", (_N,)),
+    ("misses", "<i4", (_N,)),
+]
+_SERVOS = [
     ("load", "<f4", (_N,)),
     ("voltage_v", "<f4", (_N,)),
     ("temperature_c", "<i4", (_N,)),
@@ -51,11 +58,7 @@ RECORD = np.dtype(
         ("sight_age_s", "<f8"),
         ("dt_s", "<f8"),  # what the safety chain counted with
         ("objects", "<f4", (7,)),
-        ("ticks_present", "<i4", (_N,)),
-        ("q_present", "<f8", (_N,)),
-        ("velocity", "<f8", (_N,)),
-        ("age_s", "<f8", (_N,)),
-        ("misses", "<i4", (_N,)),
+        *_JOINTS,
         ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
         ("correction", "<f4", (_N,)),  # of the residual
         ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
@@ -66,7 +69,7 @@ RECORD = np.dtype(
         ("reasons", "<i4", (_N,)),
         ("refused", "u1"),
         ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
-        *_SEEN,
+        *_SERVOS,
     ]
 )
 """What a tick's record holds; joints in the order of `soarm.arm.JOINT_NAMES`, LeRobot's units."""
@@ -74,13 +77,9 @@ MOVE = np.dtype(
     [
         ("t_s", "<f8"),  # since the log began, as of events
         ("state", "u1"),
-        ("ticks_present", "<i4", (_N,)),
-        ("q_present", "<f8", (_N,)),
-        ("velocity", "<f8", (_N,)),
-        ("age_s", "<f8", (_N,)),
-        ("misses", "<i4", (_N,)),
+        *_JOINTS,
         ("ticks_told", "<i4", (_N,)),  # the goal each joint had then; -1 for none
-        *_SEEN,
+        *_SERVOS,
     ]
 )
 """What is kept of a step of a move."""
@@ -114,8 +113,12 @@ class RunLog:
     def __init__(self, path: Path, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
         fields, of_moves = ([[name, *map(str, rest)] for name, *rest in kind.descr] for kind in (RECORD, MOVE))
         first = {
-            **{"format": _MAGIC, "version": _VERSION, "record_bytes": RECORD.itemsize, "fields": fields},
-            **{"fields_of_moves": of_moves, **header},
+            "format": _MAGIC,
+            "version": _VERSION,
+            "record_bytes": RECORD.itemsize,
+            "fields": fields,
+            "fields_of_moves": of_moves,
+            **header,
         }
         try:
             self._file = path.open("xb")
