@@ -126,7 +126,8 @@ def runs(summary: Metrics | None, name: str) -> str:
 
 def study(summary: Metrics) -> dict[str, str]:
     """Return the study's three tables, best variant first, from the metrics of `study_summary`."""
-    rows = list(summary["variants"].values())
+    found = summary["variants"]
+    rows = list(found.values())
     partial = bool(summary["missing"])
     note = f"\n\nRevisions: {', '.join(sorted({_short(one) for one in summary['run_revisions']}))}."
     if partial:
@@ -139,7 +140,7 @@ def study(summary: Metrics) -> dict[str, str]:
             f"{percent(row['success'])}{interval(row['success_ci95'])}",
             f"{percent(row['success_iqm'])}{interval(row['success_iqm_ci95'])}",
             percent(row["success_worst"]),
-            points(row["success_difference"], row["success_difference_ci95"]),
+            _difference(row, "success", found),
             p_value(row["success_p"]),
             f"{percent(row['gains'])} / {percent(row['regressions'])}",
             p_value(row["mcnemar_p_worst"]),
@@ -150,7 +151,7 @@ def study(summary: Metrics) -> dict[str, str]:
         (
             seeds[row["variant"]],
             f"{percent(row['auc'])}{interval(row['auc_ci95'])}",
-            points(row["auc_difference"], row["auc_difference_ci95"]),
+            _difference(row, "auc", found),
             p_value(row["auc_p"]),
             f"{row['reached_90']} of {len(row['seeds'])}",
             count(row["steps_to_90"]),
@@ -169,6 +170,13 @@ def study(summary: Metrics) -> dict[str, str]:
     parts = table(_SUCCESS, success), table(_LEARNING, learning), table(_BEHAVIOUR, behaviour)
     notes = note, *(["\n\n**Partial**, see above." if partial else ""] * 2)
     return {name: part + note for name, part, note in zip(STUDY, parts, notes, strict=True)}
+
+
+def _difference(row: Metrics, key: str, found: Metrics) -> str:
+    """Return the difference to a variant's reference, which is named where it is not the method."""
+    text = points(row[f"{key}_difference"], row[f"{key}_difference_ci95"])
+    own = row["reference"] not in (REFERENCE, row["variant"]) and row["reference"] in found
+    return f"{text} (from {found[row['reference']]['label']})" if own else text
 
 
 _SUCCESS = (

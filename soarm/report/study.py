@@ -30,7 +30,7 @@ def figure(table: Table) -> Figure:
     size_in = (2.1 * n_columns + 6.6, max(3.4, 1.75 * n_rows + 0.6, 0.3 * len(variants) + 1.4))
     caption = (
         "Left: validation scenes solved against environment steps, mean over training seeds with their range, one panel per "
-        "variant (in brackets: seeds; thin: the reference; dashed: where it starts, the base). Right: success on the test "
+        "variant (in brackets: seeds; thin: its reference; dashed: where it starts, the base). Right: success on the test "
         "scenes and area under the curve, with 95 % intervals (bootstrap over seeds and scenes)."
     )
     return Figure("study", caption, table, draw, size_in)
@@ -51,15 +51,16 @@ def draw(ax: Axes, table: Table) -> None:
 def _draw_curves(area: SubFigure, table: Table, variants: Sequence[str], n_columns: int) -> None:
     n_rows = math.ceil(len(variants) / n_columns)
     panels = area.subplots(n_rows, n_columns, sharey=True, squeeze=False)
-    reference = [row for row in table if row["variant"] == REFERENCE]
     for panel, variant in zip(panels.flat, variants, strict=False):
         rows = [row for row in table if row["variant"] == variant]
         steps, mean, least, greatest = (
             np.array([row[key] for row in rows], np.float64) for key in ("step", "mean", "least", "greatest")
         )
         colour = _colour(rows[0])
-        if variant != REFERENCE and reference:
-            panel.plot([row["step"] for row in reference], [row["mean"] for row in reference], color=VERMILLION, lw=0.8)
+        reference = [row for row in table if row["variant"] == rows[0]["reference"]]
+        if variant != rows[0]["reference"] and reference:
+            of = _colour(reference[0])
+            panel.plot([row["step"] for row in reference], [row["mean"] for row in reference], color=of, lw=0.8)
         panel.axhline((reference or rows)[0]["mean"], color=GREY, lw=1.0, ls="--")
         panel.fill_between(steps, least, greatest, color=colour, alpha=0.22, lw=0)
         panel.plot(steps, mean, color=colour)

@@ -22,7 +22,7 @@ from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm, stratified_bootstrap, welch_p
 from soarm.study import measures
 from soarm.study.method import Point
-from soarm.study.variants import REFERENCE, StudyParams
+from soarm.study.variants import StudyParams
 
 Floats = NDArray[np.float64]
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -61,12 +61,13 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A variant over its runs. Differences are this variant minus the reference, of the same budget, over the seeds both have.
+    """A variant over its runs. Differences are this variant minus its reference, of the same budget, over the seeds both have.
 
     Attributes:
         variant: Its name.
         label: What tables call it.
         method: Its method.
+        reference: The variant it is compared with.
         seeds: Training seeds of the runs there are.
         budget: Environment steps of each.
         n_scenes: Test scenes of each.
@@ -89,6 +90,7 @@ class Row:
     variant: str
     label: str
     method: str
+    reference: str
     seeds: tuple[int, ...]
     budget: int
     n_scenes: int
@@ -197,7 +199,7 @@ def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Su
         raise DatasetError(f"{folder} holds none of the runs of params.yaml; make them with `dvc repro study/dvc.yaml`")
     _require_same_scenes(runs)
     n_resamples = params.bootstrap_resamples
-    rows = _corrected([_row(name, params, found, runs.get(REFERENCE, ()), rng, n_resamples) for name, found in runs.items()])
+    rows = _corrected([_row(name, params, runs, rng, n_resamples) for name in runs])
     revisions = sorted({str(run.metrics["git_rev"]) for found in runs.values() for run in found})
     ordered = tuple(sorted(rows, key=lambda row: -row.success.value))
     return Summary(ordered, runs, tuple(missing), params.env_steps, tuple(revisions))
@@ -206,22 +208,23 @@ def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Su
 def _row(
     name: str,
     params: StudyParams,
-    runs: Sequence[Finished],
-    reference: Sequence[Finished],
+    found: Mapping[str, Sequence[Finished]],
     rng: np.random.Generator,
     n_resamples: int,
 ) -> Row:
-    variant = params.variant(name)
+    variant, runs = params.variant(name), found[name]
+    reference = variant.reference
     rates = [float(run.success.mean()) for run in runs]
     n_scenes = len(runs[0].success)
-    own = name != REFERENCE and params.budget(name) == params.budget(REFERENCE)
-    pairs = [(run, other) for run in runs for other in reference if run.seed == other.seed] if own else []
+    others = found.get(reference, ()) if name != reference and params.budget(name) == params.budget(reference) else ()
+    pairs = [(run, other) for run in runs for other in others if run.seed == other.seed]
     means = {key: _mean(run.metrics[key] for run in runs) for key in MEANS}
     means |= {key: means[key] / n_scenes for key in ("gains", "regressions")}
     return Row(
         variant=name,
         label=variant.label,
         method=variant.method,
+        reference=reference,
         seeds=tuple(run.seed for run in runs),
         budget=params.budget(name),
         n_scenes=n_scenes,

@@ -39,7 +39,8 @@ def curves(summary: Summary) -> list[dict[str, Any]]:
         for i, step in enumerate(steps):
             spread = {"mean": lines[:, i].mean(), "least": lines[:, i].min(), "greatest": lines[:, i].max()}
             table.append(
-                {"variant": row.variant, "label": row.label, "method": row.method, "n_seeds": len(runs), "step": step}
+                {"variant": row.variant, "label": row.label, "method": row.method, "reference": row.reference}
+                | {"n_seeds": len(runs), "step": step}
                 | {key: float(value) for key, value in spread.items()}
                 | _named("success", row.success)
                 | _named("auc", row.auc)

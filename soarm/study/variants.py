@@ -16,7 +16,7 @@ from soarm.residual.training import TrainResidualParams
 SEEDS = range(10)
 """Training seeds there are scenes for (`soarm.seeds.scene_seeds`)."""
 REFERENCE = "residual"
-"""The variant the others are compared with: the method as `train_residual` sets it."""
+"""The method as `train_residual` sets it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Variant:
         env_steps: A budget of its own in place of the common one. Such a variant shows what more steps give and is compared
             with nobody. Null takes the common one.
         options: For the method.
+        reference: The variant it differs from in what its label says, and is compared with.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Variant:
     seeds: tuple[int, ...] | None
     env_steps: int | None
     options: dict[str, Any]
+    reference: str
 
     def __post_init__(self) -> None:
         if not self.bound_factor > 0:
@@ -81,6 +83,10 @@ class StudyParams:
         _require_seeds(self.seeds)
         if REFERENCE not in self.variants:
             raise ValueError(f"variants are {list(self.variants)}; {REFERENCE} must be one, the others are compared with it")
+        for name, line in self.variants.items():
+            reference = line.get("reference", REFERENCE)
+            if reference not in self.variants:
+                raise ValueError(f"variant {name} has the reference {reference!r}; it must be one of {list(self.variants)}")
         if self.bootstrap_resamples < 100:
             raise ValueError(f"bootstrap_resamples is {self.bootstrap_resamples}; percentiles need at least 100")
 

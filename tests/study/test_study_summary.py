@@ -31,7 +31,7 @@ def params(seeds: list[int], **variants: dict[str, Any]) -> StudyParams:
         "bootstrap_resamples": 200,
         "common": {
             **{"method": "residual", "residual": {}, "act": {}, "bound_factor": 1.0, "options": {}},
-            **{"seeds": None, "env_steps": None},
+            **{"seeds": None, "env_steps": None, "reference": "residual"},
         },
         "variants": {"residual": {"label": "ours"}, **variants},
     }
