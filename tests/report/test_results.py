@@ -20,6 +20,7 @@ def variant(name: str, method: str = "residual", **changes: Any) -> dict[str, An
         "variant": name,
         "label": name.upper(),
         "method": method,
+        "reference": "residual",
         "seeds": [0, 1, 2, 3, 4],
         "budget": 100_000,
         "n_scenes": 500,
@@ -202,6 +203,15 @@ def test_the_study_s_tables_show_intervals_and_what_is_missing() -> None:
     assert "Revisions: 0123456-dirty." in first[-1]
     assert tables["study_learning"].endswith("**Partial**, see above.")
     assert "| -20.0 [-25.0, -10.0] | 4e-04 | 5 of 5 | 90,000 | 200 |" in tables["study_learning"]
+
+
+def test_a_difference_to_another_variant_than_the_method_names_it() -> None:
+    of_small = variant("changed", reference="small", **BEHIND)
+    tables = results.study(summary(variant("residual"), variant("small", **BEHIND), of_small))
+    small, changed = tables["study_learning"].splitlines()[3:5]
+
+    assert "| -20.0 [-25.0, -10.0] |" in small
+    assert "| -20.0 [-25.0, -10.0] (from SMALL) |" in changed
 
 
 def test_the_runs_of_a_variant_stand_one_by_one() -> None:

@@ -19,6 +19,7 @@ def table(n_variants: int, interval: bool = True) -> list[dict[str, object]]:
     ends |= {"auc": 0.7, "auc_low": 0.7 - spread, "auc_high": 0.7 + spread}
     return [
         {"variant": name, "label": f"a rather long name of variant {name}", "method": "residual", "n_seeds": 3, "step": step}
+        | {"reference": "residual"}
         | {"mean": 0.5 + step / 1e6, "least": 0.5, "greatest": 0.95, **ends, "base_success": 0.5, "n_scenes": 500}
         for name in names
         for step in (0, 100_000, 200_000)

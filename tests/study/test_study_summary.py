@@ -105,6 +105,20 @@ def test_variants_are_compared_with_the_reference_over_the_seeds_both_have(tmp_p
     assert math.isnan(by_name["residual"].success_difference.value)
 
 
+def test_a_variant_may_have_a_reference_of_its_own(tmp_path: Path) -> None:
+    for name, n_solved in (("residual", 9), ("small", 7), ("changed", 6)):
+        write(tmp_path, f"{name}-0", n_solved)
+        write(tmp_path, f"{name}-1", n_solved)
+    variants = {"small": {"label": "s"}, "changed": {"label": "c", "reference": "small"}}
+    found = summarise(tmp_path, params([0, 1], **variants), np.random.default_rng(0))
+    by_name = {row.variant: row for row in found.rows}
+
+    assert by_name["changed"].reference == "small"
+    assert by_name["changed"].success_difference.value == pytest.approx(-0.1)
+    assert by_name["small"].success_difference.value == pytest.approx(-0.2)
+    assert math.isnan(by_name["residual"].success_difference.value)
+
+
 def test_p_values_are_corrected_for_the_number_of_variants(tmp_path: Path) -> None:
     solved = {"residual": (8, 9, 10), "one": (5, 6, 6), "two": (6, 7, 8)}
     for name, numbers in solved.items():

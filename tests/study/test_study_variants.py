@@ -26,6 +26,7 @@ COMMON = {
     "seeds": None,
     "env_steps": None,
     "options": {},
+    "reference": "residual",
 }
 SECTION: dict[str, Any] = {
     "seeds": [0, 1],
@@ -134,3 +135,5 @@ def test_unknown_variants_methods_and_seeds_are_named_with_what_there_is() -> No
 def test_a_study_without_its_reference_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"variants are \['other'\]; residual must be one"):
         study(variants={"other": {"label": "o"}})
+    with pytest.raises(ParamsError, match=r"variant residual has the reference 'before'; it must be one of \['residual'\]"):
+        one(reference="before")
