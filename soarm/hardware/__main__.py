@@ -37,7 +37,7 @@ _PATIENT_S = 0.1
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
-"""A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
+"""A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]. The rest pose has its own."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
@@ -175,19 +175,20 @@ def _enter_was_pressed() -> bool:
 
 def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
     at = [round(x, 1) for x in pose]
+    tolerance = sweep.REST_TOLERANCE if list(pose) == sweep.REST.tolist() else POSE_TOLERANCE
     ask(f"Put the arm by hand into the pose {at} (its joints' middles at zero; gripper closed), then press Enter. ")
     with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):
         logger.info("%-14s %+6.1f %s", name, error, unit)
-    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if abs(error) > POSE_TOLERANCE]
+    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if abs(error) > tolerance]
     if far:
         logger.error(
             "%s are more than %g away: was the pose hit? Then they were calibrated wrongly, or the horn sits one tooth off "
             "(a tooth is 14.4 degrees); calibrate again",
             ", ".join(far),
-            POSE_TOLERANCE,
+            tolerance,
         )
     return 1 if far else 0
 

@@ -94,6 +94,13 @@ def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, c
     assert main(pose, lambda _: "") == 1
     assert "shoulder_lift are more than 5 away" in caplog.text
 
+    for degrees, status in ((9.0, 0), (14.4, 1)):  # a printed arm, and a horn one tooth off
+        ticks = calibration.to_ticks(REST - degrees * np.eye(6)[2])
+        for servo, tick in zip(twin.servos.values(), ticks, strict=True):
+            servo.place(int(tick + servo.get("homing_offset")) % 4096)
+        assert main([*pose, "--rest"], lambda _: "") == status
+    assert "elbow_flex are more than 12 away" in caplog.text
+
     twin.servos[4].write(40, b"\1")
     assert main(["release", "--port", twin.ports[0]]) == 0
     assert not twin.torque(4)
