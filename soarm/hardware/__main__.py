@@ -37,7 +37,7 @@ _PATIENT_S = 0.1
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
-"""A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]. The rest pose has its own."""
+"""A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     pose.add_argument(
         "--pose", type=float, nargs=6, default=[0.0] * 6, help="of the six joints [deg, percent]; the middle of all by default"
     )
-    pose.add_argument("--rest", action="store_const", const=sweep.REST.tolist(), dest="pose", help="the folded pose instead")
+    pose.add_argument("--rest", action="store_true", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
     for command in (setup, check, measure, pose, release):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
         if options.command == "calibrate":
             return _calibrate(options.port, options.target, ask)
         if options.command == "check-pose":
-            return _check_pose(options.port, Calibration.load(options.calibration), options.pose, ask)
+            at, tolerance = (sweep.REST.tolist(), sweep.REST_TOLERANCE) if options.rest else (options.pose, POSE_TOLERANCE)
+            return _check_pose(options.port, Calibration.load(options.calibration), at, tolerance, ask)
         if options.command == "release":
             return _release(options.port)
         if options.command == "import-calibration":
@@ -173,9 +174,8 @@ def _enter_was_pressed() -> bool:
     return True
 
 
-def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], ask: Ask) -> int:
+def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], tolerance: float, ask: Ask) -> int:
     at = [round(x, 1) for x in pose]
-    tolerance = sweep.REST_TOLERANCE if list(pose) == sweep.REST.tolist() else POSE_TOLERANCE
     ask(f"Put the arm by hand into the pose {at} (its joints' middles at zero; gripper closed), then press Enter. ")
     with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
