@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from soarm.residual.objective import Ramp
 from soarm.spec import PolicySpec
@@ -96,6 +96,15 @@ class LearnerParams:
         imitation: beta_d, the pull to demonstrated corrections; falls, because the demonstrator is a start and no ceiling.
         demonstration_share: Share of demonstrated transitions in a batch (RLPD and ResFiT: half); 0 goes without
             demonstrations.
+        critic_error: How the errors of the heads make a loss: each squared, then summed, so that heads learn independently of
+            each other; or the mean of their sizes, squared (ResFiT's code), which pulls every head by what all of them miss.
+        actor_climbs: The heads the actor climbs: each in turn; the first alone (TD3); or the mean of all (REDQ), which costs
+            as many heads as there are.
+        q_term_on: The steps whose value the actor raises: the policy's own (DICE-RL), or the demonstrated ones too (TD3+BC).
+        judged: What the critics learn of a past step: what was executed, clipped as the arm clips it, or what was asked for
+            (ResFiT). Targets and actor are clipped either way.
+        beyond_time_limit: Whether the value of an episode goes on where the time limit cuts it. If not it ends there (ResFiT),
+            and depends on a clock that nobody sees.
     """
 
     critic_lr: float
@@ -122,6 +131,11 @@ class LearnerParams:
     q_filter: FilterParams
     imitation: Ramp
     demonstration_share: float
+    critic_error: Literal["each", "mean"]
+    actor_climbs: Literal["in_turn", "first", "mean"]
+    q_term_on: Literal["own", "all"]
+    judged: Literal["executed", "asked"]
+    beyond_time_limit: bool
 
     def __post_init__(self) -> None:
         if self.gradient_steps < 0:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -98,9 +99,18 @@ def td_target(
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
-def critic_loss(values: tuple[Tensor, ...], target: Tensor) -> Tensor:
-    """Return the sum over heads of the mean squared error of their values, each (B, 1), shape ()."""
+def critic_loss(values: tuple[Tensor, ...], target: Tensor, error: Literal["each", "mean"] = "each") -> Tensor:
+    """Return the loss of some heads, shape ().
+
+    Args:
+        values: Of each head, (B, 1).
+        target: What they should be, shape (B, 1).
+        error: "each" sums the heads' mean squared errors; "mean" squares the mean of the heads' absolute errors, times as many
+            heads, so that both are the same where all heads miss by as much.
+    """
     errors = torch.cat(values, dim=1) - target
+    if error == "mean":
+        return len(values) * errors.abs().mean(dim=1).square().mean()
     return errors.square().sum() / len(target)
 
 
@@ -134,7 +144,8 @@ def actor_loss(
     penalty: float,
     imitation: float,
     q_floor: float,
-    head: int = 0,
+    heads: Sequence[int] = (0,),
+    q_term_on: Literal["own", "all"] = "own",
     worth: Tensor | None = None,
     held: Tensor | None = None,
 ) -> Tensor:
@@ -142,25 +153,27 @@ def actor_loss(
 
     Args:
         policy: The networks.
-        for_actor: Residual observations, raw of shape (B, D) or as the actor sees them. First those the policy met itself:
-            the policy term is theirs alone, because a critic is trusted where the policy goes (arXiv 2603.10263). Then
-            the demonstrated ones.
+        for_actor: Residual observations, raw of shape (B, D) or as the actor sees them. First those the policy met itself,
+            then the demonstrated ones.
         for_critics: The same, raw or as the critics see them.
         corrections: Demonstrated corrections of the last rows, in units of the bound and not clipped, shape (M, 6); None
             without demonstrations.
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
-        head: The head to climb. In turn, all of them are climbed as their mean would be, at the price of one.
+        heads: Whose mean to climb. One in turn, all of them are climbed as their mean would be, at the price of one.
+        q_term_on: Whether the policy term is of the steps the policy met alone, because a critic is trusted where the policy
+            goes (arXiv 2603.10263), or of all.
         worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
         held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
     """
-    if imitation == 0.0 and corrections is not None:
+    if imitation == 0.0 and corrections is not None and q_term_on == "own":
         for_actor, corrections = for_actor[: len(for_actor) - len(corrections)], None
     n_own = len(for_actor) - (0 if corrections is None else len(corrections))
     residual = policy.actor(for_actor)
     own = residual[:n_own]
-    (value,) = policy.critic(for_critics[:n_own], own, (head,))
+    n_valued = n_own if q_term_on == "own" else len(for_actor)
+    value = mean_value(policy.critic(for_critics[:n_valued], residual[:n_valued], heads))
     square = own.square() if held is None else held * own.square()
     loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
     if corrections is None:

@@ -52,6 +52,11 @@ class BusyVecEnv(VecEnvWrapper):
         self._actions: Array | None = None
         self._pending: Future[VecEnvStepReturn] | None = None
 
+    @property
+    def idle(self) -> Executor | None:
+        """The executor, unless a step is under way in it."""
+        return self._executor if self._pending is None or self._pending.done() else None
+
     def reset(self) -> VecEnvObs:
         """Start an episode in every row."""
         return self.venv.reset()
@@ -107,6 +112,11 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
     def practise(self, lessons: list[Lesson]) -> None:
         """Make one update with each of the batches."""
         raise NotImplementedError
+
+    @property
+    def helper(self) -> Executor | None:
+        """The second thread, where there is one and it has nothing to do: its step is over, or has not begun."""
+        return None if self._busy_env is None else self._busy_env.idle
 
     def train(self, gradient_steps: int, batch_size: int = 0) -> None:
         """Never called by Stable-Baselines3, whose `gradient_steps` is 0; updates are made during the steps."""

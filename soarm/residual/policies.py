@@ -77,6 +77,7 @@ class ResidualCritic(ContinuousCritic):
         ]
         for index, q_network in enumerate(self.q_networks):
             setattr(self, f"qf{index}", q_network)
+        self._parameters_of = [list(q_network.parameters()) for q_network in self.q_networks]  # looking for them takes time
 
     def see(self, obs: Tensor | Seen) -> Seen:
         """Return what the critics see of raw residual observations, shape (B, D)."""
@@ -97,16 +98,26 @@ class ResidualCritic(ContinuousCritic):
         asked = self.q_networks if heads is None else [self.q_networks[head] for head in heads]
         return tuple(q_network(inputs) for q_network in asked)
 
+    def parameters_of(self, heads: Sequence[int]) -> list[nn.Parameter]:
+        """Return the parameters of some heads."""
+        return [parameter for head in heads for parameter in self._parameters_of[head]]
+
     def q1_forward(self, obs: Tensor | Seen, actions: Tensor) -> Tensor:
         """Return the first head's value, shape (B, 1)."""
         value: Tensor = self.q_networks[0](self.inputs(obs, actions))
         return value
 
-    def inputs(self, obs: Tensor | Seen, residual: Tensor) -> Tensor:
-        """Return what enters every head, shape (B, N_SEEN + 12): what is seen, and the executed action in two units."""
+    def inputs(self, obs: Tensor | Seen, residual: Tensor, *, clip: bool = True) -> Tensor:
+        """Return what enters every head, shape (B, N_SEEN + 12): what is seen, and the executed action in two units.
+
+        Args:
+            obs: Raw residual observations, shape (B, D), or what `see` returned.
+            residual: Residuals, shape (B, 6).
+            clip: Whether the arm's range is kept to; if not it is the sum that was asked for.
+        """
         seen = self.see(obs)
         base = seen.base
-        executed = add_residual(base, residual, self.scale)
+        executed = add_residual(base, residual, self.scale) if clip else base + self.scale * residual
         normalised = (executed - self.sight.mean[BASE_ACTION]) / self.sight.std[BASE_ACTION]
         return torch.cat([seen.features, normalised, (executed - base) / self.scale], dim=1)
 

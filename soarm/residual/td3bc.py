@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -112,7 +112,11 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             train_freq=learner.train_freq,
             gradient_steps=0,  # the learner's are made while the environments step
             replay_buffer_class=EpisodeReplayBuffer,
-            replay_buffer_kwargs={"n_steps": learner.n_steps, "gamma": learner.gamma},
+            replay_buffer_kwargs={
+                "n_steps": learner.n_steps,
+                "gamma": learner.gamma,
+                "handle_timeout_termination": learner.beyond_time_limit,
+            },
             policy_delay=learner.policy_delay,
             target_policy_noise=learner.target_policy_noise,
             target_noise_clip=learner.target_noise_clip,
@@ -205,20 +209,27 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def practise(self, lessons: list[Lesson]) -> None:
         """Update critics and actor."""
+        rest: Callable[[], None] | None = None
         for lesson in lessons:
-            loss = self._update_critics(lesson)
-            if self._updates.teaches_actor(self._n_updates):
-                self._update_actor(lesson)
-            self._worst_loss = max(self._worst_loss, float(loss))
-            if self._n_updates % ALARM_EVERY == 0:
-                alarms = residual_alarms(self.policy, *lesson.own)
-                for name, value in {"critic_loss": float(loss), **alarms}.items():
-                    self.logger.record_mean(f"train/{name}", value)
+            loss = self._update_critics(lesson, rest)
+            rest = functools.partial(self._after_critics, lesson, loss)
+        if rest is not None:
+            rest()
+
+    def _after_critics(self, lesson: Lesson, loss: Tensor) -> None:
+        """Do what follows an update of the critics, before they move again."""
+        if self._updates.teaches_actor(self._n_updates):
+            self._update_actor(lesson)
+        self._worst_loss = max(self._worst_loss, float(loss))
+        if self._n_updates % ALARM_EVERY == 0:
+            alarms = residual_alarms(self.policy, *lesson.own)
+            for name, value in {"critic_loss": float(loss), **alarms}.items():
+                self.logger.record_mean(f"train/{name}", value)
 
     @property
     def _updates(self) -> Updates:
         assert self.learner is not None
-        return Updates(self.policy, self.learner)
+        return Updates(self.policy, self.learner, self.helper)
 
     def _take_statistics(self) -> None:
         """Standardise observations by what the prefill saw."""
@@ -243,7 +254,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._follow()
 
         def improve() -> None:
-            self._update_critics(*self.prepare(1, self._n_updates))
+            (lesson,) = self.prepare(1, self._n_updates)
+            self._update_critics(lesson)
             self._follow()
 
         warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
@@ -254,8 +266,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         updates.follow(self.actor, self.actor_target, self._n_actor_updates - self._followed[1])
         self._followed = (self._n_updates, self._n_actor_updates)
 
-    def _update_critics(self, lesson: Lesson) -> Tensor:
-        loss = self._updates.critics(lesson)
+    def _update_critics(self, lesson: Lesson, meanwhile: Callable[[], None] | None = None) -> Tensor:
+        loss = self._updates.critics(lesson, meanwhile)
         self._n_updates += 1
         return loss
 
@@ -267,7 +279,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self.logger.record_mean("train/penalised", float(held.mean()))
         self._updates.actor(
             lesson,
-            head=self._n_actor_updates % self.policy.critic.n_critics,
+            number=self._n_actor_updates,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
             held=held,

@@ -8,6 +8,8 @@ and when which network is updated, is the algorithm's (`soarm.residual.td3bc`).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
@@ -19,6 +21,9 @@ from soarm.residual.learner import LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
 from soarm.residual.sight import Seen
+
+ACTOR_IN_HEADS = 3
+"""Heads of the critics that can be updated in the time of one update of the actor."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +61,11 @@ class Updates:
     Args:
         policy: The networks with their optimisers.
         learner: How they learn.
+        helper: One thread, idle, that takes some of the critics' heads; None does without, to the same bits.
     """
 
-    def __init__(self, policy: ResidualTD3Policy, learner: LearnerParams) -> None:
-        self._policy, self._learner = policy, learner
+    def __init__(self, policy: ResidualTD3Policy, learner: LearnerParams, helper: Executor | None = None) -> None:
+        self._policy, self._learner, self._helper = policy, learner, helper
 
     @torch.no_grad()
     def prepare(
@@ -89,7 +95,7 @@ class Updates:
         actor, critic, alike = self._policy.actor, self._policy.critic, self._policy.sees_alike
         batch = _interleave(n, online, demonstrated)
         seen = for_critics = critic.see(batch.observations)
-        judged = critic.inputs(seen, batch.actions)
+        judged = critic.inputs(seen, batch.actions, clip=self._learner.judged == "executed")
         observations = batch.observations
         if steps is not None:
             shown = () if demonstrated is None else (demonstrated.observations,)
@@ -123,17 +129,33 @@ class Updates:
         """Return whether the actor learns from an update, counted from 1."""
         return number % self._learner.policy_delay == 0
 
-    def critics(self, lesson: Lesson) -> Tensor:
-        """Bring the critics closer to the target of temporal differences; return the loss, shape ()."""
-        return self._towards(lesson.target, lesson.judged)
+    def critics(self, lesson: Lesson, meanwhile: Callable[[], None] | None = None) -> Tensor:
+        """Bring the critics closer to the target of temporal differences.
+
+        Args:
+            lesson: The batch.
+            meanwhile: Called once, before any critic has moved. It may ask critics, and may move anything else.
+
+        Returns:
+            The loss, shape ().
+        """
+        return self._towards(lesson.target, lesson.judged, meanwhile)
 
     def critics_to_returns(self, steps: Steps) -> Tensor:
         """Bring the critics closer to known returns; return the loss, shape ()."""
         target = steps.returns.clamp(self._learner.value_min, self._learner.value_max)
         return self._towards(target, self._policy.critic.inputs(steps.observations, steps.residuals))
 
-    def actor(self, lesson: Lesson, *, head: int, penalty: float, imitation: float, held: Tensor | None = None) -> None:
-        """Climb a head under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`."""
+    def actor(self, lesson: Lesson, *, number: int, penalty: float, imitation: float, held: Tensor | None = None) -> None:
+        """Climb the critics under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`.
+
+        Args:
+            lesson: The batch.
+            number: Updates of the actor before this one.
+            penalty: beta.
+            imitation: beta_d.
+            held: m of the rows the policy met; None is 1 everywhere.
+        """
         loss = objective.actor_loss(
             self._policy,
             lesson.for_actor,
@@ -142,11 +164,14 @@ class Updates:
             penalty=penalty,
             imitation=imitation,
             q_floor=self._learner.q_floor,
-            head=head,
+            heads=self._climbed(number),
+            q_term_on=self._learner.q_term_on,
             worth=lesson.worth,
             held=held,
         )
-        self._descend(self._policy.actor, loss)
+        parameters = _cleared(self._policy.actor)
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # it asks nothing of the critics
+        self._step(self._policy.actor)
 
     @torch.no_grad()
     def follow(self, network: nn.Module, target: nn.Module, n_updates: int) -> None:
@@ -169,25 +194,63 @@ class Updates:
             heads=self._pair(),
         )
 
-    def _towards(self, target: Tensor, judged: Tensor) -> Tensor:
-        loss = objective.critic_loss(self._policy.critic.judge(judged), target)
-        self._descend(self._policy.critic, loss)
-        return loss.detach()
+    def _towards(self, target: Tensor, judged: Tensor, meanwhile: Callable[[], None] | None = None) -> Tensor:
+        critic, error = self._policy.critic, self._learner.critic_error
+
+        def teach(heads: Sequence[int]) -> tuple[Tensor, ...]:
+            values = critic.judge(judged, heads)
+            # BLAS rounds the gradient of a lone, contiguous column in another way than that of a column among others; next to
+            # one without error it is such a column, and it matters to no bit how the heads are shared out.
+            columns = values if len(values) > 1 else (values[0], target)
+            loss = objective.critic_loss(columns, target, error)
+            loss.backward(inputs=critic.parameters_of(heads))  # type: ignore[no-untyped-call]
+            return tuple(value.detach() for value in values)
+
+        _cleared(critic)
+        n = self._helped(critic.n_critics, meanwhile is not None)
+        first = None if self._helper is None or n == 0 else self._helper.submit(teach, range(n))
+        if meanwhile is not None:
+            meanwhile()
+        last = teach(range(n, critic.n_critics)) if n < critic.n_critics else ()
+        values = last if first is None else first.result() + last
+        self._step(critic)
+        return objective.critic_loss(values, target, error)
+
+    def _helped(self, n_critics: int, busy: bool) -> int:
+        """Return how many heads the helper takes, so that it is ready about when this thread is, which may be busy first."""
+        if self._helper is None or self._learner.critic_error == "mean":  # whose gradients depend on each other
+            return 0
+        return min((n_critics + ACTOR_IN_HEADS) // 2, n_critics) if busy else n_critics // 2
+
+    def _climbed(self, number: int) -> tuple[int, ...]:
+        """Return the heads the actor climbs in its update of that number."""
+        n_critics, climbs = self._policy.critic.n_critics, self._learner.actor_climbs
+        return {"in_turn": (number % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[climbs]
 
     def _pair(self) -> tuple[int, ...] | None:
         """Return the two heads whose least is the target, drawn anew; None where there are but two."""
         n_critics = self._policy.critic.n_critics
         return None if n_critics == 2 else tuple(torch.randperm(n_critics)[:2].tolist())
 
-    def _descend(self, network: Any, loss: Tensor) -> None:
-        # What torch does around these few operations (walking modules, profiler hooks, sorting by device) takes as long as a
-        # matrix product of these networks, twelve times per step of the environments.
-        parameters: list[Tensor] = network.optimizer.param_groups[0]["params"]
-        for parameter in parameters:
-            parameter.grad = None
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # the actor's loss asks nothing of the critics
-        _clip([parameter.grad for parameter in parameters if parameter.grad is not None], self._learner.max_grad_norm)
+    def _step(self, network: Any) -> None:
+        gradients = [parameter.grad for parameter in _parameters(network) if parameter.grad is not None]
+        _clip(gradients, self._learner.max_grad_norm)
         network.optimizer.step()
+
+
+# What torch does around clearing and clipping (walking modules, profiler hooks, sorting by device) takes as long as a matrix
+# product of these networks, twelve times per step of the environments.
+def _parameters(network: Any) -> list[Tensor]:
+    parameters: list[Tensor] = network.optimizer.param_groups[0]["params"]
+    return parameters
+
+
+def _cleared(network: Any) -> list[Tensor]:
+    """Return the parameters of a network, without gradients."""
+    parameters = _parameters(network)
+    for parameter in parameters:
+        parameter.grad = None
+    return parameters
 
 
 def _clip(gradients: list[Tensor], max_norm: float) -> None:

@@ -84,7 +84,7 @@ class StudyParams:
         if REFERENCE not in self.variants:
             raise ValueError(f"variants are {list(self.variants)}; {REFERENCE} must be one, the others are compared with it")
         for name, line in self.variants.items():
-            reference = line.get("reference", REFERENCE)
+            reference = line.get("reference", self.common.get("reference", REFERENCE))
             if reference not in self.variants:
                 raise ValueError(f"variant {name} has the reference {reference!r}; it must be one of {list(self.variants)}")
         if self.bootstrap_resamples < 100:

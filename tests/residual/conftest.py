@@ -118,6 +118,11 @@ LEARNER = LearnerParams(
     q_filter=FilterParams(enabled=False, after_updates=10, margin=0.1),
     imitation=Ramp(1.0, 0.0, 0.5),
     demonstration_share=0.0,
+    critic_error="each",
+    actor_climbs="in_turn",
+    q_term_on="own",
+    judged="executed",
+    beyond_time_limit=True,
 )
 EXPLORATION = ExplorationParams(
     prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4, progressive_steps=0, gated=False

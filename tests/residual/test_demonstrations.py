@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,8 +77,8 @@ def test_a_batch_says_what_is_worth_imitating_where_the_actor_learns_from_it(
     found: list[tuple[bool, bool]] = []
     update = model._update_critics
 
-    def note(lesson: Lesson) -> torch.Tensor:
-        loss: torch.Tensor = update(lesson)
+    def note(lesson: Lesson, meanwhile: Any = None) -> torch.Tensor:
+        loss: torch.Tensor = update(lesson, meanwhile)
         found.append((model._n_updates % 2 == 0, lesson.worth is not None))
         return loss
 

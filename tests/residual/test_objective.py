@@ -10,7 +10,7 @@ from torch import Tensor
 
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
-from soarm.residual.objective import Ramp, actor_loss, held_back, td_target, worth_imitating
+from soarm.residual.objective import Ramp, actor_loss, critic_loss, held_back, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
 
@@ -95,11 +95,11 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
     assert gradients == pytest.approx({0.0: -1 / 0.6, 1.0: 1.0 - 1 / 0.6, 10.0: 10.0 - 1 / 0.6})
 
 
-@pytest.mark.parametrize(("head", "value"), [(0, 0.6), (1, 0.4)])
-def test_actor_climbs_the_head_it_is_told_to(head: int, value: float) -> None:
+@pytest.mark.parametrize(("heads", "value"), [((0,), 0.6), ((1,), 0.4), ((0, 2), 0.35)])
+def test_actor_climbs_the_mean_of_the_heads_it_is_told_to(heads: tuple[int, ...], value: float) -> None:
     policy, networks = fake(0.5, lambda residual: residual)
     seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, head=head).backward()
+    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, heads=heads).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1 / value)
 
@@ -143,6 +143,30 @@ def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction:
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None
+
+
+@pytest.mark.parametrize("imitation", [0.0, 1.0])
+def test_the_value_of_demonstrated_steps_is_raised_only_where_it_is_asked_for(imitation: float) -> None:
+    rows = {}
+    for q_term_on in ("own", "all"):
+        policy, networks = fake(0.5, lambda residual: residual)
+        asked: list[int] = []
+        critic = networks.critic
+        networks.critic = lambda seen, *args, critic=critic, asked=asked: (asked.append(len(seen)), critic(seen, *args))[1]  # type: ignore[method-assign]
+        seen = torch.zeros(4 + 3, RESIDUAL_OBSERVATION_DIM)
+        options = {"penalty": 0.0, "imitation": imitation, "q_floor": 0.1, "q_term_on": q_term_on}
+        actor_loss(policy, seen, seen, torch.zeros(3, 6), **options)  # type: ignore[arg-type]
+        rows[q_term_on] = asked
+
+    assert rows == {"own": [4], "all": [7]}
+
+
+def test_errors_of_heads_are_squared_each_or_as_their_mean() -> None:
+    target, values = torch.zeros(2, 1), (torch.tensor([[3.0], [0.0]]), torch.tensor([[-1.0], [0.0]]))
+
+    assert float(critic_loss(values, target)) == (9 + 1) / 2
+    assert float(critic_loss(values, target, "mean")) == 2 * 2.0**2 / 2
+    assert float(critic_loss(values[:1], target, "mean")) == float(critic_loss(values[:1], target)) == 9 / 2
 
 
 @pytest.mark.parametrize(

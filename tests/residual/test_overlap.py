@@ -21,8 +21,8 @@ from soarm.residual.updates import Lesson
 from soarm.spec import STATE
 
 
-def make(task: ModuleType, **learner: Any) -> ResidualTD3BC:
-    return task.make_model(learner=dataclasses.replace(task.LEARNER, **learner))
+def make(task: ModuleType, policy_kwargs: dict[str, Any] | None = None, **learner: Any) -> ResidualTD3BC:
+    return task.make_model(learner=dataclasses.replace(task.LEARNER, **learner), policy_kwargs=policy_kwargs)
 
 
 def simulator(model: ResidualTD3BC) -> Any:
@@ -58,11 +58,16 @@ def call_before_step(model: ResidualTD3BC, action: Any) -> None:
     env.step = lambda actions, rows: (action(), step(actions, rows))[1]
 
 
-@pytest.mark.parametrize("train_freq", [1, 3])
-def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(task: ModuleType, train_freq: int) -> None:
+@pytest.mark.parametrize(
+    ("train_freq", "n_critics", "error"), [(1, 2, "each"), (3, 2, "each"), (1, 5, "each"), (1, 5, "mean")]
+)
+def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(
+    task: ModuleType, train_freq: int, n_critics: int, error: str
+) -> None:
     found = []
     for overlap, pause_s in ((False, 0.0), (True, 0.0), (True, 0.003)):
-        model = make(task, overlap=overlap, train_freq=train_freq, gradient_steps=2)
+        learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_error": error}
+        model = make(task, policy_kwargs={"n_critics": n_critics}, **learner)
         call_before_step(model, lambda pause_s=pause_s: time.sleep(pause_s))
         found.append(everything(model.learn(240, log_interval=None)))
 
@@ -78,9 +83,9 @@ def test_updates_run_in_the_main_thread_while_a_step_runs_in_another(
     threads: dict[str, set[int]] = {"update": set(), "step": set()}
     update = model._update_critics
 
-    def update_and_tell(lesson: Lesson) -> Any:
+    def update_and_tell(lesson: Lesson, meanwhile: Any = None) -> Any:
         threads["update"].add(threading.get_ident())
-        result = update(lesson)
+        result = update(lesson, meanwhile)
         updated.set()
         return result
 

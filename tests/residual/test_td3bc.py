@@ -177,15 +177,22 @@ def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:
     assert all((parameter == 0).all() for parameter in model.actor.mu.net[-2].parameters())
 
 
-def test_actor_climbs_every_head_in_turn(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    climbed: list[int] = []
+@pytest.mark.parametrize(
+    ("climbs", "heads"),
+    [("in_turn", [(0,), (1,), (2,), (0,), (1,)]), ("first", [(0,)] * 5), ("mean", [(0, 1, 2)] * 5)],
+)
+def test_actor_climbs_every_head_in_turn_or_as_it_is_told(
+    task: ModuleType, climbs: str, heads: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    climbed: list[tuple[int, ...]] = []
     real = objective.actor_loss
     monkeypatch.setattr(
-        objective, "actor_loss", lambda *args, head, **kwargs: (climbed.append(head), real(*args, head=head, **kwargs))[1]
+        objective, "actor_loss", lambda *args, heads, **kwargs: (climbed.append(heads), real(*args, heads=heads, **kwargs))[1]
     )
-    task.make_model(policy_kwargs={"n_critics": 3}).learn(160, log_interval=None)
+    learner = dataclasses.replace(task.LEARNER, actor_climbs=climbs)
+    task.make_model(learner=learner, policy_kwargs={"n_critics": 3}).learn(160, log_interval=None)
 
-    assert climbed[:5] == [0, 1, 2, 0, 1]
+    assert climbed[:5] == heads
 
 
 def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from soarm import arm
+from soarm.policies import BASE_ACTION
 from soarm.residual import objective
 from soarm.residual.objective import Ramp
+from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.td3bc import ResidualTD3BC
 
 
@@ -60,6 +63,27 @@ def test_targets_are_smoothed_by_the_noise_that_is_asked_for(task: ModuleType, m
     trained(task, target_policy_noise=0.25, target_noise_clip=0.4)
 
     assert asked == {(0.25, 0.4)}
+
+
+@pytest.mark.parametrize(("judged", "correction"), [("executed", 0.0), ("asked", 0.5)])
+def test_critics_learn_of_what_was_executed_or_of_what_was_asked_for(task: ModuleType, judged: str, correction: float) -> None:
+    model = trained(task, judged=judged)
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
+    model.replay_buffer.observations[..., BASE_ACTION] = arm.UPPER  # nothing can be added to it
+    model.replay_buffer.actions[:] = 0.5
+    (lesson,) = model.prepare(1, 1)
+
+    assert lesson.judged[:, -6:].numpy() == pytest.approx(correction, abs=1e-4)
+
+
+@pytest.mark.parametrize("beyond", [True, False])
+def test_a_value_ends_at_the_time_limit_or_goes_on(task: ModuleType, beyond: bool) -> None:
+    model = trained(task, n_steps=120, beyond_time_limit=beyond)  # the prefill
+    assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
+    batch = model.replay_buffer.sample(400)
+    lost = (batch.dones == 1) & (batch.rewards == 0)
+
+    assert bool(lost.any()) == (not beyond)
 
 
 def test_both_pulls_follow_their_ramps_from_the_prefill_to_the_last_step(

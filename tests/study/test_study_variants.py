@@ -137,3 +137,5 @@ def test_a_study_without_its_reference_is_refused() -> None:
         study(variants={"other": {"label": "o"}})
     with pytest.raises(ParamsError, match=r"variant residual has the reference 'before'; it must be one of \['residual'\]"):
         one(reference="before")
+    with pytest.raises(ParamsError, match=r"variant residual has the reference 'before'; it must be one of \['residual'\]"):
+        study(common={**COMMON, "reference": "before"}, variants={"residual": {"label": "r"}})
