@@ -156,6 +156,7 @@ def study(summary: Metrics) -> dict[str, str]:
             f"{row['reached_90']} of {len(row['seeds'])}",
             count(row["steps_to_90"]),
             count(row["seconds_to_90"]),
+            f"{percent(row['best_look'])} / {percent(row['last_look'])}",
         )
         for row in rows
     ]
@@ -183,7 +184,16 @@ _SUCCESS = (
     *("variant (seeds)", "base", "success", "IQM", "worst seed", "to reference", "p", "gained / lost"),
     "McNemar p, worst",
 )
-_LEARNING = ("variant (seeds)", "area", "to reference", "p", "runs at 90 %", "steps to 90 %", "seconds to 90 %")
+_LEARNING = (
+    "variant (seeds)",
+    "area",
+    "to reference",
+    "p",
+    "runs at 90 %",
+    "steps to 90 %",
+    "seconds to 90 %",
+    "best / last look",
+)
 _BEHAVIOUR = ("variant (seeds)", "time to success", "episode", "jerk", "acceleration", "return", "discounted return")
 _RUNS = ("training seed", "success", "gained", "lost", "McNemar p", "time to success", "jerk", "steps to 90 %")
 

@@ -83,6 +83,9 @@ class Row:
         reached_90: Runs that reached 90 % on the validation scenes.
         steps_to_90: Median of the environment steps to 90 %; infinite where half of the runs did not get there.
         seconds_to_90: The same in seconds, validation included.
+        best_look: Mean over runs of the most validation scenes solved at any point of the curve, as a share.
+        last_look: The same at the last point; what lies between the two is luck and forgetting, and reported by nobody who
+            takes the best of his evaluations.
         mcnemar_p_worst: Largest p-value of a run against its own base.
         means: Mean over runs of `MEANS`; gains and regressions as shares of the scenes.
     """
@@ -106,6 +109,8 @@ class Row:
     reached_90: int
     steps_to_90: float
     seconds_to_90: float
+    best_look: float
+    last_look: float
     mcnemar_p_worst: float
     means: dict[str, float]
 
@@ -240,6 +245,8 @@ def _row(
         reached_90=sum(run.metrics["steps_to_90"] is not None for run in runs),
         steps_to_90=_median(run.metrics["steps_to_90"] for run in runs),
         seconds_to_90=_median(run.metrics["seconds_to_90"] for run in runs),
+        best_look=_mean(max(point.success_rate for point in run.curve) for run in runs),
+        last_look=_mean(run.curve[-1].success_rate for run in runs),
         mcnemar_p_worst=max(float(run.metrics["mcnemar_p"]) for run in runs),
         means=means,
     )

@@ -43,6 +43,8 @@ def variant(name: str, method: str = "residual", **changes: Any) -> dict[str, An
         "reached_90": 5,
         "steps_to_90": 90000.0,
         "seconds_to_90": 200.0,
+        "best_look": 0.98,
+        "last_look": 0.95,
         "mcnemar_p_worst": 4e-5,
         "gains": 0.46,
         "regressions": 0.01,
@@ -202,7 +204,7 @@ def test_the_study_s_tables_show_intervals_and_what_is_missing() -> None:
     assert "**Partial:** 1 run (scratch 0) has not been run." in first[-1]
     assert "Revisions: 0123456-dirty." in first[-1]
     assert tables["study_learning"].endswith("**Partial**, see above.")
-    assert "| -20.0 [-25.0, -10.0] | 4e-04 | 5 of 5 | 90,000 | 200 |" in tables["study_learning"]
+    assert "| -20.0 [-25.0, -10.0] | 4e-04 | 5 of 5 | 90,000 | 200 | 98.0 % / 95.0 % |" in tables["study_learning"]
 
 
 def test_a_difference_to_another_variant_than_the_method_names_it() -> None:

@@ -85,6 +85,16 @@ def test_a_variant_s_row_is_over_its_seeds(tmp_path: Path) -> None:
     assert found.revisions == ("abc",)
 
 
+def test_the_best_look_is_kept_apart_from_the_last(tmp_path: Path) -> None:
+    for seed, solved in enumerate(((1, 4, 2), (0, 3, 3))):
+        write(tmp_path, f"residual-{seed}", 9)
+        curve = [Point(30 * i, tuple(j < n for j in range(4))) for i, n in enumerate(solved)]
+        measures.write_curve(curve, tmp_path / f"residual-{seed}" / "curve.csv")
+    (row,) = summarise(tmp_path, params([0, 1]), np.random.default_rng(0)).rows
+
+    assert (row.best_look, row.last_look) == (7 / 8, 5 / 8)
+
+
 def test_variants_are_compared_with_the_reference_over_the_seeds_both_have(tmp_path: Path) -> None:
     for seed, n_solved in enumerate((9, 10, 8)):
         write(tmp_path, f"residual-{seed}", n_solved)
