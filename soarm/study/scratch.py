@@ -5,7 +5,7 @@ batch, with LayerNorm in the critics. Here it is the project's own `ResidualTD3B
 constant pose in the middle of what was demonstrated, the bound reaches all around it, and the "residual" is the whole action.
 Observation, networks, replay, n-step returns and environments are the residual's, so that what differs is the base.
 
-Departures from RLPD: TD3 instead of SAC (no entropy), two critics instead of ten, and as many updates per step as the
+Departures from RLPD: TD3 instead of SAC (no entropy), five critics instead of ten, and as many updates per step as the
 parameters say instead of 20. The share of demonstrations, exploration and updates are those of the parameters.
 """
 
