@@ -10,6 +10,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +74,12 @@ def load(path: Path) -> Params:
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(profile, data["seed"], merged, path)
+
+
+def here_or_packaged() -> Path:
+    """Return the params file of this folder, or else the one that came with the package, for use outside a repository."""
+    here = Path("params.yaml")
+    return here if here.exists() else Path(str(resources.files("soarm") / "params.yaml"))
 
 
 def build(cls: type[T], data: Any, where: str) -> T:

@@ -185,3 +185,13 @@ def test_mappings_are_read_value_by_value() -> None:
     assert made == Named({"a": 1.0}, {"b": [None, "c"]})
     with pytest.raises(ParamsError, match=r"here\.rates\.a is 'x' of type str; it must be float"):
         params.build(Named, {"rates": {"a": "x"}, "free": {}}, "here")
+
+
+def test_without_a_params_file_the_package_s_own_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    packaged = params.here_or_packaged()
+    (tmp_path / "params.yaml").touch()
+
+    assert packaged.read_text() == (Path(__file__).parents[1] / "params.yaml").read_text()
+    assert params.here_or_packaged() == Path("params.yaml")

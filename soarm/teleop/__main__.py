@@ -95,7 +95,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
     parser.add_argument("--seed", type=int, default=0, help="scene of the first episode (%(default)s)")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
+    parser.add_argument("--params", type=Path, help="where the simulator is described (params.yaml, or the package's)")
     parser.add_argument("--control-hz", type=int, help=f"steps per second of --follower arm ({CONTROL_HZ})")
     parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
     options = parser.parse_args(arguments)

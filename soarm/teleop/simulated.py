@@ -13,19 +13,31 @@ from soarm.teleop.follower import SimFollower
 from soarm.teleop.teleoperator import PolicyTeleoperator
 
 
-def follower(params: Path) -> SimFollower:
+def follower(params: Path | None) -> SimFollower:
     """Return the simulated arm that a params file describes.
 
+    Args:
+        params: The file; None takes the params.yaml of this folder, or else the package's.
+
     Raises:
         ParamsError: The file does not describe one.
     """
-    return SimFollower(PickPlaceEnv(params_file.load(params).section("sim", SimParams)))
+    return SimFollower(PickPlaceEnv(_load(params).section("sim", SimParams)))
 
 
-def expert(params: Path, control_hz: int, first_seed: int) -> PolicyTeleoperator:
+def expert(params: Path | None, control_hz: int, first_seed: int) -> PolicyTeleoperator:
     """Return the scripted demonstrator in the place of a hand.
 
+    Args:
+        params: As for `follower`.
+        control_hz: Steps per second of the arm it drives.
+        first_seed: Of the first episode's habits and tremor.
+
     Raises:
         ParamsError: The file does not describe one.
     """
-    return PolicyTeleoperator(Expert(params_file.load(params).section("record", RecordParams).expert, control_hz), first_seed)
+    return PolicyTeleoperator(Expert(_load(params).section("record", RecordParams).expert, control_hz), first_seed)
+
+
+def _load(params: Path | None) -> params_file.Params:
+    return params_file.load(params or params_file.here_or_packaged())

@@ -22,7 +22,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from types import FrameType
 
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
     try:
         with _told_to_stop() as stop, contextlib.ExitStack() as stack:
             log = None if options.wire_log is None else stack.enter_context(_wire_log(options.wire_log))
-            sim = params_file.load(options.params or _params()).section("sim", SimParams)
+            sim = params_file.load(options.params or params_file.here_or_packaged()).section("sim", SimParams)
             twin = stack.enter_context(Twin.start(sim, _config(options, log)))
             twin.reset(options.scene)
             for fault in map(Fault.parse, options.fault):
@@ -96,12 +95,6 @@ def _told_to_stop() -> Iterator[threading.Event]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-def _params() -> Path:
-    """Return the params file of this folder, or else the one of the package."""
-    here = Path("params.yaml")
-    return here if here.exists() else Path(str(resources.files("soarm") / "params.yaml"))
 
 
 def _wire_log(path: Path) -> WireLog:

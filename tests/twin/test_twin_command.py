@@ -61,9 +61,6 @@ def test_params_that_are_named_must_be_there(tmp_path, monkeypatch, caplog):
 
     assert command.main(["--params", "mine.yaml"]) == 1
     assert "mine.yaml does not exist" in caplog.text
-    assert command._params().read_text() == (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").touch()
-    assert command._params() == Path("params.yaml")
 
 
 def run(monkeypatch, folder, words, wait):
