@@ -29,7 +29,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from soarm.errors import SoarmError, StageError
+from soarm.errors import SoarmError, StageError, how_to_install
 from soarm.report import results
 from soarm.spec import PolicySpec
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if str(error.name).startswith("soarm"):
                 raise
             sys.stderr.write(
-                f"`soarm {words[0]}` needs {error.name}, which a robot host does not have: pip install 'soarm[pipeline]'\n"
+                f"`soarm {words[0]}` needs {error.name}, which a robot host does not have: {how_to_install('twin')}\n"
             )
             return 1
         status: int = command.main(words[1:] if alone else words)

@@ -25,6 +25,11 @@ Every message says what is wrong, the value found, what is allowed and what to d
 """
 
 
+def how_to_install(extra: str) -> str:
+    """Return in words how to install an extra of soarm, for the messages of what is missing: soarm is on no package index."""
+    return f"pip install -c constraints.txt '.[{extra}]' in the clone of soarm, in this environment"
+
+
 class SoarmError(Exception):
     """Base of every error soarm raises on purpose."""
 

@@ -177,6 +177,8 @@ def test_extras_equal_floors() -> None:
 
     assert host == needed(ROBOT_HOST)
     assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
+    assert named(extras["twin"]) == needed({"dataset", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
+    assert set(extras["twin"]) <= set(extras["pipeline"])
     assert named(extras["menagerie"]) == {"mujoco-menagerie"}
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

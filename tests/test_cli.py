@@ -138,7 +138,10 @@ def test_what_a_robot_host_does_not_have_is_said_in_a_line(
     monkeypatch.setattr(importlib, "import_module", load)
     if told:
         assert cli.main(["twin"]) == 1
-        assert "`soarm twin` needs mujoco, which a robot host does not have: pip install" in capsys.readouterr().err
+        assert (
+            "`soarm twin` needs mujoco, which a robot host does not have: pip install -c constraints.txt '.[twin]' in"
+            in capsys.readouterr().err
+        )
     else:
         with pytest.raises(ModuleNotFoundError):
             cli.main(["twin"])

@@ -9,7 +9,7 @@
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
 
-Also `python -m soarm.hardware`, for a host that has no more than `pip install soarm`.
+Also `python -m soarm.hardware`, for a host that has soarm without any extra.
 """
 
 from __future__ import annotations

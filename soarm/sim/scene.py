@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from soarm import arm, kinematics
-from soarm.errors import SimulationError
+from soarm.errors import SimulationError, how_to_install
 from soarm.sim.params import SimParams
 
 CUBE_HALF_M = 0.0125
@@ -73,7 +73,7 @@ def _menagerie_arm() -> mujoco.MjSpec:
     except ImportError:
         raise SimulationError(
             "sim.model is 'menagerie', but the package mujoco-menagerie is not installed; "
-            "`pip install 'soarm[menagerie]'`, or set sim.model to 'primitives'"
+            f"{how_to_install('menagerie')}, or set sim.model to 'primitives'"
         ) from None
     try:
         spec: mujoco.MjSpec = menagerie.get("trs_so_arm100").spec("so_arm100")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soarm.errors import SoarmError, TeleopError
+from soarm.errors import SoarmError, TeleopError, how_to_install
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
 
 logger = logging.getLogger("soarm.teleop")
-_PIPELINE = "pip install 'soarm[pipeline]'; --follower arm with another --leader does without"
+_SIMULATOR = f"{how_to_install('twin')}; --follower arm with another --leader does without"
 CONTROL_HZ = 30
 """Of an arm that follows, where nothing else is asked for [Hz]: LeRobot's usual rate, and that of params.yaml."""
 
@@ -139,7 +139,7 @@ def _leader(
 ) -> tuple[Teleoperator, Callable[[], Iterable[Command]]]:
     """Return what drives, and where commands come from."""
     if options.leader == "expert":
-        with _installed("the expert", _PIPELINE):
+        with _installed("the expert", _SIMULATOR):
             from soarm.teleop import simulated
         return simulated.expert(options.params, control_hz, options.seed), tuple
     if options.leader == "replay":
@@ -175,7 +175,7 @@ def _settings(options: argparse.Namespace) -> ArmConfig:
 
 
 def _simulated(options: argparse.Namespace) -> Follower:
-    with _installed("the simulated arm", _PIPELINE):
+    with _installed("the simulated arm", _SIMULATOR):
         from soarm.teleop import simulated
     return simulated.follower(options.params)
 

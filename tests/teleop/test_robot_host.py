@@ -1,4 +1,4 @@
-"""A robot host drives by hand with what `pip install soarm` brings."""
+"""A robot host drives by hand with what soarm brings without any extra."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_simulated_arm_without_a_simulator_says_what_to_install(tmp_path, le
 
     assert done.returncode == 1
     assert done.stdout.startswith("the simulated arm needs ")
-    assert "pip install 'soarm[pipeline]'; --follower arm" in done.stdout
+    assert "pip install -c constraints.txt '.[twin]' in the clone of soarm, in this environment; --follower arm" in done.stdout
     assert done.stderr == ""
 
 
