@@ -1,0 +1,281 @@
+"""Every command of README, CONTRIBUTING and docs runs as it is typed there, or documented.yaml says why it is not run.
+
+The default suite holds pages and table against each other. `pytest -m documented -n 0` runs what can be run: it installs
+from a clone as the pages say, and drives the emulated arm in real time, so it wants the machine for itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from soarm import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlflow/README.md")] + sorted((ROOT / "docs").glob("*.md"))
+WITHOUT_AN_ARM = ROOT / "docs" / "without-an-arm.md"
+TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read_text())
+PROGRAMS = {"soarm", "dvc", "python", "python3.11", "pip", "pytest", "git", "pre-commit", "docker", "export", ".", ".ci/run"}
+OTHER_SHELL = "# in another shell"
+PROMPT = re.compile(r"\[status (\d+)\] ")
+ENTER = {"press Enter": "\n"}
+KEY_S = 0.1
+"""From one key to the next [s], as a terminal repeats a key that is held."""
+
+
+class Block(NamedTuple):
+    """Commands that stand together in a page, and whether they are typed in another shell than those before."""
+
+    commands: list[str]
+    other_shell: bool
+
+
+def program(command: str) -> str:
+    return next((word for word in command.split() if not re.match(r"[A-Z_]+=", word)), "")
+
+
+def tidy(command: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"(^|\s)#\s.*$", "", command)).strip()
+
+
+def read(page: Path) -> tuple[list[Block], set[str]]:
+    """Return the blocks of commands of a page, fenced as bash or indented, and the commands in its sentences and tables."""
+    blocks: list[Block] = []
+    prose, lines, fence, unfinished = "", [], None, False
+    for line in [*page.read_text().splitlines(), ""]:
+        edge = re.match(r"```(\w*)", line)
+        indented = fence is None and line.startswith("    ")
+        if not edge and (fence == "bash" or unfinished or (indented and program(line) in PROGRAMS)):
+            lines = [*lines[:-1], lines[-1][:-1] + line.strip()] if unfinished else [*lines, line.strip()]
+            unfinished = line.endswith("\\")
+        elif lines:
+            blocks.append(Block(list(filter(None, map(tidy, lines))), lines[0].startswith(OTHER_SHELL)))
+            lines = []
+        if edge:
+            fence = edge[1] if fence is None else None
+        elif fence is None and not indented:
+            prose += line + "\n"
+    spans = {tidy(span) for span in re.findall(r"`([^`]+)`", prose)}
+    return blocks, {span for span in spans if " " in span and program(span) in PROGRAMS}
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    """Return what the table says of the commands of a kind: `run` as documented, and how it is run."""
+    return [entry if isinstance(entry, dict) else {"run": entry} for entry in TABLE[kind]]
+
+
+def test_every_documented_command_is_run_or_has_a_reason_why_not() -> None:
+    documented: set[str] = set()
+    for page in PAGES:
+        blocks, spans = read(page)
+        ran_as_a_whole = page == WITHOUT_AN_ARM
+        documented |= {command for block in blocks for command in block.commands if not ran_as_a_whole}
+        documented |= {span for span in spans if program(span) != "soarm"}
+    listed = [entry["run"] for kind in ("clone", "robot") for entry in entries(kind)]
+    listed += [command for reason in ("by_ci", "not_run") for commands in TABLE[reason].values() for command in commands]
+
+    assert sorted(documented - set(listed)) == [], "enter it in tests/documented.yaml"
+    assert sorted(set(listed) - documented) == [], "no page has it; take it out of tests/documented.yaml"
+    assert sorted({command for command in listed if listed.count(command) > 1}) == []
+
+
+def test_a_command_of_soarm_in_a_sentence_exists_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {span for page in PAGES for span in read(page)[1] if program(span) == "soarm"}
+    helps: dict[str, str] = {}
+    for name in {span.split()[1] for span in told}:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--help"])
+        helps[name] = capsys.readouterr().out
+        assert ended.value.code == 0, name
+
+    missing = [
+        f"{span}: {word}" for span in told for word in re.findall(r"--[\w-]+", span) if word not in helps[span.split()[1]]
+    ]
+    assert missing == []
+
+
+class Shell:
+    """A shell in a terminal, into which commands are typed.
+
+    Args:
+        folder: Where it begins.
+        path: Put before the usual PATH.
+    """
+
+    def __init__(self, folder: Path, *path: Path) -> None:
+        ours = ("DVC_", "MLFLOW_", "SOARM_", "PYTEST_", "VIRTUAL_ENV")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        environment |= {"TERM": "dumb", "PS1": r"[status $?] ", "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]])}
+        environment |= {"XDG_STATE_HOME": str(folder.parent / "state"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        self._ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (50, 1000))
+        self._process = subprocess.Popen(
+            ["bash", "--norc", "--noprofile", "-i"],
+            cwd=folder,
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        self.said, self._from = "", 0
+        self._wait_for(PROMPT, 30.0, {})
+
+    def run(self, command: str, answers: Mapping[str, str] = ENTER, timeout_s: float = 900.0, status: int = 0) -> str:
+        """Type a command, answer what it asks, and return what was said once it has ended as it should."""
+        begin = len(self.said)
+        self.start(command)
+        ended = self._wait_for(PROMPT, timeout_s, answers)
+
+        assert int(ended[1]) == status, f"{command}\nended with status {ended[1]}:\n{self.said[begin:][-20000:]}"
+        return self.said[begin:]
+
+    def start(self, command: str, until: str | None = None) -> None:
+        """Type a command, and wait until it has said something."""
+        self._from = len(self.said)
+        os.write(self._ours, f"{command}\n".encode())
+        if until is not None:
+            self._wait_for(re.compile(until), 120.0, {})
+
+    def stop(self) -> str:
+        """Press Ctrl-C, and return all that the shell said once the command has ended."""
+        os.write(self._ours, b"\x03")
+        self._wait_for(PROMPT, 60.0, {})
+        return self.said
+
+    def close(self) -> None:
+        """Close the terminal."""
+        os.close(self._ours)
+        self._process.wait(60.0)
+
+    def _wait_for(self, wanted: re.Pattern[str], timeout_s: float, answers: Mapping[str, str]) -> re.Match[str]:
+        until_s, answered = time.monotonic() + timeout_s, dict.fromkeys(answers, self._from)
+        while time.monotonic() < until_s:
+            found = wanted.search(self.said, self._from)
+            if found:
+                self._from = found.end()
+                return found
+            if select.select([self._ours], [], [], 1.0)[0]:
+                self.said += os.read(self._ours, 65536).decode(errors="replace").replace("\r\n", "\n")
+            for question, keys in answers.items():
+                asked = re.compile(question).search(self.said, answered[question])
+                if asked:
+                    answered[question] = asked.end()
+                    for key in keys:
+                        os.write(self._ours, key.encode())
+                        time.sleep(KEY_S)
+        raise AssertionError(f"waited {timeout_s:.0f} s for {wanted.pattern!r}:\n{self.said[-20000:]}")
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with what is on the disk here, committed."""
+    path = tmp_path_factory.mktemp("documented") / "origin"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, path / name, follow_symlinks=False)
+    git = ["git", "-c", "user.name=ci", "-c", "user.email=ci@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "what is on the disk"]):
+        subprocess.run([*git, *words], cwd=path, check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clone(origin: Path) -> Iterator[Shell]:
+    """A shell in a clone in which the chain was reproduced under the profile `ci`."""
+    subprocess.run(["git", "clone", "-q", str(origin), "clone"], cwd=origin.parent, check=True)
+    shell = Shell(origin.parent / "clone", Path(sys.executable).parent)
+    shell.run("sed -i 's/^profile: default$/profile: ci/' params.yaml && git -c user.name=ci -c user.email=ci commit -qam ci")
+    shell.run("dvc repro")
+    yield shell
+    shell.close()
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("entry", entries("clone"), ids=lambda entry: entry["run"])
+def test_a_command_of_the_chain_runs_as_typed(clone: Shell, entry: dict[str, Any]) -> None:
+    command = entry.get("typed", entry["run"])
+    if "until" in entry:
+        clone.start(command, entry["until"])
+        clone.stop()
+    else:
+        clone.run(command, status=entry.get("status", 0))
+
+
+@pytest.fixture(scope="module")
+def installed(origin: Path) -> Path:
+    """A folder that was empty, after the installation of the page about the twin; `.venv` is its environment."""
+    folder = origin.parent / "empty"
+    folder.mkdir()
+    shell = Shell(folder)
+    for command in read(WITHOUT_AN_ARM)[0][0].commands:
+        shell.run(command.replace("<this repository>", str(origin)))
+    shell.close()
+    return folder
+
+
+@pytest.mark.documented
+def test_from_an_empty_folder_the_cube_comes_to_lie_in_the_bin(installed: Path) -> None:
+    shells = {other: Shell(installed, installed / ".venv" / "bin") for other in (False, True)}
+    for block in read(WITHOUT_AN_ARM)[0][1:]:
+        for command in block.commands:
+            if block.other_shell:
+                shells[True].stop()
+                shells[True].start(command, "Ctrl-C ends it")
+            else:
+                shells[False].run(command, ENTER | TABLE["answers"])
+    said = shells[True].stop()
+    for shell in shells.values():
+        shell.close()
+
+    assert "the cube lies in the bin" in said
+
+
+@pytest.fixture(scope="module")
+def robot(installed: Path) -> Path:
+    """The folder of a robot host: soarm without any extra, a bundle, and what a dataset and a calibration are called there."""
+    folder = installed.parent / "robot"
+    shutil.copytree(ROOT / "examples" / "bundle", folder / "data" / "export")
+    shell = Shell(folder)
+    for command in read(ROOT / "docs" / "hardware.md")[0][0].commands:
+        shell.run(command.replace("<this repository>", str(installed / "soarm")))
+    shell.close()
+    return folder
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("entry", entries("robot"), ids=lambda entry: entry["run"])
+def test_a_command_of_the_robot_runs_as_typed_on_the_twin(installed: Path, robot: Path, entry: dict[str, Any]) -> None:
+    simulator = installed / ".venv" / "bin"
+    beside, shell = Shell(robot, simulator), Shell(robot, simulator if entry.get("simulated") else robot / ".venv" / "bin")
+    command = entry.get("typed", entry["run"]).replace("PORT2", "leader").replace("PORT", "arm").replace("/tmp/", "")
+    if "before" in entry:
+        beside.run(entry["before"])
+    if "until" in entry:
+        shell.start(command, entry["until"])
+        shell.stop()
+    else:
+        beside.start(f"{TABLE['twin']} {entry.get('twin', '')}", "Ctrl-C ends it")
+        shell.run(command, ENTER | entry.get("answers", {}), status=entry.get("status", 0))
+        beside.stop()
+    shell.close()
+    beside.close()
