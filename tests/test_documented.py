@@ -93,19 +93,23 @@ def test_every_documented_command_is_run_or_has_a_reason_why_not() -> None:
     assert sorted({command for command in listed if listed.count(command) > 1}) == []
 
 
-def test_a_command_of_soarm_in_a_sentence_exists_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    told = {span for page in PAGES for span in read(page)[1] if program(span) == "soarm"}
+def test_commands_of_soarm_in_sentences_messages_and_help_exist_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {span for page in PAGES for span in read(page)[1]}
+    told |= {command for page in PAGES for block in read(page)[0] for command in block.commands}
+    for path in (ROOT / "soarm").rglob("*.py"):
+        told |= {f"soarm {words}" for words in re.findall(r"(?:`|^    )soarm ([a-z][^`\n]+)", path.read_text(), re.MULTILINE)}
     helps: dict[str, str] = {}
-    for name in {span.split()[1] for span in told}:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([name, "--help"])
-        helps[name] = capsys.readouterr().out
-        assert ended.value.code == 0, name
+    missing = set()
+    for command in told:
+        for name, words in re.findall(r"\bsoarm ([a-z-]+)([^|&;]*)", command):
+            if name not in helps:
+                with pytest.raises(SystemExit):
+                    cli.main([name, "--help"])
+                helps[name] = capsys.readouterr().out
+            missing |= {f"{command}: {word}" for word in re.findall(r"--[\w-]+", words) if word not in helps[name]}
 
-    missing = [
-        f"{span}: {word}" for span in told for word in re.findall(r"--[\w-]+", span) if word not in helps[span.split()[1]]
-    ]
-    assert missing == []
+    assert [name for name, text in helps.items() if not text] == []
+    assert missing == set()
 
 
 class Shell:
@@ -159,9 +163,11 @@ class Shell:
         self._wait_for(PROMPT, 60.0, {})
         return self.said
 
-    def close(self) -> None:
-        """Close the terminal."""
-        os.close(self._ours)
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._ours)  # the terminal hangs up on whatever runs in it
         self._process.wait(60.0)
 
     def _wait_for(self, wanted: re.Pattern[str], timeout_s: float, answers: Mapping[str, str]) -> re.Match[str]:
@@ -203,11 +209,12 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clone(origin: Path) -> Iterator[Shell]:
     """A shell in a clone in which the chain was reproduced under the profile `ci`."""
     subprocess.run(["git", "clone", "-q", str(origin), "clone"], cwd=origin.parent, check=True)
-    shell = Shell(origin.parent / "clone", Path(sys.executable).parent)
-    shell.run("sed -i 's/^profile: default$/profile: ci/' params.yaml && git -c user.name=ci -c user.email=ci commit -qam ci")
-    shell.run("dvc repro")
-    yield shell
-    shell.close()
+    with Shell(origin.parent / "clone", Path(sys.executable).parent) as shell:
+        shell.run(
+            "sed -i 's/^profile: default$/profile: ci/' params.yaml && git -c user.name=ci -c user.email=ci commit -qam ci"
+        )
+        shell.run("dvc repro")
+        yield shell
 
 
 @pytest.mark.documented
@@ -226,26 +233,24 @@ def installed(origin: Path) -> Path:
     """A folder that was empty, after the installation of the page about the twin; `.venv` is its environment."""
     folder = origin.parent / "empty"
     folder.mkdir()
-    shell = Shell(folder)
-    for command in read(WITHOUT_AN_ARM)[0][0].commands:
-        shell.run(command.replace("<this repository>", str(origin)))
-    shell.close()
+    with Shell(folder) as shell:
+        for command in read(WITHOUT_AN_ARM)[0][0].commands:
+            shell.run(command.replace("<this repository>", str(origin)))
     return folder
 
 
 @pytest.mark.documented
 def test_from_an_empty_folder_the_cube_comes_to_lie_in_the_bin(installed: Path) -> None:
-    shells = {other: Shell(installed, installed / ".venv" / "bin") for other in (False, True)}
-    for block in read(WITHOUT_AN_ARM)[0][1:]:
-        for command in block.commands:
-            if block.other_shell:
-                shells[True].stop()
-                shells[True].start(command, "Ctrl-C ends it")
-            else:
-                shells[False].run(command, ENTER | TABLE["answers"])
-    said = shells[True].stop()
-    for shell in shells.values():
-        shell.close()
+    environment = installed / ".venv" / "bin"
+    with Shell(installed, environment) as first, Shell(installed, environment) as other:
+        for block in read(WITHOUT_AN_ARM)[0][1:]:
+            for command in block.commands:
+                if block.other_shell:
+                    other.stop()
+                    other.start(command, "Ctrl-C ends it")
+                else:
+                    first.run(command, ENTER | TABLE["answers"], timeout_s=180.0)
+        said = other.stop()
 
     assert "the cube lies in the bin" in said
 
@@ -255,10 +260,9 @@ def robot(installed: Path) -> Path:
     """The folder of a robot host: soarm without any extra, a bundle, and what a dataset and a calibration are called there."""
     folder = installed.parent / "robot"
     shutil.copytree(ROOT / "examples" / "bundle", folder / "data" / "export")
-    shell = Shell(folder)
-    for command in read(ROOT / "docs" / "hardware.md")[0][0].commands:
-        shell.run(command.replace("<this repository>", str(installed / "soarm")))
-    shell.close()
+    with Shell(folder) as shell:
+        for command in read(ROOT / "docs" / "hardware.md")[0][0].commands:
+            shell.run(command.replace("<this repository>", str(installed / "soarm")))
     return folder
 
 
@@ -266,16 +270,17 @@ def robot(installed: Path) -> Path:
 @pytest.mark.parametrize("entry", entries("robot"), ids=lambda entry: entry["run"])
 def test_a_command_of_the_robot_runs_as_typed_on_the_twin(installed: Path, robot: Path, entry: dict[str, Any]) -> None:
     simulator = installed / ".venv" / "bin"
-    beside, shell = Shell(robot, simulator), Shell(robot, simulator if entry.get("simulated") else robot / ".venv" / "bin")
     command = entry.get("typed", entry["run"]).replace("PORT2", "leader").replace("PORT", "arm").replace("/tmp/", "")
-    if "before" in entry:
-        beside.run(entry["before"])
-    if "until" in entry:
-        shell.start(command, entry["until"])
-        shell.stop()
-    else:
-        beside.start(f"{TABLE['twin']} {entry.get('twin', '')}", "Ctrl-C ends it")
-        shell.run(command, ENTER | entry.get("answers", {}), status=entry.get("status", 0))
-        beside.stop()
-    shell.close()
-    beside.close()
+    with (
+        Shell(robot, simulator) as other,
+        Shell(robot, simulator if entry.get("simulated") else robot / ".venv" / "bin") as shell,
+    ):
+        if "before" in entry:
+            other.run(entry["before"])
+        if "until" in entry:
+            shell.start(command, entry["until"])
+            shell.stop()
+        else:
+            other.start(f"{TABLE['twin']} {entry.get('twin', '')}", "Ctrl-C ends it")
+            shell.run(command, ENTER | entry.get("answers", {}), timeout_s=180.0, status=entry.get("status", 0))
+            other.stop()
