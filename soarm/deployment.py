@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,7 @@ from soarm.hardware.config import ArmConfig, Six
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import ChunkModel, ResidualModel
+from soarm.quantities import Count, Threads, within
 from soarm.rollout import Episode
 from soarm.runtime import drive
 from soarm.runtime.bundle import Bundle
@@ -37,6 +38,7 @@ from soarm.runtime.objects import CalledObjects
 from soarm.runtime.onnx_policy import OnnxACT, Which
 from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
+from soarm.seeds import Scenes
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
@@ -63,18 +65,15 @@ class DeployParams:
         volts: Their supply [V].
     """
 
-    n_scenes: int
-    n_servo_scenes: int
-    n_rows: int
-    n_threads: int
-    n_replayed: int
-    p: int
-    volts: float
+    n_scenes: Scenes
+    n_servo_scenes: Scenes
+    n_rows: Count
+    n_threads: Threads
+    n_replayed: Scenes
+    p: Annotated[int, within(least=1, most=254)]
+    volts: Annotated[float, within(above=0, most=24)]
 
     def __post_init__(self) -> None:
-        for name in ("n_scenes", "n_servo_scenes", "n_rows", "n_threads", "n_replayed"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if max(self.n_servo_scenes, self.n_replayed) > self.n_scenes:
             raise ValueError(
                 f"n_servo_scenes {self.n_servo_scenes} and n_replayed {self.n_replayed} are taken from "

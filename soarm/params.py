@@ -1,39 +1,51 @@
 """Sections of params.yaml as frozen dataclasses, strictly: no default hides in code, no unknown key passes.
 
 A parameter has one value in `base` and, where a profile wants another, one in the section of that profile; the profile's
-mapping is laid over the base's, key by key.
+mapping is laid over the base's, key by key. What a field may be stands in its declaration (`soarm.quantities`); what holds
+between the fields of a dataclass, in its `__post_init__`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
 from soarm.errors import ParamsError
+from soarm.quantities import FILLED, FINITE, Allowed, Seed
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Params:
-    """A params file with its profile applied.
+class Header:
+    """What a params file says beside its sections, each a key at the top.
 
     Attributes:
         profile: Name of the profile.
         seed: Seed of the run; every random number of the chain follows from it.
+    """
+
+    profile: str
+    seed: Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Params(Header):
+    """A params file with its profile applied.
+
+    Attributes:
         sections: Section name -> merged mapping.
         path: Where it was read from, for messages.
     """
 
-    profile: str
-    seed: int
     sections: Mapping[str, Mapping[str, Any]]
     path: Path
 
@@ -41,7 +53,7 @@ class Params:
         """Return section `name` as an instance of the dataclass `cls`.
 
         Raises:
-            ParamsError: Lists every unknown, missing or ill-typed key at once.
+            ParamsError: Lists every key that is unknown, missing, ill-typed or out of its range at once.
         """
         if name not in self.sections:
             raise ParamsError(f"{self.path}: no section {name!r} under base; there are {sorted(self.sections)}")
@@ -54,26 +66,26 @@ def load(path: Path) -> Params:
     Raises:
         ParamsError: The file is missing, not YAML, names a profile it does not hold, or a profile sets a key the base lacks.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path} does not exist; run from the root of the repository") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(data, dict) or not {"profile", "seed", "base"} <= set(data):
-        found = sorted(data) if isinstance(data, dict) else data
-        raise ParamsError(f"{path} must hold the keys profile, seed and base, and one section per profile; found {found}")
-    profiles = sorted(set(data) - {"profile", "seed", "base"})
-    profile = data["profile"]
-    if profile not in profiles:
-        raise ParamsError(f"{path}: profile is {profile!r}; the file holds the profiles {profiles}")
-    if isinstance(data["seed"], bool) or not isinstance(data["seed"], int):
-        raise ParamsError(f"{path}: seed is {data['seed']!r}; it must be a whole number in 0..9")
-    faults: list[str] = []
-    merged = _overlay(data["base"], data[profile] or {}, profile, faults)
+    data = _read(path)
+    keys = [field.name for field in dataclasses.fields(Header)]
+    if not isinstance(data, dict) or not {*keys, "base"} <= set(data):
+        found = sorted(data, key=str) if isinstance(data, dict) else _shown(data)
+        wanted = ", ".join(keys)
+        raise ParamsError(f"{path} must hold the keys {wanted} and base, and one section per profile; found {found}")
+    header = build(Header, {key: data[key] for key in keys}, where=f"{path}:")
+    profiles = [key for key in data if key not in {*keys, "base"}]
+    if header.profile not in profiles:
+        raise ParamsError(f"{path}: profile is {header.profile!r}; the file holds the profiles {profiles}")
+    own = data[header.profile] or {}
+    faults = [
+        f"{name} is {_shown(value)}; it must be a mapping of sections"
+        for name, value in (("base", data["base"]), (header.profile, own))
+        if not isinstance(value, dict)
+    ]
+    merged = _overlay(data["base"], own, header.profile, faults)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
-    return Params(profile, data["seed"], merged, path)
+    return Params(**vars(header), sections=merged, path=path)
 
 
 def here_or_packaged() -> Path:
@@ -108,89 +120,152 @@ def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
     return typing.cast(T, value)
 
 
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist; run from the root of the repository") from None
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+
+
 def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
-    unknown = sorted(set(over) - set(base))
+    unknown = [key for key in over if key not in base]
     if unknown:
-        faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base)}")
+        faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
     return {key: _overlay(value, over[key], f"{where}.{key}", faults) if key in over else value for key, value in base.items()}
 
 
 def _change(section: Any, changes: Any, where: str, faults: list[str]) -> Any:
-    hints = typing.get_type_hints(type(section))
+    hints = _hints(section.__class__)
     if not isinstance(changes, Mapping):
-        faults.append(f"{where} is {changes!r}; it must be a mapping of what to change, with keys of {list(hints)}")
+        faults.append(f"{where} is {_shown(changes)}; it must be a mapping of what to change, with keys of {list(hints)}")
         return None
-    unknown = sorted(set(changes) - set(hints))
-    if unknown:
-        faults.append(f"{where} has unknown keys {unknown}; legal keys are {list(hints)}")
     before, values = len(faults), {}
+    _note_unknown(changes, hints, where, faults)
     for name in [name for name in hints if name in changes]:
         old, new, at = getattr(section, name), changes[name], f"{where}.{name}"
         nested = dataclasses.is_dataclass(old) and isinstance(new, Mapping)
         values[name] = _change(old, new, at, faults) if nested else _convert(hints[name], new, at, faults)
-    if unknown or len(faults) > before:
-        return None
-    try:
-        return dataclasses.replace(section, **values)
-    except ValueError as error:
-        faults.append(f"{where}: {error}")
-        return None
+    return _made(lambda: dataclasses.replace(section, **values), where, faults, before)
 
 
 def _convert(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
     """Return `value` as `kind`, or note a fault and return None."""
+    plain, allowed = _declared(kind)
+    before = len(faults)
+    if typing.get_origin(plain) in (typing.Union, types.UnionType):  # of a type and None
+        (inner,) = [arg for arg in typing.get_args(plain) if arg is not type(None)]
+        made = None if value is None else _convert(inner, value, where, faults)
+        faults[before:] = [f"{fault}; or null" if fault.startswith(f"{where} is") else fault for fault in faults[before:]]
+        return made
+    made = _of_kind(kind, plain, value, where, faults)
+    if len(faults) == before:
+        missed = [one.text for one in allowed or _BY_DEFAULT.get(plain, ()) if not one.holds(made)]
+        faults += [f"{where} is {_shown(value)}; it must be {', and '.join(missed)}"] if missed else []
+    if len(faults) > before:
+        return None
+    return float(made) if plain is float else made  # only now: a whole number may be too large for a float
+
+
+def _of_kind(declared: Any, kind: Any, value: Any, where: str, faults: list[str]) -> Any:
+    """Return `value` as `kind`, what else is declared of it aside; a whole number for a float stays whole."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _convert_dataclass(kind, value, where, faults)
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        (inner,) = [arg for arg in args if arg is not type(None)]
-        return _convert(inner, value, where, faults)
-    if origin is typing.Literal:
-        if value in args:
-            return value
-        faults.append(f"{where} is {value!r}; allowed are {list(args)}")
-        return None
-    if origin is tuple and isinstance(value, list):
+    if origin is typing.Literal and value not in args:
+        faults.append(f"{where} is {_shown(value)}; allowed are {list(args)}")
+    elif origin is tuple and isinstance(value, list):
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) == len(value):
             return tuple(_convert(k, v, f"{where}[{i}]", faults) for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
         faults.append(f"{where} has {len(value)} entries; it takes {len(kinds)}")
-        return None
-    if origin is dict and isinstance(value, dict):
+    elif origin is dict and isinstance(value, dict):
+        faults += [f"{where} has the key {_shown(key)}; it must be text" for key in value if not isinstance(key, str)]
         return {key: _convert(args[1], inner, f"{where}.{key}", faults) for key, inner in value.items()}
-    if kind is Any:
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(kind, type) and isinstance(value, kind) and not (kind is not bool and isinstance(value, bool)):
-        return value
-    name = kind.__name__ if isinstance(kind, type) else str(kind)
-    hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if kind is float and isinstance(value, str) else ""
-    faults.append(f"{where} is {value!r} of type {type(value).__name__}; it must be {name}{hint}")
-    return None
+    elif not (origin is typing.Literal or kind is Any or _is_a(value, kind)):
+        hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if kind is float and isinstance(value, str) else ""
+        faults.append(f"{where} is {_shown(value)} of type {type(value).__name__}; it must be {_words(declared)}{hint}")
+    return value
 
 
 def _convert_dataclass(cls: type, data: Any, where: str, faults: list[str]) -> Any:
     if not isinstance(data, Mapping):
-        faults.append(f"{where} is {data!r}; it must be a mapping")
+        faults.append(f"{where} is {_shown(data)}; it must be a mapping")
         return None
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
-    unknown, missing = sorted(set(data) - set(names)), [name for name in names if name not in data]
-    if unknown:
-        faults.append(f"{where} has unknown keys {unknown}; legal keys are {names}")
+    hints, before = _hints(cls), len(faults)
+    _note_unknown(data, hints, where, faults)
+    missing = [name for name in hints if name not in data]
     if missing:
         faults.append(f"{where} lacks the keys {missing}")
-    before = len(faults)
-    values = {name: _convert(hints[name], data[name], f"{where}.{name}", faults) for name in names if name in data}
-    if unknown or missing or len(faults) > before:
+    at = f"{where} " if where.endswith(":") else f"{where}."
+    values = {name: _convert(kind, data[name], f"{at}{name}", faults) for name, kind in hints.items() if name in data}
+    return _made(lambda: cls(**values), where, faults, before)
+
+
+def _made(make: Callable[[], Any], where: str, faults: list[str], before: int) -> Any:
+    """Return what `make` makes of values without faults, or note what the dataclass finds wrong between them."""
+    if len(faults) > before:
         return None
     try:
-        return cls(**values)
-    except ValueError as error:  # a dataclass may check its own ranges in __post_init__
+        return make()
+    except ValueError as error:  # `__post_init__` holds fields against each other
         faults.append(f"{where}: {error}")
         return None
+
+
+def _note_unknown(data: Mapping[Any, Any], hints: Mapping[str, Any], where: str, faults: list[str]) -> None:
+    unknown = [key for key in data if key not in hints]
+    if unknown:
+        faults.append(f"{where} has unknown keys {unknown}; legal keys are {list(hints)}")
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return field name -> declared type, with what is allowed of it."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _declared(kind: Any) -> tuple[Any, tuple[Allowed, ...]]:
+    """Return a type without its metadata, and what is allowed of it."""
+    if typing.get_origin(kind) is not Annotated:
+        return kind, ()
+    return kind.__origin__, tuple(one for one in kind.__metadata__ if isinstance(one, Allowed))
+
+
+_BY_DEFAULT: dict[Any, tuple[Allowed, ...]] = {int: (FINITE,), float: (FINITE,), str: (FILLED,)}
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of a plain type; a whole number is a float, a truth value is no number."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(kind, type) and isinstance(value, (int, float) if kind is float else kind)
+
+
+def _words(kind: Any) -> str:
+    """Return what is allowed, to follow "it must be"."""
+    kind, allowed = _declared(kind)
+    args = typing.get_args(kind)
+    name = kind.__name__ if isinstance(kind, type) else str(kind)
+    if typing.get_origin(kind) is tuple:
+        name = "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
+        name += f", each {_words(args[0])}"
+    return ", ".join([name, *(one.text for one in allowed)])
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, in a few words."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python shows no whole number of more than 4300 digits
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:40]}... ({len(text)} characters)"
+
+
+_SHOWN_CHARS = 120

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
 from soarm.policy import PerRow
+from soarm.quantities import Count, Threads
 from soarm.rollout import Episode, rollout
+from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.expert import Expert, ExpertParams
 from soarm.sim.params import SimParams
@@ -35,9 +37,9 @@ class RecordParams:
         expert: How the demonstrator moves.
     """
 
-    n_episodes: int
-    n_rows: int
-    n_threads: int
+    n_episodes: Scenes
+    n_rows: Count
+    n_threads: Threads
     task: str
     expert: ExpertParams
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from soarm.quantities import SEEDS, within
 
 Split = Literal["record", "residual", "validation", "test"]
 
-_SPAN = 10_000_000
+_PER_RUN = 1_000_000
+_SPAN = len(SEEDS) * _PER_RUN
 _FIRST: dict[str, int] = {
     "record": 0 * _SPAN,
     "residual": 1 * _SPAN,
     "validation": 2 * _SPAN,
     "test": 4 * _SPAN,  # the span before it served while defaults were chosen: tests use scenes that nobody has looked at
 }
-_PER_RUN = 1_000_000
+Scenes = Annotated[int, within(least=1, most=_PER_RUN, why="a split has no more scenes")]
+"""A number of scenes, as a parameter."""
 
 
 def scene_seeds(split: Split, seed: int = 0) -> range:
@@ -25,8 +29,8 @@ def scene_seeds(split: Split, seed: int = 0) -> range:
     Raises:
         ValueError: `seed` is outside 0..9.
     """
-    if not 0 <= seed < _SPAN // _PER_RUN:
-        allowed = f"0..{_SPAN // _PER_RUN - 1}"
+    if seed not in SEEDS:
+        allowed = f"{SEEDS.start}..{SEEDS.stop - 1}"
         raise ValueError(f"seed is {seed}; allowed are {allowed}, so that the scenes of two runs never overlap")
     first = _FIRST[split] + (seed * _PER_RUN if split in ("record", "residual") else 0)
     return range(first, first + _PER_RUN)

@@ -39,6 +39,7 @@ OUTSIDE: dict[str, set[str]] = {
     "policy": {"numpy"},
     "progress": {"rich"},
     "provenance": set(),
+    "quantities": set(),
     "recording": set(),
     "records": set(),
     "report": {"PIL", "av", "matplotlib", "numpy"},
@@ -63,7 +64,9 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
 }
 BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
-ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"}
+ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"} | {
+    "quantities"
+}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",

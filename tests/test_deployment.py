@@ -8,6 +8,7 @@ import pytest
 from soarm import deployment
 from soarm import params as params_file
 from soarm.deployment import DeployParams, Mind, WireStats
+from soarm.errors import ParamsError
 from soarm.policy import PerRow
 from soarm.recording import RecordParams
 from soarm.rollout import rollout
@@ -83,5 +84,5 @@ def test_differences_of_outcomes_are_tested_scene_by_scene():
 
 @pytest.mark.parametrize(("name", "value"), [("n_scenes", 0), ("n_servo_scenes", 1000)])
 def test_parameters_that_make_no_sense_are_refused(name, value):
-    with pytest.raises(ValueError, match=name):
-        DeployParams(**{**PARAMS.__dict__, name: value})
+    with pytest.raises(ParamsError, match=name):
+        params_file.changed(PARAMS, {name: value}, "deploy_check")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
 
 from soarm import params
 from soarm.errors import ParamsError
+from soarm.quantities import RISING, SOME, Allowed, Count, NotNegative, Positive, PositiveShare, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +130,13 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
     ("change", "message"),
     [
         ({"profile": "full"}, r"profile is 'full'; the file holds the profiles \['ci'\]"),
-        ({"seed": "0"}, r"seed is '0'; it must be a whole number"),
-        ({"seed": True}, r"seed is True"),
+        ({"seed": "0"}, r"seed is '0' of type str; it must be int, at least 0 and at most 9"),
+        ({"seed": True}, r"seed is True of type bool; it must be int, at least 0 and at most 9"),
+        ({"seed": 10}, r"params\.yaml: seed is 10; it must be at least 0 and at most 9"),
+        ({"profile": 3}, r"params\.yaml: profile is 3 of type int; it must be str"),
+        ({"profile": ["ci"], "seed": -1}, r"(?s)profile is \['ci'\] of type list.*seed is -1; it must be at least 0"),
+        ({"ci": 3}, r"ci is 3; it must be a mapping of sections"),
+        ({"base": [1]}, r"base is \[1\]; it must be a mapping of sections"),
         ({"base": None}, r"must hold the keys profile, seed and base.*found \['ci', 'profile', 'seed'\]"),
     ],
 )
@@ -173,6 +180,73 @@ def test_every_change_that_does_not_fit_is_listed(tmp_path: Path) -> None:
         params.changed(toy, changes, "here")
     with pytest.raises(ParamsError, match=r"here\.inner is 5 of|here\.inner is 5; it must be a mapping"):
         params.changed(toy, {"inner": 5}, "here")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranged:
+    free: float
+    n: Count
+    share: PositiveShare
+    even: Annotated[int, within(least=2, why="there are two sides"), Allowed("even", lambda value: value % 2 == 0)]
+    rising: Annotated[tuple[Positive, ...], SOME, RISING] | None
+    words: tuple[str, ...]
+    rates: dict[str, NotNegative]
+
+
+RANGED = {"free": -3, "n": 1, "share": 1, "even": 2, "rising": [1, 2.5], "words": ["a"], "rates": {"a": 0}}
+
+
+def test_what_is_in_its_range_is_taken() -> None:
+    assert params.build(Ranged, RANGED, "r") == Ranged(-3.0, 1, 1.0, 2, (1.0, 2.5), ("a",), {"a": 0.0})
+    assert params.build(Ranged, RANGED | {"rising": None}, "r").rising is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"free": math.nan}, r"r\.free is nan; it must be a finite number, at most 1e\+12 in size"),
+        ({"free": -math.inf}, r"r\.free is -inf; it must be a finite number"),
+        ({"free": 10**400}, r"r\.free is 10{39}\.\.\. \(401 characters\); it must be a finite number"),
+        ({"free": 1 << 20_000}, r"r\.free is a int too long to show; it must be a finite number"),
+        ({"n": 0}, r"r\.n is 0; it must be at least 1 and at most 1e\+12"),
+        ({"n": -(10**400)}, r"r\.n is -10{38}\.\.\. .*; it must be at least 1"),
+        ({"share": math.nan}, r"r\.share is nan; it must be above 0 and at most 1"),
+        ({"share": 0}, r"r\.share is 0; it must be above 0 and at most 1"),
+        ({"share": "x"}, r"r\.share is 'x' of type str; it must be float, above 0 and at most 1"),
+        ({"even": 1}, r"r\.even is 1; it must be at least 2 and at most 1e\+12: there are two sides, and even"),
+        ({"rising": []}, r"r\.rising is \[\]; it must be one entry or more"),
+        ({"rising": [2, 1]}, r"r\.rising is \[2, 1\]; it must be numbers that rise"),
+        ({"rising": [1, math.inf]}, r"r\.rising\[1\] is inf; it must be above 0"),
+        ({"rising": 2}, r"r\.rising is 2 of type int; it must be a list, each float, above 0 .*numbers that rise; or null"),
+        ({"words": ["a", " "]}, r"r\.words\[1\] is ' '; it must be text that is not blank"),
+        ({"rates": {"a": -1}}, r"r\.rates\.a is -1; it must be at least 0"),
+        ({"rates": {1: 0}}, r"r\.rates has the key 1; it must be text"),
+    ],
+)
+def test_what_is_out_of_its_range_is_refused_with_what_is_allowed(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        params.build(Ranged, RANGED | change, "r")
+    with pytest.raises(ParamsError, match=message):
+        params.changed(params.build(Ranged, RANGED, "r"), change, "r")
+
+
+def test_values_out_of_range_are_listed_with_all_other_faults() -> None:
+    with pytest.raises(ParamsError) as caught:
+        params.build(Ranged, RANGED | {"free": math.inf, "n": "x", "share": 2, "more": 1}, "r")
+
+    assert [part in str(caught.value) for part in ("r.free is", "r.n is", "r.share is", "unknown keys ['more']")] == [True] * 4
+
+
+@pytest.mark.parametrize("text", ["a: " + "1" * 5000, "[" * 5000, "a: !!python/name:os.system"])
+def test_text_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match="is not valid YAML"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="cannot be read: Is a directory"):
+        params.load(tmp_path)
 
 
 def test_mappings_are_read_value_by_value() -> None:

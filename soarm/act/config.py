@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from soarm.quantities import Count, NotNegative, ShareBelowOne, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,19 +29,19 @@ class ACTConfig:
         dropout: Dropout probability in every transformer layer, in [0, 1).
     """
 
-    chunk_size: int
-    n_action_steps: int
-    temporal_ensemble_coeff: float | None
-    dim_model: int
-    n_heads: int
-    dim_feedforward: int
-    n_encoder_layers: int
-    n_decoder_layers: int
+    chunk_size: Count
+    n_action_steps: Count
+    temporal_ensemble_coeff: Annotated[float, within(least=-1, most=1)] | None
+    dim_model: Count
+    n_heads: Count
+    dim_feedforward: Count
+    n_encoder_layers: Count
+    n_decoder_layers: Count
     use_vae: bool
-    n_vae_encoder_layers: int
-    latent_dim: int
-    kl_weight: float
-    dropout: float
+    n_vae_encoder_layers: Count
+    latent_dim: Count
+    kl_weight: NotNegative
+    dropout: ShareBelowOne
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built or played.
@@ -46,31 +49,15 @@ class ACTConfig:
         Raises:
             ValueError: Lists every fault.
         """
-        faults = [f"{name} is {getattr(self, name)}; it must be at least 1" for name in _COUNTS if getattr(self, name) < 1]
-        if not faults and (self.dim_model % self.n_heads or self.dim_model % 2):
+        faults = []
+        if self.dim_model % self.n_heads or self.dim_model % 2:
             faults.append(f"dim_model is {self.dim_model}; it must be even and a multiple of n_heads ({self.n_heads})")
-        if not 1 <= self.n_action_steps <= max(self.chunk_size, 1):
+        if self.n_action_steps > self.chunk_size:
             faults.append(f"n_action_steps is {self.n_action_steps}; it must be in 1..chunk_size ({self.chunk_size})")
         if self.temporal_ensemble_coeff is not None and self.n_action_steps != 1:
             faults.append(
                 f"temporal_ensemble_coeff is {self.temporal_ensemble_coeff} with n_action_steps {self.n_action_steps}; an "
                 "ensemble queries the network at every step: set n_action_steps to 1, or temporal_ensemble_coeff to null"
             )
-        if not 0.0 <= self.dropout < 1.0:
-            faults.append(f"dropout is {self.dropout}; it must be in [0, 1)")
-        if not self.kl_weight >= 0.0:
-            faults.append(f"kl_weight is {self.kl_weight}; it must not be negative")
         if faults:
             raise ValueError("; ".join(faults))
-
-
-_COUNTS = (
-    "chunk_size",
-    "dim_model",
-    "n_heads",
-    "dim_feedforward",
-    "n_encoder_layers",
-    "n_decoder_layers",
-    "n_vae_encoder_layers",
-    "latent_dim",
-)

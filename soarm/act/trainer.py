@@ -25,6 +25,7 @@ from soarm.act.optimisation import learning_rate, update_average
 from soarm.act.windows import KEYS, Demonstrations, Shuffle, Windows, split_episodes
 from soarm.errors import TrainingError
 from soarm.policy import Array
+from soarm.quantities import Count, InnerShare, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole
 from soarm.spec import PolicySpec
 
 _EVALUATION_BATCH = 256
@@ -53,39 +54,22 @@ class TrainActParams:
 
     network: ACTConfig
     device: Literal["auto", "cpu", "cuda"]
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
-    max_grad_norm: float
-    ema_decay: float
-    std_floor: float
-    val_fraction: float
-    val_windows: int
-    log_every: int
-    checkpoint_every: int
+    steps: Count
+    batch_size: Count
+    learning_rate: PositiveShare
+    warmup_steps: Whole
+    weight_decay: NotNegative
+    max_grad_norm: Positive
+    ema_decay: ShareBelowOne
+    std_floor: Positive
+    val_fraction: InnerShare
+    val_windows: Count
+    log_every: Count
+    checkpoint_every: Count
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
-
-        Raises:
-            ValueError: Lists every fault.
-        """
-        counts = ("steps", "batch_size", "val_windows", "log_every", "checkpoint_every")
-        faults = [f"{name} is {getattr(self, name)}; it must be at least 1" for name in counts if getattr(self, name) < 1]
-        positive = ("learning_rate", "max_grad_norm", "std_floor")
-        faults += [f"{name} is {getattr(self, name)}; it must be above 0" for name in positive if not getattr(self, name) > 0]
-        if not 0 <= self.warmup_steps < max(self.steps, 1):
-            faults.append(f"warmup_steps is {self.warmup_steps}; it must be in 0..steps - 1 ({self.steps - 1})")
-        if not 0.0 <= self.ema_decay < 1.0:
-            faults.append(f"ema_decay is {self.ema_decay}; it must be in [0, 1)")
-        if not 0.0 < self.val_fraction < 1.0:
-            faults.append(f"val_fraction is {self.val_fraction}; it must be in (0, 1)")
-        if not self.weight_decay >= 0.0:
-            faults.append(f"weight_decay is {self.weight_decay}; it must not be negative")
-        if faults:
-            raise ValueError("; ".join(faults))
+        if not self.warmup_steps < self.steps:
+            raise ValueError(f"warmup_steps is {self.warmup_steps}; it must be in 0..steps - 1 ({self.steps - 1})")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,9 @@ from soarm.errors import ObservationError
 from soarm.evaluation.failures import classify
 from soarm.evaluation.results import EpisodeRow, Results
 from soarm.policy import Array, BatchPolicy
+from soarm.quantities import Count, Positive, Threads
 from soarm.rollout import BatchEnv, Episode, Stage, rollout
+from soarm.seeds import Scenes
 from soarm.spec import ENVIRONMENT_STATE, OBJECTS_FEATURE, content_hash
 
 _ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
@@ -35,17 +37,10 @@ class EvaluationParams:
         knocked_away_m: A cube that was never lifted counts as knocked away beyond this distance [m].
     """
 
-    n_scenes: int
-    n_rows: int
-    n_threads: int
-    knocked_away_m: float
-
-    def __post_init__(self) -> None:
-        for name in ("n_scenes", "n_rows", "n_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.knocked_away_m > 0:
-            raise ValueError(f"knocked_away_m is {self.knocked_away_m}; it must be above 0 (a few centimetres)")
+    n_scenes: Scenes
+    n_rows: Count
+    n_threads: Threads
+    knocked_away_m: Positive
 
 
 def evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from soarm.errors import SpecMismatchError
 from soarm.evaluation.results import COLUMNS, Results
 from soarm.evaluation.statistics import Estimate, PairedTable, mcnemar_p, paired_bootstrap, paired_table
 from soarm.evaluation.summary import Summary, summarise
+from soarm.quantities import within
+from soarm.seeds import Scenes
 
 DIFFERENCES: dict[str, str] = {
     "success_rate": "success",
@@ -23,6 +25,10 @@ DIFFERENCES: dict[str, str] = {
 _SCENE = ("cube_x_m", "cube_y_m", "cube_yaw_deg", "bin_x_m", "bin_y_m")
 
 
+Resamples = Annotated[int, within(least=100, most=1_000_000, why="percentiles need them, 2000 or more are usual")]
+"""A number of bootstrap resamples, as a parameter."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CompareParams:
     """How base and residual are compared.
@@ -32,16 +38,8 @@ class CompareParams:
         bootstrap_resamples: Resamples of every bootstrap interval.
     """
 
-    n_scenes: int
-    bootstrap_resamples: int
-
-    def __post_init__(self) -> None:
-        if self.n_scenes < 2:
-            raise ValueError(f"n_scenes is {self.n_scenes}; a comparison needs at least 2, and 200 to say anything")
-        if self.bootstrap_resamples < 100:
-            raise ValueError(
-                f"bootstrap_resamples is {self.bootstrap_resamples}; percentiles need at least 100 (2000 or more are usual)"
-            )
+    n_scenes: Annotated[Scenes, within(least=2, why="a comparison needs 200 to say anything")]
+    bootstrap_resamples: Resamples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from soarm import arm
+from soarm import arm, params
 from soarm.errors import CheckpointError
 from soarm.policy import Array
 from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
@@ -103,7 +103,7 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
             raise CheckpointError(f"{folder / name} does not exist; a residual is {CONFIG} and {WEIGHTS}. {remedy}")
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        sight = SightParams(tuple(config["sight"]["unseen"]), config["sight"]["magnified"])
+        sight = params.build(SightParams, config["sight"], "sight")
         actor = ResidualActor(config["hidden"], config["layer_norm"], sight)
         spec = PolicySpec.from_dict(config["spec"])
     except (ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.policy import Array
+from soarm.quantities import Count, NotNegative, Whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +37,12 @@ class ExplorationParams:
             critics stay those of the actor by itself, whose value is asked for.
     """
 
-    prefill_steps: int
-    prefill_std: float
-    start_std: float
-    end_std: float
-    hold_steps: int
-    progressive_steps: int
+    prefill_steps: Count
+    prefill_std: NotNegative
+    start_std: NotNegative
+    end_std: NotNegative
+    hold_steps: Count
+    progressive_steps: Whole
     gated: bool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, Protocol
 
+from soarm.quantities import Count, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole
 from soarm.residual.objective import Ramp
 from soarm.spec import PolicySpec
 
@@ -31,13 +32,9 @@ class GateParams:
         extra_updates_max: Updates of patience beyond `warmup_updates`; 0 starts the actor there whatever they promise.
     """
 
-    tolerance: float
-    every: int
-    extra_updates_max: int
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every is {self.every}; there must be at least one update between two looks")
+    tolerance: NotNegative
+    every: Count
+    extra_updates_max: Whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +49,8 @@ class FilterParams:
     """
 
     enabled: bool
-    after_updates: int
-    margin: float
+    after_updates: Whole
+    margin: NotNegative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,30 +104,30 @@ class LearnerParams:
             and depends on a clock that nobody sees.
     """
 
-    critic_lr: float
-    actor_lr: float
-    batch_size: int
-    buffer_size: int
-    gamma: float
-    n_steps: int
-    tau: float
-    train_freq: int
-    gradient_steps: int
+    critic_lr: PositiveShare
+    actor_lr: PositiveShare
+    batch_size: Count
+    buffer_size: Count
+    gamma: PositiveShare
+    n_steps: Count
+    tau: PositiveShare
+    train_freq: Count
+    gradient_steps: Whole
     overlap: bool
-    policy_delay: int
-    target_policy_noise: float
-    target_noise_clip: float
+    policy_delay: Count
+    target_policy_noise: NotNegative
+    target_noise_clip: NotNegative
     value_min: float
     value_max: float
-    warmup_updates: int
-    warmup_mc_updates: int
+    warmup_updates: Whole
+    warmup_mc_updates: Whole
     gate: GateParams
-    q_floor: float
-    max_grad_norm: float
+    q_floor: Positive
+    max_grad_norm: Positive
     penalty: Ramp
     q_filter: FilterParams
     imitation: Ramp
-    demonstration_share: float
+    demonstration_share: ShareBelowOne
     critic_error: Literal["each", "mean"]
     actor_climbs: Literal["in_turn", "first", "mean"]
     q_term_on: Literal["own", "all"]
@@ -138,11 +135,9 @@ class LearnerParams:
     beyond_time_limit: bool
 
     def __post_init__(self) -> None:
-        if self.gradient_steps < 0:
-            raise ValueError(f"gradient_steps is {self.gradient_steps}; it must not be negative")
-        if not 0.0 <= self.demonstration_share < 1.0:
-            raise ValueError(f"demonstration_share is {self.demonstration_share}; it must be in [0, 1)")
-        if not 0 <= self.warmup_mc_updates <= self.warmup_updates:
+        if not self.value_min < self.value_max:
+            raise ValueError(f"value_min is {self.value_min}; it must be below value_max ({self.value_max})")
+        if self.warmup_mc_updates > self.warmup_updates:
             raise ValueError(
                 f"warmup_mc_updates is {self.warmup_mc_updates}; of {self.warmup_updates} warmup_updates it can be 0 to all"
             )

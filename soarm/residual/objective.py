@@ -26,6 +26,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from soarm.quantities import NotNegative, PositiveShare
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
 from soarm.residual.sight import Seen
@@ -44,9 +45,9 @@ class Ramp:
         share: Of the learning steps it takes to get there, in (0, 1].
     """
 
-    start: float
-    end: float
-    share: float
+    start: NotNegative
+    end: NotNegative
+    share: PositiveShare
 
     def at(self, progress: float) -> float:
         """Return the weight at `progress`, 0 at the first update and 1 at the last."""

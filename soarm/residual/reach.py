@@ -15,7 +15,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from soarm import arm
 from soarm.errors import StageError
 from soarm.policy import Array, BatchPolicy, Observation, Rows, add_residual
+from soarm.quantities import RISING, SOME, Count, Positive, PositiveShare, ShareBelowOne, Threads, within
 from soarm.rollout import BatchEnv, rollout
+from soarm.seeds import Scenes
 
 logger = logging.getLogger(__name__)
 Bound = tuple[float, ...]
@@ -31,6 +33,10 @@ Bound = tuple[float, ...]
 
 BOUND_FILE = "bound.json"
 QUANTILES = (0.5, 0.9, 0.99)
+
+
+_Reach = Annotated[float, within(above=0, most=360)]
+_Margin = Annotated[float, within(least=1, most=100, why="the bound must not be below the reach that was measured")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,26 +55,14 @@ class ReachParams:
         joint_factors: What one joint's bound is multiplied with to see what its reach is worth; none takes no time.
     """
 
-    shape: Bound
-    factors: tuple[float, ...]
-    target: float
-    margin: float
-    n_scenes: int
-    n_rows: int
-    n_threads: int
-    joint_factors: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.shape) != arm.N_JOINTS or not all(bound > 0 for bound in self.shape):
-            raise ValueError(f"shape is {list(self.shape)}; it must be {arm.N_JOINTS} bounds above 0 [deg x 5, percent]")
-        if not self.factors or not all(a < b for a, b in zip((0.0, *self.factors), self.factors, strict=False)):
-            raise ValueError(f"factors are {list(self.factors)}; they must be above 0 and rise")
-        if not 0 < self.target <= 1:
-            raise ValueError(f"target is {self.target}; it must be a success rate above 0 and at most 1")
-        if not 1 <= self.margin < math.inf:
-            raise ValueError(f"margin is {self.margin}; the bound must not be below the reach that was measured: 1 or more")
-        if not all(0 <= factor < 1 for factor in self.joint_factors):
-            raise ValueError(f"joint_factors are {list(self.joint_factors)}; each must be at least 0 and below 1")
+    shape: tuple[_Reach, _Reach, _Reach, _Reach, _Reach, _Reach]
+    factors: Annotated[tuple[Positive, ...], SOME, RISING]
+    target: PositiveShare
+    margin: _Margin
+    n_scenes: Scenes
+    n_rows: Count
+    n_threads: Threads
+    joint_factors: tuple[ShareBelowOne, ...]
 
 
 @dataclasses.dataclass(frozen=True)

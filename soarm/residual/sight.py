@@ -7,6 +7,7 @@ the first layer happens here, inside the network, so that a saved or exported on
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_BLOCKS, RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Array
+from soarm.quantities import DIFFERENT, Allowed
 
 CLIP_STD = 5.0
 """Standardised observations are clipped here: what the prefill never saw must not drive the first layer."""
@@ -35,6 +37,9 @@ N_MAGNIFIED = sum(n for n, _ in MAGNIFIED)
 N_SEEN = RESIDUAL_OBSERVATION_DIM + N_MAGNIFIED
 
 
+_Block = Annotated[str, Allowed(f"a block of the observation, one of {list(RESIDUAL_BLOCKS)}", RESIDUAL_BLOCKS.__contains__)]
+
+
 @dataclasses.dataclass(frozen=True)
 class SightParams:
     """What a network may see.
@@ -48,13 +53,8 @@ class SightParams:
         magnified: Whether the decisive differences enter a second time, magnified (see `magnify`).
     """
 
-    unseen: tuple[str, ...]
+    unseen: Annotated[tuple[_Block, ...], DIFFERENT]
     magnified: bool
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.unseen) - set(RESIDUAL_BLOCKS))
-        if unknown:
-            raise ValueError(f"unseen names {unknown}; the blocks of the observation are {list(RESIDUAL_BLOCKS)}")
 
     def mask(self) -> Tensor:
         """Return 1 for what is seen and 0 for the rest, shape (N_SEEN,): the observation, then what is magnified."""

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from soarm.policy import Array
+from soarm.quantities import SOME, Count, Positive, Threads, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
@@ -76,26 +77,26 @@ class TrainResidualParams:
         checkpoint_every: Environment steps between two checkpoints to resume from.
     """
 
-    env_steps: int
-    n_envs: int
-    n_threads: int
-    time_limit_s: float
-    hidden: tuple[int, ...]
+    env_steps: Count
+    n_envs: Count
+    n_threads: Threads
+    time_limit_s: Positive
+    hidden: Annotated[tuple[Count, ...], SOME]
     layer_norm: bool
-    n_critics: int
+    n_critics: Annotated[int, within(least=2, most=100, why="targets take the least of two heads")]
     actor_sight: SightParams
     critic_sight: SightParams
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
-    log_every: int
-    checkpoint_every: int
+    log_every: Count
+    checkpoint_every: Count
 
     def __post_init__(self) -> None:
-        if self.n_critics < 2:
-            raise ValueError(f"n_critics is {self.n_critics}; targets take the least of two heads, so there must be 2 or more")
-        if not self.time_limit_s > 0.0:
-            raise ValueError(f"time_limit_s is {self.time_limit_s}; training episodes need some seconds, as the task does")
+        if self.learner.buffer_size < self.n_envs:
+            raise ValueError(
+                f"learner.buffer_size is {self.learner.buffer_size}; it must hold a step of each of {self.n_envs} environments"
+            )
         if not self.exploration.prefill_steps < self.env_steps:
             raise ValueError(
                 f"env_steps is {self.env_steps}, but the prefill alone takes {self.exploration.prefill_steps}: raise it"

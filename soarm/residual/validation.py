@@ -17,10 +17,11 @@ from scipy import stats
 from torch import Tensor
 
 from soarm.policy import ChunkModel
+from soarm.quantities import Count, PositiveShare, Whole
 from soarm.residual.actor import ResidualActor
 from soarm.residual.controller import residual_policy
 from soarm.rollout import BatchEnv, rollout
-from soarm.seeds import scene_seeds
+from soarm.seeds import Scenes, scene_seeds
 from soarm.spec import PolicySpec
 
 BASE_STEP = 0
@@ -40,11 +41,16 @@ class ValidationParams:
             that were looked at (Bonferroni), is not above this.
     """
 
-    n_scenes: int
-    skip: int
-    n_rows: int
-    every: int
-    max_p: float
+    n_scenes: Scenes
+    skip: Whole
+    n_rows: Count
+    every: Count
+    max_p: PositiveShare
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) < self.n_scenes:
+            there = len(scene_seeds("validation"))
+            raise ValueError(f"skip is {self.skip} and n_scenes {self.n_scenes}; there are {there} validation scenes")
 
     @property
     def seeds(self) -> range:

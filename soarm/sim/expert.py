@@ -10,16 +10,21 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
 from soarm.policy import Array, Observation, clip_to_limits
-from soarm.sim.params import Range
+from soarm.quantities import LOW_HIGH, NotNegative, Positive, within
+from soarm.sim.params import NotNegativeRange, PositiveRange
 from soarm.sim.scene import BIN_WALL_HEIGHT_M, CUBE_HALF_M
 from soarm.spec import ENVIRONMENT_STATE, STATE
+
+_Height = Annotated[float, within(above=0, most=1)]
+_HeightRange = Annotated[tuple[_Height, _Height], LOW_HIGH]
+_Percent = Annotated[float, within(least=0, most=100)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +45,23 @@ class ExpertParams:
         settle_s: Pause after closing and after opening, range [s].
     """
 
-    speed_m_per_s: Range
-    approach_height_m: Range
-    carry_height_m: Range
-    fixed_jaw_gap_m: Range
-    grasp_offset_m: float
-    place_offset_m: float
-    open_percent: Range
-    close_percent: float
-    tremor_deg: float
-    tremor_time_s: float
-    settle_s: Range
+    speed_m_per_s: PositiveRange
+    approach_height_m: _HeightRange
+    carry_height_m: _HeightRange
+    fixed_jaw_gap_m: NotNegativeRange
+    grasp_offset_m: NotNegative
+    place_offset_m: NotNegative
+    open_percent: Annotated[tuple[_Percent, _Percent], LOW_HIGH]
+    close_percent: _Percent
+    tremor_deg: NotNegative
+    tremor_time_s: Positive
+    settle_s: NotNegativeRange
+
+    def __post_init__(self) -> None:
+        if not self.close_percent < self.open_percent[0]:
+            raise ValueError(
+                f"close_percent is {self.close_percent}; it must be below open_percent ({list(self.open_percent)})"
+            )
 
     def noiseless(self) -> ExpertParams:
         """Return the same demonstrator without habits, tremor and inaccuracy: every range becomes its middle."""

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
 from soarm import arm
+from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
 
-Range = tuple[float, float]
+PositiveRange = Annotated[tuple[Positive, Positive], LOW_HIGH]
 """A value drawn uniformly per episode from [low, high]; fixed where both are equal."""
+NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
+"""The same, of what may be 0."""
+_Physical = Annotated[float, within(least=1e-6)]
+_PhysicsRange = Annotated[tuple[_Physical, _Physical], LOW_HIGH]
+_Radius = Annotated[float, within(above=0, most=1)]
+_Angle = Annotated[float, within(least=-180, most=180)]
+_Jitter = Annotated[float, within(least=0, most=180)]
+_Rate = Annotated[int, within(least=1, most=1000)]
+_RadiusRange = Annotated[tuple[_Radius, _Radius], LOW_HIGH]
+_AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
+_IN_REACH = Allowed(
+    f"inside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}",
+    lambda q: all(low <= at <= high for low, at, high in zip(arm.LOWER, q, arm.UPPER, strict=True)),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,18 +39,11 @@ class PhysicsParams:
         cube_mass_kg: Mass of the cube [kg]. A printed 25 mm cube weighs 0.016.
     """
 
-    position_gain: Range
-    force_limit: Range
-    latency_s: Range
-    cube_friction: Range
-    cube_mass_kg: Range
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            low, high = getattr(self, field.name)
-            least = 0.0 if field.name == "latency_s" else 1e-6
-            if not least <= low <= high:
-                raise ValueError(f"{field.name} is [{low}, {high}]; it must be [low, high] with {least} <= low <= high")
+    position_gain: _PhysicsRange
+    force_limit: _PhysicsRange
+    latency_s: NotNegativeRange
+    cube_friction: _PhysicsRange
+    cube_mass_kg: _PhysicsRange
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,40 +62,43 @@ class TaskParams:
         time_limit_s: Length of an episode [s].
     """
 
-    cube_radius_m: Range
-    cube_angle_deg: Range
-    bin_radius_m: Range
-    bin_angle_deg: Range
-    clearance_m: float
-    home: tuple[float, float, float, float, float, float]
-    home_jitter: tuple[float, float, float, float, float, float]
-    success_hold_s: float
-    time_limit_s: float
+    cube_radius_m: _RadiusRange
+    cube_angle_deg: _AngleRange
+    bin_radius_m: _RadiusRange
+    bin_angle_deg: _AngleRange
+    clearance_m: NotNegative
+    home: Annotated[tuple[float, float, float, float, float, float], _IN_REACH]
+    home_jitter: tuple[_Jitter, _Jitter, _Jitter, _Jitter, _Jitter, _Jitter]
+    success_hold_s: NotNegative
+    time_limit_s: Positive
 
     def __post_init__(self) -> None:
-        for name in ("cube_radius_m", "cube_angle_deg", "bin_radius_m", "bin_angle_deg"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"{name} is [{low}, {high}]; it must be [low, high] with low <= high")
-        outside = [
-            n for n, q, lo, hi in zip(arm.JOINT_NAMES, self.home, arm.LOWER, arm.UPPER, strict=True) if not lo <= q <= hi
-        ]
-        if outside:
+        furthest_m = _furthest_m(self)
+        if self.clearance_m > furthest_m:
             raise ValueError(
-                f"home puts {outside} outside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}"
+                f"clearance_m is {self.clearance_m}; cube and bin lie at most {furthest_m:.3f} m apart: lower it, or widen "
+                "their ranges"
             )
+
+
+def _furthest_m(task: TaskParams) -> float:
+    """Return the greatest distance between cube and bin that the ranges allow [m]."""
+    cube, box = task.cube_angle_deg, task.bin_angle_deg
+    turn = math.radians(min(max(abs(cube[1] - box[0]), abs(box[1] - cube[0])), 180.0))
+    there = [(b * math.cos(turn), b * math.sin(turn)) for b in task.bin_radius_m]
+    return max(math.dist((a, 0.0), b) for a in task.cube_radius_m for b in there)
 
 
 @dataclasses.dataclass(frozen=True)
 class RewardWeights:
     """Weights of the reward's terms. `success` is the sparse reward; the rest are potentials, so they change no optimum."""
 
-    success: float
-    reach: float
-    grasp: float
-    lift: float
-    transport: float
-    place: float
+    success: Positive
+    reach: NotNegative
+    grasp: NotNegative
+    lift: NotNegative
+    transport: NotNegative
+    place: NotNegative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +118,19 @@ class SimParams:
     """
 
     model: Literal["primitives", "menagerie"]
-    control_hz: int
-    n_substeps: int
+    control_hz: _Rate
+    n_substeps: _Rate
     reward: Literal["sparse", "shaped"]
-    shaping_gamma: float
+    shaping_gamma: PositiveShare
     weights: RewardWeights
     physics: PhysicsParams
     task: TaskParams
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1:
+            raise ValueError(
+                f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
+            )
 
     @property
     def sim_dt_s(self) -> float:

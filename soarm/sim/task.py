@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
+from soarm.errors import ParamsError
 from soarm.policy import clip_to_limits
 from soarm.sim.params import SimParams
 from soarm.sim.scene import BIN_HALF_M, BIN_WALL_HEIGHT_M, CUBE_HALF_M
@@ -158,7 +159,7 @@ def draw_scene(params: SimParams, seed: int) -> Scene:
         if math.dist(cube_xy, bin_xy) >= task.clearance_m:
             break
     else:
-        raise ValueError(f"no room for cube and bin {task.clearance_m} m apart in the ranges of sim.task; lower clearance_m")
+        raise ParamsError(f"no room for cube and bin {task.clearance_m} m apart in the ranges of sim.task; lower clearance_m")
     ranges = vars(params.physics)
     physics = {
         name: float(rng.uniform(*ranges[name])) if ranges[name][0] < ranges[name][1] else ranges[name][0] for name in ranges

@@ -22,6 +22,7 @@ from soarm.act.training import resolve_device
 from soarm.act.windows import Demonstrations
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, Observation, Rows, add_residual
+from soarm.quantities import Count, NotNegative, PositiveShare, Whole
 from soarm.residual.exploration import HeldNoise
 from soarm.seeds import scene_seeds
 from soarm.study.gathered import columns_of, joined
@@ -42,15 +43,15 @@ class FilteredBCOptions:
         learning_rate: Its peak; lower than the base's own, because the base is the start.
     """
 
-    rounds: int
-    noise_std: float
-    steps: int
-    warmup_steps: int
-    learning_rate: float
+    rounds: Count
+    noise_std: NotNegative
+    steps: Count
+    warmup_steps: Whole
+    learning_rate: PositiveShare
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError(f"rounds is {self.rounds}; it must be at least 1")
+        if not self.warmup_steps < self.steps:
+            raise ValueError(f"warmup_steps is {self.warmup_steps}; it must be in 0..steps - 1 ({self.steps - 1})")
 
 
 def filtered_bc(setting: Setting) -> Outcome:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from soarm import params
 from soarm.act import training
 from soarm.policy import Array, PerRow
+from soarm.quantities import RISING, SOME, Count, PositiveShare
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.expert import Expert
@@ -30,18 +32,15 @@ class MoreDemonstrationsOptions:
     """Options of the method `more_demonstrations`.
 
     Attributes:
-        fractions: Shares of the budget after each of which an ACT is trained from scratch, rising, in (0, 1].
+        fractions: Shares of the budget after each of which an ACT is trained from scratch, rising.
         steps: Optimiser steps of each training, as many numbers; the rest of the recipe is the base's. More data want more of
             them.
     """
 
-    fractions: tuple[float, ...]
-    steps: tuple[int, ...]
+    fractions: Annotated[tuple[PositiveShare, ...], SOME, RISING]
+    steps: tuple[Count, ...]
 
     def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip((0.0, *self.fractions), self.fractions, strict=False))
-        if not self.fractions or not rising or self.fractions[-1] > 1.0:
-            raise ValueError(f"fractions is {list(self.fractions)}; it must be rising numbers in (0, 1]")
         if len(self.steps) != len(self.fractions):
             raise ValueError(f"steps is {list(self.steps)}; there must be one number for each of {list(self.fractions)}")
 

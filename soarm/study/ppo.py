@@ -14,7 +14,7 @@ import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from soarm import arm, params
 from soarm.errors import ParamsError
 from soarm.policies import ResidualPolicy
 from soarm.policy import Array
+from soarm.quantities import Count, NotNegative, Positive, PositiveShare, Share, Whole, within
 from soarm.residual.controller import residual_policy
 from soarm.residual.sight import EVERYTHING, N_SEEN, Sight
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
@@ -59,18 +60,18 @@ class PPOOptions:
             noise at every step.
     """
 
-    statistics_steps: int
-    n_steps: int
-    batch_size: int
-    n_epochs: int
-    learning_rate: float
-    gamma: float
-    gae_lambda: float
-    clip_range: float
-    ent_coef: float
-    max_grad_norm: float
-    log_std_init: float
-    sde_sample_freq: int
+    statistics_steps: Count
+    n_steps: Count
+    batch_size: Count
+    n_epochs: Count
+    learning_rate: PositiveShare
+    gamma: PositiveShare
+    gae_lambda: Share
+    clip_range: Positive
+    ent_coef: NotNegative
+    max_grad_norm: Positive
+    log_std_init: Annotated[float, within(least=-20, most=2)]
+    sde_sample_freq: Whole
 
 
 def ppo(setting: Setting) -> Outcome:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
 
+from soarm import params as params_file
 from soarm.residual.controller import residual_policy
 from soarm.residual.training import TrainResidualParams, train
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.study.method import Outcome, Point, Setting
 
 
+@dataclasses.dataclass(frozen=True)
+class ResidualOptions:
+    """Options of the method `residual`: none, all of it is in `train_residual`."""
+
+
 def residual(setting: Setting) -> Outcome:
     """Train a residual on the frozen base; its last network is the policy, better than the base or not."""
+    params_file.build(ResidualOptions, setting.options, "options of residual")
     return learn(setting, setting.base, setting.params, setting.bound)
 
 

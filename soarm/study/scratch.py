@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from soarm import params
 from soarm.policy import Array, Observation
+from soarm.quantities import NotNegative
 from soarm.residual.objective import Ramp
 from soarm.spec import ACTION, STATE, PolicySpec
 from soarm.study.method import Outcome, Setting
@@ -34,14 +35,11 @@ class ScratchOptions:
     """Options of the method `scratch`.
 
     Attributes:
-        margin: How much further than the demonstrations the actions may reach, as a share of half their range.
+        margin: How much further than the demonstrations the actions may reach, as a share of half their range; less than 0
+            would put demonstrated actions out of reach.
     """
 
-    margin: float
-
-    def __post_init__(self) -> None:
-        if not self.margin >= 0.0:
-            raise ValueError(f"margin is {self.margin}; it must not be negative, or demonstrated actions are out of reach")
+    margin: NotNegative
 
 
 def scratch(setting: Setting) -> Outcome:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT
 from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
+from soarm.evaluation.paired import Resamples
 from soarm.params import build, changed
+from soarm.quantities import DIFFERENT, SEEDS, SOME, Count, Seed, within
 from soarm.residual.training import TrainResidualParams
 
-SEEDS = range(10)
-"""Training seeds there are scenes for (`soarm.seeds.scene_seeds`)."""
+Seeds = Annotated[tuple[Seed, ...], SOME, DIFFERENT]
+"""Training seeds, as a parameter."""
 REFERENCE = "residual"
 """The method as `train_residual` sets it."""
 
@@ -40,23 +42,20 @@ class Variant:
     label: str
     residual: dict[str, Any]
     act: dict[str, Any]
-    bound_factor: float
-    seeds: tuple[int, ...] | None
-    env_steps: int | None
+    bound_factor: Annotated[float, within(above=0, most=100)]
+    seeds: Seeds | None
+    env_steps: Count | None
     options: dict[str, Any]
     reference: str
 
     def __post_init__(self) -> None:
-        if not self.bound_factor > 0:
-            raise ValueError(f"bound_factor is {self.bound_factor}; it must be above 0")
         if "env_steps" in self.residual:
             raise ValueError("residual sets env_steps; the budget is study.env_steps, or the variant's own env_steps")
-        unknown = sorted(set(self.act) - set(_CHUNKING))
+        unknown = [key for key in self.act if key not in _CHUNKING]
         if unknown:
             raise ValueError(
                 f"act has unknown keys {unknown}; a variant can change {list(_CHUNKING)} without training ACT anew"
             )
-        _require_seeds(self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,23 +71,20 @@ class StudyParams:
         variants: Name -> what it says of a `Variant`; `label` at least.
     """
 
-    seeds: tuple[int, ...]
-    env_steps: int
+    seeds: Seeds
+    env_steps: Count
     test: EvaluationParams
-    bootstrap_resamples: int
+    bootstrap_resamples: Resamples
     common: dict[str, Any]
     variants: dict[str, dict[str, Any]]
 
     def __post_init__(self) -> None:
-        _require_seeds(self.seeds)
         if REFERENCE not in self.variants:
             raise ValueError(f"variants are {list(self.variants)}; {REFERENCE} must be one, the others are compared with it")
         for name, line in self.variants.items():
             reference = line.get("reference", self.common.get("reference", REFERENCE))
-            if reference not in self.variants:
+            if isinstance(reference, str) and reference not in self.variants:  # another kind is refused with its line
                 raise ValueError(f"variant {name} has the reference {reference!r}; it must be one of {list(self.variants)}")
-        if self.bootstrap_resamples < 100:
-            raise ValueError(f"bootstrap_resamples is {self.bootstrap_resamples}; percentiles need at least 100")
 
     def variant(self, name: str) -> Variant:
         """Return a variant, what it leaves open taken from `common`.
@@ -98,6 +94,7 @@ class StudyParams:
         """
         if name not in self.variants:
             raise ParamsError(f"study has no variant {name!r}; params.yaml has {list(self.variants)}: add a line there")
+        build(Variant, {"label": name, **self.common}, where="params.yaml: study.common")
         merged = {**self.common, **self.variants[name]}
         for key in ("residual", "act", "options"):
             merged[key] = _laid_over(self.common.get(key, {}), self.variants[name].get(key, {}))
@@ -160,9 +157,3 @@ def _laid_over(below: Any, above: Any) -> Any:
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
-
-
-def _require_seeds(seeds: Iterable[int] | None) -> None:
-    given = list(seeds or SEEDS)
-    if set(given) - set(SEEDS) or len(set(given)) != len(given):
-        raise ValueError(f"seeds are {given}; they must be different numbers in {SEEDS.start}..{SEEDS.stop - 1}")

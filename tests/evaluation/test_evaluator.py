@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from soarm.errors import ObservationError
+from soarm.errors import ObservationError, ParamsError
 from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate, origin_of
+from soarm.params import build
 
 
 def test_one_row_per_seed_in_the_order_of_the_seeds_whatever_the_episodes_last(scripted_env, cubic):
@@ -100,8 +101,8 @@ def test_an_environment_that_hides_the_objects_is_refused_by_name(make_env, scri
 def test_parameters_out_of_range_are_refused(change, message):
     good = {"n_scenes": 200, "n_rows": 16, "n_threads": 1, "knocked_away_m": 0.05}
 
-    with pytest.raises(ValueError, match=message):
-        EvaluationParams(**good | change)
+    with pytest.raises(ParamsError, match=message):
+        build(EvaluationParams, good | change, "eval_base")
 
 
 def test_rows_say_what_they_follow_from(scripted_env, cubic, tmp_path):

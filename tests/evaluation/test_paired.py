@@ -4,9 +4,10 @@ import math
 import numpy as np
 import pytest
 
-from soarm.errors import SpecMismatchError
+from soarm.errors import ParamsError, SpecMismatchError
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results
+from soarm.params import build
 from soarm.records import write_json
 
 
@@ -81,8 +82,9 @@ def test_the_same_seeds_in_another_world_do_not_pair(make_results):
 
 
 @pytest.mark.parametrize(
-    ("n_scenes", "resamples", "message"), [(1, 2000, "n_scenes is 1"), (200, 10, "bootstrap_resamples is 10; .* at least 100")]
+    ("n_scenes", "resamples", "message"),
+    [(1, 2000, "n_scenes is 1"), (200, 10, "bootstrap_resamples is 10; .* at least 100.*percentiles")],
 )
 def test_parameters_out_of_range_are_refused(n_scenes, resamples, message):
-    with pytest.raises(ValueError, match=message):
-        CompareParams(n_scenes, resamples)
+    with pytest.raises(ParamsError, match=message):
+        build(CompareParams, {"n_scenes": n_scenes, "bootstrap_resamples": resamples}, "compare")

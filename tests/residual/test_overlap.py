@@ -248,5 +248,5 @@ def test_no_thread_outlives_learning(task: ModuleType, tmp_path: Path) -> None:
 def test_negative_number_of_updates_is_refused(task: ModuleType) -> None:
     section = {**dataclasses.asdict(task.LEARNER), "gradient_steps": -1}
 
-    with pytest.raises(ParamsError, match="gradient_steps is -1; it must not be negative"):
+    with pytest.raises(ParamsError, match="gradient_steps is -1; it must be at least 0"):
         build(LearnerParams, section, where="params.yaml: train_residual.learner")

@@ -183,13 +183,13 @@ def test_bound_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, me
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shape": [1.0] * 5}, "it must be 6 bounds above 0"),
-        ({"shape": [0.0] * 6}, "it must be 6 bounds above 0"),
-        ({"factors": []}, "factors are .*; they must be above 0 and rise"),
-        ({"factors": [1.0, 0.5]}, "they must be above 0 and rise"),
-        ({"target": 98.0}, "target is 98.0; it must be a success rate"),
-        ({"margin": 0.9}, "margin is 0.9; the bound must not be below the reach"),
-        ({"joint_factors": [1.0]}, "each must be at least 0 and below 1"),
+        ({"shape": [1.0] * 5}, "shape has 5 entries; it takes 6"),
+        ({"shape": [0.0] * 6}, r"(?s)shape\[0\] is 0.0; it must be above 0.*shape\[5\] is 0.0"),
+        ({"factors": []}, r"factors is \[\]; it must be one entry or more"),
+        ({"factors": [1.0, 0.5]}, r"factors is \[1.0, 0.5\]; it must be numbers that rise"),
+        ({"target": 98.0}, "target is 98.0; it must be above 0 and at most 1"),
+        ({"margin": 0.9}, "margin is 0.9; it must be at least 1 .* the bound must not be below the reach"),
+        ({"joint_factors": [1.0]}, r"joint_factors\[0\] is 1.0; it must be at least 0 and below 1"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:

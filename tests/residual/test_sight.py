@@ -96,7 +96,7 @@ def test_without_magnification_only_the_standardised_observation_is_seen() -> No
 
 
 def test_unknown_block_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ParamsError, match=r"unseen names \['clock'\]; the blocks of the observation are \['state', 'objects'"):
+    with pytest.raises(ParamsError, match=r"unseen\[0\] is 'clock'; it must be a block of the observation, one of \['state'"):
         build(SightParams, {"unseen": ["clock"], "magnified": True}, "sight.actor")
 
 

@@ -117,7 +117,7 @@ def test_prefill_without_a_finished_episode_has_no_returns_to_regress_to(task: M
 
 
 def test_impossible_warm_ups_are_refused(task: ModuleType) -> None:
-    with pytest.raises(ParamsError, match="every is 0; there must be at least one update"):
+    with pytest.raises(ParamsError, match="every is 0; it must be at least 1"):
         build(GateParams, {"tolerance": 0.1, "every": 0, "extra_updates_max": 0}, "gate")
     with pytest.raises(ValueError, match="warmup_mc_updates is 21; of 20 warmup_updates it can be 0 to all"):
         dataclasses.replace(task.LEARNER, warmup_mc_updates=21)

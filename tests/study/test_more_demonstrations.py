@@ -48,9 +48,17 @@ def test_frames_are_counted_and_learnt_from(setting: Setting, monkeypatch: pytes
     assert ((action >= arm.LOWER) & (action <= arm.UPPER)).all()
 
 
-@pytest.mark.parametrize("fractions", [[], [0.5, 0.5], [0.0, 1.0], [0.5, 1.5]])
-def test_fractions_must_rise(setting: Setting, fractions: list[float]) -> None:
-    with pytest.raises(ParamsError, match="it must be rising numbers in"):
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ([], r"fractions is \[\]; it must be one entry or more"),
+        ([0.5, 0.5], "it must be numbers that rise"),
+        ([0.0, 1.0], r"fractions\[0\] is 0.0; it must be above 0"),
+        ([0.5, 1.5], r"fractions\[1\] is 1.5; it must be above 0 and at most 1"),
+    ],
+)
+def test_fractions_must_rise(setting: Setting, fractions: list[float], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
         more_demonstrations(dataclasses.replace(setting, options={"fractions": fractions, "steps": [3] * len(fractions)}))
 
 

@@ -91,5 +91,5 @@ def test_a_pose_can_be_built_again(setting: Setting) -> None:
 
 
 def test_a_negative_margin_is_refused(setting: Setting) -> None:
-    with pytest.raises(ParamsError, match=r"margin is -0.1; it must not be negative"):
+    with pytest.raises(ParamsError, match=r"margin is -0.1; it must be at least 0"):
         scratch(dataclasses.replace(setting, options={"margin": -0.1}))

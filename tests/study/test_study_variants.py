@@ -95,8 +95,8 @@ def test_every_line_of_params_yaml_is_a_run_that_can_start(ci_params: params_fil
             r"residual sets env_steps; the budget is study\.env_steps, or the variant.s own env_steps",
         ),
         ({"bound_factor": 0.0}, r"bound_factor is 0\.0; it must be above 0"),
-        ({"seeds": [0, 10]}, r"seeds are \[0, 10\]; they must be different numbers in 0\.\.9"),
-        ({"seeds": [1, 1]}, r"seeds are \[1, 1\]; they must be different numbers"),
+        ({"seeds": [0, 10]}, r"seeds\[1\] is 10; it must be at least 0 and at most 9"),
+        ({"seeds": [1, 1]}, r"seeds is \[1, 1\]; it must be entries that differ"),
     ],
 )
 def test_a_line_that_does_not_fit_is_refused(line: dict[str, Any], message: str) -> None:
