@@ -24,6 +24,8 @@ import pytest
 import yaml
 
 from soarm import cli
+from soarm.hardware.config import DEFAULT, ArmConfig
+from soarm.runtime.bundle import Bundle
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlflow/README.md")] + sorted((ROOT / "docs").glob("*.md"))
@@ -110,6 +112,13 @@ def test_commands_of_soarm_in_sentences_messages_and_help_exist_with_their_optio
 
     assert [name for name, text in helps.items() if not text] == []
     assert missing == set()
+
+
+def test_the_examples_are_what_this_code_reads() -> None:
+    bundle = Bundle.open(ROOT / "examples" / "bundle")
+
+    assert set(bundle.sessions) == {"act", "residual"}
+    assert ArmConfig.load(ROOT / "examples" / "arm_settings.json") == DEFAULT
 
 
 class Shell:
