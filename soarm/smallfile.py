@@ -42,14 +42,22 @@ _NO_FILES = {
 
 
 def read_json(
-    path: Path, error: type[SoarmError], remedy: str, *, kind: type = dict, most_bytes: int = MOST_BYTES, finite: bool = True
+    path: Path,
+    error: type[SoarmError],
+    remedy: str,
+    *,
+    what: str = "",
+    kind: type = dict,
+    most_bytes: int = MOST_BYTES,
+    finite: bool = True,
 ) -> Any:
     """Return what a JSON file holds.
 
     Args:
         path: The file.
         error: What to raise.
-        remedy: A sentence or two for the message: what such a file is, and where one comes from.
+        remedy: A sentence or two for the message: where such a file comes from, and what to do.
+        what: What the file should be, as in "a calibration of soarm"; said where it can be read and is none.
         kind: What must be at its top: dict or list.
         most_bytes: Its greatest size.
         finite: Whether NaN, Infinity and numbers beyond the range of a float are refused.
@@ -60,7 +68,8 @@ def read_json(
     try:
         return load_json(path, kind=kind, most_bytes=most_bytes, finite=finite)
     except SmallFileError as fault:
-        raise error(f"{path} {fault}. {remedy}") from None
+        is_none = f" is not {what}: it" if what and not str(fault).startswith("cannot be read") else ""
+        raise error(f"{path}{is_none} {fault}. {remedy}") from None
 
 
 def load_json(path: Path, *, kind: type = dict, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
@@ -93,7 +102,7 @@ def parse_json(content: bytes, *, kind: type = dict, finite: bool = True) -> Any
     except RecursionError:
         _refuse_depth()
     except ValueError as error:
-        raise SmallFileError(f"is truncated or not JSON: {error}") from None
+        raise SmallFileError(f"is not JSON, or truncated: {error}") from None
     if not isinstance(data, kind):
         raise SmallFileError(f"holds {_NAMES.get(type(data), 'null')} ({shown(data)}), not {_NAMES[kind]}")
     level: list[Any] = [data]
@@ -118,8 +127,8 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
             _require_regular(found.st_mode)
             content = file.read(most_bytes + 1) if found.st_size <= most_bytes else b""
     except FileNotFoundError:
-        link = f"it is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else ""
-        raise SmallFileError(f"cannot be read ({link or 'it does not exist'})") from None
+        link = f": it is a link to {os.readlink(path)}" if os.path.islink(path) else ""
+        raise SmallFileError(f"cannot be read (No such file or directory{link})") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise SmallFileError(f"cannot be read ({_reason(error)})") from None
     if len(content) > most_bytes or found.st_size > most_bytes:
