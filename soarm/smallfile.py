@@ -77,18 +77,18 @@ def load_json(path: Path, *, kind: type = dict, most_bytes: int = MOST_BYTES, fi
     return parse_json(read_bytes(path, most_bytes), kind=kind, finite=finite)
 
 
-def parse_json(content: bytes, *, kind: type = dict, finite: bool = True) -> Any:
+def parse_json(content: bytes | str, *, kind: type = dict, finite: bool = True) -> Any:
     """Return what a JSON text holds; see `read_json`.
 
     Raises:
         SmallFileError: It is not such JSON.
     """
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
-        raise SmallFileError(f"is not UTF-8 text: byte {error.start} is {content[error.start]:#04x}") from None
+        raise SmallFileError(f"is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from None
     if not text.strip():
-        raise SmallFileError("is empty, not JSON")
+        raise SmallFileError("is empty: truncated, or never written")
     try:
         data = json.loads(
             text,

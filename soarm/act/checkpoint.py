@@ -18,7 +18,8 @@ from safetensors.torch import save as to_bytes
 from soarm import params
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
-from soarm.errors import CheckpointError, ParamsError, SpecMismatchError
+from soarm.errors import CheckpointError, ParamsError, SmallFileError, SpecMismatchError
+from soarm.smallfile import load_json
 from soarm.spec import PolicySpec
 
 CONFIG_FILE = "config.json"
@@ -80,10 +81,10 @@ def write_whole(path: Path, content: bytes) -> None:
 def _read_blueprint(path: Path) -> Blueprint:
     _require_file(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is truncated or not JSON ({error}); {_REMEDY}") from error
-    if not isinstance(data, dict) or data.get("type") != _TYPE or not {"network", "spec"} <= set(data):
+        data = load_json(path)
+    except SmallFileError as error:
+        raise CheckpointError(f"{path} is truncated or not a checkpoint's configuration: it {error}; {_REMEDY}") from None
+    if data.get("type") != _TYPE or not {"network", "spec"} <= set(data):
         raise CheckpointError(
             f"{path} does not describe an ACT of soarm: it needs type {_TYPE!r}, network and spec; {_REMEDY}"
         )
@@ -92,7 +93,7 @@ def _read_blueprint(path: Path) -> Blueprint:
             params.build(ACTConfig, data["network"], where=f"{path}: network"), PolicySpec.from_dict(data["spec"])
         )
         blueprint.build()
-    except (ParamsError, SpecMismatchError, KeyError, TypeError) as error:
+    except (ParamsError, SpecMismatchError) as error:
         raise CheckpointError(f"{path} describes a network that cannot be built: {error}\n{_REMEDY}") from error
     return blueprint
 
