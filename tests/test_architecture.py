@@ -27,6 +27,7 @@ OUTSIDE: dict[str, set[str]] = {
     "arm": {"numpy"},
     "chunking": {"numpy"},
     "cli": set(),
+    "entry": set(),
     "dataset": {"numpy", "pyarrow"},
     "deployment": {"numpy"},
     "errors": set(),
@@ -65,6 +66,7 @@ DISTRIBUTIONS = {
 }
 BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"} | {
+    "entry",
     "smallfile",
     "errors",
 }

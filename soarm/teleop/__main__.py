@@ -13,6 +13,11 @@ needs neither simulator nor params.yaml, and no pyarrow either while nothing is 
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.teleop.__main__")
+
 import argparse
 import contextlib
 import json
@@ -83,7 +88,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--leader-port", help="of the arm that leads")
     parser.add_argument("--leader-calibration", type=Path, help="of the arm that leads")
     parser.add_argument("--replay", type=Path, help="dataset, or log of `soarm drive`, whose episode --leader replay plays")
-    parser.add_argument("--replay-episode", type=int, default=0, help="which one (%(default)s)")
+    parser.add_argument("--replay-episode", type=entry.whole(0, 1_000_000), default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
     parser.add_argument(
         "--objects", type=Path, help="file that says where cube and bin are, to record; see soarm.runtime.objects"
@@ -92,11 +97,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dataset", type=Path, help="folder; an existing dataset is continued; without one nothing is recorded"
     )
-    parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
+    parser.add_argument("--episodes", type=entry.whole(1, 1_000_000), default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
-    parser.add_argument("--seed", type=int, default=0, help="scene of the first episode (%(default)s)")
+    parser.add_argument("--seed", type=entry.whole(0, 2**31 - 1), default=0, help="scene of the first episode (%(default)s)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
-    parser.add_argument("--control-hz", type=int, help=f"steps per second of --follower arm ({CONTROL_HZ})")
+    parser.add_argument("--control-hz", type=entry.whole(1, 1000), help=f"steps per second of --follower arm ({CONTROL_HZ})")
     parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
     options = parser.parse_args(arguments)
     if options.fast and options.leader not in ("expert", "replay"):
@@ -226,7 +231,3 @@ def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]
         return [COMMAND_KEYS[key] for key in typed if key in COMMAND_KEYS]
 
     return commands
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,6 +11,11 @@ SIGHUP. Where there is no params.yaml, the one that came with the package descri
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.twin.__main__")
+
 import argparse
 import contextlib
 import dataclasses
@@ -137,11 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=Path, action="append", default=[], help="link to the port; a second one for a leader")
     parser.add_argument("--objects", type=Path, help="file that says where cube and bin are, for `soarm drive --objects`")
     parser.add_argument("--calibration", type=Path, help="how the servos are mounted; written if it does not exist")
-    parser.add_argument("--scene", type=int, default=0, help="seed of the scene (%(default)s)")
+    parser.add_argument("--scene", type=entry.whole(0, 2**31 - 1), default=0, help="seed of the scene (%(default)s)")
     parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215", help="the servos (%(default)s)")
-    parser.add_argument("--volts", type=float, default=7.4, help="of the supply (%(default)s)")
+    parser.add_argument("--volts", type=entry.number(0, 25.4), default=7.4, help="of the supply (%(default)s)")
     parser.add_argument("--clock", choices=["wall", "lockstep"], default="wall", help="what moves it (%(default)s)")
-    parser.add_argument("--usb-delay", type=float, default=0.001, help="of the adapter [s] (%(default)s)")
+    parser.add_argument("--usb-delay", type=entry.number(0, 10), default=0.001, help="of the adapter [s] (%(default)s)")
     for name, words in _UNKNOWNS.items():
         usual = getattr(Unknowns(), name)
         parser.add_argument(
@@ -160,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--stranger",
-        type=int,
+        type=entry.whole(0, 253),
         action="append",
         default=[],
         metavar="ID",
@@ -210,7 +215,3 @@ def _watch(
             logger.info("the cube lies in the bin, after %.1f s", twin.time_s())
             said = True
     raise TwinError("the twin stopped serving its port; what went wrong stands above")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
