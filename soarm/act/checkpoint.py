@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -19,7 +18,7 @@ from soarm import params
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.errors import CheckpointError, ParamsError, SmallFileError, SpecMismatchError
-from soarm.smallfile import load_json
+from soarm.smallfile import load_json, write_atomically
 from soarm.spec import PolicySpec
 
 CONFIG_FILE = "config.json"
@@ -32,8 +31,8 @@ def save(model: ACT, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {"type": _TYPE, "network": dataclasses.asdict(model.config), "spec": model.spec.to_dict()}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(folder / WEIGHTS_FILE, to_bytes(weights))
-    write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / WEIGHTS_FILE, to_bytes(weights), CheckpointError)
+    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n", CheckpointError)
 
 
 def load(folder: Path) -> ACT:
@@ -66,16 +65,6 @@ def load(folder: Path) -> ACT:
         )
     model.load_state_dict(weights)
     return model.eval()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that whoever opens `path`, even after a kill or a power cut, finds the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _read_blueprint(path: Path) -> Blueprint:

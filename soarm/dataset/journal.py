@@ -25,7 +25,7 @@ import numpy as np
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError, SmallFileError
-from soarm.smallfile import DATASET_BYTES, load_json
+from soarm.smallfile import DATASET_BYTES, load_json, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def read_episode(path: Path, widths: dict[str, int]) -> StoredEpisode:
     """
     table = tables.read(path, [*widths, "task_index"])
     values = {key: tables.to_numpy(table[key], width).astype(np.float32, copy=False) for key, width in widths.items()}
-    texts = tuple(json.loads(table.schema.metadata[b"tasks"])) if table.schema.metadata else ("",)
+    texts = tuple(parse_json(table.schema.metadata.get(b"tasks", b""), kind=list)) if table.schema.metadata else ("",)
     return StoredEpisode(values, texts, tables.to_numpy(table["task_index"], 1)[:, 0].astype(np.int64))
 
 

@@ -34,6 +34,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
+from soarm.smallfile import read_bytes, require_writable, write_atomically
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
@@ -161,10 +162,11 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
 def _calibrate(port: str, target: Path, ask: Ask) -> int:
     if not target.parent.is_dir():
         raise CalibrationError(f"there is no folder {target.parent} for {target.name}; make it first")
+    require_writable(target, CalibrationError)  # before a sweep of minutes
 
     def save(calibration: Calibration) -> None:
         if target.exists():
-            target.with_name(target.name + ".old").write_bytes(target.read_bytes())
+            write_atomically(target.with_name(target.name + ".old"), read_bytes(target), CalibrationError)
         calibration.save(target)
 
     with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:

@@ -37,6 +37,7 @@ from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects, FixedObjects
 from soarm.runtime.stopping import Signals, noted
+from soarm.smallfile import require_writable, write_atomically
 from soarm.spec import OBJECTS_FEATURE
 from soarm.teleop import arms, recording
 from soarm.teleop.convert import pieces
@@ -120,6 +121,8 @@ def _record(options: argparse.Namespace) -> Report:
         stop = stack.enter_context(noted())
         simulated = _simulated(options) if options.follower == "sim" else None
         control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
+        if options.dataset is not None:
+            require_writable(_timing_file(options.dataset), TeleopError)
         recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz))
         leader, commands = _leader(options, control_hz, stack)
         follower = simulated or _follower(options, control_hz, stop, stack)
@@ -220,8 +223,13 @@ def _installed(what: str, remedy: str) -> Iterator[None]:
 def _write_timing(folder: Path, report: Report) -> None:
     """Write how well each kept episode kept its rate, beside the dataset: its format has no place for it."""
     lines = [timing._asdict() for timing in report.kept]
-    path = folder.with_name(folder.name + ".timing.json")
-    path.write_text(json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n")
+    content = json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n"
+    write_atomically(_timing_file(folder), content, TeleopError)
+
+
+def _timing_file(folder: Path) -> Path:
+    where = folder.absolute()
+    return where.with_name(where.name + ".timing.json")
 
 
 def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]]:

@@ -51,7 +51,7 @@ def pieces(run: Run) -> list[Piece]:
     starts = np.flatnonzero(records["control"])
     ends = np.append(starts[1:], len(records)) - 1  # the last bus tick of each control period
     sent = np.array([records["sent"][start : end + 1].all() for start, end in zip(starts, ends, strict=True)], bool)
-    gaps = np.abs(np.diff(records["t_s"][starts]) - 1.0 / control_hz) > _TOLERANCE / control_hz
+    gaps = ~(np.abs(np.diff(records["t_s"][starts]) - 1.0 / control_hz) <= _TOLERANCE / control_hz)
     found, first = [], 0
     for i in range(1, len(starts) + 1):
         if i == len(starts) or gaps[i - 1] or sent[i] != sent[i - 1]:

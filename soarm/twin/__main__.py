@@ -21,7 +21,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -36,6 +35,7 @@ from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.wire_log import WireLog
 from soarm.sim.params import SimParams
+from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
 from soarm.twin.leading import Motion
 from soarm.twin.servo import Unknowns
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         with _told_to_stop() as stop, contextlib.ExitStack() as stack:
+            if options.objects is not None:
+                require_writable(options.objects, TwinError)
             log = None if options.wire_log is None else stack.enter_context(_wire_log(options.wire_log))
             sim = params_file.load(options.params or _params()).section("sim", SimParams)
             twin = stack.enter_context(Twin.start(sim, _config(options, log)))
@@ -112,8 +114,10 @@ def _params() -> Path:
 def _wire_log(path: Path) -> WireLog:
     try:
         return WireLog(path)
-    except OSError as error:
-        raise TwinError(f"{path} cannot be written ({error.strerror}); choose another place for --wire-log") from None
+    except (OSError, ValueError) as error:
+        raise TwinError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); choose another place for --wire-log"
+        ) from None
 
 
 def _motion(options: argparse.Namespace, twin: Twin) -> Motion | None:
@@ -207,9 +211,7 @@ def _watch(
         if stop.is_set():
             return
         if objects is not None:
-            part = objects.with_name(f"{objects.name}.{os.getpid()}.part")
-            part.write_text(json.dumps({"objects": twin.objects().tolist()}), encoding="utf-8")
-            part.replace(objects)
+            write_atomically(objects, json.dumps({"objects": twin.objects().tolist()}), TwinError, durable=False)
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
             logger.info("the cube lies in the bin, after %.1f s", twin.time_s())
