@@ -14,6 +14,11 @@ Also `python -m soarm.hardware`, for a host that has soarm without any extra.
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.hardware.__main__")
+
 import argparse
 import logging
 import select
@@ -29,13 +34,12 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
+from soarm.smallfile import read_bytes, require_writable, write_atomically
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
 _PATIENT_S = 0.1
 """Of a question to a servo [s]: no command here is in a hurry, and a stall of the computer must not look like a dead servo."""
-STOPPED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
@@ -57,7 +61,11 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     pose = commands.add_parser("check-pose", help="hold a calibration against a pose the arm is put into by hand")
     pose.add_argument("--calibration", type=Path, required=True)
     pose.add_argument(
-        "--pose", type=float, nargs=6, default=[0.0] * 6, help="of the six joints [deg, percent]; the middle of all by default"
+        "--pose",
+        type=entry.number(-360, 360),
+        nargs=6,
+        default=[0.0] * 6,
+        help="of the six joints [deg, percent]; the middle of all by default",
     )
     pose.add_argument("--rest", action="store_true", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
@@ -100,7 +108,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
         return 1
     except KeyboardInterrupt:
         logger.error("stopped; `%s` was not finished, begin it again", options.command)
-        return STOPPED
+        return entry.INTERRUPTED
     logger.info("wrote %s (hash %s)", options.target, calibration.hash[:12])
     return 0
 
@@ -154,10 +162,11 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
 def _calibrate(port: str, target: Path, ask: Ask) -> int:
     if not target.parent.is_dir():
         raise CalibrationError(f"there is no folder {target.parent} for {target.name}; make it first")
+    require_writable(target, CalibrationError)  # before a sweep of minutes
 
     def save(calibration: Calibration) -> None:
         if target.exists():
-            target.with_name(target.name + ".old").write_bytes(target.read_bytes())
+            write_atomically(target.with_name(target.name + ".old"), read_bytes(target), CalibrationError)
         calibration.save(target)
 
     with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
@@ -182,7 +191,7 @@ def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], tole
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):
         logger.info("%-14s %+6.1f %s", name, error, unit)
-    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if abs(error) > tolerance]
+    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if not abs(error) <= tolerance]
     if far:
         logger.error(
             "%s are more than %g away: was the pose hit? Then they were calibrated wrongly, or the horn sits one tooth off "
@@ -202,7 +211,3 @@ def _release(port: str) -> int:
     else:
         logger.info("the torque of all servos is off; each one confirmed it")
     return 1 if live else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,6 +20,7 @@ from soarm.hardware import packets
 from soarm.hardware.line import Line
 from soarm.hardware.registers import BAUD_RATES, PHASE_MULTI_TURN, TABLE, Register, decode, encode
 from soarm.hardware.signals import interrupts_held
+from soarm.smallfile import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +169,18 @@ class Eprom:
 
 
 def default_backups() -> Path:
-    """Return the folder for backups of registers: soarm/registers in the user's folder for state (XDG)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "soarm" / "registers"
+    """Return the folder for backups of registers: soarm/registers in the user's folder for state (XDG).
+
+    Raises:
+        BusError: Nobody knows where this user's folders are.
+    """
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "soarm" / "registers"
+    except RuntimeError:  # no HOME, and a user id without an entry, as in a container
+        raise BusError(
+            f"the user {os.getuid()} has no home folder for the registers, and no EPROM is written before they are saved: set "
+            "HOME or XDG_STATE_HOME to a folder that can be written"
+        ) from None
 
 
 def back_up(bus: Servos, servo_ids: Iterable[int], path: Path) -> set[int]:
@@ -184,11 +195,15 @@ def back_up(bus: Servos, servo_ids: Iterable[int], path: Path) -> set[int]:
 
     Returns:
         Those whose registers are in the file.
+
+    Raises:
+        BusError: The file cannot be written.
     """
     registers = {servo_id: _read_all(bus, servo_id) for servo_id in servo_ids}
     content = {"port": bus.port, "written": datetime.datetime.now().isoformat(timespec="seconds"), "registers": registers}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with contextlib.suppress(OSError):  # what is in the way, the writer says
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(content, indent=1) + "\n", BusError)
     logger.info("registers of the servos %s are in %s", list(registers), path)
     return {servo_id for servo_id, values in registers.items() if values is not None}
 

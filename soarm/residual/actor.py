@@ -22,6 +22,7 @@ from soarm import arm, params
 from soarm.errors import CheckpointError
 from soarm.policy import Array
 from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
+from soarm.smallfile import load_json
 from soarm.spec import PolicySpec
 
 WEIGHTS, CONFIG = "actor.safetensors", "config.json"
@@ -102,7 +103,7 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} does not exist; a residual is {CONFIG} and {WEIGHTS}. {remedy}")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = load_json(folder / CONFIG)
         sight = params.build(SightParams, config["sight"], "sight")
         actor = ResidualActor(config["hidden"], config["layer_norm"], sight)
         spec = PolicySpec.from_dict(config["spec"])
