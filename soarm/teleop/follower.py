@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from soarm.errors import ObservationError
 from soarm.policy import Array, Observation, clip_to_limits
-from soarm.runtime.objects import ObjectSource
+from soarm.runtime.objects import ObjectSource, Sight
 from soarm.runtime.watchdogs import Patience
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
@@ -151,6 +152,8 @@ class ArmFollower:
         self._prepare, self._is_done, self._beat = prepare, is_done, beat
         self._now, self._age_s, self._oldest_s = now, 0.0, 0.0
         self._present: Array | None = None
+        self._sight: Sight | None = None
+        self._blind = ""  # why the last look at the objects gave no sight
 
     def reset(self, seed: int) -> None:
         """Prepare the next episode."""
@@ -162,9 +165,14 @@ class ArmFollower:
         """Read the servos and the objects."""
         seen = self._arm.observe()
         self._present, self._oldest_s = np.asarray(seen.q, np.float32), float(np.max(seen.age_s))
-        sight = self._objects.read()
-        self._age_s = self._now() - sight.t_s
-        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(sight.objects, np.float32)}
+        try:
+            self._sight, self._blind = self._objects.read(), ""
+        except ObservationError as error:
+            if self._sight is None:
+                raise
+            self._blind = f" ({error})"
+        self._age_s = self._now() - self._sight.t_s
+        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(self._sight.objects, np.float32)}
 
     def unfit(self) -> str | None:
         """Return the age of objects that are too old to be recorded as what was there."""
@@ -172,7 +180,7 @@ class ArmFollower:
             return None
         return (
             f"cube and bin were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes the "
-            "file of objects"
+            f"file of objects{self._blind}"
         )
 
     def is_stale(self) -> bool:
