@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from soarm.errors import BusError, FaultError
 from soarm.hardware import bringup
@@ -13,13 +14,20 @@ from soarm.hardware.states import State
 from soarm.runtime import way
 from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
+from soarm.runtime.standing import Box
 from soarm.runtime.stopping import Signals
 
 logger = logging.getLogger(__name__)
 
 
 def wind_down(
-    arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None, limits: Limits | None = None
+    arm: Arm,
+    beat: Callable[[], None],
+    *,
+    park: bool,
+    signals: Signals | None = None,
+    limits: Limits | None = None,
+    around: Sequence[Box] = (),
 ) -> tuple[str, ...]:
     """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
 
@@ -31,11 +39,13 @@ def wind_down(
         park: Whether it is parked.
         signals: Those that have come.
         limits: Range and height of the table; None for the usual ones.
+        around: What stands on the table: the way to the parking pose, and that pose, are clear of it.
 
     Returns:
         Joints that may still be live.
     """
-    said = _or_alone(beat, arm)
+    said, limits = _or_alone(beat, arm), limits or _usual(arm)
+    arm.config = dataclasses.replace(arm.config, park=way.aside(arm.config.park, limits, around))
     if signals is not None:
         signals.wind_down()
 
@@ -51,7 +61,7 @@ def wind_down(
             arm.hold()
         if park and arm.state is State.HOLD:
             logger.info("parking; Ctrl-C lets go at once")
-            way.lift(arm, arm.config.park, limits or _usual(arm), each)
+            way.lift(arm, arm.config.park, limits, each, around)
             arm.park(each)
         elif park and arm.state is State.FAULT:
             _park_in_fault(arm, each)
