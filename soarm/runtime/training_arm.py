@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 _RANGES = ("position_gain_nm_per_rad", "force_limit_nm", "latency_s")
@@ -19,6 +20,7 @@ class TrainingArm:
         force_limit_nm: Their greatest torque [N m].
         latency_s: Delay of the actuators [s].
         start: Where its episodes started, shape (6,) [deg x 5, percent]; None where it does not say.
+        success_hold_s: How long the cube had to lie in the bin until an episode was over [s]; None where it does not say.
     """
 
     control_hz: int
@@ -26,6 +28,7 @@ class TrainingArm:
     force_limit_nm: tuple[float, float]
     latency_s: tuple[float, float]
     start: tuple[float, ...] | None = None
+    success_hold_s: float | None = None
 
     def to_json(self) -> str:
         """Return the file's text."""
@@ -42,6 +45,10 @@ class TrainingArm:
                 data[name] = (float(low), float(high))
             if data.get("start") is not None:
                 data["start"] = tuple(map(float, data["start"]))
+            if data.get("success_hold_s") is not None:
+                data["success_hold_s"] = float(data["success_hold_s"])
+                if not 0 <= data["success_hold_s"] < math.inf:
+                    raise TypeError(f"success_hold_s is {data['success_hold_s']}; it must be a time")
             return cls(**data)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{error!r}") from None
