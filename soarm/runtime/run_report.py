@@ -8,6 +8,9 @@ from collections import Counter
 import numpy as np
 
 from soarm.runtime.safety import Checked, names_of
+from soarm.runtime.success import IN_THE_BIN
+
+TIME_WAS_UP, TOLD_TO_STOP = "the time was up", "somebody said stop"
 
 
 @dataclasses.dataclass
@@ -28,6 +31,7 @@ class RunReport:
         late_chunks: Chunks that came when their first action had passed.
         log: Why the log's end is missing; None where all is well.
         live: Joints that may still be live after the arm was let go.
+        success_s: When the task was done, since the start [s]; None where it was not, or nothing could tell.
     """
 
     cause: str = ""
@@ -43,6 +47,12 @@ class RunReport:
     late_chunks: int = 0
     log: str | None = None
     live: tuple[str, ...] = ()
+    success_s: float | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run ended as it may, and every servo confirmed that it was let go."""
+        return self.cause in (IN_THE_BIN, TIME_WAS_UP, TOLD_TO_STOP) and not self.live
 
     def add(self, checked: Checked, lateness_s: float, empty: bool) -> None:
         """Account for a tick: what the safety chain made of it, how late it began [s], and whether the policy was silent."""
@@ -60,6 +70,7 @@ class RunReport:
         cut = ", ".join(f"{name} {n}" for name, n in self.reasons.most_common()) or "none"
         return [
             f"ended: {self.cause}",
+            *([] if self.success_s is None else [f"success: {IN_THE_BIN}, {self.success_s:.1f} s after the start"]),
             f"{self.ticks} ticks, {self.missed} deadlines missed; lateness p50 {p50:.2f} ms, p99 {p99:.2f} "
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
