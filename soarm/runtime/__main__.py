@@ -123,7 +123,8 @@ def _drive(options: argparse.Namespace) -> int:
     report = run(order, options.port, Calibration.load(options.calibration), config)
     for line in report.lines():
         logger.info("%s", line)
-    return 0 if report.cause in ("the time was up", "somebody said stop") and not report.live else 1
+    well = report.cause in ("the time was up", "somebody said stop")
+    return 0 if well and not report.live and report.parked is not False else 1
 
 
 def _show(options: argparse.Namespace) -> int:

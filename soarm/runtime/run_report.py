@@ -28,6 +28,7 @@ class RunReport:
         late_chunks: Chunks that came when their first action had passed.
         log: Why the log's end is missing; None where all is well.
         live: Joints that may still be live after the arm was let go.
+        parked: Whether the arm lay in its parking pose when it was let go; None where that was not asked for.
     """
 
     cause: str = ""
@@ -43,6 +44,7 @@ class RunReport:
     late_chunks: int = 0
     log: str | None = None
     live: tuple[str, ...] = ()
+    parked: bool | None = None
 
     def add(self, checked: Checked, lateness_s: float, empty: bool) -> None:
         """Account for a tick: what the safety chain made of it, how late it began [s], and whether the policy was silent."""
@@ -64,5 +66,6 @@ class RunReport:
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
             f"{self.uncorrected} corrections left out, {self.empty} ticks without an action, {self.late_chunks} chunks late",
+            *(["the arm was NOT parked; why stands above"] if self.parked is False else []),
             *([] if self.log is None else [self.log]),
         ]
