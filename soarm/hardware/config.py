@@ -93,6 +93,8 @@ class ArmConfig:
         stall_s: How long it may, until it gets a quarter of its torque [s] (phosphobot issue 241: burnt after 30 to 60 s).
         park: Where the arm is put before it is let go [deg x 5, percent].
         park_speed: Of that, and of every move that is no policy's [deg/s, percent/s].
+        wait_s: How long a move that is no policy's waits for a silent joint, the supply or the port [s]; the arm holds
+            meanwhile. An adapter that is plugged in again needs 1 to 3 s, a servo that restarts less.
         recoveries: How often the arm may be brought back from a fault in `recovery_s`.
         recovery_s: See above [s].
         timeout_s: Of a question on the bus; None for `soarm.hardware.bus.TIMEOUT_S` [s].
@@ -109,6 +111,7 @@ class ArmConfig:
     stall_s: float = 5.0
     park: tuple[float, ...] = (0.0, -95.0, 90.0, 70.0, 0.0, 10.0)
     park_speed: float = 40.0
+    wait_s: float = 5.0
     recoveries: int = 3
     recovery_s: float = 300.0
     timeout_s: float | None = None
@@ -128,7 +131,7 @@ class ArmConfig:
             faults.append(f"park is {self.park}; it needs {arm.N_JOINTS} finite numbers")
         if not 0 < self.park_speed <= MOST_PARK_SPEED:
             faults.append(f"park_speed is {self.park_speed}; allowed is above 0, to {MOST_PARK_SPEED:g} deg/s")
-        waits = {name: getattr(self, name) for name in ("stall_a", "stall_s", "recovery_s", "timeout_s")}
+        waits = {name: getattr(self, name) for name in ("stall_a", "stall_s", "wait_s", "recovery_s", "timeout_s")}
         faults += [
             f"{name} is {value}; it must be finite and above 0"
             for name, value in waits.items()

@@ -18,6 +18,7 @@ from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
+from soarm.hardware.states import State
 from soarm.runtime import gate, records, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
@@ -26,6 +27,7 @@ from soarm.runtime.log import RunLog
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource, Sight, first_sight
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
+from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.standing import Box, boxes
@@ -121,7 +123,10 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         finally:
             if not order.dry_run:
                 around = boxes((loop.sight or sight).objects)
-                loop.report.live = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits, around=around)
+                ended = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits, around=around)
+                loop.report.live, loop.report.parked = ended.live, ended.parked
+                if ended.lost and watcher is not None:
+                    watcher.stay()
             journal.end()
 
 
@@ -197,10 +202,15 @@ def _bring_up(
     arm.hold()
     each()
     start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
-    if start is not None:
-        note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
+    if start is None:
+        return
+
+    def go(each: Each) -> None:
         way.lift(arm, start, limits, each, around)
         arm.move_to(start, each)
+
+    note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
+    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
 
 
 def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:

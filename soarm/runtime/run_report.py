@@ -32,6 +32,7 @@ class RunReport:
         log: Why the log's end is missing; None where all is well.
         live: Joints that may still be live after the arm was let go.
         success_s: When the task was done, since the start [s]; None where it was not, or nothing could tell.
+        parked: Whether the arm lay in its parking pose when it was let go; None where that was not asked for.
     """
 
     cause: str = ""
@@ -48,11 +49,12 @@ class RunReport:
     log: str | None = None
     live: tuple[str, ...] = ()
     success_s: float | None = None
+    parked: bool | None = None
 
     @property
     def ended_well(self) -> bool:
-        """Whether the run ended as it may, and every servo confirmed that it was let go."""
-        return self.cause in (IN_THE_BIN, TIME_WAS_UP, TOLD_TO_STOP) and not self.live
+        """Whether the run ended as it may, and the arm was let go where it rests, every servo of it."""
+        return self.cause in (IN_THE_BIN, TIME_WAS_UP, TOLD_TO_STOP) and not self.live and self.parked is not False
 
     def add(self, checked: Checked, lateness_s: float, empty: bool) -> None:
         """Account for a tick: what the safety chain made of it, how late it began [s], and whether the policy was silent."""
@@ -75,5 +77,6 @@ class RunReport:
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
             f"{self.uncorrected} corrections left out, {self.empty} ticks without an action, {self.late_chunks} chunks late",
+            *(["the arm was NOT parked; why stands above"] if self.parked is False else []),
             *([] if self.log is None else [self.log]),
         ]
