@@ -40,7 +40,8 @@ def main() -> None:
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
         physics = sim.physics
-        trained_on = TrainingArm(sim.control_hz, physics.position_gain, physics.force_limit, physics.latency_s, sim.task.home)
+        servos = physics.position_gain, physics.force_limit, physics.latency_s
+        trained_on = TrainingArm(sim.control_hz, *servos, sim.task.home, sim.task.success_hold_s)
         (run.out / TRAINING_ARM_FILE).write_text(trained_on.to_json(), encoding="utf-8")
         seal(run.out)
 

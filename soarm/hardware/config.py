@@ -31,7 +31,7 @@ MOST_MISSES = 1000
 TURN = 360.0
 """No joint is parked farther from zero [deg, percent]."""
 _WHOLE = ("warn_c", "derate_c", "stop_c", "hold_after_misses", "stop_after_misses", "recoveries")
-_WAITS = {"stall_a": 10.0, "stall_s": 60.0, "recovery_s": 86_400.0, "timeout_s": 10.0}
+_WAITS = {"stall_a": 10.0, "stall_s": 60.0, "wait_s": 60.0, "recovery_s": 86_400.0, "timeout_s": 10.0}
 """Greatest current [A] and waits [s]; a stalled servo draws 3 A, and burns after 30 to 60 s."""
 MOST_PARK_SPEED = 300.0
 """What a servo can do at most, 3400 ticks/s [deg/s, percent/s]: a goal that runs away from the arm is no slow move."""
@@ -102,6 +102,8 @@ class ArmConfig:
         stall_s: How long it may, until it gets a quarter of its torque [s] (phosphobot issue 241: burnt after 30 to 60 s).
         park: Where the arm is put before it is let go [deg x 5, percent].
         park_speed: Of that, and of every move that is no policy's [deg/s, percent/s].
+        wait_s: How long a move that is no policy's waits for a silent joint, the supply or the port [s]; the arm holds
+            meanwhile. An adapter that is plugged in again needs 1 to 3 s, a servo that restarts less.
         recoveries: How often the arm may be brought back from a fault in `recovery_s`.
         recovery_s: See above [s].
         timeout_s: Of a question on the bus; None for `soarm.hardware.bus.TIMEOUT_S` [s].
@@ -118,6 +120,7 @@ class ArmConfig:
     stall_s: float = 5.0
     park: tuple[float, ...] = (0.0, -95.0, 90.0, 70.0, 0.0, 10.0)
     park_speed: float = 40.0
+    wait_s: float = 5.0
     recoveries: int = 3
     recovery_s: float = 300.0
     timeout_s: float | None = None

@@ -41,6 +41,7 @@ class Arm:
         events: What happened: (time [s], text), in order.
         seen: What it said last; None before.
         bus: The servos, for diagnosis.
+        now: The clock [s]; `sleep` waits on it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Arm:
         self.seen: Observed | None = None
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
-        self._now, self._sleep = now, sleep
+        self.now, self.sleep = now, sleep
         self._guard = Guard(bus, calibration, config, self._note)
         self._proven_off = False
         self._recovered_s: list[float] = []
@@ -239,7 +240,7 @@ class Arm:
             each: Called in every step, 50 times per second: to beat, or to stop the move by raising something.
 
         Raises:
-            FaultError: Something stops the arm on its way.
+            FaultError: Something stops the arm on its way; `soarm.runtime.persist` goes on when it is over.
         """
         self._require(State.HOLD, State.ACTIVE)
         target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
@@ -248,7 +249,7 @@ class Arm:
         for q_now in path(start, target, self.config.park_speed):
             each()
             self.command(q_now)
-            self._sleep(1.0 / MOVE_HZ)
+            self.sleep(1.0 / MOVE_HZ)
             self.observe()
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped on its way{self._because()}")
@@ -283,7 +284,7 @@ class Arm:
         """
         self._require(State.FAULT)
         n, within_s = self.config.recoveries, self.config.recovery_s
-        self._recovered_s = [t for t in self._recovered_s if self._now() - t < within_s] + [self._now()]
+        self._recovered_s = [t for t in self._recovered_s if self.now() - t < within_s] + [self.now()]
         if len(self._recovered_s) > n:
             self._recovered_s.pop()
             raise FaultError(
@@ -314,7 +315,7 @@ class Arm:
             for q in path(start, target, self.config.park_speed):
                 each()
                 self._guard.follow(self.calibration.to_ticks(q), moving)
-                self._sleep(1.0 / MOVE_HZ)
+                self.sleep(1.0 / MOVE_HZ)
                 seen = self.observe()
                 if (moving & ~np.array(self.sound)).any():
                     self._guard.stay(seen, back_off=True)
@@ -335,7 +336,7 @@ class Arm:
         try:
             if not self.bus.line.is_open:
                 wire_log = self.bus.line.port.wire_log
-                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self._now)
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self.now)
                 self._guard = Guard(self.bus, self.calibration, self.config, self._note)
             bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
             self._guard.begin(self._look())
@@ -346,7 +347,7 @@ class Arm:
         self.fault = None
 
     def _look(self) -> Observed:
-        self.seen = seen = observed(self.bus.sync_read(), self.calibration, self._now())
+        self.seen = seen = observed(self.bus.sync_read(), self.calibration, self.now())
         return seen
 
     def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
@@ -356,8 +357,7 @@ class Arm:
             if severity is Severity.NOTE:
                 self._note(text)
             elif severity is Severity.DERATE:
-                limit = self._guard.derate(joint)
-                self._note(f"{text}; its torque limit is {limit / 10:g} % now")
+                self._note(f"{text}; its torque limit is {self._guard.derate(joint) / 10:g} % now")
             elif severity is Severity.HOLD and self.state is State.ACTIVE:
                 self._guard.stay(seen, back_off=False)
                 self.fault = text
@@ -396,5 +396,5 @@ class Arm:
         return "" if self.fault is None else f" because {self.fault}"
 
     def _note(self, text: str, level: int = logging.INFO) -> None:
-        self.events.append((self._now(), text))
+        self.events.append((self.now(), text))
         logger.log(level, "%s", text)

@@ -28,9 +28,11 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import gate, log, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle, spec_json
+from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.drive import Order, run
 from soarm.runtime.latency import measure
-from soarm.runtime.objects import FileObjects, FixedObjects, ObjectSource, on_the_table
+from soarm.runtime.objects import FileObjects, ObjectSource, on_the_table
+from soarm.runtime.success import IN_THE_BIN
 
 logger = logging.getLogger("soarm.runtime")
 
@@ -86,7 +88,8 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bin", type=entry.number(-10, 10), nargs=2, metavar=("X", "Y"), help="where it stands [m]")
     parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
-    parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long (%(default)s)")
+    parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long at most (%(default)s)")
+    parser.add_argument("--keep-going", action="store_true", help="do not end when the cube lies in the bin")
     parser.add_argument("--bus-hz", type=entry.whole(1, 1000), help="commands per second; twice the policy's rate by default")
     parser.add_argument("--dry-run", action="store_true", help="read, think and log; send nothing")
     parser.add_argument("--allow", nargs="*", default=[], help=f"checks that may fail: {', '.join(gate.CHECKS)}")
@@ -111,13 +114,13 @@ def _drive(options: argparse.Namespace) -> int:
     bundle = Bundle.open(options.bundle)
     config = DEFAULT if options.settings is None else ArmConfig.load(options.settings)
     objects: ObjectSource
+    if (options.cube is None) is not (options.bin is None):
+        logger.error("--cube X Y YAW says where the cube lies and --bin X Y where the bin stands: say both, or give --objects")
+        return 1
     if options.objects is not None:
         objects = FileObjects(options.objects)
-    elif options.bin is None:
-        logger.error("--cube says where the cube lies; say where the bin stands as well, with --bin X Y")
-        return 1
     else:
-        objects = FixedObjects(on_the_table(tuple(options.cube), tuple(options.bin)))
+        objects = CarriedObjects(on_the_table(tuple(options.cube), tuple(options.bin)))
     order = Order(
         bundle,
         options.which or ("residual" if RESIDUAL in bundle.sessions else "base"),
@@ -130,11 +133,12 @@ def _drive(options: argparse.Namespace) -> int:
         not options.no_deadman,
         not options.no_park,
         options.limits,
+        keep_going=options.keep_going,
     )
     report = run(order, options.port, Calibration.load(options.calibration), config)
     for line in report.lines():
         logger.info("%s", line)
-    return 0 if report.cause in ("the time was up", "somebody said stop") and not report.live else 1
+    return 0 if report.ended_well else 1
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -144,6 +148,10 @@ def _show(options: argparse.Namespace) -> int:
     for event in read.events:
         more = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("t_s", "text"))
         logger.info("%9.3f s  %s%s", event["t_s"], event["text"], f": {more}" if more else "")
+    done = next((event["t_s"] for event in read.events if event["text"] == f"loop: {IN_THE_BIN}"), None)
+    began = next((event["t_s"] for event in read.events if event["text"] == "loop: the run begins"), 0.0)
+    if done is not None:
+        logger.info("success: %s, %.1f s after the start", IN_THE_BIN, done - began)
     if len(read.moves):
         logger.info("%d steps of moves, the last at %.1f s", len(read.moves), read.moves["t_s"][-1])
     if not len(records):

@@ -18,17 +18,21 @@ from soarm.errors import FaultError, GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
+from soarm.hardware.states import State
 from soarm.runtime import gate, records, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.ending import wind_down
 from soarm.runtime.log import RunLog
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
-from soarm.runtime.objects import ObjectSource
+from soarm.runtime.objects import ObjectSource, Sight, first_sight
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
+from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.standing import Box, boxes
 from soarm.runtime.stopping import Signals, noted
+from soarm.runtime.success import InTheBin
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
 
@@ -54,6 +58,7 @@ class Order:
         park: Whether the arm is parked before it is let go.
         limits: File with limits of the safety chain; None for the usual ones.
         senses: How old what other senses saw is [s]; see `Loop`.
+        keep_going: Whether the run goes on when the cube lies in the bin.
     """
 
     bundle: Bundle
@@ -68,6 +73,7 @@ class Order:
     park: bool = True
     limits: Path | None = None
     senses: Sequence[Callable[[], float]] = ()
+    keep_going: bool = False
 
 
 def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
@@ -78,21 +84,24 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
 
     Raises:
         GateError: The bundle was not made for this arm, or cannot be run as asked.
+        ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
         HardwareError: The arm must not or cannot be driven.
     """
     low, high = calibration.lower, calibration.upper
     limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
     way.require_speed(config.park_speed, limits)
     loop_config = _loop_config(order)
+    sight = first_sight(order.objects, loop_config.patience.stop_sight_s)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
         found = gate.faults(order.bundle.spec, order.bundle.training_arm, config, volts)
-        for text in gate.require(found, order.allow):
+        remarks = gate.remarks(order.bundle.training_arm, config, volts)
+        for text in (*gate.require(found, order.allow), *remarks):
             logger.warning("%s", text)
-        return _run(order, port, arm, limits, loop_config, signals)
+        return _run(order, port, arm, limits, loop_config, signals, sight)
 
 
-def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals) -> RunReport:
+def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals, sight: Sight) -> RunReport:
     """Bring the arm up, drive, and wind down."""
     with contextlib.ExitStack() as stack:
         log = None
@@ -105,14 +114,19 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(order.bundle.spec)
         beat, residual = journal.beat, residual_of(order.bundle, order.which)
-        loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, senses=order.senses)
+        extras: dict[str, Any] = {"senses": order.senses, "task": _task(order.bundle), "sight": sight}
+        loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, **extras)
         try:
             if not order.dry_run:
-                _bring_up(order, arm, limits, lambda: _go_on(signals, journal.step), journal.note)
+                _bring_up(order, arm, limits, boxes(sight.objects), lambda: _go_on(signals, journal.step), journal.note)
             return loop.run(order.seconds, stop=lambda: bool(signals))
         finally:
             if not order.dry_run:
-                loop.report.live = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits)
+                around = boxes((loop.sight or sight).objects)
+                ended = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits, around=around)
+                loop.report.live, loop.report.parked = ended.live, ended.parked
+                if ended.lost and watcher is not None:
+                    watcher.stay()
             journal.end()
 
 
@@ -158,20 +172,45 @@ def _loop_config(order: Order) -> LoopConfig:
         raise GateError(f"a run of {order.seconds:g} s cannot be; say how many seconds, above 0")
     control_hz = order.bundle.spec.control_hz
     try:
-        return LoopConfig(control_hz, 2 * control_hz if order.bus_hz is None else order.bus_hz, dry_run=order.dry_run)
+        bus_hz = 2 * control_hz if order.bus_hz is None else order.bus_hz
+        return LoopConfig(control_hz, bus_hz, dry_run=order.dry_run, keep_going=order.keep_going)
     except ValueError as error:
         raise GateError(str(error)) from None
 
 
-def _bring_up(order: Order, arm: Arm, limits: Limits, each: Callable[[], None], note: Callable[[str], None]) -> None:
+def _task(bundle: Bundle) -> InTheBin | None:
+    """Return what tells when the task is done; None where the bundle does not say how long the cube must lie."""
+    hold_s = None if bundle.training_arm is None else bundle.training_arm.success_hold_s
+    if hold_s is None:
+        logger.warning(
+            "this bundle does not say when its task is done (training_arm.json, success_hold_s): the run goes on until the "
+            "time is up; export it again"
+        )
+        return None
+    return InTheBin(hold_s)
+
+
+def _bring_up(
+    order: Order,
+    arm: Arm,
+    limits: Limits,
+    around: Sequence[Box],
+    each: Callable[[], None],
+    note: Callable[[str], None],
+) -> None:
     """Make the arm hold, and move it to where the policy's episodes start."""
     arm.hold()
     each()
     start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
-    if start is not None:
-        note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
-        way.lift(arm, start, limits, each)
+    if start is None:
+        return
+
+    def go(each: Each) -> None:
+        way.lift(arm, start, limits, each, around)
         arm.move_to(start, each)
+
+    note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
+    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
 
 
 def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:

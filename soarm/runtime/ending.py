@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
+
+from soarm import arm as joints
 from soarm.errors import BusError, FaultError
 from soarm.hardware import bringup
 from soarm.hardware.driver import Arm
@@ -13,17 +18,42 @@ from soarm.hardware.states import State
 from soarm.runtime import way
 from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
+from soarm.runtime.persist import Each, passing, persist
+from soarm.runtime.standing import Box
 from soarm.runtime.stopping import Signals
 
 logger = logging.getLogger(__name__)
+_AT_REST_DEG = 8.0
+"""An arm whose joints are all this near to the parking pose lies there, and falls nowhere when it is let go [deg]."""
+
+
+class Ended(NamedTuple):
+    """How an arm was left.
+
+    Attributes:
+        live: Joints that may still be live.
+        parked: Whether it lay in its parking pose when it was let go; None where that was not asked for, or it had no torque.
+        lost: The port was gone, so the servos hold their last goals with full torque; see `DeadMan.stay`.
+    """
+
+    live: tuple[str, ...]
+    parked: bool | None
+    lost: bool
 
 
 def wind_down(
-    arm: Arm, beat: Callable[[], None], *, park: bool, signals: Signals | None = None, limits: Limits | None = None
-) -> tuple[str, ...]:
+    arm: Arm,
+    beat: Callable[[], None],
+    *,
+    park: bool,
+    signals: Signals | None = None,
+    limits: Limits | None = None,
+    around: Sequence[Box] = (),
+) -> Ended:
     """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
 
-    An arm in FAULT is parked too, where its port and the other joints are sound: let go in the air it would fall.
+    What holds the arm up on its way is waited for and mended (`soarm.runtime.persist`). An arm in FAULT is parked too, where
+    its port and the joints that carry it are sound, or can be recovered: let go in the air it would fall.
 
     Args:
         arm: In any state.
@@ -31,11 +61,10 @@ def wind_down(
         park: Whether it is parked.
         signals: Those that have come.
         limits: Range and height of the table; None for the usual ones.
-
-    Returns:
-        Joints that may still be live.
+        around: What stands on the table: the way to the parking pose, and that pose, are clear of it.
     """
-    said = _or_alone(beat, arm)
+    said, limits = _or_alone(beat, arm), limits or _usual(arm)
+    arm.config = dataclasses.replace(arm.config, park=way.aside(arm.config.park, limits, around))
     if signals is not None:
         signals.wind_down()
 
@@ -44,26 +73,71 @@ def wind_down(
             raise KeyboardInterrupt
         said()
 
-    live: tuple[str, ...] = ()
+    parked = False if park and arm.state not in (State.LIMP, State.DISCONNECTED) else None
     try:
         each()
         if arm.state is State.ACTIVE:
-            arm.hold()
-        if park and arm.state is State.HOLD:
-            logger.info("parking; Ctrl-C lets go at once")
-            way.lift(arm, arm.config.park, limits or _usual(arm), each)
-            arm.park(each)
-        elif park and arm.state is State.FAULT:
-            _park_in_fault(arm, each)
+            _hold(arm)
+        if parked is False:
+            _park(arm, limits, each, around)
+            parked = True
     except (FaultError, BusError) as error:
-        logger.error("not parked: %s", error)
+        logger.error("not parked: %s", _why(arm, error))
     except KeyboardInterrupt:
         logger.warning("not parked: let go at once")
     finally:
-        live = _let_go(arm)
+        try:
+            parked = _lies_at_rest(arm) if parked is False else parked
+        finally:
+            live = _let_go(arm)
     if live:
         logger.error("%s may still be live: cut the power", ", ".join(live))
-    return live
+    return Ended(live, parked, lost=bool(live) and not arm.bus.line.is_open)
+
+
+def _hold(arm: Arm) -> None:
+    try:
+        arm.hold()
+    except FaultError as error:
+        logger.error("not told to hold: %s", error)
+
+
+def _park(arm: Arm, limits: Limits, each: Each, around: Sequence[Box]) -> None:
+    if arm.state is not State.FAULT:
+        logger.info("parking; Ctrl-C lets go at once")
+    elif arm.can_park():
+        logger.warning("parking in spite of the fault, with the joints that are sound: %s; Ctrl-C lets go at once", arm.fault)
+
+    def home(each: Each) -> None:
+        if arm.state is State.HOLD and not passing(arm):
+            way.lift(arm, arm.config.park, limits, each, around)
+        arm.park(each)
+
+    persist(arm, home, each, arm.can_park)
+
+
+def _why(arm: Arm, error: Exception) -> str:
+    if arm.can_park():
+        return str(error)
+    return f"{arm.fault or error}; the port or a joint that carries the arm is not sound"
+
+
+def _lies_at_rest(arm: Arm) -> bool:
+    """Return whether an arm that was not parked lies in its parking pose all the same; say how far it is from it if not."""
+    if arm.seen is None:
+        return False
+    park = np.clip(arm.config.park, arm.calibration.lower, arm.calibration.upper)
+    off = np.abs(arm.seen.q - park)
+    far = [f"{joint} {x:.0f}" for i, (joint, x) in enumerate(zip(joints.JOINT_NAMES, off, strict=True)) if _counts(i, x)]
+    if not far:
+        return True
+    what = "It falls now" if arm.bus.line.is_open else "It stays there until its power is cut, and then it falls"
+    logger.error("LET GO ABOVE ITS REST POSE, from which it is %s degrees away. %s: support it", ", ".join(far), what)
+    return False
+
+
+def _counts(joint: int, off: float) -> bool:
+    return joint != joints.GRIPPER and off > _AT_REST_DEG
 
 
 def _let_go(arm: Arm) -> tuple[str, ...]:
@@ -78,25 +152,24 @@ def _let_go(arm: Arm) -> tuple[str, ...]:
             logger.warning("interrupted while letting go; once more")
 
 
-def _park_in_fault(arm: Arm, each: Callable[[], None]) -> None:
-    if not arm.can_park():
-        logger.error("not parked: %s; the port or a joint that carries the arm is not sound. It falls now", arm.fault)
-        return
-    logger.warning("parking in spite of the fault, with the joints that are sound: %s; Ctrl-C lets go at once", arm.fault)
-    arm.park(each)
-
-
 def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:
     """Return a beat that goes on without a dead man's switch that is gone, and takes back what torque it took."""
+    taken = False
 
     def each() -> None:
-        nonlocal beat
+        nonlocal beat, taken
         try:
             beat()
         except FaultError as error:
             logger.error("%s", error)
-            beat = nobody
-            bringup.write_ram(arm.bus, arm.calibration, arm.config)
+            beat, taken = nobody, True
+        if taken and arm.bus.line.is_open:
+            try:
+                bringup.write_ram(arm.bus, arm.calibration, arm.config)
+            except BusError as error:  # a servo is silent now: in the next step
+                logger.debug("%s", error)
+            else:
+                taken = False
 
     return each
 

@@ -1,9 +1,9 @@
 """The control loop in real time: an arm, a bundle's networks, and a clock that never waits for either.
 
 Every bus tick: read the servos, look at the watchdogs, ask the schedule what the base wants now, add the residual, pass the
-safety chain, send. Every control tick, one in `bus_hz / control_hz`: look at the objects, ask for a new chunk where one is
-due, and compute the residual on this fresh state, which is reached by the end of the control tick. Deadlines are absolute; a
-tick that comes too late is counted, and its time is left out rather than made up for in a burst.
+safety chain, send. Every control tick, one in `bus_hz / control_hz`: look at the objects and whether the task is done, ask for
+a new chunk where one is due, and compute the residual on this fresh state, which is reached by the end of the control tick.
+Deadlines are absolute; a tick that comes too late is counted, and its time is left out rather than made up for in a burst.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from soarm.hardware.states import State
 from soarm.policies import N_LOOKAHEAD, residual_observation
 from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits
 from soarm.runtime import records
-from soarm.runtime.objects import ObjectSource, Sight
-from soarm.runtime.run_report import RunReport
+from soarm.runtime.objects import Feeling, ObjectSource, Sight
+from soarm.runtime.run_report import TIME_WAS_UP, TOLD_TO_STOP, RunReport
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.seams import ArmLike, Thinking, TickLog
+from soarm.runtime.success import IN_THE_BIN, InTheBin
 from soarm.runtime.thinker import named
 from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
 from soarm.spec import ENVIRONMENT_STATE, STATE
@@ -46,6 +47,7 @@ class LoopConfig:
         approach: Until the first target is nearer than `approach_until`, no joint moves faster than this [deg/s, percent/s].
         approach_until: More than a fast joint lags behind, and less than a pose that is not the policy's [deg, percent].
         dry_run: Send nothing.
+        keep_going: Go on when the task is done.
         patience: Of the watchdogs.
 
     Raises:
@@ -57,6 +59,7 @@ class LoopConfig:
     approach: float = 45.0
     approach_until: float = 15.0
     dry_run: bool = False
+    keep_going: bool = False
     patience: Patience = dataclasses.field(default_factory=Patience)
 
     def __post_init__(self) -> None:
@@ -83,6 +86,12 @@ class Loop:
         sleep: Waits so many seconds.
         beat: Called once per tick, for a dead man's switch; a FaultError ends the run.
         senses: How old what other senses saw is [s], as `Camera.age_s`; the oldest counts like the objects.
+        task: Tells when the task is done, which ends the run; None where nothing can tell.
+        sight: A first one of the objects; without it the run does not begin before they are seen.
+
+    Attributes:
+        sight: The latest of the objects.
+        report: What happened.
     """
 
     def __init__(
@@ -99,18 +108,21 @@ class Loop:
         sleep: Callable[[float], None] = time.sleep,
         beat: Callable[[], None] = lambda: None,
         senses: Sequence[Callable[[], float]] = (),
+        task: InTheBin | None = None,
+        sight: Sight | None = None,
     ) -> None:
         self._arm, self._thinker, self._schedule, self._residual = arm, thinker, schedule, residual
         self._objects, self._limits, self._config, self._log = objects, limits, config, log
         self._now, self._sleep, self._beat = now, sleep, beat
-        self._senses = tuple(senses)
+        self._senses, self._task = tuple(senses), task
         self._watchdogs = Watchdogs(config.patience)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
         self._correction = self._before = np.zeros(6, np.float32)
-        self._sight = Sight(-np.inf, np.zeros(7, np.float32))
+        self.sight = sight
         self._arrived = False
         self._uncorrected: str | None = None
+        self._blind = ""  # why the last look at the objects gave no sight
         self.report = RunReport()
 
     def run(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> RunReport:
@@ -130,9 +142,9 @@ class Loop:
                 self._arm.activate()
             while not self.report.cause:
                 if stop():
-                    self.report.cause = "somebody said stop"
+                    self.report.cause = TOLD_TO_STOP
                 elif due >= seconds * bus_hz:
-                    self.report.cause = "the time was up"
+                    self.report.cause = TIME_WAS_UP
                 else:
                     self._tick(started_s + due / bus_hz, started_s, asked % every)
                     asked += 1
@@ -170,7 +182,9 @@ class Loop:
             return
         self._take(began_s)
         if control and not report.cause:
-            self._control(began_s, seen)
+            sight = self._look(began_s, started_s, seen)
+            if not report.cause:
+                self._control(began_s, seen, sight)
         if report.cause:
             return
         last = self._last or Last(seen.q, np.zeros(6))
@@ -182,7 +196,8 @@ class Loop:
         except FaultError as error:
             report.cause = str(error)
             return
-        age_s = max(began_s - self._sight.t_s, *(sense() for sense in self._senses), 0.0)
+        assert self.sight is not None, "the first tick looks"
+        age_s = max(began_s - self.sight.t_s, *(sense() for sense in self._senses), 0.0)
         verdict = self._judge(began_s, age_s, checked.refused, base is None, seen, control)
         ticks = self._obey(verdict, checked.q, began_s - started_s)
         self._last = Last(seen.q, np.zeros(6)) if ticks is None else Last(checked.q, checked.velocity)
@@ -190,7 +205,7 @@ class Loop:
         if self._log is not None:
             times_s = (began_s - due_s, self._now() - began_s, age_s, dt_s)
             flags = (control, self._arrived, self._arm.state, verdict.action)
-            policy = records.Policy(self._sight.objects, base, correction, wanted)
+            policy = records.Policy(self.sight.objects, base, correction, wanted)
             self._log.add(records.make(began_s - started_s, flags, times_s, seen, policy, last, checked, ticks))
 
     def _want(self, t_s: float, place: int, last: Last) -> tuple[Array | None, Array, Joints]:
@@ -220,17 +235,30 @@ class Loop:
         if thought is not None:
             self._schedule.add(thought.t_s, thought.actions, t_s)
 
-    def _control(self, t_s: float, seen: Observed) -> None:
-        """Look at the objects, ask for a chunk where one is due, and compute the residual on this state."""
+    def _look(self, t_s: float, started_s: float, seen: Observed) -> Sight:
+        """Look at the objects, and whether the task is done; return the latest sight."""
+        if isinstance(self._objects, Feeling):
+            self._objects.feel(seen.q, seen.q if self._last is None else self._last.q)
         try:
-            self._sight = self._objects.read()
+            self.sight, self._blind = self._objects.read(), ""
         except ObservationError as error:
-            if not self.report.ticks:
+            if self.sight is None:
                 raise
-            logger.warning("%s", error)
+            if str(error) != self._blind:
+                self._blind = str(error)
+                logger.warning("%s", error)
+        report = self.report
+        if self._task is not None and report.success_s is None and self._task.reached(self.sight, seen.q):
+            report.success_s = t_s - started_s
+            self._note(report.success_s, IN_THE_BIN)
+            report.cause = "" if self._config.keep_going else IN_THE_BIN
+        return self.sight
+
+    def _control(self, t_s: float, seen: Observed, sight: Sight) -> None:
+        """Ask for a chunk where one is due, and compute the residual on this state."""
         observation = {
             STATE: seen.q.astype(np.float32)[None],
-            ENVIRONMENT_STATE: self._sight.objects[None],
+            ENVIRONMENT_STATE: sight.objects[None],
         }
         if self._schedule.due(t_s):
             self._thinker.ask(t_s, observation)
@@ -259,8 +287,8 @@ class Loop:
         """Do what the watchdogs say; return the ticks that were sent, None for none."""
         arm, report = self._arm, self.report
         if verdict.action is Action.STOP:
-            report.cause = verdict.cause
-            self._note(t_s, f"stop: {verdict.cause}")
+            report.cause = f"{verdict.cause}: {self._blind}" if self._blind else verdict.cause
+            self._note(t_s, f"stop: {report.cause}")
             return None
         if self._config.dry_run:
             return None

@@ -11,7 +11,7 @@ from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.log import MOVE, RECORD
-from soarm.runtime.objects import Objects
+from soarm.runtime.plausible import Objects
 from soarm.runtime.safety import Checked, Joints, Last
 from soarm.runtime.watchdogs import Action
 

@@ -8,6 +8,9 @@ from collections import Counter
 import numpy as np
 
 from soarm.runtime.safety import Checked, names_of
+from soarm.runtime.success import IN_THE_BIN
+
+TIME_WAS_UP, TOLD_TO_STOP = "the time was up", "somebody said stop"
 
 
 @dataclasses.dataclass
@@ -28,6 +31,8 @@ class RunReport:
         late_chunks: Chunks that came when their first action had passed.
         log: Why the log's end is missing; None where all is well.
         live: Joints that may still be live after the arm was let go.
+        success_s: When the task was done, since the start [s]; None where it was not, or nothing could tell.
+        parked: Whether the arm lay in its parking pose when it was let go; None where that was not asked for.
     """
 
     cause: str = ""
@@ -43,6 +48,13 @@ class RunReport:
     late_chunks: int = 0
     log: str | None = None
     live: tuple[str, ...] = ()
+    success_s: float | None = None
+    parked: bool | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run ended as it may, and the arm was let go where it rests, every servo of it."""
+        return self.cause in (IN_THE_BIN, TIME_WAS_UP, TOLD_TO_STOP) and not self.live and self.parked is not False
 
     def add(self, checked: Checked, lateness_s: float, empty: bool) -> None:
         """Account for a tick: what the safety chain made of it, how late it began [s], and whether the policy was silent."""
@@ -60,9 +72,11 @@ class RunReport:
         cut = ", ".join(f"{name} {n}" for name, n in self.reasons.most_common()) or "none"
         return [
             f"ended: {self.cause}",
+            *([] if self.success_s is None else [f"success: {IN_THE_BIN}, {self.success_s:.1f} s after the start"]),
             f"{self.ticks} ticks, {self.missed} deadlines missed; lateness p50 {p50:.2f} ms, p99 {p99:.2f} "
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "
             f"{self.uncorrected} corrections left out, {self.empty} ticks without an action, {self.late_chunks} chunks late",
+            *(["the arm was NOT parked; why stands above"] if self.parked is False else []),
             *([] if self.log is None else [self.log]),
         ]

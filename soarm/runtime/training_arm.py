@@ -14,6 +14,7 @@ _RANGES = {"position_gain_nm_per_rad": 10_000.0, "force_limit_nm": 1000.0, "late
 """Field that is a range -> its greatest value."""
 _MOST_HZ = 1000
 _TURN = 360.0
+_MOST_HOLD_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TrainingArm:
         force_limit_nm: Their greatest torque [N m].
         latency_s: Delay of the actuators [s].
         start: Where its episodes started, shape (6,) [deg x 5, percent]; None where it does not say.
+        success_hold_s: How long the cube had to lie in the bin until an episode was over [s]; None where it does not say.
     """
 
     control_hz: int
@@ -33,6 +35,7 @@ class TrainingArm:
     force_limit_nm: tuple[float, float]
     latency_s: tuple[float, float]
     start: tuple[float, ...] | None = None
+    success_hold_s: float | None = None
 
     def to_json(self) -> str:
         """Return the file's text."""
@@ -59,10 +62,14 @@ class TrainingArm:
                 faults.append(f"{name} is {shown(ends)}; it must be two numbers in 0..{most:g}, the lower first")
         if start is not None and not (_are_numbers(start, arm.N_JOINTS) and all(abs(one) <= _TURN for one in start)):
             faults.append(f"start is {shown(start)}; it must be {arm.N_JOINTS} numbers in -{_TURN:g}..{_TURN:g}, or null")
+        hold_s = data.get("success_hold_s")
+        if hold_s is not None and not (_are_numbers([hold_s], 1) and 0 <= hold_s <= _MOST_HOLD_S):
+            faults.append(f"success_hold_s is {shown(hold_s)}; it must be a time in 0..{_MOST_HOLD_S:g}, or null")
         if faults:
             raise SmallFileError("does not describe an arm: " + "; ".join(faults))
         ranges = {name: (float(data[name][0]), float(data[name][1])) for name in _RANGES}
-        return cls(control_hz=control_hz, start=None if start is None else tuple(map(float, start)), **ranges)
+        began = None if start is None else tuple(map(float, start))
+        return cls(control_hz=control_hz, start=began, success_hold_s=None if hold_s is None else float(hold_s), **ranges)
 
 
 def _are_numbers(value: Any, n: int) -> bool:

@@ -28,17 +28,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from soarm.errors import SoarmError, TeleopError, how_to_install
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
-from soarm.runtime.objects import FileObjects, FixedObjects
+from soarm.runtime.objects import FileObjects, NoObjects
 from soarm.runtime.stopping import Signals, noted
 from soarm.smallfile import require_writable, write_atomically
-from soarm.spec import OBJECTS_FEATURE
 from soarm.teleop import arms, recording
 from soarm.teleop.convert import pieces
 from soarm.teleop.follower import Follower
@@ -190,7 +187,7 @@ def _simulated(options: argparse.Namespace) -> Follower:
 
 def _follower(options: argparse.Namespace, control_hz: int, stop: Signals, stack: contextlib.ExitStack) -> Follower:
     calibration = Calibration.load(options.calibration)
-    objects = FixedObjects(np.zeros(OBJECTS_FEATURE.shape)) if options.objects is None else FileObjects(options.objects)
+    objects = NoObjects() if options.objects is None else FileObjects(options.objects)
     return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, control_hz, stop))
 
 

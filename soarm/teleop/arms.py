@@ -8,17 +8,19 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from soarm.errors import FaultError, TeleopError
+from soarm.errors import FaultError, ObservationError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.deadman import DeadMan, nobody
-from soarm.runtime.ending import wind_down
-from soarm.runtime.objects import ObjectSource
+from soarm.runtime.ending import Ended, wind_down
+from soarm.runtime.objects import NoObjects, ObjectSource, first_sight
 from soarm.runtime.safety import Last, Limits, check
+from soarm.runtime.standing import Box, boxes
 from soarm.runtime.stopping import Signals
+from soarm.runtime.watchdogs import Patience
 from soarm.teleop.follower import ArmFollower
 
 logger = logging.getLogger(__name__)
@@ -80,23 +82,48 @@ def follower(
         deadman: Whether a process of its own takes the arm when this one falls silent.
 
     Raises:
-        HardwareError: It must not or cannot be driven, or a servo did not confirm that it was let go.
+        HardwareError: It must not or cannot be driven, was let go above its rest pose, or a servo did not confirm that it was
+            let go.
+        ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
     """
+    first_sight(objects, Patience().stop_sight_s)
     with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
         beat: Callable[[], None] = nobody
+        watcher = None
         if deadman:
-            beat = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S)).beat
+            watcher = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S))
+            beat = watcher.beat
         guard = Guard(Limits.usual(calibration.lower, calibration.upper), control_hz)
         try:
             arm.hold()
             arm.activate()
             yield ArmFollower(arm, objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
-            wind_down(arm, beat, park=True, signals=signals)
+            _end(arm, beat, watcher, signals, objects)
             raise
-        live = wind_down(arm, beat, park=True, signals=signals)
-        if live:
-            raise FaultError(f"{', '.join(live)} may still be live: cut the power")
+        ended = _end(arm, beat, watcher, signals, objects)
+        if ended.live:
+            raise FaultError(f"{', '.join(ended.live)} may still be live: cut the power")
+        if ended.parked is False:
+            raise FaultError("the arm was let go above its rest pose; why stands above, and kept episodes are safe")
+
+
+def _end(arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: Signals | None, objects: ObjectSource) -> Ended:
+    ended = wind_down(arm, beat, park=True, signals=signals, around=_standing(objects))
+    if ended.lost and watcher is not None:
+        watcher.stay()
+    return ended
+
+
+def _standing(objects: ObjectSource) -> tuple[Box, ...]:
+    """Return what stands on the table, as far as anybody says."""
+    if isinstance(objects, NoObjects):
+        return ()
+    try:
+        return boxes(objects.read().objects)
+    except ObservationError as error:
+        logger.warning("the way to the parking pose knows nothing of cube and bin: %s", error)
+        return ()
 
 
 @contextmanager

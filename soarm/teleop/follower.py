@@ -8,13 +8,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from soarm.errors import FaultError, ObservationError
+from soarm.hardware.states import State
 from soarm.policy import Array, Observation, clip_to_limits
-from soarm.runtime.objects import ObjectSource
+from soarm.runtime.objects import ObjectSource, Sight
 from soarm.runtime.watchdogs import Patience
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
-MAX_AGE_S = Patience().hold_sight_s
-"""Objects that were seen longer ago are not recorded [s]; the loop that drives a policy would hold."""
+MAX_AGE_S, RESUME_S = Patience().hold_sight_s, Patience().resume_s
+"""Objects that were seen longer ago are not recorded, and an arm that held by itself follows again after so long without a
+cause [s]: as in the loop that drives a policy."""
 
 
 class Follower(Protocol):
@@ -35,6 +38,9 @@ class Follower(Protocol):
 
     def is_stale(self) -> bool:
         """Return whether a joint's number in what was observed last is older than half a control step."""
+
+    def held(self) -> str | None:
+        """Return why it holds by itself, and takes no target in this step; None where it follows, or follows again."""
 
     def act(self, action: Array) -> Array:
         """Send joint targets, shape (6,) [deg x 5, percent], and return what was sent in the end, shape (6,) float32."""
@@ -81,6 +87,10 @@ class SimFollower:
         """No: a simulator's state is that of the step."""
         return False
 
+    def held(self) -> str | None:
+        """Nothing holds a simulator up."""
+        return None
+
     def act(self, action: Array) -> Array:
         """Step the environment; its time limit ends nothing here, the person does."""
         sent = clip_to_limits(action)
@@ -111,6 +121,9 @@ class SeenLike(Protocol):
 class ArmLike(Protocol):
     """What of `soarm.hardware.driver.Arm` is needed."""
 
+    state: State
+    fault: str | None
+
     def observe(self) -> SeenLike:
         """Read the joints."""
 
@@ -119,6 +132,9 @@ class ArmLike(Protocol):
 
     def hold(self) -> None:
         """Hold where it is."""
+
+    def activate(self) -> None:
+        """Let targets through again."""
 
 
 class ArmFollower:
@@ -131,7 +147,7 @@ class ArmFollower:
         control_hz: Control steps per second [Hz].
         prepare: Called before each episode with its seed; None does nothing.
         is_done: Tells whether the task is done, where something can.
-        beat: Called with every target: to the dead man's switch.
+        beat: Called in every step: to the dead man's switch.
         now: The clock of `objects` [s].
     """
 
@@ -151,6 +167,9 @@ class ArmFollower:
         self._prepare, self._is_done, self._beat = prepare, is_done, beat
         self._now, self._age_s, self._oldest_s = now, 0.0, 0.0
         self._present: Array | None = None
+        self._sight: Sight | None = None
+        self._blind = ""  # why the last look at the objects gave no sight
+        self._calm_steps = 0
 
     def reset(self, seed: int) -> None:
         """Prepare the next episode."""
@@ -162,9 +181,14 @@ class ArmFollower:
         """Read the servos and the objects."""
         seen = self._arm.observe()
         self._present, self._oldest_s = np.asarray(seen.q, np.float32), float(np.max(seen.age_s))
-        sight = self._objects.read()
-        self._age_s = self._now() - sight.t_s
-        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(sight.objects, np.float32)}
+        try:
+            self._sight, self._blind = self._objects.read(), ""
+        except ObservationError as error:
+            if self._sight is None:
+                raise
+            self._blind = f" ({error})"
+        self._age_s = self._now() - self._sight.t_s
+        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(self._sight.objects, np.float32)}
 
     def unfit(self) -> str | None:
         """Return the age of objects that are too old to be recorded as what was there."""
@@ -172,17 +196,42 @@ class ArmFollower:
             return None
         return (
             f"cube and bin were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes the "
-            "file of objects"
+            f"file of objects{self._blind}"
         )
 
     def is_stale(self) -> bool:
         """Return whether a servo did not answer this time: what stands for it is of a step before."""
         return not self._oldest_s <= 0.5 / self.control_hz
 
+    def held(self) -> str | None:
+        """Return why the arm went to HOLD by itself; let it follow again when that has been over for `RESUME_S`.
+
+        Raises:
+            FaultError: It is in FAULT, and follows no more.
+        """
+        cause = self._arm.fault
+        if self._arm.state is State.FAULT:
+            raise FaultError(f"the arm is in FAULT because {cause}; the session ends")
+        if not self._holds_by_itself():
+            return None
+        assert cause is not None
+        self._beat()
+        self._calm_steps = 0 if self.is_stale() else self._calm_steps + 1
+        if self._calm_steps < RESUME_S * self.control_hz:
+            return cause
+        self._calm_steps = 0
+        try:
+            self._arm.activate()
+        except FaultError:  # it is not over
+            return cause
+        return None
+
     def act(self, action: Array) -> Array:
-        """Send targets, cut by the safety chain against where the joints were last seen."""
+        """Send targets, cut by the safety chain against where the joints were last seen; nothing where it holds by itself."""
         assert self._present is not None, "observe comes first"
         self._beat()
+        if self._holds_by_itself():
+            return self._present
         sent = self._checked(np.asarray(action, np.float32), self._present)
         self._arm.command(sent)
         return sent
@@ -194,3 +243,6 @@ class ArmFollower:
     def stop(self) -> None:
         """Hold where it is."""
         self._arm.hold()
+
+    def _holds_by_itself(self) -> bool:
+        return self._arm.state is State.HOLD and self._arm.fault is not None

@@ -108,7 +108,8 @@ class Report:
     Attributes:
         kept: Timing of every kept episode, in order.
         tries: Episodes that were begun.
-        refused: Episodes that were to be kept and were too late too often, or ended because their objects were too old.
+        refused: Episodes that were to be kept and were too late too often, or ended because their objects were too old or the
+            arm held by itself.
     """
 
     kept: list[Timing] = dataclasses.field(default_factory=list)
@@ -147,7 +148,7 @@ class Session:
         self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
         self._state, self._seed = State.IDLE, params.first_seed
         self._tape: list[tuple[Observation, Array]] = []
-        self._late, self._missed, self._is_stale = 0, 0, False
+        self._late, self._missed, self._is_stale, self._held = 0, 0, False, False
         self.report = Report()
 
     def run(self) -> Report:
@@ -173,11 +174,13 @@ class Session:
         return self.report
 
     def _step(self) -> None:
-        observation = self._follower.observe()
+        observation, holds = self._follower.observe(), self._holds()
         for command in self._asked():
             self._obey(command, observation)
             if self._state is State.ENDED:
                 return
+        if holds:
+            return
         observation = self._follower.observe() if not self._tape else observation
         unfit = self._follower.unfit() if self._state is State.RECORDING else None
         if unfit is not None:
@@ -186,6 +189,19 @@ class Session:
         if self._state is State.RECORDING:
             self._is_stale = self._follower.is_stale()
             self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
+
+    def _holds(self) -> bool:
+        """Return whether the arm holds by itself; what it went through is not recorded, and it goes on from where it is."""
+        cause, before = self._follower.held(), self._held
+        self._held = cause is not None
+        if cause is not None and self._state is State.RECORDING:
+            self._drop(f"the arm holds because {cause}; wait until it follows again")
+        elif cause is not None and not before:
+            self._say(f"the arm holds because {cause}; it follows again when that is over")
+        elif before and cause is None:
+            self._begin_scene()
+            self._say("the arm follows again")
+        return self._held
 
     def _drop(self, why: str) -> Observation:
         """End the episode that runs at once, and begin its scene again: what is not true is not recorded."""
@@ -212,6 +228,8 @@ class Session:
             return
         if target is State.RECORDING and self._recorder is None:
             self._say("nothing is recorded without a dataset: start again with --dataset FOLDER")
+            return
+        if target is State.RECORDING and self._held:
             return
         if command is Command.KEEP:
             self._keep()

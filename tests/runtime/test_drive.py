@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import time
 
 import numpy as np
 import pytest
 
-from soarm.errors import FaultError, GateError
+from soarm.errors import FaultError, GateError, ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import drive, log, replay
+from soarm.runtime import drive, log, replay, standing
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.objects import CalledObjects
+from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects
 from soarm.runtime.training_arm import TrainingArm
 
-TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
+TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0), success_hold_s=0.3)
+NOMINAL = Calibration.nominal()
 QUICK = ArmConfig(timeout_s=0.2, park_speed=250.0)
 
 
@@ -61,6 +64,75 @@ def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bun
     np.testing.assert_allclose(after["q_present"][-1], park, atol=5.0)
     assert (run.moves["voltage_v"] > 5.0).all()
     assert (run.moves["misses"] == 0).all()
+
+
+def in_the_bin(twin):
+    """Return the twin's objects, and after a while the cube in the bin, as if the policy had put it there."""
+
+    def objects():
+        seen = twin.objects()
+        if twin.goal_writes() > 60:
+            seen[:3] = [*seen[5:], 0.0165]
+        return seen
+
+    return objects
+
+
+def test_a_run_ends_when_the_cube_lies_in_the_bin_and_log_and_show_log_say_when(twin, bundle, tmp_path, caplog):
+    caplog.set_level("INFO")
+    source = CalledObjects(in_the_bin(twin))
+    done = order(bundle, twin, objects=source, seconds=20.0, log=tmp_path / "run.log")
+    report = drive.run(done, twin.ports[0], Calibration.nominal(), QUICK)
+
+    assert report.cause == "the cube lies in the bin"
+    assert report.ended_well
+    assert 0.25 < report.success_s < 10.0
+    assert main(["show-log", str(tmp_path / "run.log")]) == 0
+    assert f"success: the cube lies in the bin, {report.success_s:.1f} s after the start" in caplog.text
+    assert "loop: the run ended: the cube lies in the bin" in caplog.text
+
+
+def test_a_bundle_that_does_not_say_when_its_task_is_done_drives_until_the_time_is_up(twin, tmp_path, bundle, caplog):
+    trained = dataclasses.replace(TRAINED, success_hold_s=None)
+    old = Bundle(bundle.folder, bundle.spec, bundle.checksums, bundle.sessions, trained)
+    report = drive.run(order(old, twin, objects=CalledObjects(in_the_bin(twin))), twin.ports[0], NOMINAL, QUICK)
+
+    assert (report.cause, report.success_s) == ("the time was up", None)
+    assert "does not say when its task is done (training_arm.json, success_hold_s)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "shared", [{"objects": [0, -200, 12.5, 1, 0, 150, -150]}, {"objects": [0, -0.2, -0.3, 1, 0, 0.15, -0.15]}]
+)
+def test_objects_that_cannot_be_are_refused_before_the_port_is_opened(bundle, twin, tmp_path, shared):
+    path = tmp_path / "objects.json"
+    path.write_text(json.dumps(shared))
+
+    with pytest.raises(ObservationError, match=r"cube or bin cannot be there"):
+        drive.run(order(bundle, twin, objects=FileObjects(path)), "/no/port", Calibration.nominal(), QUICK)
+
+
+def test_objects_that_nobody_keeps_fresh_are_refused_before_the_port_is_opened(bundle, twin, tmp_path):
+    path = tmp_path / "objects.json"
+    path.write_text(json.dumps({"objects": twin.objects().tolist()}))
+    os.utime(path, (1000.0, 1000.0))
+
+    with pytest.raises(ObservationError, match=r"last seen \d+.\d s ago, and 2 s are allowed"):
+        drive.run(order(bundle, twin, objects=FileObjects(path)), "/no/port", Calibration.nominal(), QUICK)
+
+
+def test_the_arm_rests_beside_a_bin_that_stands_where_it_would_rest(twin, bundle, caplog):
+    """The way there goes around it: what the driver was told is clear of it all along."""
+    caplog.set_level("INFO")
+    seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
+    report = drive.run(order(bundle, twin, objects=FixedObjects(seen)), twin.ports[0], Calibration.nominal(), QUICK)
+    park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
+
+    assert report.ended_well
+    assert "the arm rests turned to" in caplog.text
+    assert abs(twin.q()[0]) > 20
+    np.testing.assert_allclose(twin.q()[1:], park[1:], atol=3.0)
+    assert standing.clearance_m(twin.q(), standing.boxes(seen)) > 0.0
 
 
 def test_a_dry_run_moves_nothing(twin, bundle):
@@ -135,7 +207,11 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
 
     assert main(command) == 1
-    assert "say where the bin stands as well" in caplog.text
+    assert "say both" in caplog.text
+    assert main([*command[:-4], "--objects", str(tmp_path / "objects.json"), "--bin", "0.15", "-0.15"]) == 1
+    assert caplog.text.count("say both") == 2
+    assert main([*command[:-3], "0.0", "-200", "0", "--bin", "150", "-150"]) == 1
+    assert "These look like millimetres" in caplog.text
     (tmp_path / "limits.json").write_text('{"velocity": 300, "table_m": 0.005}')
     options = ["--limits", str(tmp_path / "limits.json"), "--log", str(tmp_path / "run.log")]
     assert main([*command, "--bin", "0.15", "-0.15", "--no-park", *options]) == 0

@@ -18,7 +18,7 @@ SPEC = PolicySpec(
     chunk_size=5,
     n_action_steps=3,
 )
-TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 90.0, -90.0, 30.0))
+TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 90.0, -90.0, 30.0), success_hold_s=0.3)
 
 
 def found(spec=SPEC, trained=TRAINED, config=None, volts=7.4):
@@ -37,6 +37,33 @@ def test_softer_gains_are_refused_with_the_gain_that_would_fit_and_let_through_b
         gate.require(found(trained=stiff, config=soft), ())
     (text,) = gate.require(found(trained=stiff, config=soft), ("gains",))
     assert text.startswith("gains (allowed): trained at 50")
+
+
+STIFF = dataclasses.replace(TRAINED, position_gain_nm_per_rad=(50.0, 50.0))
+
+
+def test_the_default_arm_may_be_driven_by_the_default_policy_and_what_that_costs_is_said():
+    """`soarm drive` as the README has it: servos with P 32 at 7.4 V, a policy trained with 50 N m/rad."""
+    assert gate.require(found(trained=STIFF), ()) == []
+    (text,) = gate.remarks(STIFF, ArmConfig(), 7.4)
+    assert text.startswith("the arm is 2.8 times softer than in training, 50 N m/rad: shoulder_pan 17.8 (P 32), ")
+    assert "95.0 % of 100 scenes, where the stiffness of training solved 97.0 % (deploy_check)" in text
+
+
+@pytest.mark.parametrize("volts", [7.2, 5.0])
+def test_an_arm_softer_than_any_that_was_measured_is_refused(volts):
+    with pytest.raises(GateError, match=r"gains: trained at 50 to 50 .* what is softer than 17.5 was not measured"):
+        gate.require(found(trained=STIFF, volts=volts), ("torque",))
+    assert gate.remarks(STIFF, ArmConfig(), volts) == []
+
+
+def test_a_stiffer_arm_than_in_training_is_refused():
+    with pytest.raises(GateError, match="gains: trained at 5 to 5"):
+        gate.require(found(trained=dataclasses.replace(TRAINED, position_gain_nm_per_rad=(5.0, 5.0))), ())
+
+
+def test_of_an_arm_like_the_one_in_training_nothing_is_said():
+    assert gate.remarks(TRAINED, ArmConfig(), 7.4) == gate.remarks(None, ArmConfig(), 7.4) == []
 
 
 def test_a_weak_supply_is_refused():
@@ -71,7 +98,14 @@ def test_what_is_no_check_cannot_be_allowed():
         gate.require(found(), ("everything",))
 
 
+@pytest.mark.parametrize("hold_s", [float("nan"), -1.0, [], "soon"])
+def test_a_time_that_is_none_is_refused(hold_s):
+    with pytest.raises(ValueError, match=r"success_hold_s|list|soon"):
+        TrainingArm.from_json(json.dumps({**json.loads(TRAINED.to_json()), "success_hold_s": hold_s}))
+
+
 def test_the_file_goes_to_and_fro():
+    assert TrainingArm.from_json(STIFF.to_json()) == STIFF
     assert TrainingArm.from_json(TRAINED.to_json()) == TRAINED
 
 

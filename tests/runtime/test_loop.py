@@ -21,6 +21,7 @@ from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import FixedObjects, Sight
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.success import InTheBin
 from soarm.runtime.thinker import Thinker, Thought
 
 HOME = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 30.0])
@@ -106,10 +107,10 @@ def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=N
     driven = arm(clock) if arm is not None else FakeArm(clock)
     source = objects(clock) if objects is not None else FixedObjects(OBJECTS, clock.now)
     thoughts = Thoughts(clock, predict, takes_s)
+    more = {name: config.pop(name, None) for name in ("task", "sight")}
     loop_config = LoopConfig(**{"control_hz": 30, "bus_hz": 60, **config})
-    loop = Loop(
-        driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, clock.now, clock.sleep, beat
-    )
+    clocks = clock.now, clock.sleep, beat
+    loop = Loop(driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, *clocks, **more)
     return loop, driven, clock, thoughts
 
 
@@ -194,6 +195,100 @@ def test_objects_that_cannot_be_read_at_all_refuse_the_start():
     with pytest.raises(ObservationError):
         loop.run(1.0)
     assert arm.held == 1
+
+
+def flying(at_s):
+    """Return a source of a cube that comes to lie in the bin after so many seconds."""
+
+    class Flying:
+        def __init__(self, clock):
+            self.clock = clock
+
+        def read(self):
+            there = self.clock.t_s - 100.0 >= at_s
+            return Sight(self.clock.t_s, np.array([0.15, -0.1, 0.0165, *OBJECTS[3:]] if there else OBJECTS, np.float32))
+
+    return Flying
+
+
+def test_a_run_ends_when_the_cube_lies_in_the_bin():
+    loop, arm, _, _ = make(towards(TARGET), objects=flying(1.0), task=InTheBin(0.3))
+    report = loop.run(10.0)
+
+    assert report.cause == "the cube lies in the bin"
+    assert report.ended_well
+    assert report.success_s == pytest.approx(1.3, abs=0.05)
+    assert report.lines()[1] == "success: the cube lies in the bin, 1.3 s after the start"
+    assert (arm.held, arm.state) == (1, State.HOLD)
+    assert len(arm.sent) <= 80
+
+
+def test_a_run_that_is_to_keep_going_says_when_the_task_was_done():
+    loop, _, _, _ = make(towards(TARGET), objects=flying(1.0), task=InTheBin(0.3), keep_going=True)
+    report = loop.run(3.0)
+
+    assert report.cause == "the time was up"
+    assert report.success_s == pytest.approx(1.3, abs=0.05)
+    assert [text for _, text in report.events] == ["the cube lies in the bin"]
+
+
+def test_where_nothing_can_tell_the_time_ends_the_run():
+    loop, _, _, _ = make(towards(TARGET), objects=flying(0.0))
+    report = loop.run(1.0)
+
+    assert (report.cause, report.success_s) == ("the time was up", None)
+
+
+def test_objects_that_cannot_be_are_no_sight_and_say_why_once(caplog):
+    class Jumps:
+        def __init__(self, clock):
+            self.clock = clock
+
+        def read(self):
+            if self.clock.t_s > 101.0:
+                raise ObservationError("the cube is out of reach")
+            return Sight(self.clock.t_s, np.array(OBJECTS, np.float32))
+
+    loop, arm, _, _ = make(towards(TARGET, per_step=0.2), objects=Jumps)
+    report = loop.run(10.0)
+    held_s = next(t for t, text in report.events if text.startswith("hold"))
+
+    assert 1.0 < held_s <= 1.0 + 0.15 + 3 / 60
+    assert report.cause == "what is seen is 2.02 s old, the limit is 2 s: the cube is out of reach"
+    assert caplog.text.count("the cube is out of reach") == 1
+    assert arm.state is State.HOLD
+
+
+def test_with_a_first_sight_a_run_waits_for_objects_that_cannot_be_seen_at_its_start():
+    class Late:
+        def __init__(self, clock):
+            self.clock = clock
+
+        def read(self):
+            if self.clock.t_s < 100.1:
+                raise ObservationError("objects.json cannot be read")
+            return Sight(self.clock.t_s, np.array(OBJECTS, np.float32))
+
+    loop, _, clock, _ = make(towards(TARGET), objects=Late, sight=Sight(100.0, np.array(OBJECTS, np.float32)))
+    report = loop.run(1.0)
+
+    assert report.cause == "the time was up"
+    assert loop.sight.t_s == pytest.approx(clock.t_s, abs=0.1)
+
+
+def test_a_source_that_feels_is_told_where_the_arm_is_and_was_sent():
+    felt = []
+
+    class Felt(FixedObjects):
+        def feel(self, q, told):
+            felt.append((q[0], told[0]))
+
+    loop, arm, _, _ = make(towards(TARGET), objects=lambda clock: Felt(OBJECTS, clock.now))
+    loop.run(1.0)
+
+    assert len(felt) == 30
+    assert felt[0] == (HOME[0], HOME[0])
+    assert felt[-1][1] == pytest.approx(arm.q[0], abs=0.2)
 
 
 def test_an_arm_in_fault_ends_the_run_with_its_cause():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from soarm.errors import ObservationError
-from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects, on_the_table
+from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects, first_sight, on_the_table
 
 SEEN = [0.1, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.1]
 
@@ -33,9 +33,9 @@ def test_a_file_is_as_old_as_its_stamp_and_read_when_it_changes(tmp_path):
     source = FileObjects(path, now=lambda: 50.0, wall=lambda: 1000.25)
 
     assert source.read().t_s == pytest.approx(49.75)
-    path.write_text(json.dumps({"objects": [1.0, *SEEN[1:]]}))
+    path.write_text(json.dumps({"objects": [0.15, *SEEN[1:]]}))
     os.utime(path, (1000.2, 1000.2))
-    assert source.read().objects[0] == 1.0
+    assert source.read().objects[0] == np.float32(0.15)
 
 
 def stamped(path, t_s, x=0.1):
@@ -67,7 +67,15 @@ def test_a_clock_that_is_set_ahead_does_not_make_fresh_objects_old(tmp_path):
     assert found.t_s == pytest.approx(50.0), "it came after the last look"
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"objects": [1, 2]}', '{"objects": [1, 2, 3, 4, 5, 6, NaN]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *[None, "{", "[]", "", '{"cube": []}', '{"objects": [1, 2]}', '{"objects": [1, 2, 3, 4, 5, 6, NaN]}'],
+        *['{"objects": null}', '{"objects": [0, -200, 12.5, 1, 0, 150, -150]}', '{"objects": [0, -0.2, -0.3, 1, 0, 0, -0.2]}'],
+        *['{"objects": ' + "[" * 5000 + "]" * 5000 + "}", '{"objects": "' + "x" * 100_000 + '"}'],
+    ],
+    ids=range(12),
+)
 def test_a_file_that_says_nothing_usable_is_refused(tmp_path, content):
     path = tmp_path / "objects.json"
     if content is not None:
@@ -75,3 +83,45 @@ def test_a_file_that_says_nothing_usable_is_refused(tmp_path, content):
 
     with pytest.raises(ObservationError, match=r"objects.json"):
         FileObjects(path).read()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "objects.json")
+
+    with pytest.raises(ObservationError, match=r"objects.json cannot be read \(it is a (pipe|folder), not a file\)"):
+        FileObjects(tmp_path / "objects.json").read()
+
+
+def test_after_a_sight_that_cannot_be_the_last_good_one_grows_old_and_the_next_good_one_counts(tmp_path):
+    path, clock = tmp_path / "objects.json", [50.0]
+    source = FileObjects(path, now=lambda: clock[0], wall=lambda: 950.0 + clock[0])
+    stamped(path, 1000.0)
+    assert source.read().t_s == 50.0
+    clock[0] = 50.1
+    stamped(path, 1000.1, x=100.0)
+    for _ in range(2):
+        with pytest.raises(ObservationError, match="out of reach"):
+            source.read()
+    clock[0] = 50.2
+    stamped(path, 1000.2)
+
+    assert source.read().t_s == pytest.approx(50.2)
+
+
+def test_a_run_begins_with_a_sight_that_is_fresh_and_can_be(tmp_path):
+    path = tmp_path / "objects.json"
+    stamped(path, 1000.0)
+
+    def first(age_s):
+        return first_sight(FileObjects(path, now=lambda: 50.0, wall=lambda: 1000.0 + age_s), 2.0, now=lambda: 50.0)
+
+    assert first(1.9).t_s == pytest.approx(48.1)
+    with pytest.raises(ObservationError, match=r"last seen 3600.0 s ago, and 2 s are allowed; start what writes the file"):
+        first(3600.0)
+
+
+@pytest.mark.parametrize(("cube", "bin_xy"), [((0.0, -200, 15), (150, -150)), ((0, -0.2, np.inf), (0.15, -0.15))])
+def test_what_a_person_measures_is_looked_at(cube, bin_xy):
+    with pytest.raises(ObservationError, match=r"millimetres|must be 7 finite numbers"):
+        FixedObjects(on_the_table(cube, bin_xy))

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 from soarm.dataset.reader import Dataset
+from soarm.errors import ObservationError
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
 from soarm.recording import FEATURES
-from soarm.runtime.objects import Sight
+from soarm.runtime.objects import FileObjects, FixedObjects, NoObjects, Sight
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.teleop import arms
 from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
+from soarm.twin.twin import Twin
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,3 +88,46 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
     assert follower.is_stale(), "half a step of 30 Hz is 17 ms"
     assert "cube and bin were last seen 0.40 s ago, and 0.15 s are allowed" in str(follower.unfit())
     assert len(sent[1]) == 0
+
+
+def test_objects_that_cannot_be_are_no_sight_and_the_reason_is_told() -> None:
+    def read() -> Sight:
+        if clock.t > 5.0:
+            raise ObservationError("the cube is out of reach")
+        return Sight(clock.t, np.ones(7, np.float32))
+
+    arm = SimpleNamespace(observe=lambda: SimpleNamespace(q=np.arange(6.0), age_s=np.zeros(6)))
+    clock = SimpleNamespace(t=5.0)
+    follower = ArmFollower(arm, SimpleNamespace(read=read), lambda wanted, _: wanted, 30, now=lambda: clock.t)
+    follower.observe()
+    clock.t = 5.1
+    follower.observe()
+    soon = follower.unfit()
+    clock.t = 5.2
+    follower.observe()
+
+    assert soon is None
+    assert str(follower.unfit()).endswith("look at what writes the file of objects (the cube is out of reach)")
+
+
+@pytest.mark.parametrize("objects", [[0, -200, 12.5, 1, 0, 150, -150], [0, -0.2, -0.3, 1, 0, 0.15, -0.15]])
+def test_objects_that_cannot_be_are_refused_before_any_arm_is_met(tmp_path: Path, objects: list[float]) -> None:
+    path = tmp_path / "objects.json"
+    path.write_text(json.dumps({"objects": objects}))
+    following = arms.follower("/no/port", Calibration.nominal(), ArmConfig(), FileObjects(path), 30)
+
+    with pytest.raises(ObservationError, match="cube or bin cannot be there"), following:
+        pass
+
+
+def test_an_arm_that_is_driven_by_hand_rests_beside_the_bin(twin: Twin) -> None:
+    """Without objects nothing is known of the table, and it rests where its settings say."""
+    seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
+    config, turned = ArmConfig(timeout_s=0.2, park_speed=250.0), []
+    for objects in (FixedObjects(seen), NoObjects()):
+        with arms.follower(twin.ports[0], twin.config.calibration, config, objects, 30, deadman=False):
+            pass
+        turned.append(abs(twin.q()[0]))
+
+    assert turned[0] > 20
+    assert turned[1] < 3

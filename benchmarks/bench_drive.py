@@ -1,0 +1,126 @@
+"""Whole runs of `soarm drive` on `soarm twin`, by the commands themselves: is the task done, when, and is the arm parked?
+
+    python benchmarks/bench_drive.py data/export --scenes 26                       # held-out scenes, as the commands stand
+    python benchmarks/bench_drive.py data/export --scenes 26 --law position        # with the servos of the training
+    python benchmarks/bench_drive.py data/export --scenes 60 --ruler               # --cube and --bin in the place of --objects
+
+"parked" is what the driver says; "overloads" counts complaints of servos in the whole run, and those after its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from soarm.runtime import log
+from soarm.runtime.success import IN_THE_BIN
+from soarm.seeds import scene_seeds
+
+
+class Row(NamedTuple):
+    """What came of a scene: whether it is solved as the simulator has it, the rest as log and exit status have it."""
+
+    solved: bool
+    said_s: float | None
+    cause: str
+    parked: bool
+    overloads: int
+    overloads_after: int
+    status: int
+    whole_s: float
+
+
+def one(bundle: Path, scene: int, options: argparse.Namespace, folder: Path) -> Row:
+    """Run the commands on a scene."""
+    port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
+    twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
+    twin += ["--calibration", str(calibration), "--scene", str(scene)]
+    with subprocess.Popen(twin, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not objects.exists():
+            assert process.poll() is None, "the twin could not be started"
+            time.sleep(0.02)
+        began_s = time.monotonic()
+        drive = [sys.executable, "-m", "soarm.runtime", "drive", str(bundle), "--port", str(port), "--log", f"{port}.log"]
+        drive += ["--calibration", str(calibration), *_where(objects, ruler=options.ruler), *options.rest]
+        done = subprocess.run(drive, capture_output=True, text=True, check=False)
+        whole_s = time.monotonic() - began_s
+        process.terminate()
+        said = process.stdout.read()
+    if options.show:
+        print(done.stdout)
+    return _row(Path(f"{port}.log"), done, solved=IN_THE_BIN in said, whole_s=whole_s)
+
+
+def _where(objects: Path, *, ruler: bool) -> list[str]:
+    """Return the options that say where cube and bin are."""
+    if not ruler:
+        return ["--objects", str(objects)]
+    x, y, _, cos4, sin4, *bin_xy = json.loads(objects.read_text())["objects"]
+    yaw_deg = math.degrees(math.atan2(sin4, cos4) / 4)
+    return ["--cube", *map(str, (x, y, yaw_deg)), "--bin", *map(str, bin_xy)]
+
+
+def _row(path: Path, done: subprocess.CompletedProcess[str], *, solved: bool, whole_s: float) -> Row:
+    """Read the log; a command that was refused has none."""
+    if not path.exists():
+        return Row(solved, None, done.stdout.strip().splitlines()[-1], False, 0, 0, done.returncode, whole_s)
+    texts = [str(event["text"]) for event in log.read(path).events]
+    times = {str(event["text"]): float(event["t_s"]) for event in log.read(path).events}
+    end = next((i for i, text in enumerate(texts) if text.startswith("loop: the run ended")), len(texts))
+    said_s = times.get(f"loop: {IN_THE_BIN}")
+    overload = ["OVERLOAD" in text.upper() for text in texts]
+    return Row(
+        solved,
+        None if said_s is None else said_s - times["loop: the run begins"],
+        texts[end].rpartition("ended: ")[2] if end < len(texts) else "no run",
+        any(text.endswith("parked") for text in texts),
+        sum(overload),
+        sum(overload[end:]),
+        done.returncode,
+        whole_s,
+    )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--scenes", type=int, default=26)
+    parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215")
+    parser.add_argument("--ruler", action="store_true", help="measure the objects once, at the start")
+    parser.add_argument("--show", action="store_true", help="what the commands say")
+    parser.add_argument("rest", nargs="*", help="after --: further options of `soarm drive`")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        print("scene  solved  said [s]  parked  overloads  after  status  whole [s]  cause")
+        for scene in scene_seeds("validation")[: options.scenes]:
+            row = one(options.bundle, scene, options, Path(folder))
+            rows.append(row)
+            said = "-" if row.said_s is None else f"{row.said_s:.2f}"
+            print(
+                f"{scene:5d}  {row.solved!s:6}  {said:>8}  {row.parked!s:6}  {row.overloads:9d}  {row.overloads_after:5d}  "
+                f"{row.status:6d}  {row.whole_s:9.1f}  {row.cause}",
+                flush=True,
+            )
+    times = [row.said_s for row in rows if row.said_s is not None]
+    overloaded, after = (sum(getattr(row, name) > 0 for row in rows) for name in ("overloads", "overloads_after"))
+    print(
+        f"{sum(row.solved for row in rows)} of {len(rows)} solved, {len(times)} said so"
+        f"{f' (median {statistics.median(times):.2f} s)' if times else ''}; {sum(row.parked for row in rows)} parked; "
+        f"overloads in {overloaded} runs, after the end in {after}; load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
