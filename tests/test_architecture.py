@@ -52,7 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "teleop": {"numpy"},
-    "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
+    "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
@@ -63,7 +63,7 @@ DISTRIBUTIONS = {
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
 }
-BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
+BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"} | {
     "quantities"
 }
