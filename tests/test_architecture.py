@@ -249,6 +249,25 @@ def test_a_stage_depends_in_dvc_on_exactly_the_code_it_can_run(stage: str) -> No
     assert named == {f"stages/{stage}.py"} | {as_dependency(file) for file in reached(path)} - {"soarm/__init__.py"}
 
 
+UNPICKLING = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "json_to_data", "load_from_zip_file"}
+"""Functions that run what a file holds; the last two are Stable-Baselines3's."""
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "train_residual"])
+def test_only_the_training_of_a_residual_can_unpickle_a_file(stage: str) -> None:
+    def called(path: Path) -> set[str]:
+        return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+
+    assert [file for file in sorted(reached(ROOT / "stages" / f"{stage}.py")) if UNPICKLING & called(file)] == []
+
+
+def test_torch_reads_weights_and_nothing_else() -> None:
+    for _, path in own_modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "th.load"):
+                assert "weights_only=True" in ast.unparse(node), f"{path}:{node.lineno}"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None:
     path = ROOT / "stages" / f"{stage}.py"
