@@ -113,11 +113,20 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _ui(port: int) -> int:
+    from soarm.tracking.server import require_free, serve
+    from soarm.tracking.store import opened_alone
+
     _require_repository("mlflow")
+    require_free(port)
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow/mlflow.db")
     # One worker: each takes 250 MB, and the default of four needs half a minute to start on two cores.
     command = ["mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
-    return subprocess.call([sys.executable, "-m", *command])
+    try:
+        with opened_alone(store):  # a new store is made before the server looks
+            pass
+    except (OSError, ImportError) as error:
+        raise StageError(f"the store {store} cannot be opened: {error}") from None
+    return serve([sys.executable, "-m", *command])
 
 
 def _info(path: Path | None) -> None:

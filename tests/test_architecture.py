@@ -54,7 +54,7 @@ OUTSIDE: dict[str, set[str]] = {
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "teleop": {"numpy"},
-    "tracking": {"mlflow", "onnx", "requests", "sqlalchemy"},
+    "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
@@ -65,7 +65,7 @@ DISTRIBUTIONS = {
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
 }
-BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
+BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"} | {
     "quantities",
     "entry",
@@ -254,6 +254,25 @@ def test_a_stage_depends_in_dvc_on_exactly_the_code_it_can_run(stage: str) -> No
     named = {dependency for dependency in DVC["stages"][stage]["deps"] if not dependency.startswith("data/")}
 
     assert named == {f"stages/{stage}.py"} | {as_dependency(file) for file in reached(path)} - {"soarm/__init__.py"}
+
+
+UNPICKLING = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "json_to_data", "load_from_zip_file"}
+"""Functions that run what a file holds; the last two are Stable-Baselines3's."""
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "train_residual"])
+def test_only_the_training_of_a_residual_can_unpickle_a_file(stage: str) -> None:
+    def called(path: Path) -> set[str]:
+        return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+
+    assert [file for file in sorted(reached(ROOT / "stages" / f"{stage}.py")) if UNPICKLING & called(file)] == []
+
+
+def test_torch_reads_weights_and_nothing_else() -> None:
+    for _, path in own_modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "th.load"):
+                assert "weights_only=True" in ast.unparse(node), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("stage", STAGES)

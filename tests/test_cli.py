@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,14 +56,65 @@ def test_run_hands_its_arguments_to_dvc_with_this_python_first(
     assert status == 7
 
 
-def test_ui_shows_the_local_store_or_the_one_that_is_named(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.main(["ui", "--port", "5050"])
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
-    cli.main(["ui"])
+@pytest.fixture
+def served(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The servers that would have run, with stores that are there."""
+    from soarm.tracking import server
 
+    for store in ("mlflow/mlflow.db", "elsewhere.db"):
+        Path(store).write_bytes(b"there is one")
+    monkeypatch.setattr(server, "serve", lambda command: called.append(command[1:]) or 7)
+    return called
+
+
+def test_ui_shows_the_local_store_or_the_one_that_is_named(served: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    called, ports = served, [str(free_port()) for _ in range(2)]
+    status = cli.main(["ui", "--port", ports[0]])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    cli.main(["ui", "--port", ports[1]])
+
+    assert status == 7
     assert "sqlite:///mlflow/mlflow.db" in called[0]
-    assert called[0][-4:] == ["--port", "5050", "--workers", "1"]
+    assert called[0][-4:] == ["--port", ports[0], "--workers", "1"]
     assert "sqlite:///elsewhere.db" in called[1]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("port", "message"), [("99999", "port is 99999; it must be in 1..65535"), ("0", "port is 0"), ("-5", "port is -5")]
+)
+def test_ui_refuses_what_is_no_port(
+    served: list[list[str]], capsys: pytest.CaptureFixture[str], port: str, message: str
+) -> None:
+    assert cli.main(["ui", "--port", port]) == 1
+    assert message in capsys.readouterr().err
+    assert served == []
+
+
+def test_ui_refuses_a_port_in_use(served: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        assert cli.main(["ui", "--port", str(other.getsockname()[1])]) == 1
+    assert "cannot be served on (Address already in use); give another with --port" in capsys.readouterr().err
+    assert served == []
+
+
+def test_ui_says_which_store_cannot_be_opened(
+    served: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db/mlflow.db")
+
+    assert cli.main(["ui", "--port", str(free_port())]) == 1
+    assert "the store sqlite:///elsewhere.db/mlflow.db cannot be opened" in capsys.readouterr().err
+    assert served == []
 
 
 def test_outside_of_the_repository_it_says_where_to_go(

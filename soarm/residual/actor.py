@@ -1,6 +1,7 @@
 """The residual's network and its files: raw residual observation in, residual in [-1, 1] out.
 
-Knows nothing of reinforcement learning, so that evaluation and export need neither Stable-Baselines3 nor an environment. What
+Knows nothing of reinforcement learning, so that evaluation and export need neither Stable-Baselines3 nor an environment, and
+unpickle nothing: the weights are safetensors, the rest is JSON. What
 an observation goes through before the first layer (`soarm.residual.sight`) is part of the network.
 """
 

@@ -2,7 +2,7 @@
 
 One file holds all that the next step depends on: networks and optimisers, replay buffer, batches drawn for the next step,
 running episodes with their chunks, exploration noise and Stable-Baselines3's global random streams. It is replaced whole or
-not at all.
+not at all. It is a pickle, which runs what it holds: it is meant for the scratch folder of the training that wrote it.
 """
 
 from __future__ import annotations

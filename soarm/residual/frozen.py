@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from contextlib import ExitStack
 from typing import Any
 
-import torch
 from stable_baselines3 import TD3
-from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.save_util import json_to_data, open_path
 from stable_baselines3.common.type_aliases import GymEnv
 
 from soarm.errors import CheckpointError
@@ -24,18 +25,30 @@ def in_front_of(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecE
     return ResidualVecEnvWrapper(TD3._wrap_env(env), base, spec, spec.residual_scale)
 
 
-def base_of(path: Any, device: torch.device | str) -> tuple[Any, PolicySpec]:
+def base_of(path: Any) -> tuple[Any, PolicySpec]:
     """Build the base that a saved residual describes, its weights not yet loaded, and return it with the specification.
+
+    Both are pickles, which run what they hold. A file that names neither is refused before anything in it is unpickled.
 
     Raises:
         CheckpointError: There is no such file, or it holds something else.
     """
     try:
-        data, _, _ = load_from_zip_file(path, device=device)
-    except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
+        data = _described(path)
+    except (FileNotFoundError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} cannot be read as a saved residual: {error}. Train again: dvc repro train_residual"
         ) from None
-    if data is None or not {"blueprint", "spec"} <= set(data):
+    if not isinstance(data, dict) or not {"blueprint", "spec"} <= set(data):
         raise CheckpointError(f"{path} is a Stable-Baselines3 model, but not a residual: it holds no blueprint of a base")
-    return data["blueprint"].build(), data["spec"]
+    unpickled = json_to_data(json.dumps({name: data[name] for name in ("blueprint", "spec")}))
+    return unpickled["blueprint"].build(), unpickled["spec"]
+
+
+def _described(path: Any) -> Any:
+    """Return what a saved model says of itself, nothing unpickled: name -> text, number, or a pickle as text."""
+    with ExitStack() as stack:
+        file = open_path(path, "r", suffix="zip")
+        if file is not path:  # it was a path, not an open file
+            stack.enter_context(file)
+        return json.loads(stack.enter_context(zipfile.ZipFile(file)).read("data"))

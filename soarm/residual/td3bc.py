@@ -321,10 +321,13 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     def load(cls, path: Any, env: GymEnv | None = None, device: torch.device | str = "auto", **kwargs: Any) -> Self:  # type: ignore[override]
         """Load a saved residual with its base; `env` may be raw or wrapped, or None to predict only.
 
+        This unpickles, as Stable-Baselines3 does, and so runs what the file holds: load only files that you made or trust.
+        `soarm.residual.actor.load` reads the same actor and its specification from the files beside it, and runs nothing.
+
         Raises:
             CheckpointError: There is no such file, or it holds something else.
         """
-        base, spec = base_of(path, device)
+        base, spec = base_of(path)
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
             env = in_front_of(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)

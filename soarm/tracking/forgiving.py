@@ -1,4 +1,4 @@
-"""Tracking that never stops the chain: where the store fails, one warning says so and the stage goes on untracked."""
+"""Tracking that never stops the chain: whatever it raises, one warning says so and the stage goes on untracked."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Forgiving:
 
     def __init__(self, make: Callable[[], Tracker], where: str) -> None:
         self._where = where
-        self._failures = _failures()
         self._inner: Tracker = NullTracker()
         try:
             self._inner = make()
-        except self._failures as error:
+        except Exception as error:
             self._warn(error)
 
     def params(self, section: str, values: Mapping[str, Any]) -> None:
@@ -65,7 +64,7 @@ class Forgiving:
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except self._failures as error:
+        except Exception as error:  # MLflow lets through what it stands on: SQLAlchemy's, alembic's, a bare KeyError
             self._inner = NullTracker()
             self._warn(error)
 
@@ -76,15 +75,7 @@ class Forgiving:
             _without_password(self._where),
             _root_cause(error),
         )
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What a store raises when it is gone, full, locked or of another version."""
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return (MlflowException, RequestException, SQLAlchemyError, OSError)
+        logger.debug("where MLflow failed", exc_info=error)
 
 
 def _root_cause(error: BaseException) -> str:

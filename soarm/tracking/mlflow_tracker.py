@@ -2,7 +2,7 @@
 
 A reproduction is a DVC experiment, or one state of code and parameters; DVC skips the stages that are up to date, so any stage
 may be the first to come and opens the parent. The store is a SQLite file under `mlflow/` of the repository, or whatever
-`MLFLOW_TRACKING_URI` names. Tracking never stops the chain: where the store fails, one warning says so and the stage goes on.
+`MLFLOW_TRACKING_URI` names. Tracking never stops the chain: whatever it raises, one warning says so and the stage goes on.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from soarm.tracking.forgiving import Forgiving
+from soarm.tracking.store import Store, opened_alone, store_for
 from soarm.tracking.tracker import Provenance, Status, Tracker
 
 EXPERIMENT = "soarm"
@@ -34,25 +35,6 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-
-
-class Store(NamedTuple):
-    """Where runs go: a tracking URI, and where artifacts lie when nobody else decides it."""
-
-    uri: str
-    artifacts: str | None
-
-
-def store_for(root: Path) -> Store:
-    """Return the store the environment names, or the one of the repository.
-
-    `dvc exp run` works in a temporary copy; DVC_ROOT names the repository it was made from.
-    """
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        return Store(uri, None)
-    folder = Path(os.environ.get("DVC_ROOT", root)) / "mlflow"
-    folder.mkdir(exist_ok=True)
-    return Store(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri())
 
 
 def open_mlflow(provenance: Provenance) -> Tracker:
@@ -78,9 +60,10 @@ class MlflowTracker:
 
         self._clock = clock
         mlflow.set_tracking_uri(store.uri)
-        self._client = mlflow.MlflowClient(store.uri)
-        experiment = _experiment(self._client, store)
-        parent = _parent(self._client, experiment, provenance)
+        with opened_alone(store.uri):
+            self._client = mlflow.MlflowClient(store.uri)
+            experiment = _experiment(self._client, store)
+            parent = _parent(self._client, experiment, provenance)
         tags = {**_tags(provenance), "mlflow.parentRunId": parent, "soarm.stage": provenance.stage}
         self.run_id: str = self._client.create_run(experiment, tags=tags, run_name=provenance.stage).info.run_id
         self._buffer: list[Any] = []

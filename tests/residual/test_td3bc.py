@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from soarm import arm
 from soarm.errors import CheckpointError
-from soarm.residual import objective
+from soarm.residual import actor, objective
 from soarm.residual.controller import ResidualController, residual_policy
 from soarm.residual.learner import FilterParams
 from soarm.residual.td3bc import ResidualTD3BC
@@ -130,6 +130,43 @@ def test_evaluate_policy_of_stable_baselines_runs_it(task: ModuleType) -> None:
     mean, _ = evaluate_policy(model, model.env, n_eval_episodes=8)
 
     assert mean == 1.0
+
+
+class Poison:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_foreign_file_is_refused_before_it_is_unpickled(tmp_path: Path) -> None:
+    foreign = TD3("MlpPolicy", gymnasium.make("Pendulum-v1"), buffer_size=1, device="cpu")
+    foreign.poison = Poison(tmp_path / "ran")  # type: ignore[attr-defined]
+    foreign.save(tmp_path / "foreign.zip")
+
+    with pytest.raises(CheckpointError, match="holds no blueprint of a base"):
+        ResidualTD3BC.load(tmp_path / "foreign.zip")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_evaluation_and_export_run_nothing_that_a_residual_holds(task: ModuleType, tmp_path: Path) -> None:
+    model = task.make_model()
+    model.poison = Poison(tmp_path / "ran")
+    model.save(tmp_path / "residual.zip")
+    actor.save(model.policy.actor.mu, model.spec, tmp_path)
+
+    network, spec = actor.load(tmp_path)
+    before = (tmp_path / "ran").exists()
+    ResidualTD3BC.load(tmp_path / "residual.zip")
+
+    assert not before
+    assert (tmp_path / "ran").exists()  # the documents say so
+    assert spec == model.spec
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, model.policy.actor.mu.state_dict()[key])
 
 
 def test_file_that_is_missing_or_something_else_is_named(task: ModuleType, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from soarm.tracking.mlflow_tracker import MlflowTracker, Store, open_mlflow
+from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow
+from soarm.tracking.store import Store
 from soarm.tracking.tracker import Provenance
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from soarm.tracking import mlflow_tracker
 from soarm.tracking.forgiving import Forgiving
-from soarm.tracking.mlflow_tracker import MlflowTracker, flatten, pipeline_key, store_for
+from soarm.tracking.mlflow_tracker import MlflowTracker, flatten, open_mlflow, pipeline_key
+from soarm.tracking.store import store_for
 from soarm.tracking.tracker import NullTracker, Provenance, Tracker, open_tracker
 
 PROVENANCE = Provenance("toy", "abc-dirty", "ci", 0, "0123", Path())
@@ -54,13 +56,43 @@ def test_a_store_that_fails_costs_one_warning_and_nothing_else(caplog: pytest.Lo
     assert "SOARM_TRACKING=off" in record.getMessage()
 
 
-def test_a_mistake_of_ours_is_not_taken_for_a_dead_store() -> None:
-    class Mistaken(NullTracker):
-        def tag(self, key: str, value: str) -> None:
-            raise TypeError("a mistake")
+def mistaken(*_: object) -> None:
+    raise KeyError("uq_experiments_name")
 
-    with pytest.raises(TypeError, match="a mistake"):
-        Forgiving(Mistaken, "x").tag("a", "b")
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_whatever_tracking_raises_no_stage_ends_by_it(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = Forgiving(type("Mistaken", (NullTracker,), {method: mistaken}), "x")
+    arguments = inspect.signature(getattr(Tracker, method)).parameters
+
+    for _ in range(2):
+        getattr(tracker, method)(*["x"] * (len(arguments) - 1))
+
+    assert [record.getMessage()[:60] for record in caplog.records if record.levelno == logging.WARNING] == [
+        "MLflow at x failed (KeyError: 'uq_experiments_name'): this r"
+    ]
+
+
+def test_whatever_opening_raises_no_stage_ends_by_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mlflow_tracker, "MlflowTracker", mistaken)
+
+    open_mlflow(PROVENANCE._replace(root=tmp_path)).close("FINISHED")
+
+    assert "failed (KeyError: 'uq_experiments_name')" in caplog.text
+
+
+def test_a_repository_that_cannot_be_written_is_not_tracked(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow").write_text("a file in place of the folder")
+
+    open_mlflow(PROVENANCE._replace(root=tmp_path)).close("FINISHED")
+
+    assert "failed (FileExistsError" in caplog.text
 
 
 def test_a_password_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
