@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_ctrl_c_while_a_command_loads_ends_it_quietly(tmp_path: Path, name: str)
         _, said = process.communicate(timeout=60)
 
     assert (process.returncode, said) == (130, "stopped\n")
+
+
+def test_the_command_that_is_installed_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    monkeypatch.setattr(entry, "start", started.append)
+
+    module, _, name = project["scripts"]["soarm"].partition(":")
+    getattr(sys.modules[module], name)()
+
+    assert started == ["soarm.cli"]
 
 
 PROGRAMS = {
