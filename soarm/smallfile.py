@@ -15,6 +15,7 @@ import math
 import os
 import reprlib
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -107,6 +108,7 @@ def parse_json(content: bytes | str, *, kind: type = dict, finite: bool = True) 
         raise SmallFileError(f"holds {_NAMES.get(type(data), 'null')} ({shown(data)}), not {_NAMES[kind]}")
     level: list[Any] = [data]
     for _ in range(MOST_DEPTH):
+        _refuse_half_characters(level)
         level = [inner for one in level for inner in _inside(one)]
     if level:
         _refuse_depth()
@@ -248,8 +250,17 @@ def _constant(text: str) -> NoReturn:
     raise SmallFileError(f"holds {text}; every number must be finite")
 
 
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _inside(value: Any) -> Iterable[Any]:
+    return (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _refuse_half_characters(values: Iterable[Any]) -> None:
+    for value in values:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:  # an escape such as \ud800 alone: no text, and no terminal shows it
+                raise SmallFileError(f"holds {shown(value)}, which is no text") from None
 
 
 def _refuse_depth() -> NoReturn:

@@ -10,6 +10,7 @@ answer may be spread over several lines, and one line may hold several answers. 
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,8 @@ class WireLog:
         self.path = path
         self._now = now
         self._broken = False
+        if path.is_fifo():  # opening one would wait for a reader
+            raise FileExistsError(errno.EEXIST, "it is a pipe", str(path))
         self._file = path.open("w", encoding="ascii")
 
     def write(self, direction: Direction, data: bytes) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import LogError, SmallFileError
-from soarm.smallfile import BINARY_BYTES, MOST_BYTES, parse_json, read_bytes, shown
+from soarm.smallfile import BINARY_BYTES, MOST_BYTES, parse_json, read_bytes, require_writable, shown
 
 logger = logging.getLogger(__name__)
 _MAGIC = "soarm-run-log"
@@ -191,6 +192,17 @@ class RunLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def require_place(path: Path) -> None:
+    """Refuse a file for a log before anything is begun that it should be a log of.
+
+    Raises:
+        LogError: It exists, or cannot be written.
+    """
+    if os.path.lexists(path):
+        raise LogError(f"the log {path} exists; choose a file that does not exist")
+    require_writable(path, LogError)
 
 
 def read(path: Path) -> Run:
