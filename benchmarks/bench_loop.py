@@ -40,7 +40,15 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
             assert process.poll() is None, "the twin could not be started"
         which = options.which or ("residual" if RESIDUAL in bundle.sessions else "base")
         order = Order(
-            bundle, which, FileObjects(objects), options.seconds, options.bus_hz, allow=gate.CHECKS, park=False, deadman=False
+            bundle,
+            which,
+            FileObjects(objects),
+            options.seconds,
+            options.bus_hz,
+            allow=gate.CHECKS,
+            park=False,
+            deadman=False,
+            keep_going=True,
         )
         try:
             report = run(order, str(port), Calibration.load(calibration), ArmConfig())

@@ -34,7 +34,7 @@ from soarm.runtime import drive
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.lockstep import Clock, Immediate
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import CalledObjects
+from soarm.runtime.objects import CalledObjects, ObjectSource
 from soarm.runtime.onnx_policy import OnnxACT, Which
 from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
@@ -46,6 +46,7 @@ from soarm.twin.law import Law
 from soarm.twin.twin import Twin, TwinConfig
 
 Floats = NDArray[np.float64]
+Source = Callable[[Callable[[], NDArray[np.float32]], Callable[[], float]], ObjectSource]
 _OFTEN = 1_000_000
 _PATIENCE_S = 2.0
 """How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy."""
@@ -150,18 +151,21 @@ class WiredArm:
         self._sim, self._twin, self._driver = sim, twin, driver
         self._limits = Limits.usual(driver.calibration.lower, driver.calibration.upper)
 
-    def episodes(self, mind: Callable[[int], Mind], seeds: Iterable[int], stats: WireStats) -> Iterator[Episode]:
+    def episodes(
+        self, mind: Callable[[int], Mind], seeds: Iterable[int], stats: WireStats, source: Source = CalledObjects
+    ) -> Iterator[Episode]:
         """Run one episode per seed through the wire.
 
         Args:
             mind: Returns what drives the episode of a seed.
             seeds: Scenes.
             stats: Is told of every step.
+            source: Makes, of a function that returns where the objects truly are and the clock, what the policy is told.
         """
         for seed in seeds:
             self._twin.reset(seed)
             self._make_ready()
-            yield self._episode(mind(seed), seed, stats)
+            yield self._episode(mind(seed), seed, stats, source)
 
     def follow(self, episode: Episode) -> Floats:
         """Play the actions of an episode again and return how far the joints are from where they were, (T - 1, 6).
@@ -177,7 +181,7 @@ class WiredArm:
             gaps.append(np.abs(self._driver.observe().q - after))
         return np.array(gaps)
 
-    def _episode(self, mind: Mind, seed: int, stats: WireStats) -> Episode:
+    def _episode(self, mind: Mind, seed: int, stats: WireStats, source: Source) -> Episode:
         clock, tape = Clock(), _Tape(self._twin, self._driver, stats)
         hz = self._sim.control_hz
         loop = Loop(
@@ -185,7 +189,7 @@ class WiredArm:
             Immediate(mind.model),
             mind.schedule,
             mind.residual,
-            CalledObjects(self._twin.objects, clock.now),
+            source(self._twin.objects, clock.now),
             self._limits,
             LoopConfig(hz, hz),
             tape,

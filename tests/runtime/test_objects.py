@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from soarm.errors import ObservationError
 from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects, first_sight, on_the_table
 
+ROOT = Path(__file__).parents[2]
 SEEN = [0.1, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.1]
 
 
@@ -119,6 +122,15 @@ def test_a_run_begins_with_a_sight_that_is_fresh_and_can_be(tmp_path):
     assert first(1.9).t_s == pytest.approx(48.1)
     with pytest.raises(ObservationError, match=r"last seen 3600.0 s ago, and 2 s are allowed; start what writes the file"):
         first(3600.0)
+
+
+def test_the_example_of_the_docs_writes_what_is_read_and_nothing_where_it_sees_nothing(tmp_path):
+    example = runpy.run_path(str(ROOT / "docs" / "examples" / "write_objects.py"))
+    path, looks = tmp_path / "objects.json", [example["look"](), None]
+    example["run"](path, lambda: looks.pop(0), lambda: bool(looks))
+
+    np.testing.assert_allclose(FileObjects(path).read().objects, on_the_table((0.0, -0.2, 15.0), (0.15, -0.15)), atol=1e-6)
+    assert [one.name for one in tmp_path.iterdir()] == ["objects.json"]
 
 
 @pytest.mark.parametrize(("cube", "bin_xy"), [((0.0, -200, 15), (150, -150)), ((0, -0.2, np.inf), (0.15, -0.15))])

@@ -1,0 +1,68 @@
+"""Objects that were measured once against objects that are seen all the time: how many scenes are solved through the wire?
+
+    python benchmarks/bench_ruler.py data/export --scenes 60
+
+In lockstep, as `deploy_check`: the numbers depend on no machine. `live`: what the twin knows. `carried`: what
+`soarm drive --cube --bin` makes of poses measured at the start, exactly and a few millimetres off. `fixed`: the same left
+where they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from soarm import params as params_file
+from soarm.deployment import DeployParams, Source, WireStats, mind_of, wired
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.carried import CarriedObjects
+from soarm.runtime.objects import CalledObjects, FixedObjects, ObjectSource
+from soarm.seeds import scene_seeds
+from soarm.sim.params import SimParams
+from soarm.twin.law import Law
+
+
+def measured(kind: Callable[..., ObjectSource], off_m: float) -> Source:
+    """Return a source of objects that were measured at the start, each coordinate off by so much (standard deviation)."""
+    rng = np.random.default_rng(0)
+
+    def source(objects: Callable[[], ArrayLike], now: Callable[[], float]) -> ObjectSource:
+        seen = np.asarray(objects(), np.float64)
+        seen[[0, 1, 5, 6]] += off_m * rng.normal(size=4)
+        return kind(seen, now)
+
+    return source
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--scenes", type=int, default=60)
+    parser.add_argument("--law", choices=["position", "sts3215"], default="position")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    params, bundle = params_file.load(Path("params.yaml")), Bundle.open(options.bundle)
+    sim, deploy = params.section("sim", SimParams), params.section("deploy_check", DeployParams)
+    law: Law = options.law
+    sources: dict[str, Source] = {
+        "live": CalledObjects,
+        "carried": measured(CarriedObjects, 0.0),
+        "carried, 2 mm off": measured(CarriedObjects, 0.002),
+        "carried, 4 mm off": measured(CarriedObjects, 0.004),
+        "fixed": measured(FixedObjects, 0.0),
+    }
+    for name, source in sources.items():
+        with wired(sim, deploy, law) as arm:
+            seeds = scene_seeds("test")[: options.scenes]
+            episodes = list(arm.episodes(lambda _: mind_of(bundle, "residual"), seeds, WireStats(), source))
+        print(f"{name:18} {sum(episode.success for episode in episodes):3d} of {len(episodes)} solved", flush=True)
+
+
+if __name__ == "__main__":
+    main()
