@@ -51,7 +51,7 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
 }
 """Commands that a room has: name -> room, and what it does. A room with one command alone gets it without its name."""
 # Where an artefact keeps its specification: file, and the keys to it.
-_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
+_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/soarm.json", ()), ("meta/info.json", ("soarm",)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from soarm.dataset import layout, statistics
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import not_finite
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, Feature
+from soarm.spec import ACTION
 
 TIMESTAMP_TOLERANCE_S = 1e-4
 """LeRobot's `tolerance_s`."""
@@ -57,7 +57,7 @@ def check(path: Path, *, with_statistics: bool = True) -> Contents:
         listing = "\n  ".join(faults)
         raise DatasetError(
             f"{path} is not a sound dataset ({len(faults)} faults):\n  {listing}\n"
-            "Restore the named files from a copy (`dvc checkout`), or record the dataset again (`dvc repro record`)."
+            "Restore the named files from a copy, or record the dataset again."
         )
     return found
 
@@ -114,14 +114,15 @@ def _spec_faults(found: Contents) -> list[str]:
     assert found.spec is not None
     faults = []
     if found.spec.control_hz != found.info.get("fps"):
-        faults.append(f"fps is {found.info.get('fps')!r}, but {layout.OUR_KEY}.control_hz is {found.spec.control_hz}")
-    ours: Mapping[str, Feature] = found.spec.features
-    for key in dict.fromkeys([*ours, *found.features]):
-        left, right = ours.get(key), found.features.get(key)
-        if left is None or right is None:
-            faults.append(f"feature {key} is only in {layout.OUR_KEY if right is None else 'features'}")
-        elif (left.shape, left.names) != (right.shape, right.names):
-            faults.append(f"feature {key} is {right.shape} {right.names}, but {left.shape} {left.names} in {layout.OUR_KEY}")
+        faults.append(f"fps is {found.info.get('fps')!r}, but soarm.control_hz is {found.spec.control_hz}")
+    for key, right in found.features.items():
+        left = found.spec.features.get(key)
+        if left is not None and (left.shape, left.names) != (right.shape, right.names):
+            faults.append(
+                f"feature {key} is {right.shape} {right.names}, but {left.shape} {left.names} in soarm's specification"
+            )
+    if faults:
+        faults[-1] += f"; where info.json is right, remove {layout.SPEC_PATH}: it holds the units and nothing else"
     return faults
 
 

@@ -33,7 +33,7 @@ class Recorder:
         self.path = path
         self.n_episodes = n_episodes
         self._header = header
-        self._features = PolicySpec.from_dict(header.info[layout.OUR_KEY]).features
+        self._features = header.spec.features
         self._open = True
 
     @classmethod
@@ -63,7 +63,8 @@ class Recorder:
                 f"{root} is not empty (it holds {taken[0].relative_to(root)}). "
                 "Go on recording there with Recorder.resume, or choose another folder."
             )
-        header = Header(layout.new_info(PolicySpec(features=dict(features), control_hz=fps), robot_type), task)
+        spec = PolicySpec(features=dict(features), control_hz=fps)
+        header = Header(layout.new_info(spec, robot_type), spec, task)
         journal.start(root, header)
         return cls(root, header, 0)
 
@@ -86,7 +87,7 @@ class Recorder:
             header = journal.header(root)
             journal.repair(root)
             if not (root / layout.INFO_PATH).exists() and not journal.episode_files(root):
-                return cls(root, Header(header.info, task or header.task), 0)
+                return cls(root, Header(header.info, header.spec, task or header.task), 0)
         found = checks.check(root)
         dataset = reader.from_contents(root, found)
         require_writable(dataset)
@@ -97,11 +98,11 @@ class Recorder:
                 "or make it one split with edit.set_splits."
             )
         if journal.exists(root):
-            header = Header(header.info, task or header.task)
+            header = Header(header.info, header.spec, task or header.task)
         else:
             spec = PolicySpec(features=dict(dataset.features), control_hz=dataset.fps)
             last_task = dataset.tasks[int(dataset.task_index[-1])]
-            header = Header({**dataset.info, layout.OUR_KEY: spec.to_dict()}, task or last_task)
+            header = Header(dict(dataset.info), spec, task or last_task)
             journal.start(root, header)
         return cls(root, header, dataset.n_episodes)
 
@@ -147,7 +148,7 @@ class Recorder:
         chosen = dict(dataset.splits) if splits is None else dict(splits)
         require_splits(chosen, dataset.n_episodes)
         episodes = [dataset.episode(i) for i in range(dataset.n_episodes)]
-        writer.replace_dataset(self.path, self._header.info, episodes, chosen)
+        writer.replace_dataset(self.path, self._header.info, self._header.spec, episodes, chosen)
         self._open = False
 
     def __enter__(self) -> Recorder:
