@@ -30,7 +30,7 @@ STATISTICS_TOLERANCE = 1e-3
 _REQUIRED = ("min", "max", "mean", "std", "count")
 
 
-def check(path: Path, *, with_statistics: bool = True) -> Contents:
+def examine(path: Path, *, with_statistics: bool = True) -> Contents:
     """Read the dataset at `path` and verify it against itself.
 
     Args:
@@ -38,25 +38,34 @@ def check(path: Path, *, with_statistics: bool = True) -> Contents:
         with_statistics: Whether meta/stats.json is checked too.
 
     Returns:
-        What was read.
+        What was read; `faults` lists everything that is wrong, with file, value, what is expected and what to do.
 
     Raises:
-        DatasetError: Lists every fault with file, value, what is expected and what to do.
+        DatasetError: There is no dataset that could be examined.
     """
     found = contents_.read(path)
-    faults = list(found.faults)
-    faults += _info_faults(found)
+    found.faults += _info_faults(found)
     if found.is_finalized:
-        faults += _episode_faults(found)
-        faults += _row_faults(found)
+        found.faults += _episode_faults(found)
+        found.faults += _row_faults(found)
         if with_statistics:
-            faults += _statistics_faults(found)
+            found.faults += _statistics_faults(found)
         else:
-            faults = [fault for fault in faults if not fault.startswith(layout.STATS_PATH)]
-    if faults:
-        listing = "\n  ".join(faults)
+            found.faults = [fault for fault in found.faults if not fault.startswith(layout.STATS_PATH)]
+    return found
+
+
+def check(path: Path, *, with_statistics: bool = True) -> Contents:
+    """Return what `examine` finds in a sound dataset.
+
+    Raises:
+        DatasetError: Lists every fault.
+    """
+    found = examine(path, with_statistics=with_statistics)
+    if found.faults:
+        listing = "\n  ".join(found.faults)
         raise DatasetError(
-            f"{path} is not a sound dataset ({len(faults)} faults):\n  {listing}\n"
+            f"{path} is not a sound dataset ({len(found.faults)} faults):\n  {listing}\n"
             "Restore the named files from a copy, or record the dataset again."
         )
     return found
@@ -90,9 +99,12 @@ def _info_faults(found: Contents) -> list[str]:
     version = info.get("codebase_version")
     if version != layout.CODEBASE_VERSION:
         known = layout.CODEBASE_VERSION
-        faults.append(f"codebase_version is {version!r}; this reader knows {known!r} (LeRobot converts older datasets)")
+        faults.append(f"codebase_version is {version!r}; this reader knows {known!r}: a newer soarm may know it")
     if not _is_whole(info.get("fps")) or info["fps"] <= 0:
-        faults.append(f"fps is {info.get('fps')!r}; it must be a whole number above 0")
+        faults.append(
+            f"fps is {info.get('fps')!r}; it must be a whole number above 0: control steps come at whole rates here, so "
+            "record at 30, not at 29.97"
+        )
     if ACTION not in found.features:
         faults.append(f"features lack {ACTION}; there are {list(found.features)}")
     if "robot_type" not in info:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from soarm.dataset import journal, layout, storage, tables, units
+from soarm.dataset import formats, journal, layout, storage, tables, units
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.errors import DatasetError, SpecMismatchError
 from soarm.spec import Feature, PolicySpec
@@ -77,7 +77,7 @@ def read(path: Path) -> Contents:
     root = storage.location(path)
     if not root.is_dir():
         raise DatasetError(
-            f"{path} does not exist. Record a dataset there first (`dvc repro record`) or give the folder that holds meta/."
+            f"{path} does not exist. Record a dataset there first (soarm teleoperate) or give the folder that holds meta/."
         )
     has_info, has_journal = (root / layout.INFO_PATH).exists(), journal.exists(root)
     if not has_info and not has_journal:
@@ -88,12 +88,16 @@ def read(path: Path) -> Contents:
     header = journal.header(root) if has_journal else None
     info = read_json(root / layout.INFO_PATH) if has_info or header is None else header.info
     if isinstance(info, str):
-        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy (`dvc checkout`), or record again.")
+        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy, or record again.")
+    formats.require_current(root, info)
+    if isinstance(info.get("fps"), float) and info["fps"].is_integer():
+        info["fps"] = int(info["fps"])  # some tools write 30.0
     contents = Contents(root, info)
     contents.spec = header.spec if header is not None and not has_info else _read_spec(contents)
     _read_features(contents)
     if has_info:
         _read_meta(contents)
+        formats.require_finalized(root, info, 0 if contents.episodes is None else len(contents.episodes["length"]))
         _read_rows(contents)
     if has_journal:
         _read_journal(contents)
@@ -106,7 +110,7 @@ def read_json(path: Path) -> dict[str, Any] | str:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "is missing"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"is truncated or no JSON ({error})"
     return data if isinstance(data, dict) else f"holds a {type(data).__name__}, not an object"
 
@@ -116,7 +120,7 @@ def _read_features(contents: Contents) -> None:
     if not isinstance(described, Mapping):
         raise DatasetError(
             f"{contents.root}: {layout.INFO_PATH} has features {described!r}; it must be a mapping. "
-            "Restore the file from a copy (`dvc checkout`), or record again."
+            "Restore the file from a copy, or record again."
         )
     for key, feature in described.items():
         try:
