@@ -12,7 +12,7 @@ from soarm.dataset.contents import Contents
 from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
 
 _SHOWN_TASKS = 5
-_WIDTH = 26
+_WIDTH = 30
 
 
 def page(path: Path) -> list[str]:
