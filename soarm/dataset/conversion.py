@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +69,7 @@ def convert(
     folder = storage.room_for(target)
     try:
         with storage.writing(target):
-            storage.copy_others(storage.location(Path(source)), folder, except_for=(layout.RECORDING,))
+            _copy(storage.location(Path(source)), folder)
         spec = PolicySpec(features=dict(features), control_hz=old.fps)
         storage.write_file(folder / layout.SPEC_PATH, writer.encode_json(spec.to_dict()))
         if scale is not None:
@@ -140,6 +142,13 @@ def _scale(dataset: Dataset, calibration: Path) -> NDArray[np.float64]:
     scale = read_ranges(calibration) / 200.0 * DEG_PER_TICK
     scale[arm.GRIPPER] = 1.0
     return scale
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copy a dataset as files of its own: the Hub's cache holds links to elsewhere, and read-only files are no use to edit."""
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{storage.PARTIAL}"))
+    for entry in (folder, *folder.rglob("*")):
+        entry.chmod(entry.stat().st_mode | stat.S_IWUSR)
 
 
 def _convert_files(folder: Path, old: Dataset, scale: NDArray[np.float64]) -> None:

@@ -224,3 +224,21 @@ def test_nothing_is_overwritten_and_a_kill_leaves_nothing_behind(
     with pytest.raises(KeyboardInterrupt):
         conversion.convert(normalised, tmp_path / "new", calibration)
     assert {name: text for name, text in content(tmp_path).items() if not name.startswith("unfinished")} == before
+
+
+def test_links_into_a_cache_become_files_that_can_be_written(tmp_path, normalised, calibration):
+    blob, link = tmp_path / "cache/blob", normalised / "data/chunk-000/file-000.parquet"
+    blob.parent.mkdir()
+    link.rename(blob)
+    link.symlink_to(Path("../../../cache/blob"))
+    blob.chmod(0o444)
+    film = normalised / f"videos/{CAMERA}/file-000.mp4"
+    film.chmod(0o444)
+    before = blob.read_bytes()
+    conversion.convert(normalised, tmp_path / "elsewhere/new", calibration)
+    made = tmp_path / "elsewhere/new"
+
+    assert blob.read_bytes() == before
+    assert not (made / "data/chunk-000/file-000.parquet").is_symlink()
+    assert (made / f"videos/{CAMERA}/file-000.mp4").stat().st_mode & 0o200
+    assert link.is_symlink()

@@ -134,6 +134,26 @@ def test_what_we_cannot_write_back_is_not_edited(theirs, content):
     assert content(theirs) == before
 
 
+def test_splits_and_statistics_of_a_dataset_with_cameras_change_and_nothing_is_lost(theirs, content):
+    camera = {"dtype": "video", "shape": [96, 128, 3], "names": ["height", "width", "channels"]}
+    _with_feature(theirs, "observation.images.front", camera)
+    stats = json.loads((theirs / "meta/stats.json").read_text())
+    stats["observation.images.front"] = {"mean": [[[0.5]]]}
+    (theirs / "meta/stats.json").write_text(json.dumps(stats))
+    (theirs / "videos").mkdir()
+    (theirs / "videos/film.mp4").write_bytes(b"film")
+    before = content(theirs)
+    edit.set_splits(theirs, {"train": range(2), "val": range(2, 3)})
+    changed = edit.recompute_statistics(theirs)
+    after = content(theirs)
+
+    assert changed.splits["val"] == range(2, 3)
+    assert changed.info["features"]["observation.images.front"] == camera
+    assert json.loads(after["meta/stats.json"])["observation.images.front"] == {"mean": [[[0.5]]]}
+    assert {name for name in before if before[name] != after[name]} == {"meta/info.json", "meta/stats.json"}
+    assert set(after) == set(before)
+
+
 @pytest.mark.parametrize("names", [{"motors": list(arm.FEATURE_NAMES)}, list(arm.FEATURE_NAMES)])
 def test_names_may_come_in_a_mapping(theirs, names):
     _with_feature(theirs, "action", {"dtype": "float32", "shape": [6], "names": names})
