@@ -2,7 +2,7 @@
 
 ::
 
-    recording/recording.json            the dataset's info.json without counts, and the session's task
+    recording/recording.json            the dataset's info.json without counts, its specification, and the session's task
     recording/episode-000012.parquet    features, task_index, and the task texts in the schema's metadata
 
 A file gets its name only when it is complete and on the disk, so a kill at any instant costs the unfinished episode and
@@ -26,6 +26,7 @@ from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError, SmallFileError
 from soarm.smallfile import DATASET_BYTES, load_json, parse_json
+from soarm.spec import PolicySpec
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,12 @@ class Header:
 
     Attributes:
         info: info.json of the dataset, as `layout.new_info` makes it.
+        spec: Its specification, with the units.
         task: Text of the task of episodes that name none.
     """
 
     info: dict[str, Any]
+    spec: PolicySpec
     task: str
 
 
@@ -52,7 +55,8 @@ def start(root: Path, header: Header) -> None:
     with storage.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         storage.sync_folder(root)
-    storage.write_file(folder / HEADER, (json.dumps(dataclasses.asdict(header), indent=4, ensure_ascii=False) + "\n").encode())
+    content = {"info": header.info, "spec": header.spec.to_dict(), "task": header.task}
+    storage.write_file(folder / HEADER, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
 
 
 def exists(root: Path) -> bool:
@@ -69,8 +73,10 @@ def header(root: Path) -> Header:
     path = root / layout.RECORDING / HEADER
     try:
         data = load_json(path, most_bytes=DATASET_BYTES)
-        return Header(data["info"], data["task"])
-    except (SmallFileError, KeyError) as error:
+        info = dict(data["info"])
+        old = info.pop(layout.OLD_KEY, None)  # where it was before it had a key of its own
+        return Header(info, PolicySpec.from_dict(data.get("spec", old)), data["task"])
+    except (SmallFileError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
             f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."
