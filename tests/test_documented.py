@@ -279,7 +279,9 @@ def robot(installed: Path) -> Path:
 @pytest.mark.parametrize("entry", entries("robot"), ids=lambda entry: entry["run"])
 def test_a_command_of_the_robot_runs_as_typed_on_the_twin(installed: Path, robot: Path, entry: dict[str, Any]) -> None:
     simulator = installed / ".venv" / "bin"
-    command = entry.get("typed", entry["run"]).replace("PORT2", "leader").replace("PORT", "arm").replace("/tmp/", "")
+    command = entry.get("typed", entry["run"])
+    for word, meant in TABLE["placeholders"].items():
+        command = command.replace(word, meant)
     with (
         Shell(robot, simulator) as other,
         Shell(robot, simulator if entry.get("simulated") else robot / ".venv" / "bin") as shell,

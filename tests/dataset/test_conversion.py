@@ -159,7 +159,7 @@ def test_a_calibration_may_be_wrapped_or_ours(tmp_path, calibration, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"other.json is truncated or no JSON"),
+        ("{", r"other.json is not JSON, or truncated"),
         ('{"shoulder_pan": 3}', r"(?s)shoulder_pan: TypeError.* in 3.*gripper: TypeError.* in None.*range_min < range_max"),
         (
             json.dumps({**CALIBRATION, "gripper": {**CALIBRATION["gripper"], "range_max": 2000}}),

@@ -207,8 +207,8 @@ def test_features_that_a_tool_of_lerobot_added_or_took_away_cost_no_units(tmp_pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"meta/soarm.json: is truncated or no JSON"),
-        ("[]", r"meta/soarm.json: holds a list, not an object"),
+        ("{", r"meta/soarm.json: is not JSON, or truncated"),
+        ("[]", r"meta/soarm.json: holds a list \(\[\]\), not an object"),
         ('{"features": {}, "control_hz": 30, "new": 1}', r"unknown keys \['new'\]"),
         (
             '{"features": {"action": {"shape": [2], "names": ["a"], "units": []}}, "control_hz": 30}',
