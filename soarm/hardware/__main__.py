@@ -6,6 +6,7 @@
     soarm check-pose --port PORT --calibration arm.json [--rest | --pose 0 0 0 0 0 0]
     soarm doctor --port PORT [--calibration arm.json] [--settings arm_settings.json]
     soarm release --port PORT
+    soarm restore-registers --port PORT [FILE]
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
 
@@ -17,36 +18,53 @@ from __future__ import annotations
 import argparse
 import logging
 import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from soarm import arm
 from soarm.errors import CalibrationError, PortError, SoarmError
-from soarm.hardware import doctor, guide, ports, sweep
+from soarm.hardware import backups, doctor, guide, ports, restoring, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
+from soarm.hardware.signals import ToldToStop, raised_once
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
 _PATIENT_S = 0.1
 """Of a question to a servo [s]: no command here is in a hurry, and a stall of the computer must not look like a dead servo."""
-STOPPED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
-    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 130 after Ctrl-C.
+    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 128 + n after signal n.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
         ask: Shows a question and waits for the person.
     """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        with raised_once():
+            return _run(options, ask)
+    except SoarmError as error:
+        logger.error("%s", error)
+        return 1
+    except EOFError:
+        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
+        return 1
+    except KeyboardInterrupt as error:
+        logger.error("stopped; `%s` was not finished, begin it again", options.command)
+        return 128 + (error.signum if isinstance(error, ToldToStop) else signal.SIGINT)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="soarm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
@@ -61,7 +79,9 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     )
     pose.add_argument("--rest", action="store_true", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
-    for command in (setup, check, measure, pose, release):
+    back = commands.add_parser("restore-registers", help="give the servos back what was saved before it was overwritten")
+    back.add_argument("file", type=Path, nargs="?", help="one of `soarm/registers` in ~/.local/state (the newest that fits)")
+    for command in (setup, check, measure, pose, release, back):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
     check.add_argument("--calibration", type=Path, help="what the servos' limits and offsets are held against")
     check.add_argument("--settings", type=Path, help="JSON that names the servos' part; the supply is held against it")
@@ -70,37 +90,31 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     for command in (bring, take):
         command.add_argument("source", type=Path)
         command.add_argument("target", type=Path)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        if options.command == "find-port":
-            return _find_port(ask)
-        if options.command == "setup-motors":
-            return _setup(options.port, ask)
-        if options.command == "doctor":
-            return _doctor(options.port, options.calibration, options.settings)
-        if options.command == "calibrate":
-            return _calibrate(options.port, options.target, ask)
-        if options.command == "check-pose":
-            at, tolerance = (sweep.REST.tolist(), sweep.REST_TOLERANCE) if options.rest else (options.pose, POSE_TOLERANCE)
-            return _check_pose(options.port, Calibration.load(options.calibration), at, tolerance, ask)
-        if options.command == "release":
-            return _release(options.port)
-        if options.command == "import-calibration":
-            calibration = read_lerobot(options.source)
-            calibration.save(options.target)
-        else:
-            calibration = Calibration.load(options.source)
-            write_lerobot(calibration, options.target)
-    except SoarmError as error:
-        logger.error("%s", error)
-        return 1
-    except EOFError:
-        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
-        return 1
-    except KeyboardInterrupt:
-        logger.error("stopped; `%s` was not finished, begin it again", options.command)
-        return STOPPED
+    return parser
+
+
+def _run(options: argparse.Namespace, ask: Ask) -> int:
+    if options.command == "find-port":
+        return _find_port(ask)
+    if options.command == "setup-motors":
+        return _setup(options.port, ask)
+    if options.command == "doctor":
+        return _doctor(options.port, options.calibration, options.settings)
+    if options.command == "calibrate":
+        return _calibrate(options.port, options.target, ask)
+    if options.command == "check-pose":
+        at, tolerance = (sweep.REST.tolist(), sweep.REST_TOLERANCE) if options.rest else (options.pose, POSE_TOLERANCE)
+        return _check_pose(options.port, Calibration.load(options.calibration), at, tolerance, ask)
+    if options.command == "release":
+        return _release(options.port)
+    if options.command == "restore-registers":
+        return _restore(options.port, options.file, ask)
+    if options.command == "import-calibration":
+        calibration = read_lerobot(options.source)
+        calibration.save(options.target)
+    else:
+        calibration = Calibration.load(options.source)
+        write_lerobot(calibration, options.target)
     logger.info("wrote %s (hash %s)", options.target, calibration.hash[:12])
     return 0
 
@@ -202,6 +216,23 @@ def _release(port: str) -> int:
     else:
         logger.info("the torque of all servos is off; each one confirmed it")
     return 1 if live else 0
+
+
+def _restore(port: str, file: Path | None, ask: Ask) -> int:
+    saved = backups.newest(port, backups.default_folder()) if file is None else backups.Backup.load(file)
+    logger.info("%s, saved on %s at %s", saved.path, saved.port, saved.written)
+    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
+        changes = restoring.compare(bus, saved)
+        for servo_id, differ in changes.items():
+            for name, (now, then) in differ.items():
+                logger.info("servo %d: %s %d -> %d", servo_id, name, now, then)
+        if not changes:
+            logger.info("the servos hold all that is in it; nothing is to be restored")
+            return 0
+        ask("Enter writes this into the servos, Ctrl-C leaves them as they are. ")
+        restoring.restore(bus, changes)
+    logger.info("restored, and read back: %d servos", len(changes))
+    return 0
 
 
 if __name__ == "__main__":

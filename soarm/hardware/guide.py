@@ -1,30 +1,29 @@
 """The dialogue of a calibration: what the person is asked to do, in order, and what is written when all went well.
 
 Offset and limits are set to "none" for the sweep, so that the encoder can be seen as it is. Whatever ends it before all servos
-have their new ones puts the old ones back, Ctrl-C too; the registers as they were lie in a backup (`soarm.hardware.eprom`) as
-well.
+have their new ones puts the old ones back: an error, a signal (`signals.raised_once`), a cable as soon as it is plugged in
+again. SIGKILL leaves them open; the registers as they were lie in a backup, from which `soarm restore-registers` takes them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm.errors import BusError, CalibrationError
+from soarm.errors import BusError, CalibrationError, PortError
+from soarm.hardware.backups import OPEN
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.registers import TICKS_PER_TURN
 from soarm.hardware.signals import interrupts_held
 from soarm.hardware.sweep import REST_TOLERANCE, Sweep, sign_of
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
-_OPEN = {"homing_offset": 0, "min_position_limit": 0, "max_position_limit": TICKS_PER_TURN - 1}
 POSITIVE = {
     "shoulder_pan": "to the right, seen from behind the arm",
     "shoulder_lift": "forwards and down",
@@ -40,6 +39,8 @@ _FOLD = (
 )
 _KEEP = "keep"
 _SAMPLE_S = 0.02
+_TRIES, _TRY_S = 300, 0.2
+"""How often, and how long apart, a port that was lost is tried again [s]: a minute to plug the cable in."""
 
 
 def calibrate(
@@ -69,10 +70,11 @@ def calibrate(
     live = bus.torque_off()
     if live:
         raise BusError(f"the servos {list(live)} do not confirm that their torque is off; cut their power and begin again")
-    with _put_back(bus) as before:
+    with _put_back(bus, say, sleep) as before:
         for joint in arm.JOINTS:
-            before[joint.servo_id] = {name: bus.read(joint.servo_id, name) for name in _OPEN}
-            bus.write_eprom(joint.servo_id, _OPEN)
+            with interrupts_held():  # what was written is noted, and its servo locked
+                before[joint.servo_id] = {name: bus.read(joint.servo_id, name) for name in OPEN}
+                bus.write_eprom(joint.servo_id, OPEN)
         calibration = _measure(bus, ask, say, done, sleep)
         with interrupts_held():  # servos and file belong together
             for measured in calibration.joints:
@@ -89,22 +91,58 @@ def calibrate(
 
 
 @contextmanager
-def _put_back(bus: Bus) -> Iterator[dict[int, dict[str, int]]]:
+def _put_back(bus: Bus, say: Say, sleep: Callable[[float], None]) -> Iterator[dict[int, dict[str, int]]]:
     """Yield servo -> registers as they were, to be filled; what is in it when the block fails is written back."""
     before: dict[int, dict[str, int]] = {}
     try:
         yield before
-    except BaseException as error:  # Ctrl-C as well: an arm without limits matches no calibration
-        lost = []
-        with interrupts_held():
-            for servo_id, registers in before.items():
-                try:
-                    bus.write_eprom(servo_id, registers)
-                except BusError as trouble:
-                    lost.append(f"servo {servo_id} had {registers} ({trouble})")
+    except BaseException as error:  # a signal as well: an arm without limits matches no calibration
+        lost = _write_back(bus, before, say, sleep)
         if lost:
-            raise BusError("\n  ".join([f"{error or type(error).__name__}. These could not be put back:", *lost])) from error
+            why = str(error) or type(error).__name__
+            remedy = f"Mend that, then put them back: soarm restore-registers --port {bus.port}"
+            raise BusError("\n  ".join([f"{why}. These could not be put back:", *lost]) + f"\n{remedy}") from error
         raise
+
+
+def _write_back(bus: Bus, before: dict[int, dict[str, int]], say: Say, sleep: Callable[[float], None]) -> list[str]:
+    """Write registers back, over a cable that is plugged in again as well; return in words what was not."""
+    left, lost, tries = dict(before), [], iter(range(_TRIES))
+    with ExitStack() as stack:
+        try:
+            while left:
+                if not bus.line.is_open:
+                    say(f"the port {bus.port} was lost: plug the cable in again, and the servos get back what they had")
+                    bus = stack.enter_context(_plugged_in_again(bus, tries, sleep))
+                with interrupts_held():
+                    lost += _write_while_open(bus, left)
+        except (PortError, KeyboardInterrupt):  # nobody plugged it in, or wants to wait for it
+            pass
+    return lost + [f"servo {servo_id} had {registers} (the port was lost)" for servo_id, registers in left.items()]
+
+
+def _write_while_open(bus: Bus, left: dict[int, dict[str, int]]) -> list[str]:
+    """Write registers, and take out of `left` what was written or refused; return in words what was refused."""
+    refused = []
+    for servo_id, registers in list(left.items()):
+        try:
+            bus.write_eprom(servo_id, registers)
+        except BusError as trouble:
+            if not bus.line.is_open:
+                break
+            refused.append(f"servo {servo_id} had {registers} ({trouble})")
+        del left[servo_id]
+    return refused
+
+
+def _plugged_in_again(bus: Bus, tries: Iterator[int], sleep: Callable[[float], None]) -> Bus:
+    """Return the bus on the port as soon as it can be opened; PortError when there are no tries left."""
+    while next(tries, None) is not None:
+        try:
+            return Bus.open(bus.port, bus.servo_ids, timeout_s=bus.line.timeout_s)
+        except PortError:
+            sleep(_TRY_S)
+    raise PortError(f"{bus.port} did not come back within {_TRIES * _TRY_S:.0f} s")
 
 
 def _measure(bus: Bus, ask: Ask, say: Say, done: Callable[[], bool], sleep: Callable[[float], None]) -> Calibration:
