@@ -1,6 +1,6 @@
 """The arm's commands; each is also `soarm COMMAND`.
 
-    soarm find-port
+    soarm find-port [--also LINK]
     soarm setup-motors --port PORT
     soarm calibrate --port PORT arm.json
     soarm check-pose --port PORT --calibration arm.json [--rest | --pose 0 0 0 0 0 0]
@@ -16,12 +16,15 @@ Also `python -m soarm.hardware`, for a host that has no more than `pip install s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from soarm import arm
 from soarm.errors import CalibrationError, PortError, SoarmError
@@ -41,8 +44,22 @@ POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
+class LiveLine:
+    """A line of a terminal that is written in the place of the one before; what is printed after it replaces it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def __call__(self, text: str) -> None:
+        """Show it, cut to the width of the terminal."""
+        width = shutil.get_terminal_size().columns
+        with contextlib.suppress(OSError):  # the terminal was closed; SIGHUP says so
+            self._terminal.write(f"\r{text[: width - 1]}\x1b[K\r")
+            self._terminal.flush()
+
+
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
-    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 128 + n after signal n.
+    """Run the command line and return its exit status: 0 if all is well, 1 if something is wrong, 128 + n after a signal n.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
@@ -67,7 +84,10 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="soarm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
+    find = commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
+    find.add_argument(
+        "--also", action="append", default=[], metavar="LINK", help="one that the system does not list, as a twin's"
+    )
     setup = commands.add_parser("setup-motors", help="give new servos their ids, one at a time")
     check = commands.add_parser("doctor", help="ask every servo, and say what is wrong")
     measure = commands.add_parser("calibrate", help="measure zero and range of every joint, by hand")
@@ -95,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, ask: Ask) -> int:
     if options.command == "find-port":
-        return _find_port(ask)
+        return _find_port(options.also, ask)
     if options.command == "setup-motors":
         return _setup(options.port, ask)
     if options.command == "doctor":
@@ -119,14 +139,14 @@ def _run(options: argparse.Namespace, ask: Ask) -> int:
     return 0
 
 
-def _find_port(ask: Ask) -> int:
-    before = ports.listed()
+def _find_port(also: Sequence[str], ask: Ask) -> int:
+    before = ports.listed() | ports.existing(also)
     for name, what in before.items():
         logger.info("%s  (%s)", name, what)
     for text in ports.stealers():
         logger.warning("%s", text)
     ask("Unplug the USB cable of the arm's adapter, then press Enter. ")
-    port = ports.unplugged(before, ports.listed())
+    port = ports.unplugged(before, ports.listed() | ports.existing(also))
     logger.info("the arm is on %s; plug it in again", port)
     return 0
 
@@ -174,8 +194,9 @@ def _calibrate(port: str, target: Path, ask: Ask) -> int:
             target.with_name(target.name + ".old").write_bytes(target.read_bytes())
         calibration.save(target)
 
+    live = LiveLine(sys.stdout) if sys.stdout.isatty() else None
     with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
-        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, save=save)
+        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, show=live, save=save)
     logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
     return 0
 
