@@ -17,8 +17,12 @@ Needs the standard library only, so that it works wherever a part of soarm is in
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.cli")
+
 import argparse
-import importlib
 import json
 import os
 import platform
@@ -30,8 +34,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from soarm.errors import SoarmError, StageError
+from soarm.errors import SoarmError, SpecMismatchError, StageError
 from soarm.report import results
+from soarm.smallfile import DATASET_BYTES, read_json
 from soarm.spec import PolicySpec
 
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         room = _ELSEWHERE[words[0]][0]
         alone = sum(other == room for other, _ in _ELSEWHERE.values()) == 1
         try:
-            command = importlib.import_module(f"soarm.{room}.__main__")
+            found = entry.load(f"soarm.{room}.__main__")
         except ModuleNotFoundError as error:
             if str(error.name).startswith("soarm"):
                 raise
@@ -81,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"`soarm {words[0]}` needs {error.name}, which a robot host does not have: pip install 'soarm[pipeline]'\n"
             )
             return 1
-        status: int = command.main(words[1:] if alone else words)
+        status: int = found.main(words[1:] if alone else words)
         return status
     passed_on = words[1:] if words[:1] == ["run"] and words[1:] != ["--help"] else []  # DVC's options are not argparse's
     options = parser.parse_args(words[: len(words) - len(passed_on)])
@@ -145,16 +150,19 @@ def read_spec(path: Path) -> PolicySpec:
         path: Folder of a dataset, a checkpoint or a bundle.
 
     Raises:
-        StageError: There is none.
+        StageError: There is none, or it cannot be read.
         SpecMismatchError: It is of another version of soarm.
     """
     for name, keys in _SPEC_PLACES:
         if (path / name).is_file():
-            data: Any = json.loads((path / name).read_text(encoding="utf-8"))
+            data: Any = read_json(path / name, StageError, "Bring it back from a copy", most_bytes=DATASET_BYTES)
             for key in keys:
                 data = data.get(key)
             if isinstance(data, Mapping):
-                return PolicySpec.from_dict(data)
+                try:
+                    return PolicySpec.from_dict(data)
+                except SpecMismatchError as error:
+                    raise SpecMismatchError(f"{path / name}: {error}") from None
     places = ", ".join(name for name, _ in _SPEC_PLACES)
     raise StageError(
         f"{path} holds no specification; looked in {places}. Give the folder of a dataset, a checkpoint or a bundle"
@@ -164,7 +172,3 @@ def read_spec(path: Path) -> PolicySpec:
 def _require_repository(name: str) -> None:
     if not Path(name).exists():
         raise StageError(f"{Path.cwd()} has no {name}; run this from the root of the repository")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
 """The exceptions of soarm. Bad input raises one of these; a broken promise of our own code raises AssertionError.
 
     SoarmError
+    ├── SmallFileError         a file that cannot be read, or is not JSON; its reader names the file and raises its own error
     ├── ParamsError            params.yaml: unknown, missing or ill-typed key
     ├── SpecMismatchError      two artefacts that do not describe the same robot, task or policy
     ├── SimulationError        a scene that cannot be built, a backend that is missing, physics that blew up
@@ -27,6 +28,10 @@ Every message says what is wrong, the value found, what is allowed and what to d
 
 class SoarmError(Exception):
     """Base of every error soarm raises on purpose."""
+
+
+class SmallFileError(SoarmError, ValueError):
+    """What is wrong with a file or a text, as a predicate without a subject: "is not JSON: ...", "cannot be read (...)"."""
 
 
 class ParamsError(SoarmError, ValueError):

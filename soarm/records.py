@@ -6,10 +6,12 @@ import csv
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from soarm.errors import StageError
+from soarm.smallfile import parse_json, write_atomically
 
 Row = tuple[int, dict[str, float]]
 
@@ -61,9 +63,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Write `values` as JSON, all of it or nothing, and return what was written as plain types."""
     written: dict[str, Any] = plain(values)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(written, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, json.dumps(written, indent=2, allow_nan=False) + "\n", StageError)
     return written
 
 
@@ -83,13 +83,11 @@ def plain(value: Any) -> Any:
 def _read_lines(path: Path) -> Iterator[Row]:
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            step, metrics = json.loads(text)
+            step, metrics = parse_json(text, kind=list, finite=False)
         except ValueError:
             return  # the line a kill cut short; nothing valid follows it
         yield step, metrics
 
 
 def _write_lines(path: Path, rows: list[Row]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows), StageError)

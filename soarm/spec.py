@@ -13,11 +13,19 @@ from typing import Any
 
 from soarm import arm
 from soarm.errors import SpecMismatchError
+from soarm.smallfile import shown
 
 STATE = "observation.state"
 ENVIRONMENT_STATE = "observation.environment_state"
 IMAGES = "observation.images"
 ACTION = "action"
+_WHOLE = {"control_hz": (1, 1000), "chunk_size": (1, 10_000), "n_action_steps": (1, 10_000)}
+"""Field of a specification -> its least and greatest value."""
+_MOST_SCALE = 360.0
+"""A residual cannot be asked to reach farther than a turn [deg, percent]."""
+_MOST_COEFF = 100.0
+_MOST_SIZE = 100_000
+"""Of a feature, in each of its dimensions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +97,11 @@ class PolicySpec:
         """Read what `to_dict` wrote.
 
         Raises:
-            SpecMismatchError: A key is unknown or missing (an artefact of another version).
+            SpecMismatchError: A key is unknown or missing (an artefact of another version), or values are not of their kind or
+                range; lists all of those.
         """
+        if not isinstance(data, Mapping):
+            raise SpecMismatchError(f"not a soarm specification: {shown(data)}; it must be an object")
         legal = {field.name for field in dataclasses.fields(cls)}
         unknown, missing = sorted(set(data) - legal), sorted({"features", "control_hz"} - set(data))
         if unknown or missing:
@@ -98,6 +109,9 @@ class PolicySpec:
                 f"not a soarm specification: unknown keys {unknown}, missing keys {missing}; known keys are {sorted(legal)}. "
                 "Make the artefact again with this version of soarm."
             )
+        faults = _value_faults(data)
+        if faults:
+            raise SpecMismatchError("\n  ".join(["not a soarm specification:", *faults]))
         features = {
             key: Feature(tuple(value["shape"]), tuple(value["names"]), tuple(value["units"]))
             for key, value in data["features"].items()
@@ -149,6 +163,49 @@ def _feature_faults(left: Mapping[str, Feature], right: Mapping[str, Feature], l
         elif left[key] != right[key]:
             faults.append(f"feature {key}: {left[key]} in {left_name}, {right[key]} in {right_name}")
     return faults
+
+
+def _value_faults(data: Mapping[str, Any]) -> list[str]:
+    """Return what of a specification's values is not of its kind, or out of its range."""
+    faults = []
+    for name, (low, high) in _WHOLE.items():
+        value = data.get(name)
+        if (value is not None or name == "control_hz") and not (type(value) is int and low <= value <= high):
+            faults.append(f"{name} is {shown(value)}; it must be a whole number in {low}..{high}")
+    sizes = data.get("n_action_steps"), data.get("chunk_size")
+    if all(type(size) is int for size in sizes) and sizes[0] > sizes[1]:  # type: ignore[operator]
+        faults.append(f"n_action_steps is {sizes[0]}; it must not exceed chunk_size, which is {sizes[1]}")
+    coeff, scale = data.get("temporal_ensemble_coeff"), data.get("residual_scale")
+    if coeff is not None and not _within(coeff, -_MOST_COEFF, _MOST_COEFF):
+        faults.append(f"temporal_ensemble_coeff is {shown(coeff)}; it must be a number in -{_MOST_COEFF:g}..{_MOST_COEFF:g}")
+    six = isinstance(scale, list | tuple) and len(scale) == arm.N_JOINTS
+    if scale is not None and not (six and all(_within(one, 0.0, _MOST_SCALE) for one in scale)):
+        faults.append(f"residual_scale is {shown(scale)}; it must be {arm.N_JOINTS} numbers in 0..{_MOST_SCALE:g}")
+    for name in ("statistics_hash", "dataset_hash", "git_rev"):
+        if not isinstance(data.get(name), str | None):
+            faults.append(f"{name} is {shown(data[name])}; it must be a text or null")
+    features = data["features"]
+    if not isinstance(features, Mapping):
+        return [*faults, f"features is {shown(features)}; it must be an object"]
+    return faults + [f"feature {key!s:.60}: {fault}" for key, value in features.items() for fault in _faults_of_feature(value)]
+
+
+def _faults_of_feature(value: object) -> list[str]:
+    parts = ("shape", "names", "units")
+    if not isinstance(value, Mapping) or set(value) != set(parts):
+        return [f"it is {shown(value)}; it must be an object with {', '.join(parts)}"]
+    faults = []
+    shape = value["shape"]
+    if not isinstance(shape, list | tuple) or not all(type(n) is int and 0 < n <= _MOST_SIZE for n in shape):
+        faults.append(f"shape is {shown(shape)}; it must be a list of whole numbers in 1..{_MOST_SIZE}")
+    for name in ("names", "units"):
+        if not isinstance(value[name], list | tuple) or not all(isinstance(one, str) for one in value[name]):
+            faults.append(f"{name} is {shown(value[name])}; it must be a list of texts")
+    return faults
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def content_hash(content: bytes | str) -> str:

@@ -27,6 +27,7 @@ OUTSIDE: dict[str, set[str]] = {
     "arm": {"numpy"},
     "chunking": {"numpy"},
     "cli": set(),
+    "entry": set(),
     "dataset": {"numpy", "pyarrow"},
     "deployment": {"numpy"},
     "errors": set(),
@@ -47,6 +48,7 @@ OUTSIDE: dict[str, set[str]] = {
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
     "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
+    "smallfile": set(),
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
@@ -63,7 +65,11 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
 }
 BROUGHT_ALONG = {"requests": "mlflow", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
-ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params", "errors"}
+ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"} | {
+    "entry",
+    "smallfile",
+    "errors",
+}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",

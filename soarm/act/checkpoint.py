@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -18,7 +17,8 @@ from safetensors.torch import save as to_bytes
 from soarm import params
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
-from soarm.errors import CheckpointError, ParamsError, SpecMismatchError
+from soarm.errors import CheckpointError, ParamsError, SmallFileError, SpecMismatchError
+from soarm.smallfile import load_json, write_atomically
 from soarm.spec import PolicySpec
 
 CONFIG_FILE = "config.json"
@@ -31,8 +31,8 @@ def save(model: ACT, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {"type": _TYPE, "network": dataclasses.asdict(model.config), "spec": model.spec.to_dict()}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(folder / WEIGHTS_FILE, to_bytes(weights))
-    write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / WEIGHTS_FILE, to_bytes(weights), CheckpointError)
+    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n", CheckpointError)
 
 
 def load(folder: Path) -> ACT:
@@ -67,23 +67,13 @@ def load(folder: Path) -> ACT:
     return model.eval()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that whoever opens `path`, even after a kill or a power cut, finds the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
 def _read_blueprint(path: Path) -> Blueprint:
     _require_file(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is truncated or not JSON ({error}); {_REMEDY}") from error
-    if not isinstance(data, dict) or data.get("type") != _TYPE or not {"network", "spec"} <= set(data):
+        data = load_json(path)
+    except SmallFileError as error:
+        raise CheckpointError(f"{path} is truncated or not a checkpoint's configuration: it {error}; {_REMEDY}") from None
+    if data.get("type") != _TYPE or not {"network", "spec"} <= set(data):
         raise CheckpointError(
             f"{path} does not describe an ACT of soarm: it needs type {_TYPE!r}, network and spec; {_REMEDY}"
         )
@@ -92,7 +82,7 @@ def _read_blueprint(path: Path) -> Blueprint:
             params.build(ACTConfig, data["network"], where=f"{path}: network"), PolicySpec.from_dict(data["spec"])
         )
         blueprint.build()
-    except (ParamsError, SpecMismatchError, KeyError, TypeError) as error:
+    except (ParamsError, SpecMismatchError) as error:
         raise CheckpointError(f"{path} describes a network that cannot be built: {error}\n{_REMEDY}") from error
     return blueprint
 

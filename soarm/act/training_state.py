@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from soarm.act.checkpoint import write_whole
 from soarm.errors import CheckpointError
+from soarm.smallfile import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class TrainingState:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save({"identity": self._identity, "state": run.state_dict()}, content)
-        write_whole(self._path, content.getvalue())
+        write_atomically(self._path, content.getvalue(), CheckpointError)
 
     def restore(self, run: Resumable) -> bool:
         """Bring `run` to the saved state, if there is one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from soarm.dataset import journal, layout, storage, tables
 from soarm.dataset.episode import StoredEpisode, faults_of
-from soarm.errors import DatasetError, SpecMismatchError
+from soarm.errors import DatasetError, SmallFileError, SpecMismatchError
+from soarm.smallfile import DATASET_BYTES, load_json
 from soarm.spec import Feature, PolicySpec
 
 Columns = dict[str, NDArray[Any]]
@@ -97,13 +97,13 @@ def read(path: Path) -> Contents:
 
 def _read_json(path: Path) -> dict[str, Any] | str:
     """Return the object in the file, or what is wrong with it."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return "is missing"
-    except (OSError, ValueError) as error:
-        return f"is truncated or no JSON ({error})"
-    return data if isinstance(data, dict) else f"holds a {type(data).__name__}, not an object"
+    try:
+        data: dict[str, Any] = load_json(path, most_bytes=DATASET_BYTES)
+    except SmallFileError as error:
+        return str(error)
+    return data
 
 
 def _read_features(contents: Contents) -> None:

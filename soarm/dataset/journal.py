@@ -24,7 +24,8 @@ import numpy as np
 
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
-from soarm.errors import DatasetError
+from soarm.errors import DatasetError, SmallFileError
+from soarm.smallfile import DATASET_BYTES, load_json, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +68,9 @@ def header(root: Path) -> Header:
     """
     path = root / layout.RECORDING / HEADER
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = load_json(path, most_bytes=DATASET_BYTES)
         return Header(data["info"], data["task"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (SmallFileError, KeyError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
             f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."
@@ -112,7 +113,7 @@ def read_episode(path: Path, widths: dict[str, int]) -> StoredEpisode:
     """
     table = tables.read(path, [*widths, "task_index"])
     values = {key: tables.to_numpy(table[key], width).astype(np.float32, copy=False) for key, width in widths.items()}
-    texts = tuple(json.loads(table.schema.metadata[b"tasks"])) if table.schema.metadata else ("",)
+    texts = tuple(parse_json(table.schema.metadata.get(b"tasks", b""), kind=list)) if table.schema.metadata else ("",)
     return StoredEpisode(values, texts, tables.to_numpy(table["task_index"], 1)[:, 0].astype(np.int64))
 
 

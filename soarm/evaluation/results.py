@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from soarm.errors import DatasetError
+from soarm.errors import DatasetError, SmallFileError
+from soarm.smallfile import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,10 @@ class Results:
                 "It was written by another version: evaluate again (`dvc repro -f eval_base`)"
             )
         rows: list[dict[str, Any]] = table.to_pylist()
-        origin = json.loads((table.schema.metadata or {}).get(_ORIGIN, b"{}"))
+        try:
+            origin = parse_json((table.schema.metadata or {}).get(_ORIGIN, b"{}"))
+        except SmallFileError as error:
+            raise DatasetError(f"the origin in {path} {error}; evaluate again (`dvc repro -f eval_base`)") from None
         return cls(tuple(EpisodeRow(**{key: _or_nan(value) for key, value in row.items()}) for row in rows), origin)
 
 

@@ -15,6 +15,11 @@ Also `python -m soarm.hardware`, for a host that has no more than `pip install s
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.hardware.__main__")
+
 import argparse
 import contextlib
 import logging
@@ -35,6 +40,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
 from soarm.hardware.signals import ToldToStop, raised_once
+from soarm.smallfile import read_bytes, require_writable, write_atomically
 
 logger = logging.getLogger("soarm.hardware")
 Ask = Callable[[str], str]
@@ -95,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     pose = commands.add_parser("check-pose", help="hold a calibration against a pose the arm is put into by hand")
     pose.add_argument("--calibration", type=Path, required=True)
     pose.add_argument(
-        "--pose", type=float, nargs=6, default=[0.0] * 6, help="of the six joints [deg, percent]; the middle of all by default"
+        "--pose",
+        type=entry.number(-360, 360),
+        nargs=6,
+        default=[0.0] * 6,
+        help="of the six joints [deg, percent]; the middle of all by default",
     )
     pose.add_argument("--rest", action="store_true", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
@@ -188,10 +198,11 @@ def _doctor(port: str, file: Path | None, settings: Path | None) -> int:
 def _calibrate(port: str, target: Path, ask: Ask) -> int:
     if not target.parent.is_dir():
         raise CalibrationError(f"there is no folder {target.parent} for {target.name}; make it first")
+    require_writable(target, CalibrationError)  # before a sweep of minutes
 
     def save(calibration: Calibration) -> None:
         if target.exists():
-            target.with_name(target.name + ".old").write_bytes(target.read_bytes())
+            write_atomically(target.with_name(target.name + ".old"), read_bytes(target), CalibrationError)
         calibration.save(target)
 
     live = LiveLine(sys.stdout) if sys.stdout.isatty() else None
@@ -217,7 +228,7 @@ def _check_pose(port: str, calibration: Calibration, pose: Sequence[float], tole
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):
         logger.info("%-14s %+6.1f %s", name, error, unit)
-    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if abs(error) > tolerance]
+    far = [name for name, error in zip(arm.JOINT_NAMES, errors, strict=True) if not abs(error) <= tolerance]
     if far:
         logger.error(
             "%s are more than %g away: was the pose hit? Then they were calibrated wrongly, or the horn sits one tooth off "
@@ -254,7 +265,3 @@ def _restore(port: str, file: Path | None, ask: Ask) -> int:
         restoring.restore(bus, changes)
     logger.info("restored, and read back: %d servos", len(changes))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

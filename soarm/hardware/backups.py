@@ -8,6 +8,7 @@ open (or of new servos, which look the same) restores nothing, so it is never ta
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -21,6 +22,7 @@ from soarm import arm
 from soarm.errors import BusError, CalibrationError, PortError
 from soarm.hardware.ports import lasting
 from soarm.hardware.registers import TABLE, TICKS_PER_TURN, decode, encode
+from soarm.smallfile import read_json, shown, write_atomically
 
 logger = logging.getLogger(__name__)
 OPEN: Mapping[str, int] = {"homing_offset": 0, "min_position_limit": 0, "max_position_limit": TICKS_PER_TURN - 1}
@@ -61,16 +63,22 @@ class Backup:
         Raises:
             CalibrationError: The file cannot be read, or does not hold the EPROM of all six servos.
         """
-        try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
-            held = {joint.servo_id: _settings(data["registers"][str(joint.servo_id)]) for joint in arm.JOINTS}
-            return cls(path, str(data["port"]), str(data["written"]), held)
-        except OSError as error:
-            raise CalibrationError(f"{path} cannot be read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise CalibrationError(
-                f"{path} does not hold the registers of the six servos of an arm ({type(error).__name__}: {error})"
-            ) from None
+        remedy = f"`soarm calibrate` saves such files in {default_folder()} before it writes"
+        data = read_json(path, CalibrationError, remedy, what="a backup of registers")
+        registers, faults = data.get("registers"), []
+        held = {}
+        for joint in arm.JOINTS:
+            values = registers.get(str(joint.servo_id)) if isinstance(registers, dict) else None
+            try:
+                held[joint.servo_id] = _settings(values)
+            except ValueError as error:
+                faults.append(f"servo {joint.servo_id}: {error}")
+        faults += [
+            f"{key} is {shown(data.get(key))}, not a text" for key in ("port", "written") if type(data.get(key)) is not str
+        ]
+        if faults:
+            raise CalibrationError("\n  ".join([f"{path} does not hold the registers of the six servos of an arm:", *faults]))
+        return cls(path, data["port"], data["written"], held)
 
     @property
     def open_servos(self) -> list[int]:
@@ -79,8 +87,18 @@ class Backup:
 
 
 def default_folder() -> Path:
-    """Return the folder for backups of registers: soarm/registers in the user's folder for state (XDG)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "soarm" / "registers"
+    """Return the folder for backups of registers: soarm/registers in the user's folder for state (XDG).
+
+    Raises:
+        BusError: Nobody knows where this user's folders are.
+    """
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "soarm" / "registers"
+    except RuntimeError:  # no HOME, and a user id without an entry, as in a container
+        raise BusError(
+            f"the user {os.getuid()} has no home folder for the registers, and no EPROM is written before they are saved: set "
+            "HOME or XDG_STATE_HOME to a folder that can be written"
+        ) from None
 
 
 def back_up(bus: Readable, servo_ids: Iterable[int], path: Path) -> set[int]:
@@ -100,16 +118,9 @@ def back_up(bus: Readable, servo_ids: Iterable[int], path: Path) -> set[int]:
     registers = {servo_id: _read_all(bus, servo_id) for servo_id in servo_ids}
     written = datetime.datetime.now().isoformat(timespec="seconds")
     content = {"port": lasting(bus.port), "written": written, "registers": registers}
-    part = path.with_name(path.name + ".part")
-    try:
+    with contextlib.suppress(OSError):  # what is in the way, the writer says
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise BusError(
-            f"the registers cannot be saved to {path} ({error.strerror}), and no EPROM is written before they are; make room "
-            "there, or name another folder in XDG_STATE_HOME"
-        ) from None
+    write_atomically(path, json.dumps(content, indent=1) + "\n", BusError)
     logger.info("registers of the servos %s are in %s", list(registers), path)
     return {servo_id for servo_id, values in registers.items() if values is not None}
 
@@ -138,14 +149,17 @@ def newest(port: str, folder: Path) -> Backup:
 
 
 def _settings(values: Any) -> dict[str, int]:
-    """Return the EPROM of one servo, each value checked against its register's range."""
-    held = {name: values[name] for name, register in TABLE.items() if register.memory == "EPROM"}
-    for name, value in held.items():
+    """Return the EPROM of one servo; ValueError where a register is missing, or holds what it cannot."""
+    if not isinstance(values, dict):
+        raise ValueError(f"its registers are {shown(values)}")
+    rows = [row for row in TABLE.values() if row.memory == "EPROM"]
+    for row in rows:
+        value = values.get(row.name)
         if type(value) is not int:
-            raise ValueError(f"{name} is {value!r}, not a whole number")
-        if TABLE[name].writable:
-            encode(TABLE[name], value)
-    return held
+            raise ValueError(f"{row.name} is {shown(value)}, not a whole number")
+        if row.writable:
+            encode(row, value)
+    return {row.name: values[row.name] for row in rows}
 
 
 def _read_all(bus: Readable, servo_id: int) -> dict[str, int] | None:

@@ -23,11 +23,14 @@ from numpy.typing import ArrayLike, NDArray
 from soarm import arm
 from soarm.errors import CalibrationError
 from soarm.hardware.registers import TICKS_PER_TURN
+from soarm.smallfile import read_json, shown, write_atomically
 
 logger = logging.getLogger(__name__)
 TICKS_PER_DEG = TICKS_PER_TURN / 360.0
 MARGIN_TICKS = 20
 """The arm is not sent nearer than this to the ends of its measured range: a sweep by hand leans on the stops."""
+MOST_ID = 253
+"""Of a servo; 254 is the broadcast."""
 MAX_OFFSET = 2047
 """Register 31 holds eleven bits and a sign."""
 _AGAIN = "Calibrate it again: soarm calibrate"
@@ -62,13 +65,18 @@ class JointCalibration:
 
     def faults(self) -> list[str]:
         """Return what keeps this joint from being driven; empty for a good one."""
+        found = self._kinds()
+        if found:
+            return [f"{self.name} (servo {shown(self.servo_id)}): {fault}" for fault in found]
         low, high = self.range_ticks
-        found = []
+        if not 0 <= self.servo_id <= MOST_ID:
+            found.append(f"servo_id is {self.servo_id}, it must be in 0..{MOST_ID}")
         if self.sign not in (-1, 1):
             found.append(f"sign is {self.sign}, it must be 1 or -1")
-        if not self.ticks_per_unit > 0 or not math.isfinite(self.ticks_per_unit) or not math.isfinite(self.zero_ticks):
+        if not 0 < self.ticks_per_unit <= TICKS_PER_TURN or not abs(self.zero_ticks) <= 2 * TICKS_PER_TURN:
             found.append(
-                f"{self.ticks_per_unit} ticks per unit from {self.zero_ticks}; both must be finite, the first above 0"
+                f"{self.ticks_per_unit} ticks per unit from {self.zero_ticks}; both must be finite, the first above 0, to "
+                f"{TICKS_PER_TURN}, the other within {2 * TICKS_PER_TURN} of 0"
             )
         if not 0 <= low < high < TICKS_PER_TURN:
             found.append(
@@ -80,6 +88,29 @@ class JointCalibration:
         if abs(self.homing_offset) > MAX_OFFSET:
             found.append(f"homing_offset is {self.homing_offset}; the servo holds -{MAX_OFFSET}..{MAX_OFFSET}")
         return [f"{self.name} (servo {self.servo_id}): {fault}" for fault in found]
+
+    def _kinds(self) -> list[str]:
+        """Return which fields are not of their kind."""
+        whole = {
+            "servo_id": self.servo_id,
+            "sign": self.sign,
+            "homing_offset": self.homing_offset,
+            "drive_mode": self.drive_mode,
+        }
+        found = [
+            f"{name} is {shown(value)}, it must be a whole number" for name, value in whole.items() if type(value) is not int
+        ]
+        for name in ("zero_ticks", "ticks_per_unit"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                found.append(f"{name} is {shown(value)}, it must be a number")
+        ends = self.range_ticks
+        if not isinstance(ends, tuple) or len(ends) != 2 or any(type(end) is not int for end in ends):
+            found.append(f"range_ticks is {shown(ends)}, it must be two whole numbers")
+        firmware: object = self.firmware
+        if not isinstance(firmware, str | None):
+            found.append(f"firmware is {shown(firmware)}, it must be a text or null")
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,11 +127,11 @@ class Calibration:
         names = tuple(joint.name for joint in self.joints)
         if names != arm.JOINT_NAMES:
             raise CalibrationError(
-                f"a calibration has the joints {list(arm.JOINT_NAMES)}, in this order; this has {list(names)}"
+                f"a calibration has the joints {list(arm.JOINT_NAMES)}, in this order; this has {shown(list(names))}"
             )
         faults = [fault for joint in self.joints for fault in joint.faults()]
         ids = [joint.servo_id for joint in self.joints]
-        if len(set(ids)) < len(ids):
+        if not faults and len(set(ids)) < len(ids):
             faults.append(f"servo ids are {ids}; each joint needs its own")
         if faults:
             raise CalibrationError("\n  ".join(["these joints must not move:", *faults, _AGAIN]))
@@ -154,12 +185,7 @@ class Calibration:
         Raises:
             CalibrationError: It cannot be written there.
         """
-        part = path.with_name(path.name + ".part")
-        try:
-            part.write_text(_json({"hash": self.hash, **self._content()}), encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            raise CalibrationError(f"{path} cannot be written ({error.strerror}); what was there is as it was") from None
+        write_atomically(path, _json({"hash": self.hash, **self._content()}), CalibrationError)
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -168,25 +194,23 @@ class Calibration:
         Raises:
             CalibrationError: The file is missing, is not ours, was changed by hand, or its joints cannot be driven.
         """
+        remedy = "`soarm calibrate` writes one, and `soarm import-calibration` takes one of LeRobot"
+        data = read_json(path, CalibrationError, remedy, what="a calibration of soarm")
+        if data.get("version") != _VERSION or not isinstance(data.get("joints"), list):
+            raise CalibrationError(
+                f"{path} is not a calibration of soarm: it is of version {shown(data.get('version'))}, this soarm reads "
+                f"{_VERSION}, with a list of joints. {remedy}"
+            )
+        entries = data["joints"]
+        faults = [f"joint {i}: {fault}" for i, entry in enumerate(entries) for fault in _entry_faults(entry)]
+        if faults:
+            raise CalibrationError("\n  ".join([f"{path} is not a calibration of soarm:", *faults, _AGAIN]))
+        joints = [{**entry, "range_ticks": tuple(entry["range_ticks"])} for entry in entries]
         try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
-            if data["version"] != _VERSION:
-                raise ValueError(f"it is of version {data['version']}, this soarm reads {_VERSION}")
-            joints = [{**joint, "range_ticks": tuple(joint["range_ticks"])} for joint in data["joints"]]
             calibration = cls(tuple(JointCalibration(**joint) for joint in joints))
-            noted = data.get("hash")
-        except OSError as error:
-            raise CalibrationError(
-                f"{path} cannot be read ({error.strerror}). `soarm calibrate` writes one, and `soarm "
-                "import-calibration` takes "
-                "one of LeRobot"
-            ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, CalibrationError):
-                raise
-            raise CalibrationError(
-                f"{path} is not a calibration of soarm ({error!r}). One of LeRobot's is read by `soarm import-calibration`"
-            ) from None
+        except CalibrationError as error:
+            raise CalibrationError(f"{path}: {error}") from None
+        noted = data.get("hash")
         if noted is None:
             logger.warning(
                 "%s has no hash, so nobody knows whether it was changed by hand; `soarm calibrate` writes one", path
@@ -209,6 +233,19 @@ class Calibration:
     def _ends(self) -> NDArray[np.float64]:
         low, high = np.array([joint.range_ticks for joint in self.joints]).T
         return np.stack([self.to_units(low + MARGIN_TICKS), self.to_units(high - MARGIN_TICKS)])
+
+
+def _entry_faults(entry: Any) -> list[str]:
+    """Return what keeps an entry of a file from becoming a `JointCalibration`."""
+    fields = {field.name: field for field in dataclasses.fields(JointCalibration)}
+    if not isinstance(entry, dict):
+        return [f"it is {shown(entry)}, it must be an object with {', '.join(fields)}"]
+    unknown = sorted(set(entry) - set(fields))
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in entry]
+    found = [f"it has no field {name!r}" for name in missing] + [f"{shown(name)} is no field of a joint" for name in unknown]
+    if not isinstance(entry.get("range_ticks", []), list):
+        found.append(f"range_ticks is {shown(entry['range_ticks'])}, it must be a list of two whole numbers")
+    return found
 
 
 def _json(content: dict[str, Any]) -> str:

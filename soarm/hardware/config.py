@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from soarm import arm
-from soarm.errors import FaultError
+from soarm.errors import FaultError, SmallFileError
 from soarm.hardware.registers import TABLE
+from soarm.smallfile import load_json, shown
 
 Six = tuple[int, int, int, int, int, int]
 VOLTS: Mapping[str, tuple[float, float]] = {"7.4": (4.5, 8.4), "12": (9.5, 14.0)}
@@ -27,6 +26,13 @@ _REGISTERS = {
     "acceleration": "acceleration",
     "velocity": "goal_velocity",
 }
+MOST_MISSES = 1000
+"""Cycles without an answer that may pass until the arm stops: a quarter of a minute at 60 Hz."""
+TURN = 360.0
+"""No joint is parked farther from zero [deg, percent]."""
+_WHOLE = ("warn_c", "derate_c", "stop_c", "hold_after_misses", "stop_after_misses", "recoveries")
+_WAITS = {"stall_a": 10.0, "stall_s": 60.0, "recovery_s": 86_400.0, "timeout_s": 10.0}
+"""Greatest current [A] and waits [s]; a stalled servo draws 3 A, and burns after 30 to 60 s."""
 MOST_PARK_SPEED = 300.0
 """What a servo can do at most, 3400 ticks/s [deg/s, percent/s]: a goal that runs away from the arm is no slow move."""
 
@@ -57,11 +63,14 @@ class Gains:
         for kind, name in _REGISTERS.items():
             values, register = getattr(self, kind), TABLE[name]
             low, high = max(0, register.lowest), register.highest
+            if not isinstance(values, tuple):
+                found.append(f"gains.{kind} is {shown(values)}; it needs {arm.N_JOINTS} whole numbers {low} to {high}")
+                continue
             if len(values) != arm.N_JOINTS:
                 found.append(f"gains.{kind} has {len(values)} values; it needs {arm.N_JOINTS}")
             bad = [value for value in values if type(value) is not int or not low <= value <= high]
             if bad:
-                found.append(f"gains.{kind} has {bad}; register {register.address} takes whole numbers {low} to {high}")
+                found.append(f"gains.{kind} has {shown(bad)}; register {register.address} takes whole numbers {low} to {high}")
         return found
 
     def eprom(self, joint: int) -> dict[str, int]:
@@ -114,26 +123,33 @@ class ArmConfig:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        faults = self.gains.faults()
-        if self.part not in VOLTS:
-            faults.append(f"part is {self.part!r}; known are {', '.join(VOLTS)}")
-        if not self.warn_c < self.derate_c < self.stop_c <= 70:
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if isinstance(values["gains"], Gains):
+            faults = self.gains.faults()
+        else:
+            faults = [f"gains is {shown(values['gains'])}; it must name some of {', '.join(_REGISTERS)}"]
+        if values["part"] not in list(VOLTS):
+            faults.append(f"part is {shown(self.part)}; known are {', '.join(VOLTS)}")
+        wrong = {name for name in _WHOLE if type(values[name]) is not int}
+        faults += [f"{name} is {shown(values[name])}; it must be a whole number" for name in sorted(wrong)]
+        if not wrong & {"warn_c", "derate_c", "stop_c"} and not 0 < self.warn_c < self.derate_c < self.stop_c <= 70:
             faults.append(f"temperatures are {self.warn_c}, {self.derate_c}, {self.stop_c}; they must rise, to 70 at most")
-        if not 0 < self.hold_after_misses < self.stop_after_misses:
+        misses = self.hold_after_misses, self.stop_after_misses
+        if not wrong & {"hold_after_misses", "stop_after_misses"} and not 0 < misses[0] < misses[1] <= MOST_MISSES:
             faults.append(
-                f"hold_after_misses {self.hold_after_misses} must be above 0 and below stop_after_misses "
-                f"{self.stop_after_misses}"
+                f"hold_after_misses {misses[0]} must be above 0 and below stop_after_misses {misses[1]}, which is at most "
+                f"{MOST_MISSES}"
             )
-        if len(self.park) != arm.N_JOINTS or not np.isfinite(self.park).all():
-            faults.append(f"park is {self.park}; it needs {arm.N_JOINTS} finite numbers")
-        if not 0 < self.park_speed <= MOST_PARK_SPEED:
-            faults.append(f"park_speed is {self.park_speed}; allowed is above 0, to {MOST_PARK_SPEED:g} deg/s")
-        waits = {name: getattr(self, name) for name in ("stall_a", "stall_s", "recovery_s", "timeout_s")}
-        faults += [
-            f"{name} is {value}; it must be finite and above 0"
-            for name, value in waits.items()
-            if value is not None and not (value > 0 and math.isfinite(value))
-        ]
+        if "recoveries" not in wrong and not self.recoveries >= 0:
+            faults.append(f"recoveries is {self.recoveries}; it must be 0 or more")
+        if not _is_pose(values["park"]):
+            faults.append(f"park is {shown(self.park)}; it needs {arm.N_JOINTS} finite numbers in -{TURN:g}..{TURN:g}")
+        if not _is_number(values["park_speed"]) or not 0 < self.park_speed <= MOST_PARK_SPEED:
+            faults.append(f"park_speed is {shown(self.park_speed)}; allowed is above 0, to {MOST_PARK_SPEED:g} deg/s")
+        for name, most in _WAITS.items():
+            wait = values[name]
+            if not (name == "timeout_s" and wait is None) and not (_is_number(wait) and 0 < wait <= most):
+                faults.append(f"{name} is {shown(wait)}; it must be finite and above 0, to {most:g}")
         if faults:
             raise FaultError("these settings cannot drive an arm:\n  " + "\n  ".join(faults))
 
@@ -149,15 +165,41 @@ class ArmConfig:
         Raises:
             FaultError: The file is missing, no JSON, or names what does not exist.
         """
+        fields = [field.name for field in dataclasses.fields(cls)]
         try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
-            gains = {kind: tuple(values) for kind, values in data.pop("gains", {}).items()}
-            if "park" in data:
-                data["park"] = tuple(data["park"])
-            return cls(gains=Gains(**gains), **data)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            fields = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise FaultError(f"{path} is no file of settings ({error}); a JSON object may name {fields}") from None
+            data = load_json(path, finite=False)  # a number that is not finite is named below, with its bounds
+            _require_known(data, fields, "settings")
+            gains = data.pop("gains", {})
+            if isinstance(gains, dict):
+                _require_known(gains, list(_REGISTERS), "gains")
+                gains = Gains(**{kind: _as_tuple(values) for kind, values in gains.items()})
+        except SmallFileError as error:
+            raise FaultError(f"{path} is no file of settings ({error}); a JSON object may name {', '.join(fields)}") from None
+        try:
+            return cls(gains=gains, **{name: _as_tuple(value) for name, value in data.items()})
+        except FaultError as error:
+            raise FaultError(f"{path}: {error}") from None
+
+
+def _require_known(data: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise SmallFileError(f"it names {shown(unknown)}, which {what} do not have; known are {', '.join(known)}")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_pose(value: Any) -> bool:
+    """Whether it is six numbers within a turn."""
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != arm.N_JOINTS:
+        return False
+    return all((isinstance(one, np.floating) or _is_number(one)) and abs(one) <= TURN for one in value)
 
 
 DEFAULT = ArmConfig()

@@ -18,6 +18,7 @@ from typing import Any
 from soarm import arm
 from soarm.errors import CalibrationError
 from soarm.hardware.calibration import TICKS_PER_DEG, Calibration, JointCalibration
+from soarm.smallfile import read_json, shown, write_atomically
 
 FIELDS = ("id", "drive_mode", "homing_offset", "range_min", "range_max")
 
@@ -30,15 +31,14 @@ def read_lerobot(path: Path) -> Calibration:
     Raises:
         CalibrationError: The file is missing, of another robot, of the format before June 2025, or a joint cannot be driven.
     """
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CalibrationError(
-            f"{path} cannot be read ({error.strerror}). LeRobot keeps calibrations below ~/.cache/huggingface/lerobot/"
-            "calibration, in robots/ or teleoperators/, by the robot's type (so_follower since 0.4.4, so100_follower before)"
-        ) from None
-    except ValueError as error:
-        raise CalibrationError(f"{path} is not JSON: {error}") from None
+    data = read_json(
+        path,
+        CalibrationError,
+        "LeRobot keeps calibrations below ~/.cache/huggingface/lerobot/calibration, in robots/ or teleoperators/, by the "
+        "robot's type (so_follower since 0.4.4, so100_follower before)",
+        what="LeRobot's calibration of an SO-ARM",
+        kind=object,
+    )
     if isinstance(data, dict) and "calib_mode" in data:
         raise CalibrationError(
             f"{path} has LeRobot's format from before June 2025 (calib_mode, homing_offset as a list), whose zeros are other "
@@ -54,7 +54,7 @@ def from_lerobot(data: Any, name: str) -> Calibration:
     faults += [f"{joint} is no joint of this arm" for joint in sorted(joints - set(arm.JOINT_NAMES))]
     for joint in arm.JOINT_NAMES:
         if joint in joints and not _is_entry(data[joint]):
-            faults.append(f"{joint} is {data[joint]}; it must have {', '.join(FIELDS)}, whole numbers")
+            faults.append(f"{joint} is {shown(data[joint])}; it must have {', '.join(FIELDS)}, whole numbers")
     if faults:
         raise CalibrationError("\n  ".join([f"{name} is not LeRobot's calibration of an SO-ARM:", *faults]))
     return Calibration(tuple(_joint(joint, data[joint]) for joint in arm.JOINT_NAMES))
@@ -79,7 +79,7 @@ def write_lerobot(calibration: Calibration, path: Path) -> None:
         raise CalibrationError(
             "\n  ".join([f"{path} was not written: LeRobot's format puts zero into the middle of the range, and", *lost])
         )
-    path.write_text(json.dumps(data, indent=4) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(data, indent=4) + "\n", CalibrationError)
 
 
 def _is_entry(entry: Any) -> bool:

@@ -79,13 +79,20 @@ def forbidden(device: str) -> str | None:
         group = grp.getgrgid(path.stat().st_gid)
     except KeyError:
         return f"this user may not use {device}, whose group has no name: ask who looks after this computer"
-    user = pwd.getpwuid(os.getuid()).pw_name
+    user = _user_name()
     if user in group.gr_mem:
         return f"{user} is in the group {group.gr_name}, to which {device} belongs, but not yet in this session: log in again"
     return (
         f"{user} may not use {device}, which belongs to the group {group.gr_name}: "
         f"`sudo usermod -a -G {group.gr_name} {user}`, then log in again"
     )
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as any number
+        return f"the user {os.getuid()}"
 
 
 def holders(device: str, proc: Path = Path("/proc")) -> list[str]:

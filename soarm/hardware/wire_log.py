@@ -10,7 +10,7 @@ answer may be spread over several lines, and one line may hold several answers. 
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, get_args
 
-from soarm.errors import LogError
+from soarm.errors import LogError, SmallFileError
 from soarm.hardware.packets import Scan, scan
+from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes, shown
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class WireLog:
         self.path = path
         self._now = now
         self._broken = False
+        if path.is_fifo():  # opening one would wait for a reader
+            raise FileExistsError(errno.EEXIST, "it is a pipe", str(path))
         self._file = path.open("w", encoding="ascii")
 
     def write(self, direction: Direction, data: bytes) -> None:
@@ -93,15 +96,15 @@ def read_wire_log(path: Path) -> Iterator[WireEvent]:
         LogError: The file cannot be read, or a line is not an event.
     """
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogError(f"{path} cannot be read as a wire log: {error}") from None
+        lines = read_bytes(path, BINARY_BYTES).splitlines()
+    except SmallFileError as error:
+        raise LogError(f"{path} {error}; `soarm twin --wire-log FILE` writes such logs") from None
     for number, line in enumerate(lines, start=1):
         try:
-            event = json.loads(line)
+            event = parse_json(line)
             direction = event["dir"]
-            if direction not in get_args(Direction):
-                raise ValueError(f'"dir" is {direction!r}, allowed are "tx" and "rx"')
+            if direction not in list(get_args(Direction)):
+                raise ValueError(f'"dir" is {shown(direction)}, allowed are "tx" and "rx"')
             yield WireEvent(float(event["t_s"]), direction, bytes.fromhex(event["hex"]))
         except (ValueError, KeyError, TypeError) as error:
             raise LogError(

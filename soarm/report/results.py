@@ -10,7 +10,6 @@ and a test refreshes it and compares.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from soarm.errors import StageError
 from soarm.report.cells import DASH, count, interval, p_value, percent, points, ratio_of, signed, table, verdict
+from soarm.smallfile import DATASET_BYTES, read_json
 
 Metrics = Mapping[str, Any]
 Numbers = Sequence[float | None]
@@ -299,7 +299,7 @@ _AT_THE_END = (_worst, _regressions, _shorter)
 def _read(path: Path) -> Metrics | None:
     if not path.is_file():
         return None
-    found: Metrics = json.loads(path.read_text(encoding="utf-8"))
+    found: Metrics = read_json(path, StageError, "Bring it back from git, or run its stage again", most_bytes=DATASET_BYTES)
     return found
 
 

@@ -20,10 +20,14 @@ from torch import Tensor, nn
 
 from soarm import arm
 from soarm.errors import CheckpointError
+from soarm.params import build
 from soarm.policy import Array
 from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
+from soarm.smallfile import load_json, shown
 from soarm.spec import PolicySpec
 
+_MOST_HIDDEN = 8192
+"""Greatest width of a hidden layer that is read."""
 WEIGHTS, CONFIG = "actor.safetensors", "config.json"
 
 
@@ -102,11 +106,16 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} does not exist; a residual is {CONFIG} and {WEIGHTS}. {remedy}")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        sight = SightParams(tuple(config["sight"]["unseen"]), config["sight"]["magnified"])
-        actor = ResidualActor(config["hidden"], config["layer_norm"], sight)
+        config = load_json(folder / CONFIG)
+        hidden, layer_norm = config["hidden"], config["layer_norm"]
+        widths = isinstance(hidden, list) and all(type(n) is int and 0 < n <= _MOST_HIDDEN for n in hidden)
+        if not widths or not isinstance(layer_norm, bool):
+            raise ValueError(
+                f"hidden {shown(hidden)}, layer_norm {shown(layer_norm)}: widths in 1..{_MOST_HIDDEN}, and a flag"
+            )
+        actor = ResidualActor(hidden, layer_norm, build(SightParams, config["sight"], "sight"))
         spec = PolicySpec.from_dict(config["spec"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
     if spec.residual_scale is None:
         raise CheckpointError(

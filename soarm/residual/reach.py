@@ -15,15 +15,15 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm.errors import StageError
+from soarm.errors import SmallFileError, StageError
 from soarm.policy import Array, BatchPolicy, Observation, Rows, add_residual
 from soarm.rollout import BatchEnv, rollout
+from soarm.smallfile import load_json, shown
 
 logger = logging.getLogger(__name__)
 Bound = tuple[float, ...]
@@ -243,13 +243,13 @@ def load_bound(folder: Path) -> Bound:
     """
     path = folder / BOUND_FILE
     remedy = "Make it anew: `dvc repro -f reach`"
+    if not path.exists():
+        raise StageError(f"{path} does not exist, so nobody knows how far the residual may reach. {remedy}")
     try:
-        bound: Any = json.loads(path.read_text(encoding="utf-8"))["bound"]
-    except FileNotFoundError:
-        raise StageError(f"{path} does not exist, so nobody knows how far the residual may reach. {remedy}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise StageError(f"{path} holds no bound of the residual ({type(error).__name__}: {error}). {remedy}") from None
+        bound = load_json(path, finite=False).get("bound")
+    except SmallFileError as error:
+        raise StageError(f"{path} holds no bound of the residual: it {error}. {remedy}") from None
     numbers = isinstance(bound, list) and all(isinstance(one, int | float) and 0 < one < math.inf for one in bound)
     if not numbers or len(bound) != arm.N_JOINTS:
-        raise StageError(f"{path}: bound is {bound}; it must be {arm.N_JOINTS} finite numbers above 0. {remedy}")
+        raise StageError(f"{path}: bound is {shown(bound)}; it must be {arm.N_JOINTS} finite numbers above 0. {remedy}")
     return tuple(float(one) for one in bound)

@@ -9,6 +9,11 @@ python -m soarm.runtime replay-log run.log --calibration arm.json
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.runtime.__main__")
+
 import argparse
 import logging
 import sys
@@ -49,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="verify a bundle, show its specification and time it on this machine")
     check.add_argument("bundle", type=Path, help="folder that the export stage wrote")
-    check.add_argument("--calls", type=int, default=500, help="how many calls to time (%(default)s)")
+    check.add_argument("--calls", type=entry.whole(1, 1_000_000), default=500, help="how many calls to time (%(default)s)")
     check.set_defaults(do=_check)
     _add_drive(commands.add_parser("drive", help="let a bundle drive an arm"))
     show = commands.add_parser("show-log", help="what happened in a run")
@@ -72,11 +77,17 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
-    where.add_argument("--cube", type=float, nargs=3, metavar=("X", "Y", "YAW"), help="where it lies [m, m, deg]; needs --bin")
-    parser.add_argument("--bin", type=float, nargs=2, metavar=("X", "Y"), help="where it stands [m]")
+    where.add_argument(
+        "--cube",
+        type=entry.number(-360, 360),
+        nargs=3,
+        metavar=("X", "Y", "YAW"),
+        help="where it lies [m, m, deg]; needs --bin",
+    )
+    parser.add_argument("--bin", type=entry.number(-10, 10), nargs=2, metavar=("X", "Y"), help="where it stands [m]")
     parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long (%(default)s)")
-    parser.add_argument("--bus-hz", type=int, help="commands per second; twice the policy's rate by default")
+    parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long (%(default)s)")
+    parser.add_argument("--bus-hz", type=entry.whole(1, 1000), help="commands per second; twice the policy's rate by default")
     parser.add_argument("--dry-run", action="store_true", help="read, think and log; send nothing")
     parser.add_argument("--allow", nargs="*", default=[], help=f"checks that may fail: {', '.join(gate.CHECKS)}")
     parser.add_argument("--log", type=Path, help="file for the log; must not exist")
@@ -167,7 +178,3 @@ def _replay(options: argparse.Namespace) -> int:
         return 1
     logger.info("%d ticks, each the same to the bit", found.n_ticks)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from soarm.errors import BundleError, SpecMismatchError
+from soarm.errors import BundleError, SmallFileError, SpecMismatchError
 from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm
-from soarm.spec import ACTION, PolicySpec
+from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
 
 ACT, RESIDUAL = "act", "residual"
 SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
@@ -33,6 +34,10 @@ SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
 """Metadata of a network: the PolicySpec as JSON, and which network it is (ACT or RESIDUAL)."""
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
 _REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
+
+_EXPECTED = {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE}
+"""Feature -> how large it must be: what the runtime gives and takes."""
+_FLOATS = "tensor(float)"
 
 Signature = dict[str, tuple[int, ...]]
 """Name of an input or output -> its shape without the batch."""
@@ -97,24 +102,31 @@ class Bundle:
                 f"{folder}: {SPEC_FILE} has residual_scale {spec.residual_scale} and so asks for the networks {networks}; "
                 f"{CHECKSUMS_FILE} lists {listed}. {_REMEDY}"
             )
-        sessions = {}
+        sessions, faults = {}, []
         for network in networks:
             path = folder / network_file(network)
-            sessions[network] = open_session(contents.pop(path.name), str(path))
-            _check_network(sessions[network], network, spec, path)
-        return cls(folder, spec, checksums, sessions, _read_training_arm(folder, contents))
+            try:
+                sessions[network] = open_session(contents.pop(path.name), str(path))
+                _check_network(sessions[network], network, spec, path)
+            except BundleError as error:
+                faults.append(str(error))
+        try:
+            training_arm = _read_training_arm(contents)
+        except SmallFileError as error:
+            faults.append(f"{folder / TRAINING_ARM_FILE} {error}")
+        if faults:
+            raise BundleError("\n".join([*faults, _REMEDY]))
+        return cls(folder, spec, checksums, sessions, training_arm)
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS_FILE
     try:
-        text = path.read_bytes().decode("utf-8")
-        checksums = json.loads(text)
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}), so {folder} is not a whole bundle. {_REMEDY}") from None
-    except ValueError as error:
-        raise BundleError(f"{path} is not JSON: {error}. {_REMEDY}") from None
-    if not isinstance(checksums, dict) or text != checksums_json(checksums):
+        content = read_bytes(path)
+        checksums: dict[str, str] = parse_json(content)
+    except SmallFileError as error:
+        raise BundleError(f"{path} {error}, so {folder} is not a whole bundle. {_REMEDY}") from None
+    if content != checksums_json(checksums).encode("utf-8", "surrogatepass"):
         raise BundleError(
             f"{path} was changed: it is not laid out as the export writes it (file name: SHA-256, sorted). {_REMEDY}"
         )
@@ -128,9 +140,9 @@ def _read_files(folder: Path, checksums: Mapping[str, str]) -> dict[str, bytes]:
     contents, faults = {}, []
     for name, expected in checksums.items():
         try:
-            contents[name] = (folder / name).read_bytes()
-        except OSError as error:
-            faults.append(f"{folder / name} cannot be read: {error.strerror}")
+            contents[name] = read_bytes(folder / name, BINARY_BYTES)
+        except SmallFileError as error:
+            faults.append(f"{folder / name} {error}")
             continue
         found = hashlib.sha256(contents[name]).hexdigest()
         if found != expected:
@@ -142,24 +154,32 @@ def _read_files(folder: Path, checksums: Mapping[str, str]) -> dict[str, bytes]:
 
 def _read_spec(path: Path, content: bytes) -> PolicySpec:
     try:
-        spec = PolicySpec.from_dict(json.loads(content))
-    except (SpecMismatchError, ValueError, TypeError, KeyError, AttributeError) as error:
+        spec = PolicySpec.from_dict(parse_json(content))
+    except (SmallFileError, SpecMismatchError) as error:
         raise BundleError(f"{path} is not a specification: {error}. {_REMEDY}") from None
     if spec.chunk_size is None or spec.n_action_steps is None or ACTION not in spec.features:
         raise BundleError(
             f"{path} describes no chunk policy: chunk_size {spec.chunk_size}, n_action_steps {spec.n_action_steps}, features "
             f"{sorted(spec.features)}; all three must be there, with {ACTION!r} among the features. {_REMEDY}"
         )
+    faults = [
+        f"feature {key} has the shape {feature.shape}, {len(feature.names)} names and {len(feature.units)} units; it must "
+        f"have {expected.shape[0]} of each"
+        for key, expected in _EXPECTED.items()
+        if (feature := spec.features.get(key)) is not None
+        and (feature.shape, len(feature.names), len(feature.units)) != (expected.shape, *expected.shape * 2)
+    ]
+    if spec.temporal_ensemble_coeff is not None and spec.n_action_steps != 1:
+        faults.append(f"n_action_steps is {spec.n_action_steps}; with a temporal_ensemble_coeff it must be 1")
+    if faults:
+        raise BundleError("\n  ".join([f"{path} describes no policy for this arm:", *faults]) + f"\n{_REMEDY}")
     return spec
 
 
-def _read_training_arm(folder: Path, contents: Mapping[str, bytes]) -> TrainingArm | None:
+def _read_training_arm(contents: Mapping[str, bytes]) -> TrainingArm | None:
     if TRAINING_ARM_FILE not in contents:
         return None
-    try:
-        return TrainingArm.from_json(contents[TRAINING_ARM_FILE].decode("utf-8"))
-    except ValueError as error:
-        raise BundleError(f"{folder / TRAINING_ARM_FILE} does not describe an arm: {error}. {_REMEDY}") from None
+    return TrainingArm.from_json(contents[TRAINING_ARM_FILE])
 
 
 def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec, path: Path) -> None:
@@ -174,5 +194,8 @@ def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec
         found = {node.name: tuple(node.shape[1:]) for node in nodes}
         if found != shapes:
             faults.append(f"its {kind} are {found} (without the batch), {SPEC_FILE} asks for {shapes}")
+        for node in nodes:
+            if node.type != _FLOATS or (type(node.shape[0]) is int and node.shape[0] != 1 if node.shape else True):
+                faults.append(f"{node.name} is {node.type} of shape {node.shape}; it must be {_FLOATS} with a free batch")
     if faults:
-        raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]) + f"\n{_REMEDY}")
+        raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]))

@@ -22,7 +22,7 @@ from soarm.runtime import gate, records, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.ending import wind_down
-from soarm.runtime.log import RunLog
+from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
@@ -78,11 +78,14 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
 
     Raises:
         GateError: The bundle was not made for this arm, or cannot be run as asked.
+        LogError: The log exists, or cannot be written.
         HardwareError: The arm must not or cannot be driven.
     """
     low, high = calibration.lower, calibration.upper
     limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
     way.require_speed(config.park_speed, limits)
+    if order.log is not None:
+        require_place(order.log)
     loop_config = _loop_config(order)
     with noted() as signals, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))

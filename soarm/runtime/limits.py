@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
-from soarm.errors import FaultError
+from soarm.errors import FaultError, SmallFileError
+from soarm.smallfile import load_json, shown
 
 Joints = NDArray[np.float64]
 """Shape (6,) [deg x 5, percent], or per second."""
 _BOXES = {"velocity", "acceleration", "lead"}
+_MOST = {"velocity": 1000.0, "acceleration": 1e6, "lead": 360.0}
+"""Greatest limit that a file may name: beyond what any servo of this arm does [deg/s, deg/s2, deg, and percent]."""
+_TABLE_M = 1.0
+"""A table is at most so far above or below the base [m]."""
 _USUAL: Mapping[str, Any] = MappingProxyType(
     {
         "velocity": np.full(arm.N_JOINTS, 360.0),
@@ -72,14 +76,13 @@ class Limits:
             FaultError: The file is missing, no JSON, names what does not exist, or a limit that is none.
         """
         try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
-            unknown = sorted(set(data) - set(_USUAL))
-            if unknown:
-                raise ValueError(f"there is no limit named {', '.join(unknown)}")
-            for name in _BOXES & set(data):
-                data[name] = np.broadcast_to(np.asarray(data[name], np.float64), arm.N_JOINTS)
-            return cls(np.asarray(lower), np.asarray(upper), **(_USUAL | data))
-        except (OSError, ValueError, TypeError) as error:
+            data = load_json(path, finite=False)  # a number that is not finite is named with its bounds
+            faults = _faults_of_file(data)
+            if faults:
+                raise SmallFileError("; ".join(faults))
+            boxes = {name: np.broadcast_to(np.asarray(data[name], np.float64), arm.N_JOINTS) for name in _BOXES & set(data)}
+            return cls(np.asarray(lower), np.asarray(upper), **(_USUAL | data | boxes))
+        except ValueError as error:
             raise FaultError(
                 f"{path} is no file of limits ({error}); a JSON object may name {', '.join(_USUAL)}, each one number or one "
                 "per joint, table_m one number or null"
@@ -100,3 +103,23 @@ class Limits:
             faults.append(f"lower is {self.lower.tolist()} and upper {self.upper.tolist()}; each joint needs a range")
         if faults:
             raise ValueError("; ".join(faults))
+
+
+def _faults_of_file(data: Mapping[str, Any]) -> list[str]:
+    unknown = sorted(set(data) - set(_USUAL))
+    faults = [f"there is no limit named {', '.join(unknown)!s:.80}"] if unknown else []
+    for name, most in _MOST.items():
+        value = data.get(name, 1.0)
+        each = value if isinstance(value, list) else [value] * arm.N_JOINTS
+        if len(each) != arm.N_JOINTS or not all(_is_number(one) and math.isfinite(one) for one in each):
+            faults.append(f"{name} is {shown(value)}; it must be one number or {arm.N_JOINTS} finite numbers")
+        elif not all(0 < one <= most for one in each):
+            faults.append(f"{name} is {shown(value)}; each must be above 0, to {most:g}")
+    table = data.get("table_m")
+    if table is not None and not (_is_number(table) and -_TABLE_M <= table <= _TABLE_M):
+        faults.append(f"table_m is {shown(table)}; it must be a number in -{_TABLE_M:g}..{_TABLE_M:g} [m], or null")
+    return faults
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm.errors import LogError
+from soarm.errors import LogError, SmallFileError
+from soarm.smallfile import BINARY_BYTES, MOST_BYTES, parse_json, read_bytes, require_writable, shown
 
 logger = logging.getLogger(__name__)
 _MAGIC = "soarm-run-log"
@@ -192,6 +194,17 @@ class RunLog:
         self.close()
 
 
+def require_place(path: Path) -> None:
+    """Refuse a file for a log before anything is begun that it should be a log of.
+
+    Raises:
+        LogError: It exists, or cannot be written.
+    """
+    if os.path.lexists(path):
+        raise LogError(f"the log {path} exists; choose a file that does not exist")
+    require_writable(path, LogError)
+
+
 def read(path: Path) -> Run:
     """Read a log.
 
@@ -199,20 +212,20 @@ def read(path: Path) -> Run:
         LogError: It is missing, no log, or of another version.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LogError(f"{path} cannot be read ({error.strerror}); `soarm drive --log FILE` writes logs") from None
+        content = read_bytes(path, BINARY_BYTES)
+    except SmallFileError as error:
+        raise LogError(f"{path} {error}; `soarm drive --log FILE` writes logs") from None
     first, _, rest = content.partition(b"\n")
     try:
-        header: dict[str, Any] = json.loads(first)
+        header: dict[str, Any] = parse_json(first[: MOST_BYTES + 1])
         found = header["format"], header["version"], header["record_bytes"]
-    except (ValueError, KeyError, TypeError):
+    except (SmallFileError, KeyError):
         raise LogError(f"{path} is no log of a run: its first line is {first[:60]!r}") from None
     if found != (_MAGIC, _VERSION, RECORD.itemsize):
         raise LogError(
-            f"{path} is {found[0]!r} of version {found[1]} with records of {found[2]} bytes; this soarm "
+            f"{path} is {shown(found[0])} of version {shown(found[1])} with records of {shown(found[2])} bytes; this soarm "
             f"reads {_MAGIC!r} of version "
-            f"{_VERSION} with {RECORD.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')}"
+            f"{_VERSION} with {RECORD.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')!s:.40}"
         )
     ticks, moves, events, cut_off = _pieces(rest)
     if cut_off:
@@ -235,10 +248,19 @@ def _pieces(content: bytes) -> tuple[list[bytes], list[bytes], list[dict[str, An
             elif kind == b"M" and n == MOVE.itemsize:
                 moves.append(data)
             elif kind == b"E":
-                events.append(json.loads(data))
+                events.append(_event(data))
             else:
-                raise ValueError(f"a piece {kind!r} of {n} bytes")
-        except ValueError as error:
-            raise LogError(f"the log is damaged {at} bytes after its first line: {error}") from None
+                raise SmallFileError(f"is {kind!r} of {n} bytes")
+        except SmallFileError as error:
+            raise LogError(f"the log is damaged {at} bytes after its first line: the piece there {error}") from None
         at += _PIECE.size + n
     return ticks, moves, events, len(content) - at
+
+
+def _event(data: bytes) -> dict[str, Any]:
+    """Return an event; its further numbers may be anything, since they are only shown."""
+    event: dict[str, Any] = parse_json(data, finite=False)
+    t_s = event.get("t_s")
+    if isinstance(t_s, bool) or not isinstance(t_s, int | float) or not isinstance(event.get("text"), str):
+        raise SmallFileError(f"is no event, which has a number t_s and a text: {shown(event)}")
+    return event

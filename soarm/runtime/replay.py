@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.runtime.log import Run
 from soarm.runtime.safety import Last, Limits, check
+from soarm.smallfile import shown
 
 _BOXES = ("lower", "upper", "velocity", "acceleration", "lead")
 
@@ -27,9 +29,15 @@ def limits_of(run: Run) -> Limits:
     """Return the limits a log was written under; LogError where its header names none."""
     try:
         limits = run.header["limits"]
+        if not all(_are_numbers(limits[name]) for name in _BOXES):
+            raise ValueError("each limit is a list of numbers")
         return Limits(**{name: np.array(limits[name]) for name in _BOXES}, table_m=limits["table_m"])
     except (KeyError, TypeError, ValueError) as error:
         raise LogError(f"the log's header names no limits ({error!r}); it was not written by `soarm drive`") from None
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
 
 
 def header_of(limits: Limits) -> dict[str, object]:
@@ -56,7 +64,16 @@ def replay(run: Run, calibration: Calibration | None = None) -> Replayed:
     approach = run.header.get("approach")
     slow = limits
     if approach is not None:
+        if isinstance(approach, bool) or not isinstance(approach, int | float) or not 0 < approach < math.inf:
+            raise LogError(f"the log's header has approach {shown(approach)}; it must be a number above 0 [deg/s]")
         slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, approach))
+    used = ("last_q", "last_velocity", "q_present", "dt_s")
+    bad = [name for name in used if not np.isfinite(run.records[name]).all()]
+    if bad or not (run.records["dt_s"] > 0).all():
+        raise LogError(
+            f"the log's records cannot be replayed: {', '.join(bad) or 'dt_s'} must be finite, and periods above 0 s; it is "
+            "damaged, or was not written by `soarm drive`"
+        )
     differing = []
     for i, record in enumerate(run.records):
         last = Last(record["last_q"], record["last_velocity"])

@@ -6,7 +6,14 @@ import dataclasses
 import json
 from typing import Any
 
-_RANGES = ("position_gain_nm_per_rad", "force_limit_nm", "latency_s")
+from soarm import arm
+from soarm.errors import SmallFileError
+from soarm.smallfile import parse_json, shown
+
+_RANGES = {"position_gain_nm_per_rad": 10_000.0, "force_limit_nm": 1000.0, "latency_s": 10.0}
+"""Field that is a range -> its greatest value."""
+_MOST_HZ = 1000
+_TURN = 360.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +39,36 @@ class TrainingArm:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> TrainingArm:
-        """Read the file's text; ValueError where it is not this."""
-        data: Any = json.loads(text)
-        try:
-            data.pop("calibration", None)  # bundles of before name one, always null
-            for name in _RANGES:
-                low, high = data[name]
-                data[name] = (float(low), float(high))
-            if data.get("start") is not None:
-                data["start"] = tuple(map(float, data["start"]))
-            return cls(**data)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{error!r}") from None
+    def from_json(cls, content: bytes | str) -> TrainingArm:
+        """Read the file's content.
+
+        Raises:
+            SmallFileError: It is not this; lists every fault.
+        """
+        data = parse_json(content)
+        data.pop("calibration", None)  # bundles of before name one, always null
+        faults = [
+            f"{shown(name)} is unknown" for name in sorted(set(data) - {field.name for field in dataclasses.fields(cls)})
+        ]
+        control_hz, start = data.get("control_hz"), data.get("start")
+        if type(control_hz) is not int or not 1 <= control_hz <= _MOST_HZ:
+            faults.append(f"control_hz is {shown(control_hz)}; it must be a whole number in 1..{_MOST_HZ}")
+        for name, most in _RANGES.items():
+            ends = data.get(name)
+            if not _are_numbers(ends, 2) or not 0 <= ends[0] <= ends[1] <= most:
+                faults.append(f"{name} is {shown(ends)}; it must be two numbers in 0..{most:g}, the lower first")
+        if start is not None and not (_are_numbers(start, arm.N_JOINTS) and all(abs(one) <= _TURN for one in start)):
+            faults.append(f"start is {shown(start)}; it must be {arm.N_JOINTS} numbers in -{_TURN:g}..{_TURN:g}, or null")
+        if faults:
+            raise SmallFileError("does not describe an arm: " + "; ".join(faults))
+        ranges = {name: (float(data[name][0]), float(data[name][1])) for name in _RANGES}
+        return cls(control_hz=control_hz, start=None if start is None else tuple(map(float, start)), **ranges)
+
+
+def _are_numbers(value: Any, n: int) -> bool:
+    """Whether it is a list of n numbers; whether they are finite, its bounds say."""
+    return (
+        isinstance(value, list)
+        and len(value) == n
+        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+    )

@@ -109,9 +109,9 @@ class Watchdogs:
 
     def _sight(self, tick: Tick) -> Verdict:
         age_s, patience = tick.sight_age_s, self._patience
-        if age_s > patience.stop_sight_s:
+        if not age_s <= patience.stop_sight_s:  # NaN is no age
             return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_sight_s:g} s")
-        if age_s > patience.hold_sight_s:
+        if not age_s <= patience.hold_sight_s:
             return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
         return GO
 
@@ -129,7 +129,7 @@ class Watchdogs:
         if self._empty_since_s is None:
             self._empty_since_s = tick.t_s
         waited_s = tick.t_s - self._empty_since_s
-        if waited_s > self._patience.stop_empty_s:
+        if not waited_s <= self._patience.stop_empty_s:
             return Verdict(Action.STOP, f"the policy has said nothing for {waited_s:.1f} s")
         return GO
 

@@ -8,7 +8,6 @@ corrected by Holm over the variants: with few seeds they see large differences o
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from soarm.errors import DatasetError
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm, stratified_bootstrap, welch_p
+from soarm.smallfile import DATASET_BYTES, read_json
 from soarm.study import measures
 from soarm.study.method import Point
 from soarm.study.variants import StudyParams
@@ -167,10 +167,7 @@ def load(folder: Path, seed: int, budget: int) -> Finished:
         DatasetError: Something is missing or unreadable.
     """
     path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); remove {folder} and run it again") from None
+    metrics = read_json(path, DatasetError, f"Remove {folder} and run it again", most_bytes=DATASET_BYTES)
     curve, policy = measures.read_curve(folder / "curve.csv"), Results.load(folder, "policy")
     if metrics["budget"] != budget:
         raise DatasetError(

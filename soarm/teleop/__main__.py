@@ -13,6 +13,11 @@ needs neither simulator nor params.yaml, and no pyarrow either while nothing is 
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.teleop.__main__")
+
 import argparse
 import contextlib
 import json
@@ -32,6 +37,7 @@ from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects, FixedObjects
 from soarm.runtime.stopping import Signals, noted
+from soarm.smallfile import require_writable, write_atomically
 from soarm.spec import OBJECTS_FEATURE
 from soarm.teleop import arms, recording
 from soarm.teleop.convert import pieces
@@ -83,7 +89,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--leader-port", help="of the arm that leads")
     parser.add_argument("--leader-calibration", type=Path, help="of the arm that leads")
     parser.add_argument("--replay", type=Path, help="dataset, or log of `soarm drive`, whose episode --leader replay plays")
-    parser.add_argument("--replay-episode", type=int, default=0, help="which one (%(default)s)")
+    parser.add_argument("--replay-episode", type=entry.whole(0, 1_000_000), default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
     parser.add_argument(
         "--objects", type=Path, help="file that says where cube and bin are, to record; see soarm.runtime.objects"
@@ -92,11 +98,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dataset", type=Path, help="folder; an existing dataset is continued; without one nothing is recorded"
     )
-    parser.add_argument("--episodes", type=int, default=10, help="how many to keep (%(default)s)")
+    parser.add_argument("--episodes", type=entry.whole(1, 1_000_000), default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
-    parser.add_argument("--seed", type=int, default=0, help="scene of the first episode (%(default)s)")
+    parser.add_argument("--seed", type=entry.whole(0, 2**31 - 1), default=0, help="scene of the first episode (%(default)s)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the simulator is described")
-    parser.add_argument("--control-hz", type=int, help=f"steps per second of --follower arm ({CONTROL_HZ})")
+    parser.add_argument("--control-hz", type=entry.whole(1, 1000), help=f"steps per second of --follower arm ({CONTROL_HZ})")
     parser.add_argument("--fast", action="store_true", help="do not wait for the clock; with --leader expert")
     options = parser.parse_args(arguments)
     if options.fast and options.leader not in ("expert", "replay"):
@@ -115,6 +121,8 @@ def _record(options: argparse.Namespace) -> Report:
         stop = stack.enter_context(noted())
         simulated = _simulated(options) if options.follower == "sim" else None
         control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
+        if options.dataset is not None:
+            require_writable(_timing_file(options.dataset), TeleopError)
         recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz))
         leader, commands = _leader(options, control_hz, stack)
         follower = simulated or _follower(options, control_hz, stop, stack)
@@ -215,8 +223,13 @@ def _installed(what: str, remedy: str) -> Iterator[None]:
 def _write_timing(folder: Path, report: Report) -> None:
     """Write how well each kept episode kept its rate, beside the dataset: its format has no place for it."""
     lines = [timing._asdict() for timing in report.kept]
-    path = folder.with_name(folder.name + ".timing.json")
-    path.write_text(json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n")
+    content = json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n"
+    write_atomically(_timing_file(folder), content, TeleopError)
+
+
+def _timing_file(folder: Path) -> Path:
+    where = folder.absolute()
+    return where.with_name(where.name + ".timing.json")
 
 
 def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]]:
@@ -226,7 +239,3 @@ def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]
         return [COMMAND_KEYS[key] for key in typed if key in COMMAND_KEYS]
 
     return commands
-
-
-if __name__ == "__main__":
-    sys.exit(main())

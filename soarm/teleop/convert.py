@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from soarm.errors import LogError
 from soarm.policy import Observation
 from soarm.runtime.log import Run
+from soarm.smallfile import shown
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
 MIN_FRAMES = 10
 """Shorter pieces are no episode."""
+MOST_HZ = 1000
+"""Greatest control rate of a log [Hz]."""
 _TOLERANCE = 0.5
 """Of a control period: how far from its time a frame may be."""
 
@@ -37,13 +40,18 @@ def pieces(run: Run) -> list[Piece]:
         LogError: Its header names no control rate, or there is none.
     """
     control_hz = run.header.get("control_hz")
-    if not isinstance(control_hz, int):
-        raise LogError("the log's header names no control_hz; it was not written by `soarm drive`")
+    if type(control_hz) is not int or not 1 <= control_hz <= MOST_HZ:
+        raise LogError(
+            f"the log's header has control_hz {shown(control_hz)}; it must be a whole number in 1..{MOST_HZ}, as "
+            "`soarm drive` writes it"
+        )
     records = run.records
+    if not records["control"].any():
+        raise LogError("the log holds no control period: the run ended before it drove, or the log was cut off there")
     starts = np.flatnonzero(records["control"])
     ends = np.append(starts[1:], len(records)) - 1  # the last bus tick of each control period
     sent = np.array([records["sent"][start : end + 1].all() for start, end in zip(starts, ends, strict=True)], bool)
-    gaps = np.abs(np.diff(records["t_s"][starts]) - 1.0 / control_hz) > _TOLERANCE / control_hz
+    gaps = ~(np.abs(np.diff(records["t_s"][starts]) - 1.0 / control_hz) <= _TOLERANCE / control_hz)
     found, first = [], 0
     for i in range(1, len(starts) + 1):
         if i == len(starts) or gaps[i - 1] or sent[i] != sent[i - 1]:

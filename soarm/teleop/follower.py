@@ -177,7 +177,7 @@ class ArmFollower:
 
     def is_stale(self) -> bool:
         """Return whether a servo did not answer this time: what stands for it is of a step before."""
-        return self._oldest_s > 0.5 / self.control_hz
+        return not self._oldest_s <= 0.5 / self.control_hz
 
     def act(self, action: Array) -> Array:
         """Send targets, cut by the safety chain against where the joints were last seen."""

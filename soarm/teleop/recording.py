@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from numpy.typing import ArrayLike
 
-from soarm.errors import TeleopError
+from soarm.errors import DatasetError, TeleopError
 from soarm.policy import Observation
+from soarm.smallfile import require_writable
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
 
     Raises:
         TeleopError: It was recorded at another rate.
-        DatasetError: The folder holds something else, or a damaged dataset.
+        DatasetError: The folder holds something else, or a damaged dataset, or cannot be written.
     """
     from soarm.dataset import journal, layout
     from soarm.dataset.recorder import Recorder
 
     if not ((folder / layout.INFO_PATH).exists() or (folder / layout.RECORDING).exists()):
         return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
+    require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
     resumed = Recorder.resume(folder, task)
     recorded_hz = journal.header(folder).info["fps"]
     if recorded_hz != control_hz:

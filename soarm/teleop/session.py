@@ -231,7 +231,7 @@ class Session:
 
     def _keep(self) -> None:
         timing = Timing(len(self._tape), self._late, self._missed)
-        if timing.late_share > self._params.max_late_share:
+        if not timing.late_share <= self._params.max_late_share:
             self.report.refused += 1
             self._say(
                 f"not kept: {timing.late} of {timing.steps} steps came late, or with a joint's number of the step before, and "

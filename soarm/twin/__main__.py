@@ -13,6 +13,11 @@ describes the simulator.
 
 from __future__ import annotations
 
+from soarm import entry
+
+if __name__ == "__main__":  # before the other imports: Ctrl-C while they load ends as it does later
+    entry.start("soarm.twin.__main__")
+
 import argparse
 import contextlib
 import dataclasses
@@ -34,6 +39,7 @@ from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.wire_log import WireLog
 from soarm.sim.params import SimParams
+from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
 from soarm.twin.leading import Motion
 from soarm.twin.servo import Unknowns
@@ -62,6 +68,8 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         with _told() as told, contextlib.ExitStack() as stack:
+            if options.objects is not None:
+                require_writable(options.objects, TwinError)
             log = None if options.wire_log is None else stack.enter_context(_wire_log(options.wire_log))
             sim = params_file.load(options.params or _params()).section("sim", SimParams)
             twin = stack.enter_context(Twin.start(sim, _config(options, log)))
@@ -122,8 +130,10 @@ def _params() -> Path:
 def _wire_log(path: Path) -> WireLog:
     try:
         return WireLog(path)
-    except OSError as error:
-        raise TwinError(f"{path} cannot be written ({error.strerror}); choose another place for --wire-log") from None
+    except (OSError, ValueError) as error:
+        raise TwinError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); choose another place for --wire-log"
+        ) from None
 
 
 def _motion(options: argparse.Namespace, twin: Twin) -> Motion | None:
@@ -152,11 +162,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=Path, action="append", default=[], help="link to the port; a second one for a leader")
     parser.add_argument("--objects", type=Path, help="file that says where cube and bin are, for `soarm drive --objects`")
     parser.add_argument("--calibration", type=Path, help="how the servos are mounted; written if it does not exist")
-    parser.add_argument("--scene", type=int, default=0, help="seed of the scene (%(default)s)")
+    parser.add_argument("--scene", type=entry.whole(0, 2**31 - 1), default=0, help="seed of the scene (%(default)s)")
     parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215", help="the servos (%(default)s)")
-    parser.add_argument("--volts", type=float, default=7.4, help="of the supply (%(default)s)")
+    parser.add_argument("--volts", type=entry.number(0, 25.4), default=7.4, help="of the supply (%(default)s)")
     parser.add_argument("--clock", choices=["wall", "lockstep"], default="wall", help="what moves it (%(default)s)")
-    parser.add_argument("--usb-delay", type=float, default=0.001, help="of the adapter [s] (%(default)s)")
+    parser.add_argument("--usb-delay", type=entry.number(0, 10), default=0.001, help="of the adapter [s] (%(default)s)")
     for name, words in _UNKNOWNS.items():
         usual = getattr(Unknowns(), name)
         parser.add_argument(
@@ -181,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--stranger",
-        type=int,
+        type=entry.whole(0, 253),
         action="append",
         default=[],
         metavar="ID",
@@ -228,15 +238,9 @@ def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callab
             (twin.replug if plugged else twin.unplug)()
             logger.info("the arm's cable is %s", "plugged in again" if plugged else "pulled; SIGUSR1 plugs it in again")
         if objects is not None:
-            part = objects.with_name(f"{objects.name}.{os.getpid()}.part")
-            part.write_text(json.dumps({"objects": twin.objects().tolist()}), encoding="utf-8")
-            part.replace(objects)
+            write_atomically(objects, json.dumps({"objects": twin.objects().tolist()}), TwinError, durable=False)
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
             logger.info("the cube lies in the bin, after %.1f s", twin.time_s())
             said = True
     raise TwinError("the twin stopped serving its port; what went wrong stands above")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

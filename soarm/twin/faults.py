@@ -42,6 +42,8 @@ ON_THE_ARM: Mapping[str, str] = MappingProxyType(
     }
 )
 """Faults of servos, supply and adapter."""
+_MOST = {"servo_id": 253, "value": 1e4, "at_s": 1e6, "after_writes": 1e9, "count": 1e9}
+"""Field of a fault -> its greatest number; only a push may be below 0."""
 _NEEDS_SERVO = ("deaf", "frozen", "multi_turn", "overload", "heat", "reboot", "push")
 _NEEDS_VALUE = ("delay", "truncate", "wrong_length", "noise", "error", "sag", "heat", "push")
 
@@ -73,6 +75,10 @@ class Fault:
         known = {**ON_REPLIES, **ON_THE_ARM}
         if self.kind not in known:
             raise TwinError(f"there is no fault {self.kind!r}; known are {', '.join(known)}")
+        for name, most in _MOST.items():
+            amount, least = getattr(self, name), -most if name == "value" else 0
+            if amount is not None and not least <= amount <= most:
+                raise TwinError(f"{name} of the fault {self.kind!r} is {amount}; it must be in {least:g}..{most:g}")
         if self.kind in _NEEDS_SERVO and self.servo_id is None:
             raise TwinError(f"the fault {self.kind!r} happens to one servo: say which, as in {self.kind}:servo_id=3")
         if self.kind in _NEEDS_VALUE and self.value is None:

@@ -6,18 +6,18 @@ each of them in degrees, the gripper in percent.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
-from soarm.errors import TwinError
+from soarm.errors import SmallFileError, TwinError
 from soarm.policy import clip_to_limits
+from soarm.smallfile import load_json, shown
 
 Floats = NDArray[np.float64]
+_FORMAT = 'A motion is {"t_s": [N times], "q": [N poses of 6]}'
 SWEEP_DEG, SWEEP_S = 15.0, 4.0
 """How far each joint swings to either side [deg, percent], and how long all of its swing takes [s]."""
 
@@ -67,11 +67,12 @@ class Motion:
             TwinError: It cannot be read, or holds no motion.
         """
         try:
-            data: Any = json.loads(path.read_text(encoding="utf-8"))
-            times, poses = data["t_s"], data["q"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TwinError(f'{path} holds no motion ({error!r}): {{"t_s": [N times], "q": [N poses of 6]}}') from None
-        return cls(times, poses)
+            data = load_json(path)
+        except SmallFileError as error:
+            raise TwinError(f"{path} holds no motion: it {error}. {_FORMAT}") from None
+        if set(data) != {"t_s", "q"}:
+            raise TwinError(f"{path} holds no motion: it has the keys {shown(sorted(data))}. {_FORMAT}")
+        return cls(data["t_s"], data["q"])
 
     def __call__(self, time_s: float) -> Floats:
         """Return the pose at a time from the start [s], shape (6,) [deg x 5, percent]."""

@@ -34,7 +34,7 @@ class Port:
     def __init__(self, path: Path | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="soarm-twin-") if path is None else None
         self.path = Path(self._folder.name) / "arm" if self._folder is not None else Path(path or "")
-        if self.path.exists() and not self.path.is_symlink():
+        if os.path.lexists(self.path) and not self.path.is_symlink():
             raise TwinError(f"{self.path} exists and is not a link; choose another path for the twin's port")
         self._master = self._slave = -1
         self.plug_in()
@@ -49,16 +49,25 @@ class Port:
             raise TwinError(f"no pseudo-terminal can be opened ({error.strerror}); is /dev/pts mounted?") from error
         tty.setraw(self._slave)  # before anybody opens it, else it echoes
         os.set_blocking(self._master, False)
-        self.path.unlink(missing_ok=True)
-        self.path.symlink_to(os.ttyname(self._slave))
+        try:
+            self.path.unlink(missing_ok=True)
+            self.path.symlink_to(os.ttyname(self._slave))
+        except OSError as error:
+            self._close_ends()
+            raise TwinError(
+                f"the link {self.path} to the twin's port cannot be made ({error.strerror}); choose another path"
+            ) from None
 
     def unplug(self) -> None:
         """Close both ends; whoever has the other one open finds it gone."""
         if self._master >= 0:
             self.path.unlink(missing_ok=True)
-            for fd in (self._master, self._slave):
-                os.close(fd)
-            self._master = self._slave = -1
+            self._close_ends()
+
+    def _close_ends(self) -> None:
+        for fd in (self._master, self._slave):
+            os.close(fd)
+        self._master = self._slave = -1
 
     def close(self) -> None:
         """Unplug for good."""

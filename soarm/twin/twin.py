@@ -39,6 +39,8 @@ from soarm.twin.servo import Servo, Unknowns
 from soarm.twin.side import Side, fault_of_servo
 from soarm.twin.world import World
 
+MOST_DELAY_S = 10.0
+"""Greatest delay of an emulated adapter [s]."""
 _CYCLE_S = 0.005
 """In wall clock the physics follows at least this often; what a servo reports is as old at most [s]."""
 _MOST_BEHIND_S, _ROUND_S = 0.25, 1.0
@@ -93,8 +95,8 @@ class TwinConfig:
             faults.append(f"clock is {self.clock!r}; known are 'lockstep' and 'wall'")
         if not 0 <= self.volts <= 25.4:
             faults.append(f"volts is {self.volts}; a servo can report 0 to 25.4")
-        if self.usb_delay_s < 0:
-            faults.append(f"usb_delay_s is {self.usb_delay_s}; it must not be negative")
+        if not 0 <= self.usb_delay_s <= MOST_DELAY_S:
+            faults.append(f"usb_delay_s is {self.usb_delay_s}; it must be in 0..{MOST_DELAY_S:g}")
         if not all(0 <= servo_id < 254 for servo_id in self.strangers):
             faults.append(f"strangers are {self.strangers}; ids go from 0 to 253")
         if self.paths and len(self.paths) != self.arms:

@@ -199,7 +199,7 @@ def test_no_run_and_a_damaged_run_are_named(tmp_path: Path) -> None:
         summarise(tmp_path, params([0]), np.random.default_rng(0))
     write(tmp_path, "residual-0", 9)
     (tmp_path / "residual-0" / "metrics.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"residual-0.metrics\.json cannot be read"):
+    with pytest.raises(DatasetError, match=r"residual-0.metrics\.json is not JSON"):
         summarise(tmp_path, params([0]), np.random.default_rng(0))
 
 

@@ -1,0 +1,174 @@
+"""How every command of soarm starts and ends: exit status, Ctrl-C, closed outputs, and one line where a file is in the way.
+
+A command's module begins with
+
+    from soarm import entry
+
+    if __name__ == "__main__":
+        command.start("soarm.runtime.__main__")
+
+before its other imports, so that a Ctrl-C while they load ends as one later does. Needs the standard library only, and little
+of it: what is imported here is imported before anything is guarded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import importlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import NoReturn, TextIO
+
+from soarm.errors import SoarmError
+
+INTERRUPTED, CLOSED_PIPE = 130, 141
+"""Exit status after Ctrl-C, and where whoever read the output has gone, as shells have them."""
+
+
+def soarm() -> NoReturn:
+    """Run the command `soarm`."""
+    start("soarm.cli")
+
+
+def start(module: str) -> NoReturn:
+    """Import a module, run its `main` with the arguments of the process, and exit with its status."""
+    _open_streams()
+    status = guarded(lambda: _main(module))
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be stopped
+    sys.exit(_flushed(status))
+
+
+def load(module: str) -> ModuleType:
+    """Import a module; Ctrl-C while it loads ends the process at once, since nothing has begun that would need an end.
+
+    An exception instead would strike inside other people's modules, which turn it into errors of their own.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    with contextlib.suppress(ValueError):  # not in the main thread, so nothing is raised here either
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _leave)
+    try:
+        return importlib.import_module(module)
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """Return the exit status of a command: what it returns, or that of what it raises, said in a line on standard error.
+
+    Errors of soarm and of the operating system become a line; anything else is a mistake of soarm's and passes.
+    """
+    try:
+        return call()
+    except KeyboardInterrupt:
+        return _say("stopped", INTERRUPTED)
+    except SystemExit as leaving:  # of argparse, which has said why
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except SoarmError as error:
+        return _say(f"{type(error).__name__}: {error}", 1)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("soarm"):
+            raise
+        return _say(f"this needs {error.name}, which is not installed: pip install 'soarm[pipeline]'", 1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
+            return CLOSED_PIPE
+        names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        return _say(f"{names or type(error).__name__}: {error.strerror or error}", 1)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return the `type` of an argument that is a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            value = int(text)
+            if low <= value <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be a whole number in {low}..{high}")
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return the `type` of an argument that is a number from `low` to `high`; NaN is none."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = float(text)
+            if low <= value <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be a number in {low:g}..{high:g}")
+
+    return read
+
+
+def _main(module: str) -> int:
+    main: Callable[[], int] = load(module).main
+    import logging  # not above: whoever logs has loaded it by now
+
+    logging.raiseExceptions = False  # an arm is parked though nobody reads along: what cannot be shown is left out
+    return main()
+
+
+def _leave(signum: int, frame: FrameType | None) -> NoReturn:
+    with contextlib.suppress(OSError):
+        os.write(2, b"stopped\n")
+    os._exit(INTERRUPTED)
+
+
+def _open_streams() -> None:
+    """Give standard streams that were closed the null device, lest a serial port becomes standard output.
+
+    What cannot be encoded is written as an escape: a file's name may be any bytes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _flushed(status: int) -> int:
+    """Write out what waits, and return the status; where that fails and the command did not, another one."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError):  # else Python tries again at its end, and complains
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if getattr(error, "errno", None) == errno.EPIPE:
+                status = status or CLOSED_PIPE
+            else:
+                status = status or _say(f"the output cannot be written: {getattr(error, 'strerror', None) or error}", 1)
+    return status
+
+
+def _is_gone(stream: TextIO) -> bool:
+    """Whether nobody reads a stream any more."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def _say(text: str, status: int) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    return status

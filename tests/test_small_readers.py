@@ -1,0 +1,322 @@
+"""Every reader of a small file, given anything, returns an object or raises the error that is meant for it, never another."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from soarm import arm, cli, entry
+from soarm.act import checkpoint
+from soarm.dataset import journal
+from soarm.dataset.reader import Dataset
+from soarm.errors import (
+    BundleError,
+    CalibrationError,
+    CheckpointError,
+    DatasetError,
+    FaultError,
+    LogError,
+    SmallFileError,
+    SoarmError,
+    SpecMismatchError,
+    StageError,
+    TwinError,
+)
+from soarm.hardware import wire_log
+from soarm.hardware.__main__ import main as hardware
+from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
+from soarm.hardware.lerobot_file import read_lerobot
+from soarm.residual import actor, reach
+from soarm.runtime import log
+from soarm.runtime.__main__ import main as runtime
+from soarm.runtime.bundle import Bundle
+from soarm.runtime.limits import Limits
+from soarm.runtime.training_arm import TrainingArm
+from soarm.smallfile import read_bytes
+from soarm.spec import ACTION, JOINT_FEATURE, STATE, PolicySpec
+from soarm.teleop.__main__ import main as teleop
+from soarm.twin.__main__ import main as twin
+from soarm.twin.leading import Motion
+
+HUGE = int("7" * 400)
+NONSENSE = (math.nan, math.inf, -math.inf, -1, 0, 1e30, HUGE, "30", "", None, True, [], {}, [1, 2, 3], {"a": 1})
+CONTENTS = (
+    b"",
+    b" \n\n",
+    b"\0\0\0\0",
+    b"\xff\xfe\x00",
+    "{}".encode("utf-16"),
+    b"\xef\xbb\xbf{}",
+    b"{",
+    b'{"a": 1}}',
+    b"{}",
+    b"[]",
+    b"[1, 2, 3]",
+    b"null",
+    b"true",
+    b"3",
+    b"NaN",
+    b'"text"',
+    b'"\\ud800"',
+    b'{"\\ud800": "\\ud800"}',
+    b'{"a": NaN, "b": Infinity}',
+    b'{"a": 1e999}',
+    b'{"a": ' + b"7" * 400 + b"}",
+    b'{"a": ' + b"7" * 5000 + b"}",
+    b'{"joints": 1, "joints": 2}',
+    b'{"a":' * 50_000,
+    b"[" * 50_000 + b"]" * 50_000,
+    b'{"joints": [[[[[[[[]]]]]]]], "version": 1}',
+    b" " * (17 << 20),
+)
+
+
+class Reader(NamedTuple):
+    """A reader of a file, the errors it may raise, and an object that it takes."""
+
+    read: Callable[[Path], Any]
+    errors: tuple[type[SoarmError], ...]
+    good: Any = None
+
+
+def _spec() -> dict[str, Any]:
+    features = {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE}
+    return PolicySpec(features, 30, 5, 3, residual_scale=(1.0,) * 6, dataset_hash="0" * 16).to_dict()
+
+
+def _calibration() -> dict[str, Any]:
+    # Without its hash, which would refuse every change before it is looked at.
+    return {"version": 1, "joints": json.loads(json.dumps([vars(joint) for joint in Calibration.nominal().joints]))}
+
+
+def _lerobot() -> dict[str, Any]:
+    entry = {"drive_mode": 0, "homing_offset": 5, "range_min": 1000, "range_max": 3000}
+    return {joint.name: {"id": joint.servo_id, **entry} for joint in arm.JOINTS}
+
+
+def _beside(name: str, read: Callable[[Path], Any], **others: bytes) -> Callable[[Path], Any]:
+    """Return a reader of a folder in which the file has this name."""
+
+    def at(path: Path) -> Any:
+        folder = path.parent / "folder"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        for other, content in others.items():
+            (folder / other.replace("_", ".")).write_bytes(content)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(path)
+        return read(folder)
+
+    return at
+
+
+READERS = {
+    "calibration": Reader(Calibration.load, (CalibrationError,), _calibration()),
+    "lerobot": Reader(read_lerobot, (CalibrationError,), _lerobot()),
+    "settings": Reader(
+        ArmConfig.load,
+        (FaultError,),
+        {
+            "part": "12",
+            "gains": {"p": [16] * 6},
+            "park": [0, -90, 80, 60, 0, 5],
+            "stall_a": 0.7,
+            "recoveries": 2,
+            "stop_c": 65,
+        },
+    ),
+    "limits": Reader(
+        lambda path: Limits.load(path, arm.LOWER, arm.UPPER),
+        (FaultError,),
+        {"velocity": 90, "acceleration": 5000, "lead": [1, 2, 3, 4, 5, 6], "table_m": -0.01},
+    ),
+    "specification": Reader(_beside("spec.json", cli.read_spec), (StageError, SpecMismatchError), _spec()),
+    "checksums": Reader(_beside("checksums.json", Bundle.open), (BundleError,), {"spec.json": "0", "act.onnx": "1"}),
+    "training arm": Reader(
+        lambda path: TrainingArm.from_json(read_bytes(path)),
+        (SmallFileError,),
+        json.loads(TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), (0.0,) * 6).to_json()),
+    ),
+    "log": Reader(log.read, (LogError,)),
+    "wire log": Reader(lambda path: list(wire_log.read_wire_log(path)), (LogError,), {"t_s": 1.0, "dir": "tx", "hex": "ff"}),
+    "motion": Reader(Motion.load, (TwinError,), {"t_s": [0.0, 1.0], "q": [[0] * 6, [1] * 6]}),
+    "checkpoint": Reader(
+        _beside("config.json", checkpoint.load, model_safetensors=b""),
+        (CheckpointError,),
+        {"type": "act", "network": {}, "spec": _spec()},
+    ),
+    "residual": Reader(
+        _beside("config.json", actor.load, actor_safetensors=b""),
+        (CheckpointError, SpecMismatchError),
+        {"hidden": [8], "layer_norm": True, "sight": {"unseen": ["phase"], "magnified": True}, "spec": _spec()},
+    ),
+    "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
+    "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),
+    "journal": Reader(_beside(f".recording/{journal.HEADER}", lambda root: journal.header(root)), (DatasetError,)),
+}
+
+
+def hold(reader: Reader, path: Path) -> None:
+    """Read a file; let nothing pass but an object and an error that is meant for it."""
+    try:
+        reader.read(path)
+    except reader.errors as error:
+        text = str(error)
+    else:
+        text = ""
+    assert len(text) < 2500, "an error shows the beginning of a value, not all of a file"
+    assert text.encode("utf-8").decode("utf-8") == text, "a terminal can show it"
+
+
+def leaves(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every value in an object, and of every list and object in it."""
+    if at:
+        yield at
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from leaves(inner, (*at, key))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_takes_any_content_or_refuses_it_with_its_own_error(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    for content in CONTENTS:
+        path.write_bytes(content)
+        hold(READERS[name], path)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_refuses_what_is_no_file(tmp_path: Path, name: str) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("nowhere")
+
+    for path in (tmp_path, pipe, link, Path("/dev/zero")):
+        at = tmp_path / "below" / "file"
+        at.parent.mkdir(exist_ok=True)
+        at.unlink(missing_ok=True)
+        at.symlink_to(path)
+        with pytest.raises(READERS[name].errors):
+            READERS[name].read(at)
+
+
+@pytest.mark.parametrize("name", [name for name, reader in READERS.items() if reader.good is not None])
+def test_a_reader_takes_any_value_at_any_place_or_refuses_it_with_its_own_error(tmp_path: Path, name: str) -> None:
+    reader, path = READERS[name], tmp_path / "file"
+    for i, place in enumerate(leaves(reader.good)):
+        for value in NONSENSE[i % 5 :: 5]:  # a fifth at each place, another one at the next
+            changed = copy.deepcopy(reader.good)
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            path.write_text(json.dumps(changed))
+            hold(reader, path)
+
+
+@pytest.mark.parametrize("value", ["1", 300, -1, math.nan, 1.0, True, None, [1]])
+def test_a_servo_id_is_a_whole_number_that_a_servo_can_have(tmp_path: Path, value: object) -> None:
+    data = _calibration()
+    data["joints"][2]["servo_id"] = value
+    (tmp_path / "arm.json").write_text(json.dumps(data))
+
+    with pytest.raises(CalibrationError, match=r"elbow_flex .*servo_id is .* must be|holds NaN"):
+        Calibration.load(tmp_path / "arm.json")
+
+
+def test_all_faults_of_a_calibration_are_named_at_once(tmp_path: Path) -> None:
+    data = _calibration()
+    data["joints"][0]["servo_id"] = 300
+    data["joints"][1]["sign"] = 2
+    data["joints"][3]["ticks_per_unit"] = "11"
+    (tmp_path / "arm.json").write_text(json.dumps(data))
+
+    message = r"(?s)servo_id is 300, it must be in 0\.\.253.*sign is 2, it must be 1 or -1.*ticks_per_unit is '11'"
+    with pytest.raises(CalibrationError, match=message):
+        Calibration.load(tmp_path / "arm.json")
+
+
+def test_all_faults_of_settings_and_of_limits_are_named_with_their_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(
+        '{"warn_c": "55", "park_speed": NaN, "park": [0, 0], "stall_a": -1, "recoveries": -2, "stop_after_misses": 99999, '
+        '"gains": {"p": 7}}'
+    )
+    message = (
+        r"(?s)gains.p is 7; it needs 6 whole numbers 0 to 254.*warn_c is '55'.*at most 1000.*recoveries is -2; .* 0 or more"
+        r".*park is \(0, 0\).*-360\.\.360.*park_speed is nan.*to 300.*stall_a is -1.*to 10"
+    )
+    with pytest.raises(FaultError, match=message):
+        ArmConfig.load(path)
+
+    path.write_text('{"velocity": "fast", "acceleration": 1e30, "lead": [1, 2, 3, 4, 5, NaN], "table_m": 50}')
+    message = r"velocity is 'fast'.*acceleration is 1e\+30.*to 1e\+06.*lead is \[1.*6 finite.*table_m is 50.*-1\.\.1"
+    with pytest.raises(FaultError, match=message):
+        Limits.load(path, arm.LOWER, arm.UPPER)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"control_hz": 0}, r"control_hz is 0; it must be a whole number in 1\.\.1000"),
+        ({"control_hz": -1}, "control_hz is -1"),
+        ({"control_hz": 10**9}, "control_hz is 1000000000"),
+        ({"control_hz": "30"}, "control_hz is '30'"),
+        ({"control_hz": None}, "control_hz is None"),
+        ({"n_action_steps": 0}, "n_action_steps is 0"),
+        ({"n_action_steps": 6}, "n_action_steps is 6; it must not exceed chunk_size, which is 5"),
+        ({"chunk_size": 2.5}, "chunk_size is 2.5"),
+        ({"temporal_ensemble_coeff": math.nan}, "temporal_ensemble_coeff is nan"),
+        ({"residual_scale": [1.0, 2.0, 3.0]}, r"residual_scale is \[1.0, 2.0, 3.0\]; it must be 6 numbers in 0\.\.360"),
+        ({"residual_scale": [1.0] * 5 + [math.nan]}, "residual_scale is"),
+        ({"residual_scale": [-1.0] * 6}, "residual_scale is"),
+        ({"residual_scale": 3}, "residual_scale is 3"),
+        ({"dataset_hash": 7}, "dataset_hash is 7"),
+        ({"features": [1]}, r"features is \[1\]"),
+        ({"features": {"action": {"shape": [0], "names": "abc", "units": []}}}, r"(?s)shape is \[0\].*names is 'abc'"),
+        ({"features": {"action": {"shape": [6]}}}, "feature action: it is"),
+    ],
+)
+def test_a_specification_with_a_wrong_value_is_refused_by_its_name(change: dict[str, Any], fault: str) -> None:
+    with pytest.raises(SpecMismatchError, match=fault):
+        PolicySpec.from_dict(_spec() | change)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (hardware, "import-calibration", "{}", "{}.out"),
+        (hardware, "export-calibration", "{}", "{}.out"),
+        (hardware, "doctor", "--port", "{}", "--calibration", "{}"),
+        (hardware, "check-pose", "--port", "none", "--calibration", "{}"),
+        (runtime, "check", "{}"),
+        (runtime, "drive", "{}", "--port", "none", "--calibration", "{}", "--cube", "0", "0", "0", "--bin", "0", "0"),
+        (runtime, "show-log", "{}"),
+        (runtime, "replay-log", "{}"),
+        (teleop, "--from-log", "{}", "--dataset", "{}.data"),
+        (teleop, "--follower", "sim", "--leader", "replay", "--replay", "{}", "--dataset", "{}.data", "--params", "{params}"),
+        (twin, "--port", "{}.port", "--calibration", "{}", "--params", "{params}"),
+        (cli.main, "info", "{}"),
+        (cli.main, "show-log", "{}"),
+    ],
+    ids=lambda words: words[0].__module__ + " " + words[1],
+)
+def test_a_command_given_such_a_file_says_so_and_fails(
+    tmp_path: Path, words: tuple[Any, ...], caplog: Any, capsys: Any
+) -> None:
+    main, *rest = words
+    params = str(Path(__file__).parents[1] / "params.yaml")
+    for i, content in enumerate((b"", b'{"a":' * 50_000, b"\xff\xfe", b'{"version": 1, "joints": [NaN]}')):
+        path = tmp_path / f"file{i}"
+        path.write_bytes(content)
+
+        status = entry.guarded(lambda path=path: main([word.format(path, params=params) for word in rest]))  # type: ignore[misc]
+
+        assert status == 1
+        assert str(path) in caplog.text + capsys.readouterr().err
