@@ -4,7 +4,8 @@
     soarm ui                    MLflow's pages on the local store
     soarm info [PATH]           versions, and what a dataset, a checkpoint or a bundle is
     soarm results               the tables of docs/results.md, made anew from data/metrics
-    soarm find-port, setup-motors, calibrate, check-pose, doctor, release, import-calibration, export-calibration
+    soarm find-port, setup-motors, calibrate, check-pose, doctor, release, restore-registers,
+          import-calibration, export-calibration
                                 the arm on its servo bus (soarm.hardware)
     soarm dataset               look at a dataset, verify it, or write a copy in degrees (soarm.dataset)
     soarm drive, show-log, replay-log
@@ -47,6 +48,7 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "check-pose": ("hardware", "hold a calibration against a pose that is known"),
     "doctor": ("hardware", "ask every servo, and say what is wrong"),
     "release": ("hardware", "switch torque off, and prove it"),
+    "restore-registers": ("hardware", "give the servos back what they held before"),
     "import-calibration": ("hardware", "read a calibration of LeRobot"),
     "export-calibration": ("hardware", "write a calibration as LeRobot does"),
     "dataset": ("dataset", "look at a dataset, verify it, or write a copy in degrees"),

@@ -1,11 +1,12 @@
 """The arm's commands; each is also `soarm COMMAND`.
 
-    soarm find-port
+    soarm find-port [--also LINK]
     soarm setup-motors --port PORT
     soarm calibrate --port PORT arm.json
     soarm check-pose --port PORT --calibration arm.json [--rest | --pose 0 0 0 0 0 0]
     soarm doctor --port PORT [--calibration arm.json] [--settings arm_settings.json]
     soarm release --port PORT
+    soarm restore-registers --port PORT [FILE]
     soarm import-calibration LEROBOT.json arm.json
     soarm export-calibration arm.json LEROBOT.json
 
@@ -20,20 +21,25 @@ if __name__ == "__main__":  # before the other imports: Ctrl-C while they load e
     entry.start("soarm.hardware.__main__")
 
 import argparse
+import contextlib
 import logging
 import select
+import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from soarm import arm
 from soarm.errors import CalibrationError, PortError, SoarmError
-from soarm.hardware import doctor, guide, ports, sweep
+from soarm.hardware import backups, doctor, guide, ports, restoring, sweep
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
+from soarm.hardware.signals import ToldToStop, raised_once
 from soarm.smallfile import read_bytes, require_writable, write_atomically
 
 logger = logging.getLogger("soarm.hardware")
@@ -44,16 +50,50 @@ POSE_TOLERANCE = 5.0
 """A pose held by hand is good to a few degrees; a horn one tooth off is 14 [deg, percent]."""
 
 
+class LiveLine:
+    """A line of a terminal that is written in the place of the one before; what is printed after it replaces it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def __call__(self, text: str) -> None:
+        """Show it, cut to the width of the terminal."""
+        width = shutil.get_terminal_size().columns
+        with contextlib.suppress(OSError):  # the terminal was closed; SIGHUP says so
+            self._terminal.write(f"\r{text[: width - 1]}\x1b[K\r")
+            self._terminal.flush()
+
+
 def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
-    """Run the command line and return its exit status: 0 where all is well, 1 where something is wrong, 130 after Ctrl-C.
+    """Run the command line and return its exit status: 0 if all is well, 1 if something is wrong, 128 + n after a signal n.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
         ask: Shows a question and waits for the person.
     """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        with raised_once():
+            return _run(options, ask)
+    except SoarmError as error:
+        logger.error("%s", error)
+        return 1
+    except EOFError:
+        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
+        return 1
+    except KeyboardInterrupt as error:
+        logger.error("stopped; `%s` was not finished, begin it again", options.command)
+        return 128 + (error.signum if isinstance(error, ToldToStop) else signal.SIGINT)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="soarm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
+    find = commands.add_parser("find-port", help="unplug the adapter, and see which port it was")
+    find.add_argument(
+        "--also", action="append", default=[], metavar="LINK", help="one that the system does not list, as a twin's"
+    )
     setup = commands.add_parser("setup-motors", help="give new servos their ids, one at a time")
     check = commands.add_parser("doctor", help="ask every servo, and say what is wrong")
     measure = commands.add_parser("calibrate", help="measure zero and range of every joint, by hand")
@@ -69,7 +109,9 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     )
     pose.add_argument("--rest", action="store_true", help="the folded pose instead")
     release = commands.add_parser("release", help="switch torque off, and prove it")
-    for command in (setup, check, measure, pose, release):
+    back = commands.add_parser("restore-registers", help="give the servos back what was saved before it was overwritten")
+    back.add_argument("file", type=Path, nargs="?", help="one of `soarm/registers` in ~/.local/state (the newest that fits)")
+    for command in (setup, check, measure, pose, release, back):
         command.add_argument("--port", required=True, help="serial port, as find-port names it")
     check.add_argument("--calibration", type=Path, help="what the servos' limits and offsets are held against")
     check.add_argument("--settings", type=Path, help="JSON that names the servos' part; the supply is held against it")
@@ -78,49 +120,43 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
     for command in (bring, take):
         command.add_argument("source", type=Path)
         command.add_argument("target", type=Path)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        if options.command == "find-port":
-            return _find_port(ask)
-        if options.command == "setup-motors":
-            return _setup(options.port, ask)
-        if options.command == "doctor":
-            return _doctor(options.port, options.calibration, options.settings)
-        if options.command == "calibrate":
-            return _calibrate(options.port, options.target, ask)
-        if options.command == "check-pose":
-            at, tolerance = (sweep.REST.tolist(), sweep.REST_TOLERANCE) if options.rest else (options.pose, POSE_TOLERANCE)
-            return _check_pose(options.port, Calibration.load(options.calibration), at, tolerance, ask)
-        if options.command == "release":
-            return _release(options.port)
-        if options.command == "import-calibration":
-            calibration = read_lerobot(options.source)
-            calibration.save(options.target)
-        else:
-            calibration = Calibration.load(options.source)
-            write_lerobot(calibration, options.target)
-    except SoarmError as error:
-        logger.error("%s", error)
-        return 1
-    except EOFError:
-        logger.error("the input ended before a question was answered; `%s` was not finished, begin it again", options.command)
-        return 1
-    except KeyboardInterrupt:
-        logger.error("stopped; `%s` was not finished, begin it again", options.command)
-        return entry.INTERRUPTED
+    return parser
+
+
+def _run(options: argparse.Namespace, ask: Ask) -> int:
+    if options.command == "find-port":
+        return _find_port(options.also, ask)
+    if options.command == "setup-motors":
+        return _setup(options.port, ask)
+    if options.command == "doctor":
+        return _doctor(options.port, options.calibration, options.settings)
+    if options.command == "calibrate":
+        return _calibrate(options.port, options.target, ask)
+    if options.command == "check-pose":
+        at, tolerance = (sweep.REST.tolist(), sweep.REST_TOLERANCE) if options.rest else (options.pose, POSE_TOLERANCE)
+        return _check_pose(options.port, Calibration.load(options.calibration), at, tolerance, ask)
+    if options.command == "release":
+        return _release(options.port)
+    if options.command == "restore-registers":
+        return _restore(options.port, options.file, ask)
+    if options.command == "import-calibration":
+        calibration = read_lerobot(options.source)
+        calibration.save(options.target)
+    else:
+        calibration = Calibration.load(options.source)
+        write_lerobot(calibration, options.target)
     logger.info("wrote %s (hash %s)", options.target, calibration.hash[:12])
     return 0
 
 
-def _find_port(ask: Ask) -> int:
-    before = ports.listed()
+def _find_port(also: Sequence[str], ask: Ask) -> int:
+    before = ports.listed() | ports.existing(also)
     for name, what in before.items():
         logger.info("%s  (%s)", name, what)
     for text in ports.stealers():
         logger.warning("%s", text)
     ask("Unplug the USB cable of the arm's adapter, then press Enter. ")
-    port = ports.unplugged(before, ports.listed())
+    port = ports.unplugged(before, ports.listed() | ports.existing(also))
     logger.info("the arm is on %s; plug it in again", port)
     return 0
 
@@ -169,8 +205,9 @@ def _calibrate(port: str, target: Path, ask: Ask) -> int:
             write_atomically(target.with_name(target.name + ".old"), read_bytes(target), CalibrationError)
         calibration.save(target)
 
+    live = LiveLine(sys.stdout) if sys.stdout.isatty() else None
     with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
-        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, save=save)
+        calibration = guide.calibrate(bus, ask, lambda text: logger.info("%s", text), _enter_was_pressed, show=live, save=save)
     logger.info("wrote %s (hash %s); hold it against a pose you know: soarm check-pose", target, calibration.hash[:12])
     return 0
 
@@ -211,3 +248,20 @@ def _release(port: str) -> int:
     else:
         logger.info("the torque of all servos is off; each one confirmed it")
     return 1 if live else 0
+
+
+def _restore(port: str, file: Path | None, ask: Ask) -> int:
+    saved = backups.newest(port, backups.default_folder()) if file is None else backups.Backup.load(file)
+    logger.info("%s, saved on %s at %s", saved.path, saved.port, saved.written)
+    with Bus.open(port, [joint.servo_id for joint in arm.JOINTS], timeout_s=_PATIENT_S) as bus:
+        changes = restoring.compare(bus, saved)
+        for servo_id, differ in changes.items():
+            for name, (now, then) in differ.items():
+                logger.info("servo %d: %s %d -> %d", servo_id, name, now, then)
+        if not changes:
+            logger.info("the servos hold all that is in it; nothing is to be restored")
+            return 0
+        ask("Enter writes this into the servos, Ctrl-C leaves them as they are. ")
+        restoring.restore(bus, changes)
+    logger.info("restored, and read back: %d servos", len(changes))
+    return 0

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from soarm.errors import BusError
 from soarm.hardware import discovery, eprom, packets
+from soarm.hardware.backups import back_up
 from soarm.hardware.line import Counters, Line
 from soarm.hardware.packets import Train
 from soarm.hardware.port import SerialPort, open_port
@@ -51,7 +52,7 @@ class Bus:
             choose seconds: nothing waits for them unless a servo is mute.
         wire_log: Gets every byte; it stays open when the bus is closed.
         now: The clock [s].
-        backups: Folder for the backups of registers; None for `eprom.default_backups()`.
+        backups: Folder for the backups of registers; None for `backups.default_folder()`.
 
     Attributes:
         port: Path of the port.
@@ -243,7 +244,7 @@ class Bus:
 
     def back_up(self, path: Path) -> None:
         """Write the registers of all servos to a JSON file; `null` stands for a servo that does not answer."""
-        eprom.back_up(self, self.servo_ids, path)
+        back_up(self, self.servo_ids, path)
 
     def sync_read(self) -> dict[int, Reading]:
         """Ask all servos for their telemetry in one go, and once more those that are missing.

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from soarm.errors import BusError, PortError
 from soarm.hardware import packets
+from soarm.hardware.backups import back_up, default_folder
 from soarm.hardware.line import Line
-from soarm.hardware.registers import BAUD_RATES, PHASE_MULTI_TURN, TABLE, Register, decode, encode
+from soarm.hardware.registers import BAUD_RATES, PHASE_MULTI_TURN, TABLE, Register, encode
 from soarm.hardware.signals import interrupts_held
-from soarm.smallfile import write_atomically
 
 logger = logging.getLogger(__name__)
 
 _LOCK = TABLE["lock"].address
-_BLOCKS = ((0, 40), (40, 31), (84, 2))
-"""Address and length of the reads that cover the table: EPROM, RAM, factory."""
 _LAST = ("id", "baud_rate")
 """Written after everything else, in this order: after them the servo is another one to talk to."""
 
@@ -53,7 +49,7 @@ class Eprom:
 
     Args:
         bus: The servos.
-        folder: For the backups; None for `default_backups()`.
+        folder: For the backups; None for `backups.default_folder()`.
     """
 
     def __init__(self, bus: Servos, folder: Path | None) -> None:
@@ -163,66 +159,9 @@ class Eprom:
         if servo_id in self._stored:
             return
         servo_ids = [each for each in dict.fromkeys((servo_id, *self._bus.servo_ids)) if each not in self._stored]
-        folder = default_backups() if self._folder is None else self._folder
+        folder = default_folder() if self._folder is None else self._folder
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         self._stored |= back_up(self._bus, servo_ids, folder / f"{stamp}-{Path(self._bus.port).name}.json")
-
-
-def default_backups() -> Path:
-    """Return the folder for backups of registers: soarm/registers in the user's folder for state (XDG).
-
-    Raises:
-        BusError: Nobody knows where this user's folders are.
-    """
-    try:
-        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "soarm" / "registers"
-    except RuntimeError:  # no HOME, and a user id without an entry, as in a container
-        raise BusError(
-            f"the user {os.getuid()} has no home folder for the registers, and no EPROM is written before they are saved: set "
-            "HOME or XDG_STATE_HOME to a folder that can be written"
-        ) from None
-
-
-def back_up(bus: Servos, servo_ids: Iterable[int], path: Path) -> set[int]:
-    """Write every register of servos to a JSON file.
-
-    {"port": ..., "written": local time, "registers": {"1": {"firmware_major": 3, ...}, "2": null, ...}}
-
-    Args:
-        bus: Where they are.
-        servo_ids: Which; `null` stands for one that does not answer.
-        path: The file; its folder is made.
-
-    Returns:
-        Those whose registers are in the file.
-
-    Raises:
-        BusError: The file cannot be written.
-    """
-    registers = {servo_id: _read_all(bus, servo_id) for servo_id in servo_ids}
-    content = {"port": bus.port, "written": datetime.datetime.now().isoformat(timespec="seconds"), "registers": registers}
-    with contextlib.suppress(OSError):  # what is in the way, the writer says
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(content, indent=1) + "\n", BusError)
-    logger.info("registers of the servos %s are in %s", list(registers), path)
-    return {servo_id for servo_id, values in registers.items() if values is not None}
-
-
-def _read_all(bus: Servos, servo_id: int) -> dict[str, int] | None:
-    values = {}
-    for address, n_bytes in _BLOCKS:
-        try:
-            block = bus.read_block(servo_id, address, n_bytes)
-        except PortError:
-            raise
-        except BusError as error:
-            logger.warning("backup: %s", error)
-            return None
-        for register in TABLE.values():
-            start = register.address - address
-            if start >= 0 and start + register.n_bytes <= n_bytes:
-                values[register.name] = decode(register, block[start : start + register.n_bytes])
-    return values
 
 
 def _checked(values: Mapping[str, int]) -> dict[str, Register]:

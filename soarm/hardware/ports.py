@@ -1,6 +1,6 @@
 """Which serial port the arm is on.
 
-A pseudo-terminal is in no list of ports, so whoever has one names it.
+A pseudo-terminal, as a twin has it, is in no list of ports; whoever has one names it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def listed(found: Callable[[], Iterable[Any]] = list_ports.comports, by_id: Path
     """Return the ports there are: lasting name -> what is plugged in, the arm's adapters first."""
     ports = sorted(found(), key=lambda port: ((port.vid, port.pid) not in ADAPTERS, port.device))
     return {lasting(port.device, by_id): ADAPTERS.get((port.vid, port.pid), port.description or "unknown") for port in ports}
+
+
+def existing(links: Iterable[str]) -> dict[str, str]:
+    """Return those of the links that exist, as `listed` does: a pseudo-terminal is in no list of the system."""
+    return {link: "named with --also" for link in links if Path(link).exists()}
 
 
 def stealers(proc: Path = Path("/proc")) -> list[str]:

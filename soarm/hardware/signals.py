@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM wait until the bus is between two transactions.
+"""Ctrl-C, SIGTERM and SIGHUP wait until the bus is between two transactions.
 
 A handler that raises in the middle of a transaction would leave half an answer on the wire, and the torque-off in somebody's
 `finally` would be the next to speak. Python runs handlers in the main thread only, so in any other thread there is nothing to
 hold back, and it costs nothing there (in the main thread 12 us a transaction); nor is there where handlers only note what
 came, as those of `soarm drive` do, which says so (`only_noted`). Nothing is lost: what came in is delivered, in order, as soon
 as the transaction is over.
+
+A command that waits at a prompt cannot look at what was noted: there the first signal raises, once (`raised_once`).
 """
 
 from __future__ import annotations
@@ -18,11 +20,51 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers
-_HELD = (signal.SIGTERM, signal.SIGINT)
+_HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class ToldToStop(KeyboardInterrupt):
+    """A signal told the program to stop.
+
+    Attributes:
+        signum: Which; a shell expects the exit status 128 + signum.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+@contextlib.contextmanager
+def raised_once() -> Iterator[None]:
+    """Raise `ToldToStop` in this block at the first SIGINT, SIGTERM or SIGHUP, and ignore those that follow.
+
+    Whoever closes a terminal sends several signals and means one; a second one must not break off what the first one made the
+    program put back. A signal that is ignored, as SIGHUP under nohup, stays so. Outside of the main thread it does nothing.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        yield
+        return
+    told: list[int] = []
+
+    def tell(signum: int, frame: FrameType | None) -> None:
+        told.append(signum)
+        if len(told) == 1:
+            raise ToldToStop(signum)
+
+    handlers = {signum: signal.getsignal(signum) for signum in _HELD}
+    before = {signum: handler for signum, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}
+    try:
+        for signum in before:
+            signal.signal(signum, tell)
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def interrupts_held() -> AbstractContextManager[None]:
-    """Hold SIGINT and SIGTERM back in this block and deliver them at its end; blocks may be nested."""
+    """Hold SIGINT, SIGTERM and SIGHUP back in this block and deliver them at its end; blocks may be nested."""
     if _noting or threading.get_ident() != threading.main_thread().ident:
         return _NOTHING_TO_HOLD
     return _Held()
@@ -30,7 +72,7 @@ def interrupts_held() -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def only_noted() -> Iterator[None]:
-    """Say that in this block the handlers of SIGINT and SIGTERM raise nothing, so that nothing has to be held back."""
+    """Say that in this block the handlers of these signals raise nothing, so that nothing has to be held back."""
     _noting.append(True)
     try:
         yield

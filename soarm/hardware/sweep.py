@@ -7,7 +7,7 @@ be (lerobot issues 1255, 1296, 3193, 3373 and others are ranges that crossed it)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,10 @@ TURN_TICKS = 60
 """How far a joint has to be turned for its direction to be known: 5 degrees."""
 
 
+SPAN_TICKS: NDArray[np.int64] = np.rint([np.ptp(j.range_rad) * TICKS_PER_TURN / (2 * np.pi) for j in arm.JOINTS]).astype(
+    np.int64
+)
+"""How far the model's joints go from stop to stop, shape (6,) [ticks]."""
 REST: NDArray[np.float64] = arm.from_radians((0.0, -3.32, 3.11, 1.18, 0.0, -0.174))
 """The arm folded, as it lies when nobody holds it, shape (6,) [deg x 5, percent]: keyframe `rest` of MuJoCo Menagerie's
 trs_so_arm100."""
@@ -49,22 +53,56 @@ class Sweep:
         self.n = 0
         self.jumped: set[int] = set()
         self._first = self._last = self._low = self._high = np.zeros(arm.N_JOINTS, np.int64)
+        self._begins = np.ones(arm.N_JOINTS, np.bool_)
 
     def feed(self, ticks: Sequence[int]) -> None:
         """Take a reading of all joints without offset, each 0..4095 [ticks]."""
         raw = np.asarray(ticks, np.int64)
         if self.n == 0:
-            self._first = self._last = self._low = self._high = raw
-        step = (raw - self._last + MIDDLE) % TICKS_PER_TURN - MIDDLE
+            self._first = raw
+        step = np.where(self._begins, 0, (raw - self._last + MIDDLE) % TICKS_PER_TURN - MIDDLE)
         self.jumped |= set(np.flatnonzero(np.abs(step) > JUMP_TICKS).tolist())
-        self._last = self._last + step
-        self._low, self._high = np.minimum(self._low, self._last), np.maximum(self._high, self._last)
+        self._last = np.where(self._begins, raw, self._last + step)
+        self._low = np.where(self._begins, raw, np.minimum(self._low, self._last))
+        self._high = np.where(self._begins, raw, np.maximum(self._high, self._last))
+        self._begins = np.zeros(arm.N_JOINTS, np.bool_)
         self.n += 1
+
+    def check(self) -> None:
+        """Raise CalibrationError where a joint was not swept, or farther than it can go, or too fast; names every fault."""
+        faults = self.faults()
+        if faults:
+            raise CalibrationError(
+                "\n  ".join(["this sweep is no calibration:", *faults.values(), "Sweep again, slowly, from stop to stop"])
+            )
+
+    def begin_again(self, joints: Iterable[int]) -> None:
+        """Forget the ranges of joints, which are swept again from the next reading on; the others widen theirs."""
+        self._begins = np.isin(np.arange(arm.N_JOINTS), list(joints))
+        self._low = np.where(self._begins, self._last, self._low)
+        self._high = np.where(self._begins, self._last, self._high)
+        self.jumped.clear()
 
     @property
     def spans(self) -> NDArray[np.int64]:
         """How far each joint has been moved, shape (6,) [ticks]."""
         return self._high - self._low
+
+    def faults(self) -> dict[int, str]:
+        """Return joint -> why it has no range yet: not swept, swept too far or too fast; empty for a good sweep."""
+        found = {}
+        for i, joint in enumerate(arm.JOINTS):
+            span, (least, most) = int(self.spans[i]), bounds(i)
+            if i in self.jumped:
+                found[i] = f"{joint.name}: it was moved faster than it can be followed, or its servo was silent"
+            elif span < least:
+                found[i] = f"{joint.name}: it was moved by {span} ticks; from stop to stop it is {least} to {most}"
+            elif span > most:
+                found[i] = (
+                    f"{joint.name}: it was moved by {span} ticks, beyond its stops ({least} to {most}): is "
+                    "a stop missing, or the horn loose?"
+                )
+        return found
 
     def calibration(self, signs: Sequence[int], firmware: Sequence[str | None]) -> Calibration:
         """Return the calibration that follows: LeRobot's zero is the middle of the range, and the gripper's its closed end.
@@ -74,13 +112,9 @@ class Sweep:
             firmware: Of the servos, per joint.
 
         Raises:
-            CalibrationError: A joint was not swept, or farther than it can go, or too fast; names every fault.
+            CalibrationError: As `check`.
         """
-        faults = self._faults()
-        if faults:
-            raise CalibrationError(
-                "\n  ".join(["this sweep is no calibration:", *faults, "Sweep again, slowly, from stop to stop"])
-            )
+        self.check()
         joints = []
         for i, joint in enumerate(arm.JOINTS):
             middle = round(float(self._low[i] + self._high[i]) / 2)
@@ -106,23 +140,15 @@ class Sweep:
         was shown the wrong way round; a pose that everybody can put the arm into does.
         """
         middles = np.array([np.mean(joint.range_ticks) for joint in calibration.joints])
-        return pose_errors(calibration, middles + self._first - (self._low + self._high) / 2, REST)
+        # Turns are not counted over a jump; no joint goes so far that a whole one would be meant.
+        from_middle = (self._first - (self._low + self._high) / 2 + MIDDLE) % TICKS_PER_TURN - MIDDLE
+        return pose_errors(calibration, middles + from_middle, REST)
 
-    def _faults(self) -> list[str]:
-        faults = []
-        for i, joint in enumerate(arm.JOINTS):
-            expected = (joint.range_rad[1] - joint.range_rad[0]) * TICKS_PER_TURN / (2 * np.pi)
-            span, (least, most) = int(self.spans[i]), (min(round(share * expected), _MOST) for share in EXPECTED)
-            if i in self.jumped:
-                faults.append(f"{joint.name}: it was moved faster than it can be followed, or its servo was silent")
-            elif span < least:
-                faults.append(f"{joint.name}: it was moved by {span} ticks; from stop to stop it is {least} to {most}")
-            elif span > most:
-                faults.append(
-                    f"{joint.name}: it was moved by {span} ticks, beyond its stops ({least} to {most}): is "
-                    "a stop missing, or the horn loose?"
-                )
-        return faults
+
+def bounds(joint: int) -> tuple[int, int]:
+    """Return the least and the greatest range that a joint may have from stop to stop [ticks]."""
+    least, most = (min(round(share * float(SPAN_TICKS[joint])), _MOST) for share in EXPECTED)
+    return least, most
 
 
 def sign_of(before: int, after: int) -> int:

@@ -4,9 +4,11 @@
     soarm doctor --port /tmp/arm --calibration arm.json                         # in another shell, as with a real arm
     soarm twin --port /tmp/arm --law sts3215 --volts 5 --fault sag:value=4.2,at_s=20
     soarm twin --port /tmp/arm --port /tmp/leader --lead sweep --calibration arm.json   # one that leads, and moves by itself
+    soarm twin --port /tmp/arm --new --lead calibrate                           # to practise setup-motors and calibrate
 
 The port takes whatever takes a serial port: this project's commands, LeRobot's, Feetech's. It runs until Ctrl-C, SIGTERM or
-SIGHUP. Where there is no params.yaml, the one that came with the package describes the simulator.
+SIGHUP; SIGUSR1 pulls the arm's cable, and plugs it in again. Where there is no params.yaml, the one that came with the package
+describes the simulator.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -28,6 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from soarm import params as params_file
 from soarm.errors import SoarmError, TwinError
@@ -62,7 +66,7 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        with _told_to_stop() as stop, contextlib.ExitStack() as stack:
+        with _told() as told, contextlib.ExitStack() as stack:
             if options.objects is not None:
                 require_writable(options.objects, TwinError)
             log = None if options.wire_log is None else stack.enter_context(_wire_log(options.wire_log))
@@ -74,8 +78,9 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
             motion = _motion(options, twin)
             for name, port in zip(("arm", "leader"), twin.ports, strict=False):
                 logger.info("%s on %s", name, port)
+            logger.info("kill -USR1 %d pulls the arm's cable, and plugs it in again", os.getpid())
             logger.info("scene %d, law %s, %.1f V; Ctrl-C ends it", options.scene, options.law, options.volts)
-            _watch(twin, options.objects, motion, wait, stop)
+            _watch(twin, options.objects, motion, wait, told)
     except SoarmError as error:
         logger.error("%s", error)
         return 1
@@ -85,20 +90,31 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[float], None] =
     return 0
 
 
+class _Told(NamedTuple):
+    """What signals ask for.
+
+    Attributes:
+        stop: To end: Ctrl-C, SIGTERM and SIGHUP; none of them may keep the links from being taken away.
+        cable: To pull the arm's cable, or to plug it in again: SIGUSR1.
+    """
+
+    stop: threading.Event
+    cable: threading.Event
+
+
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Yield what is set by Ctrl-C, SIGTERM and SIGHUP: none of them may keep the links from being taken away."""
-    stop = threading.Event()
+def _told() -> Iterator[_Told]:
+    told = _Told(threading.Event(), threading.Event())
 
     def note(signum: int, frame: FrameType | None) -> None:
-        stop.set()
+        (told.cable if signum == signal.SIGUSR1 else told.stop).set()
 
-    all_of_them = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {signum: handler for signum in all_of_them if (handler := signal.getsignal(signum)) is not signal.SIG_IGN}
+    noted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    before = {signum: handler for signum in noted if (handler := signal.getsignal(signum)) is not signal.SIG_IGN}
     for signum in before:
         signal.signal(signum, note)
     try:
-        yield stop
+        yield told
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
@@ -115,7 +131,7 @@ def _wire_log(path: Path) -> WireLog:
 
 def _motion(options: argparse.Namespace, twin: Twin) -> Motion | None:
     """Return how the leader moves, None without one; it starts where the arm is."""
-    if len(options.port) < 2:
+    if len(options.port) < 2 or options.lead == "calibrate":
         return None
     if options.lead == "sweep":
         return Motion.sweep(twin.q())
@@ -127,7 +143,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if len(options.port) > 2:
         parser.error(f"{len(options.port)} ports were given; there is one arm, and one that leads")
-    if options.lead != "still" and len(options.port) < 2:
+    if options.lead not in ("still", "calibrate") and len(options.port) < 2:
         parser.error("--lead needs a second --port, for the arm that leads")
     return options
 
@@ -153,7 +169,13 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{words}; not settled ({'yes' if usual else 'no'})",
         )
     parser.add_argument(
-        "--lead", default="still", metavar="still|sweep|FILE", help="how the leader moves; see soarm.twin.leading"
+        "--lead",
+        default="still",
+        metavar="still|sweep|calibrate|FILE",
+        help="how the leader moves (soarm.twin.leading); calibrate: every limp arm is held as `soarm calibrate` asks",
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="servos from the factory, plugged in one at a time for setup-motors"
     )
     parser.add_argument("--wire-log", type=Path, help="file for every byte of the arm's line")
     kinds = ", ".join([*ON_REPLIES, *ON_THE_ARM])
@@ -182,6 +204,8 @@ def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig
         clock=options.clock,
         volts=options.volts,
         calibration=Calibration.nominal() if file is None else Calibration.load(file),
+        new=options.new,
+        hand=options.lead == "calibrate",
         strangers=tuple(options.stranger),
         arms=2 if len(options.port) > 1 else 1,
         line_timing=options.clock == "wall",
@@ -192,17 +216,20 @@ def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig
     )
 
 
-def _watch(
-    twin: Twin, objects: Path | None, motion: Motion | None, wait: Callable[[float], None], stop: threading.Event
-) -> None:
-    """Keep the file of objects fresh, move the leader, and say once when the cube lies in the bin."""
-    said = False
+def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callable[[float], None], told: _Told) -> None:
+    """Keep the file of objects fresh, move the leader, pull the cable, and say once when the cube lies in the bin."""
+    said, plugged = False, True
     while twin.running:
         if motion is not None:
             twin.lead(motion(twin.time_s()))
         wait(_LOOK_S)
-        if stop.is_set():
+        if told.stop.is_set():
             return
+        if told.cable.is_set():
+            told.cable.clear()
+            plugged = not plugged
+            (twin.replug if plugged else twin.unplug)()
+            logger.info("the arm's cable is %s", "plugged in again" if plugged else "pulled; SIGUSR1 plugs it in again")
         if objects is not None:
             write_atomically(objects, json.dumps({"objects": twin.objects().tolist()}), TwinError, durable=False)
         outcome = twin.outcome()

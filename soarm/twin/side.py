@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from soarm.hardware.registers import BAUD_RATES
 from soarm.twin import wire
 from soarm.twin.faults import Fault, Reply, Script
+from soarm.twin.hand import Bench, Hand
 from soarm.twin.servo import Servo, Unknowns
 from soarm.twin.wire import Instruction, Parser
 
@@ -30,10 +31,14 @@ class Side:
         requests: Instructions so far.
         echo: The adapter sends back what it is sent.
         baud: Of the line; servos that are set to another one neither hear nor speak.
+        hand: Whoever holds the arm while it is limp; None where nobody does.
+        bench: New servos, of which not all are plugged in; None where all are.
     """
 
     def __init__(self, servos: Sequence[Servo], unknowns: Unknowns) -> None:
         self.servos = tuple(servos)
+        self.hand: Hand | None = None
+        self.bench: Bench | None = None
         self.parser, self.script = Parser(), Script()
         self.goal_writes = self.requests = 0
         self.echo = False
@@ -46,7 +51,7 @@ class Side:
     def by_id(self) -> Mapping[int, Sequence[Servo]]:
         """The servos that listen at the line's baud, mostly one, by their present id."""
         found: dict[int, list[Servo]] = {}
-        for servo in self.servos:
+        for servo in self.servos if self.bench is None else self.bench.plugged:
             if BAUD_RATES.get(servo.get("baud_rate")) == self.baud:
                 found.setdefault(servo.id, []).append(servo)
         return found
@@ -54,6 +59,9 @@ class Side:
     def obey(self, instruction: Instruction) -> list[Reply]:
         """Carry out an instruction and return the replies in the order in which they come."""
         self.requests += 1
+        for person in (self.bench, self.hand):
+            if person is not None:
+                person.hear(instruction)
         replies = [Reply(instruction.raw)] if self.echo else []
         code, parameters, servos = instruction.code, instruction.parameters, self.by_id
         if code == wire.SYNC_WRITE and len(parameters) >= 2:

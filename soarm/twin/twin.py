@@ -31,6 +31,7 @@ from soarm.hardware.wire_log import WireLog
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
 from soarm.twin.faults import Fault
+from soarm.twin.hand import NEW, Bench, Hand
 from soarm.twin.law import Law
 from soarm.twin.outgoing import Outgoing
 from soarm.twin.port import Port
@@ -55,6 +56,9 @@ class TwinConfig:
         volts: Of the supply [V]. The parts for 7.4 V bear 4.0 to 8.0 V.
         calibration: How the servos are mounted, and what they remember of it.
         registers: Registers of every servo that differ from the factory's.
+        new: The follower's servos come from the factory: all with id 1, none calibrated, one of them at another baud; they are
+            plugged in one at a time (`soarm.twin.hand.Bench`).
+        hand: While an arm is limp, somebody holds it and does as `soarm calibrate` asks (`soarm.twin.hand.Hand`).
         strangers: Ids of further servos on the follower's bus, new ones that move nothing; an id of the arm's own is a second
             servo with that id, as where a new one was plugged in.
         arms: 2 adds a leader without a scene: it is where `lead` puts it.
@@ -73,6 +77,8 @@ class TwinConfig:
     volts: float = 7.4
     calibration: Calibration = dataclasses.field(default_factory=Calibration.nominal)
     registers: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    new: bool = False
+    hand: bool = False
     strangers: tuple[int, ...] = ()
     arms: Literal[1, 2] = 1
     line_timing: bool = False
@@ -105,24 +111,28 @@ class Twin:
     Attributes:
         config: How it was made.
         ports: Paths of the serial ports, the follower's first.
-        servos: The follower's servos, by their id at the start.
+        servos: The follower's servos, by the id that their joint has in the calibration.
     """
 
     def __init__(self, sim: SimParams, config: TwinConfig, now: Callable[[], float] = time.monotonic) -> None:
         """Set everything up; not for callers, see `start`."""
         self.config, self._now = config, now
-        joints = [_servos(config) for _ in range(config.arms)]
+        self._lock = threading.RLock()
+        joints = [_servos(config, new=config.new and i == 0) for i in range(config.arms)]
         strangers = [Servo(servo_id, {}, config.unknowns) for servo_id in config.strangers]
         self._sides = [Side([*servos, *(strangers if i == 0 else ())], config.unknowns) for i, servos in enumerate(joints)]
-        self.servos = {servo.id: servo for servo in joints[0]}
+        self.servos = {joint.servo_id: servo for joint, servo in zip(config.calibration.joints, joints[0], strict=True)}
         self._world = World(sim, joints[0], config.calibration, config.law, config.volts)
         self._sim = sim
+        self._sides[0].bench = Bench(joints[0]) if config.new else None
+        if config.hand:
+            for side, servos, place in zip(self._sides, joints, (self._world.carry, self.lead), strict=False):
+                side.hand = Hand(servos, place, now)
         self._supply_others()
         paths = config.paths or (None,) * config.arms
         self._lines = [Port(path) for path in paths]
         self.ports = tuple(str(line.path) for line in self._lines)
         self._outgoing = [Outgoing(line_timing=config.line_timing, usb_delay_s=config.usb_delay_s) for _ in self._lines]
-        self._lock = threading.RLock()
         self._wake_in, self._wake_out = os.pipe()
         self._stopping = False
         self._went_round = threading.Event()
@@ -317,8 +327,14 @@ class Twin:
                 self._lines[i].write(due)
 
     def _follow_the_clock(self) -> None:
-        """In wall clock, bring the physics up to now; what a stalled machine missed beyond `_MOST_BEHIND_S` is left out."""
-        if self.config.clock != "wall":
+        """In wall clock, bring the physics up to now; what a stalled machine missed beyond `_MOST_BEHIND_S` is left out.
+
+        Physics stands still while a hand holds the follower.
+        """
+        hands = [side.hand for side in self._sides if side.hand is not None]
+        for hand in hands:
+            hand.hold()
+        if self.config.clock != "wall" or (hands and hands[0].holds):
             return
         behind_s = self._now() - self._started_s - self._behind_s - self._world.time_s
         if behind_s > _MOST_BEHIND_S:
@@ -356,8 +372,13 @@ class Twin:
             world.report()
 
 
-def _servos(config: TwinConfig) -> list[Servo]:
-    """Return the six servos as the calibration left them."""
+def _servos(config: TwinConfig, *, new: bool) -> list[Servo]:
+    """Return the six servos as the calibration left them, or as they leave the factory."""
+    if new:
+        slow = arm.JOINT_NAMES.index("elbow_flex")
+        return [
+            Servo(1, {**NEW, "baud_rate": int(i == slow), **config.registers}, config.unknowns) for i in range(arm.N_JOINTS)
+        ]
     made = []
     for joint in config.calibration.joints:
         remembered = {

@@ -116,6 +116,13 @@ class World:
                 self._end_period()
                 profile, drive = self._registers()
 
+    def carry(self, q: Floats) -> None:
+        """Have a hand hold the limp arm somewhere, shape (6,) [deg x 5, percent]; nothing else moves, and no time passes."""
+        self.data.qpos[: arm.N_JOINTS] = arm.to_radians(q)
+        self.data.qvel[: arm.N_JOINTS] = 0.0
+        mujoco.mj_forward(self.model, self.data)
+        self.report()
+
     @property
     def time_s(self) -> float:
         """Time of the physics since `reset` [s]."""

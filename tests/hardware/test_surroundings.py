@@ -11,8 +11,8 @@ import pytest
 from soarm.errors import BusError
 from soarm.hardware import ports
 from soarm.hardware.__main__ import main
+from soarm.hardware.backups import back_up, default_folder
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.eprom import back_up, default_backups
 
 
 def nobody(uid: int) -> None:
@@ -33,7 +33,7 @@ def test_without_a_home_the_folder_for_registers_is_asked_for(monkeypatch: pytes
     monkeypatch.setattr(pwd, "getpwuid", nobody)
 
     with pytest.raises(BusError, match=f"the user {os.getuid()} has no home folder .* set HOME or XDG_STATE_HOME"):
-        default_backups()
+        default_folder()
 
 
 class Silent:

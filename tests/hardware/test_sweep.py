@@ -59,6 +59,19 @@ def test_a_joint_that_was_not_swept_or_went_too_far_or_too_fast_is_named():
     assert "shoulder_pan" not in text
 
 
+def test_what_is_swept_again_begins_anew_and_the_others_go_on():
+    spans = SPANS.copy()
+    spans[1], spans[3] = 100, 3000
+    sweep = swept([500] * 6, spans)
+    sweep.feed([500, 500, 500, 500, 2500, 480])
+    sweep.begin_again(sweep.faults())
+    for share in np.concatenate([np.linspace(0, 1, 40), np.linspace(1, 0, 40)]):
+        sweep.feed((share * SPANS + 500).round().astype(int).tolist())
+
+    assert sweep.faults() == {}
+    np.testing.assert_allclose(sweep.spans, SPANS + np.array([0, 0, 0, 0, 0, 20]), atol=1)
+
+
 @pytest.mark.parametrize(("before", "after", "sign"), [(100, 300, 1), (300, 100, -1), (4050, 50, 1), (20, 4000, -1)])
 def test_the_direction_is_known_across_the_seam(before, after, sign):
     assert sign_of(before, after) == sign

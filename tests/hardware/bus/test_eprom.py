@@ -3,7 +3,7 @@ import json
 import pytest
 
 from soarm.errors import BusError, PortError
-from soarm.hardware.eprom import default_backups
+from soarm.hardware.backups import default_folder
 
 
 def backups(tmp_path):
@@ -56,11 +56,11 @@ def test_a_backup_can_be_asked_for(bus, tmp_path):
 
 def test_backups_lie_in_the_folder_for_state(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert default_backups() == tmp_path / "soarm" / "registers"
+    assert default_folder() == tmp_path / "soarm" / "registers"
 
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_backups() == tmp_path / ".local" / "state" / "soarm" / "registers"
+    assert default_folder() == tmp_path / ".local" / "state" / "soarm" / "registers"
 
 
 def test_a_servo_with_torque_on_is_left_alone(bus, wire, tmp_path):
