@@ -9,13 +9,10 @@ from numpy.typing import ArrayLike
 
 from soarm.errors import TeleopError
 from soarm.policy import Observation
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE
+from soarm.spec import TASK_FEATURES
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
-
-FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
-"""Those of `soarm.recording`, which needs the simulator: `train_act` takes both."""
 
 
 class Keeper(Protocol):
@@ -41,7 +38,7 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
     from soarm.dataset.recorder import Recorder
 
     if not ((folder / layout.INFO_PATH).exists() or (folder / layout.RECORDING).exists()):
-        return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
+        return Recorder.create(folder, TASK_FEATURES, control_hz, layout.ROBOT_TYPE, task)
     resumed = Recorder.resume(folder, task)
     recorded_hz = journal.header(folder).info["fps"]
     if recorded_hz != control_hz:
