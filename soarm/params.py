@@ -11,13 +11,15 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from soarm.errors import ParamsError
 
 T = TypeVar("T")
+_TOP = ("profile", "seed", "dataset", "dataset_units", "base")
+"""Keys at the top of the file; every other one there is a profile."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +29,16 @@ class Params:
     Attributes:
         profile: Name of the profile.
         seed: Seed of the run; every random number of the chain follows from it.
+        dataset: Folder of the demonstrations that training reads, relative to the root of the repository or absolute.
+        dataset_units: Unit of its arm joints, where the dataset does not say it; None where nobody said it.
         sections: Section name -> merged mapping.
         path: Where it was read from, for messages.
     """
 
     profile: str
     seed: int
+    dataset: str
+    dataset_units: Literal["degrees"] | None
     sections: Mapping[str, Mapping[str, Any]]
     path: Path
 
@@ -59,20 +65,20 @@ def load(path: Path) -> Params:
         raise ParamsError(f"{path} does not exist; run from the root of the repository") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(data, dict) or not {"profile", "seed", "base"} <= set(data):
+    if not isinstance(data, dict) or not set(_TOP) <= set(data):
         found = sorted(data) if isinstance(data, dict) else data
-        raise ParamsError(f"{path} must hold the keys profile, seed and base, and one section per profile; found {found}")
-    profiles = sorted(set(data) - {"profile", "seed", "base"})
+        raise ParamsError(f"{path} must hold the keys {', '.join(_TOP)}, and one section per profile; found {found}")
+    profiles = sorted(set(data) - set(_TOP))
     profile = data["profile"]
     if profile not in profiles:
         raise ParamsError(f"{path}: profile is {profile!r}; the file holds the profiles {profiles}")
     if isinstance(data["seed"], bool) or not isinstance(data["seed"], int):
         raise ParamsError(f"{path}: seed is {data['seed']!r}; it must be a whole number in 0..9")
-    faults: list[str] = []
+    faults = _dataset_faults(data["dataset"], data["dataset_units"])
     merged = _overlay(data["base"], data[profile] or {}, profile, faults)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
-    return Params(profile, data["seed"], merged, path)
+    return Params(profile, data["seed"], data["dataset"], data["dataset_units"], merged, path)
 
 
 def build(cls: type[T], data: Any, where: str) -> T:
@@ -99,6 +105,18 @@ def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
     if faults:
         raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
     return typing.cast(T, value)
+
+
+def _dataset_faults(dataset: Any, units: Any) -> list[str]:
+    faults = []
+    if not isinstance(dataset, str) or not dataset.strip():
+        faults.append(f"dataset is {dataset!r}; it must be a folder: data/record, or one of yours (datasets/mine)")
+    if units not in (None, "degrees"):
+        faults.append(
+            f"dataset_units is {units!r}; allowed are null (the dataset says it itself) and degrees. Convert a dataset in "
+            "-100..100 first: the calibration it was recorded with says how many degrees that is"
+        )
+    return faults
 
 
 def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
