@@ -55,8 +55,8 @@ UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
 NO_OBJECTS = (
-    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. The dataset is none the "
-    "worse for it, keep it: looking at it (`soarm info`), checking, replaying, converting and editing it work"
+    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. Nothing is wrong with the "
+    "dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
 """What is said of a dataset that LeRobot recorded with cameras alone."""
 
@@ -122,7 +122,13 @@ class PolicySpec:
 
 
 def require_same(
-    expected: PolicySpec, found: PolicySpec, *, expected_name: str, found_name: str, ignore: Iterable[str] = ()
+    expected: PolicySpec,
+    found: PolicySpec,
+    *,
+    expected_name: str,
+    found_name: str,
+    ignore: Iterable[str] = (),
+    remedy: str = "Use artefacts of one run, or run the stages again (`dvc repro`).",
 ) -> None:
     """Refuse two specifications that differ.
 
@@ -134,6 +140,7 @@ def require_same(
         expected_name: What `expected` came from, for the message ("dataset data/record").
         found_name: What `found` came from.
         ignore: Names of fields not to compare.
+        remedy: What to do, for the message.
 
     Raises:
         SpecMismatchError: Lists every difference with both values.
@@ -141,7 +148,6 @@ def require_same(
     faults = _differences(expected, found, expected_name, found_name, ignore)
     if faults:
         listing = "\n  ".join(faults)
-        remedy = "Use artefacts of one run, or run the stages again (`dvc repro`)."
         raise SpecMismatchError(f"{found_name} does not fit {expected_name}:\n  {listing}\n{remedy}")
 
 
@@ -187,8 +193,8 @@ def _task_faults(spec: PolicySpec, control_hz: int) -> list[str]:
             faults.append(f"{key}: its elements are {how}, {_text(found.names)}; they must be {_text(expected.names)}")
         elif UNKNOWN_UNIT in found.units:
             faults.append(
-                f"{key} does not say its units. If its arm joints are in degrees and the gripper in 0..100, say so once: "
-                "`dataset_units: degrees` in params.yaml (`-S dataset_units=degrees`)"
+                f"{key} does not say its units. If its joints are in degrees, say so once: `dataset_units: degrees` in "
+                "params.yaml (`-S dataset_units=degrees`); if in -100..100, `soarm dataset convert`"
             )
         elif found.units != expected.units:
             faults.append(f"{key} is in {_text(found.units)}; it must be in {_text(expected.units)}")

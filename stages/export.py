@@ -27,7 +27,7 @@ def main() -> None:
     """Run the stage."""
     with open_stage("export") as run:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
-        dataset = Dataset.open(run.dataset())
+        dataset = Dataset.open(run.dataset(), run.dataset_units)
         act = checkpoint.load(run.input("train_act"))
         residual, spec = actor.load(run.input("train_residual"))
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}

@@ -14,7 +14,7 @@ def main() -> None:
     """Run the stage."""
     with open_stage("train_act") as run:
         params = run.params("train_act", TrainActParams)
-        dataset = Dataset.open(run.dataset())
+        dataset = Dataset.open(run.dataset(), run.dataset_units)
         require_fitting({str(dataset.path): dataset.spec}, control_hz=run.control_hz())
         result = train(dataset, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
         checkpoint.save(result.model, run.out)

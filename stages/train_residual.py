@@ -20,7 +20,7 @@ def main() -> None:
     with open_stage("train_residual") as run:
         params = run.params("train_residual", TrainResidualParams)
         sim = run.params("sim", SimParams)
-        demonstrations = Dataset.open(run.dataset())
+        demonstrations = Dataset.open(run.dataset(), run.dataset_units)
         act = act_checkpoint.load(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
         require_fitting(artefacts, control_hz=sim.control_hz)

@@ -142,7 +142,7 @@ NAMELESS = Feature((7,), nameless(ENVIRONMENT_STATE, 7), (UNKNOWN_UNIT,) * 7)
             r"action does not say .*dataset_units: degrees",
         ),
         (of(action=None), r"action is missing; it holds \['observation\.environment_state', 'observation\.state'\]"),
-        (of(objects=None), r"cannot train on cameras yet.*keep it.*soarm info.*converting"),
+        (of(objects=None), r"cannot train on cameras yet.*keep it.*soarm info.*convert"),
     ],
 )
 def test_what_is_not_of_the_arm_or_the_task_is_refused_in_words(found: PolicySpec, told: str) -> None:
