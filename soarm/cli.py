@@ -35,6 +35,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from soarm import ownership
 from soarm.errors import SoarmError, SpecMismatchError, StageError, how_to_install
 from soarm.report import results
 from soarm.smallfile import DATASET_BYTES, read_json
@@ -111,10 +112,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     _require_repository("dvc.yaml")
     changes = any(argument == "--set-param" or argument.startswith("-S") for argument in arguments)
+    if not {"--temp", "--queue"} & set(arguments):  # those work in a copy of the repository
+        _refuse_strangers()
     # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *(["exp", "run"] if changes else ["repro"]), *arguments]
     return subprocess.call(command, env={**os.environ, "PATH": path})
+
+
+def _refuse_strangers() -> None:
+    """Refuse to run DVC while a stage's folder holds files that it would delete for good; DVC itself asks nobody."""
+    root = Path.cwd()
+    owned = [output for output in ownership.outputs(root / "dvc.yaml") if output.path.is_dir()]
+    told = [ownership.in_danger(root, output.stage, output.path) for output in owned]
+    faults = [text for text in told if text is not None]
+    if faults:
+        raise StageError("\n  ".join(faults))
 
 
 def _ui(port: int) -> int:

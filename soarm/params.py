@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
@@ -31,10 +31,14 @@ class Header:
     Attributes:
         profile: Name of the profile.
         seed: Seed of the run; every random number of the chain follows from it.
+        dataset: Folder of the demonstrations that training reads, relative to the root of the repository or absolute.
+        dataset_units: Unit of its arm joints, where the dataset does not say it; None where nobody said it.
     """
 
     profile: str
     seed: Seed
+    dataset: str
+    dataset_units: Literal["degrees"] | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from soarm.errors import StageError
+from soarm.ownership import md5
 
 
 def git_revision(root: Path) -> str:
@@ -33,7 +34,7 @@ def git_revision(root: Path) -> str:
 def digest(folder: Path) -> str:
     """Return the MD5 by which DVC knows `folder` (the `md5: ….dir` of dvc.lock), computed from its content."""
     files = sorted((path.relative_to(folder).parts, path) for path in folder.rglob("*") if path.is_file())
-    listing = [{"md5": _md5(path), "relpath": "/".join(parts)} for parts, path in files]
+    listing = [{"md5": md5(path), "relpath": "/".join(parts)} for parts, path in files]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
@@ -46,11 +47,6 @@ def source_digest(root: Path, stage: str) -> str:
             state.update(f"{path.relative_to(root)}\0".encode())
             state.update(path.read_bytes())
     return state.hexdigest()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str:

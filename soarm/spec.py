@@ -1,12 +1,14 @@
 """What an artefact (dataset, checkpoint, ONNX bundle) says about the robot and the policy it belongs to.
 
-Knows the names of the features and how to compare two specifications; knows no file format.
+Knows the names of the features, and how to compare specifications with each other, with the arm and with the task; knows no
+file format.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -53,6 +55,18 @@ OBJECTS_FEATURE = Feature(
 A plain cube looks the same after a quarter turn, so its yaw is given as the cosine and sine of four times the angle:
 smooth, equal for the 24 orientations that look equal, and shorter than 1 where the cube is tilted.
 """
+
+TASK_FEATURES: Mapping[str, Feature] = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
+"""What the simulator and the arm give a policy and take from it, and what is recorded of them."""
+
+UNKNOWN_UNIT = "unknown"
+"""Unit of an element whose artefact does not say it."""
+
+NO_OBJECTS = (
+    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. Nothing is wrong with "
+    "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
+)
+"""What is said of a dataset that LeRobot recorded with cameras alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,19 +159,85 @@ def require_same(
     Raises:
         SpecMismatchError: Lists every difference with both values.
     """
-    skipped = {"git_rev", *ignore}
-    faults = []
-    for field in dataclasses.fields(PolicySpec):
-        left, right = getattr(expected, field.name), getattr(found, field.name)
-        if field.name in skipped or left is None or right is None or left == right:
-            continue
-        if field.name == "features":
-            faults += _feature_faults(left, right, expected_name, found_name)
-        else:
-            faults.append(f"{field.name}: {left!r} in {expected_name}, {right!r} in {found_name}")
+    faults = _differences(expected, found, expected_name, found_name, ignore)
     if faults:
         listing = "\n  ".join(faults)
         raise SpecMismatchError(f"{found_name} does not fit {expected_name}:\n  {listing}\n{remedy}")
+
+
+def require_fitting(artefacts: Mapping[str, PolicySpec], *, control_hz: int) -> None:
+    """Refuse artefacts that are not of this arm, this task and this control rate, or not of each other.
+
+    Names, their order, sizes, units and rate are compared with the arm's and the simulator's, and the rest of each
+    specification with the one before it. The elements of an environment state may be nameless, as LeRobot leaves them.
+
+    Args:
+        artefacts: What they came from, for the message ("data/train_act") -> specification; in the order they follow from
+            each other.
+        control_hz: Control rate of the simulator [Hz].
+
+    Raises:
+        SpecMismatchError: Lists every difference.
+    """
+    faults = [f"{name}: {fault}" for name, spec in artefacts.items() for fault in _task_faults(spec, control_hz)]
+    told = {"features", "control_hz"} if faults else set()
+    for (left_name, left), (right_name, right) in itertools.pairwise(artefacts.items()):
+        faults += _differences(left, right, left_name, right_name, told)
+    if faults:
+        listing = "\n  ".join(faults)
+        raise SpecMismatchError(
+            f"these do not fit the arm, the task and each other:\n  {listing}\n"
+            "Demonstrations are named by `dataset` in params.yaml (`dvc exp run -S dataset=datasets/mine`), the rate by "
+            "base.sim.control_hz; checkpoints follow from them (`dvc repro`). Nothing was changed."
+        )
+
+
+def _task_faults(spec: PolicySpec, control_hz: int) -> list[str]:
+    faults = []
+    for key, expected in TASK_FEATURES.items():
+        found = spec.features.get(key)
+        if found is None:
+            faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
+        elif found.shape != expected.shape:
+            faults.append(f"{key} has size {_text(found.shape)} ({_text(found.names)}); it must be {_text(expected.shape)}")
+        elif key == ENVIRONMENT_STATE and found.names == nameless(key, *found.shape):
+            continue
+        elif found.names != expected.names:
+            how = "in another order" if sorted(found.names) == sorted(expected.names) else "others"
+            faults.append(f"{key}: its elements are {how}, {_text(found.names)}; they must be {_text(expected.names)}")
+        elif UNKNOWN_UNIT in found.units:
+            faults.append(
+                f"{key} does not say its units. If its joints are in degrees, say so once: `dataset_units: degrees` in "
+                "params.yaml (`-S dataset_units=degrees`); if in -100..100, `soarm dataset convert`"
+            )
+        elif found.units != expected.units:
+            faults.append(f"{key} is in {_text(found.units)}; it must be in {_text(expected.units)}")
+    if spec.control_hz != control_hz:
+        faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {control_hz}")
+    return faults
+
+
+def nameless(key: str, size: int) -> tuple[str, ...]:
+    """Return what the elements of a feature are called whose artefact names none."""
+    return tuple(f"{key}.{i}" for i in range(size))
+
+
+def _text(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _differences(left: PolicySpec, right: PolicySpec, left_name: str, right_name: str, ignore: Iterable[str]) -> list[str]:
+    """Return what two specifications both say, and differently."""
+    skipped, faults = {"git_rev", *ignore}, []
+    for field in dataclasses.fields(PolicySpec):
+        one, other = getattr(left, field.name), getattr(right, field.name)
+        if field.name in skipped or one is None or other is None or one == other:
+            continue
+        if field.name == "features":
+            faults += _feature_faults(one, other, left_name, right_name)
+        else:
+            faults.append(f"{field.name}: {one!r} in {left_name}, {other!r} in {right_name}")
+    return faults
 
 
 def _feature_faults(left: Mapping[str, Feature], right: Mapping[str, Feature], left_name: str, right_name: str) -> list[str]:

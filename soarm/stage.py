@@ -2,17 +2,19 @@
 
     with open_stage("train_act") as run:
         params = run.params("train_act", TrainActParams)
-        dataset = Dataset.open(run.input("record"))
+        dataset = Dataset.open(run.dataset())
         ...
         run.finish({"val_l1_deg": 1.2})
 
 The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`) and its
 metrics file (`data/metrics/train_act.json`). Nothing appears in that folder before `finish`: a stage that fails or is killed
-leaves the previous result as it was, and its checkpoints in `scratch`, from which the next try goes on.
+leaves the previous result as it was, and its checkpoints in `scratch`, from which the next try goes on. A stage does not start
+while its folder holds files that it did not write and DVC's cache does not hold: `finish` would delete them.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import logging
 import os
@@ -24,11 +26,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import threadpoolctl
 from rich.console import Console
 
+from soarm import ownership
 from soarm import params as params_file
 from soarm.errors import SoarmError, StageError
 from soarm.progress import Reporter, console_logging
@@ -97,10 +100,43 @@ class StageRun:
         path = self.root / "data" / stage
         if not path.is_dir():
             raise StageError(f"{self.name} needs data/{stage}, which does not exist; make it with `dvc repro {stage}`")
-        found = digest(path)
-        self._identify(f"data.{stage}", found)
-        self._tracker.dataset(stage, path, found)
+        self._follow(f"data.{stage}", path)
         return path
+
+    def dataset(self) -> Path:
+        """Return the folder of the demonstrations to train on: `dataset` of params.yaml, whatever `record` wrote by default.
+
+        Raises:
+            StageError: It is not there.
+        """
+        named = self._params.dataset
+        path = self.root / named
+        if not path.is_dir():
+            made = "; `dvc repro record` records scripted demonstrations there" if named == "data/record" else ""
+            raise StageError(
+                f"{self.name} needs {named} (`dataset` in params.yaml), which does not exist{made}. Name the folder of a "
+                "dataset, relative to the root of the repository or absolute: `dvc exp run -S dataset=datasets/mine`"
+            )
+        self._identify("dataset_units", self.dataset_units)
+        self._follow("dataset", path)
+        return path
+
+    @property
+    def dataset_units(self) -> Literal["degrees"] | None:
+        """The unit of the dataset's arm joints by params.yaml, for a dataset that does not say it itself."""
+        return self._params.dataset_units
+
+    def control_hz(self) -> int:
+        """Return the control rate of the simulator and of the policies (`sim.control_hz`) [Hz].
+
+        For a stage that needs nothing else of the simulator.
+
+        Raises:
+            ParamsError: It is no whole number.
+        """
+        rate = params_file.build(_Rate, {"control_hz": self._params.sections["sim"]["control_hz"]}, "params.yaml: sim")
+        self._identify("params.sim.control_hz", rate.control_hz)
+        return rate.control_hz
 
     def curves(self, stage: str) -> Path:
         """Return the CSV of what another stage logged over steps.
@@ -170,7 +206,8 @@ class StageRun:
         assert not self._finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
         wall_s = round(time.monotonic() - self._start_s, 3)
-        target = self.root / "data" / self.name / (self.part or "")
+        target = self._target
+        self.refuse_strangers()
         curves_file = self.root / "data" / "curves" / f"{self.name}.csv"
         metrics_file = self.root / "data" / "metrics" / f"{self.name}.json"
         if self.part is not None:
@@ -180,17 +217,32 @@ class StageRun:
         written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
         self._tracker.summary(written)
         self._tracker.artifact(metrics_file)
+        ownership.note_written(self.root, self._full_name, [target, self.out])  # both: a kill may leave either
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.out.rename(target)
+        ownership.note_written(self.root, self._full_name, [target])
         shutil.rmtree(self._scratch_root)
         self._finished = True
         logger.info("%s: done in %.1f s", self._full_name, wall_s)
+
+    def refuse_strangers(self) -> None:
+        """Refuse to go on while files lie in the stage's folder that would be lost with it.
+
+        Raises:
+            StageError: Names them, and how to keep them.
+        """
+        if (told := ownership.in_danger(self.root, self._full_name, self._target)) is not None:
+            raise StageError(told)
 
     @property
     def finished(self) -> bool:
         """Whether `finish` was called."""
         return self._finished
+
+    @property
+    def _target(self) -> Path:
+        return self.root / "data" / self.name / (self.part or "")
 
     @property
     def _scratch_root(self) -> Path:
@@ -199,6 +251,12 @@ class StageRun:
     @property
     def _full_name(self) -> str:
         return _full_name(self.name, self.part)
+
+    def _follow(self, key: str, path: Path) -> None:
+        """Note that the result follows from a folder."""
+        found = digest(path)
+        self._identify(key, found)
+        self._tracker.dataset(path.name, path.relative_to(self.root) if path.is_relative_to(self.root) else path, found)
 
     def _identify(self, key: str, value: Any) -> None:
         assert "scratch" not in self.__dict__ or self._identity.get(key) == value, f"read {key} before asking for run.scratch"
@@ -216,7 +274,8 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
 
     Raises:
         ParamsError: params.yaml is not usable.
-        StageError: The folder is not a git repository, or the stage ended without `finish`.
+        StageError: The folder is not a git repository, somebody's files lie where the results go, or the stage ended without
+            `finish`.
     """
     root = (root or Path.cwd()).resolve()
     console = Console(stderr=True)
@@ -231,6 +290,7 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
         logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
             run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)
+            run.refuse_strangers()
             yield run
             if not run.finished:
                 raise StageError(f"stage {name} ended without run.finish(metrics): it wrote no results")
@@ -239,6 +299,27 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
             raise
         tracker.close("FINISHED")
     sys.excepthook = hook
+
+
+def command(stage: Callable[[], None], description: str | None) -> None:
+    """Run a stage as a program: `--help` says what it does and runs nothing, and any other word is refused.
+
+    Args:
+        stage: Runs it.
+        description: What it does: the docstring of its module.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{Path(sys.argv[0]).stem}",
+        description=description,
+        epilog="Its numbers are in params.yaml.",
+    )
+    parser.parse_args()
+    stage()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rate:
+    control_hz: int
 
 
 def _full_name(name: str, part: str | None) -> str:

@@ -17,8 +17,8 @@ from soarm.residual.controller import residual_policy
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
-from soarm.spec import require_same
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
         act = checkpoint.load(act_folder)
         actor, spec = residual_actor.load(residual_folder)
-        require_same(act.spec, spec, expected_name="data/train_act", found_name="data/train_residual")
+        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, control_hz=sim.control_hz)
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(policy: BatchPolicy, name: str, origin: dict[str, str]) -> Results:
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

@@ -14,7 +14,8 @@ from soarm.runtime.onnx_policy import Which, load_policy
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 from soarm.twin.law import Law
 
 
@@ -24,6 +25,7 @@ def main() -> None:
         params, sim = run.params("deploy_check", DeployParams), run.params("sim", SimParams)
         away_m = run.params("eval_base", EvaluationParams).knocked_away_m
         bundle = Bundle.open(run.input("export"))
+        require_fitting({"data/export": bundle.spec}, control_hz=sim.control_hz)
         which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
         seeds = scene_seeds("test")[: params.n_scenes]
         env = BatchPickPlace(sim, params.n_rows, params.n_threads)
@@ -62,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

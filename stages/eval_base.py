@@ -12,7 +12,8 @@ from soarm.report import gallery
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
         sim = run.params("sim", SimParams)
         folder = run.input("train_act")
         act = checkpoint.load(folder)
+        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
         results = evaluate(
             BatchPickPlace(sim, params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),
@@ -38,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

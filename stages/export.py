@@ -19,19 +19,19 @@ from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
-from soarm.spec import require_same
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
     """Run the stage."""
     with open_stage("export") as run:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
-        dataset = Dataset.open(run.input("record"))
+        dataset = Dataset.open(run.dataset(), run.dataset_units)
         act = checkpoint.load(run.input("train_act"))
         residual, spec = actor.load(run.input("train_residual"))
-        require_same(dataset.spec, act.spec, expected_name="data/record", found_name="data/train_act")
-        require_same(act.spec, spec, expected_name="data/train_act", found_name="data/train_residual")
+        artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
+        require_fitting(artefacts, control_hz=sim.control_hz)
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset)
@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

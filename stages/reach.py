@@ -12,7 +12,8 @@ from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.expert import Expert
 from soarm.sim.params import SimParams
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
         params = run.params("reach", reach.ReachParams)
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
         act = checkpoint.load(run.input("train_act"))
+        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
         env = BatchPickPlace(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         expert = PerRow([Expert(recorded.expert.noiseless(), sim.control_hz) for _ in range(params.n_rows)])
@@ -58,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from soarm.recording import RecordParams, record
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
-from soarm.stage import open_stage
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

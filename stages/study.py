@@ -13,6 +13,7 @@ from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
+from soarm.spec import require_fitting
 from soarm.stage import open_stage
 from soarm.study import run as study
 from soarm.study.method import Setting
@@ -35,11 +36,13 @@ def main() -> None:
         method = study.find_method(variant, name, METHODS)
         sim, training = run.params("sim", SimParams), run.params("train_residual", TrainResidualParams)
         record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
-        act, demonstrations, reach = run.input("train_act"), run.input("record"), run.input("reach")
+        folder, dataset, reach = run.input("train_act"), run.dataset(), run.input("reach")
+        act, demonstrations = checkpoint.load(folder), Dataset.open(dataset, run.dataset_units)
+        require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, control_hz=sim.control_hz)
         setting = Setting(
             sim=sim,
-            base=base_of(variant, name, checkpoint.load(act)),
-            demonstrations=Dataset.open(demonstrations),
+            base=base_of(variant, name, act),
+            demonstrations=demonstrations,
             params=params_of(variant, name, training, params.budget(name)),
             bound=tuple(variant.bound_factor * bound for bound in load_bound(reach)),
             record=record,

@@ -7,7 +7,7 @@ import numpy as np
 from soarm.records import plain
 from soarm.report import results, study
 from soarm.report.style import save, write_csv
-from soarm.stage import open_stage
+from soarm.stage import command, open_stage
 from soarm.study import summary, tables
 from soarm.study.variants import StudyParams
 
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

@@ -1,4 +1,4 @@
-"""Train ACT on the recorded demonstrations: data/record -> data/train_act (config.json, model.safetensors)."""
+"""Train ACT on demonstrations: `dataset` of params.yaml -> data/train_act (config.json, model.safetensors)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from soarm.act import checkpoint
 from soarm.act.trainer import TrainActParams
 from soarm.act.training import train
 from soarm.dataset.reader import Dataset
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
     """Run the stage."""
     with open_stage("train_act") as run:
         params = run.params("train_act", TrainActParams)
-        dataset = Dataset.open(run.input("record"))
+        dataset = Dataset.open(run.dataset(), run.dataset_units)
+        require_fitting({str(dataset.path): dataset.spec}, control_hz=run.control_hz())
         result = train(dataset, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
         checkpoint.save(result.model, run.out)
         run.finish(result.metrics)
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

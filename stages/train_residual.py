@@ -1,4 +1,4 @@
-"""Train a residual on the frozen ACT: data/record, train_act, reach -> data/train_residual (actor, Stable-Baselines3 zip)."""
+"""Train a residual on the frozen ACT: `dataset`, train_act, reach -> data/train_residual (actor, Stable-Baselines3 zip)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams, train
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
-from soarm.stage import open_stage
+from soarm.spec import require_fitting
+from soarm.stage import command, open_stage
 
 
 def main() -> None:
@@ -19,8 +20,10 @@ def main() -> None:
     with open_stage("train_residual") as run:
         params = run.params("train_residual", TrainResidualParams)
         sim = run.params("sim", SimParams)
-        demonstrations = Dataset.open(run.input("record"))
+        demonstrations = Dataset.open(run.dataset(), run.dataset_units)
         act = act_checkpoint.load(run.input("train_act"))
+        artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
+        require_fitting(artefacts, control_hz=sim.control_hz)
         result = train(
             functools.partial(BatchPickPlace, sim, n_threads=params.n_threads),
             act,
@@ -39,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, __doc__)

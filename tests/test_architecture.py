@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Set
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ STAGES = sorted(DVC["stages"])
 STUDY = yaml.safe_load((ROOT / "study" / "dvc.yaml").read_text())["stages"]
 STUDY_RUNS = [name for name, stage in STUDY.items() if "matrix" in stage]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+DATASET = "${dataset}"  # as dvc.yaml names the folder of demonstrations
 
 # What a room may import from outside the standard library. A new room, or a new import, has to be entered here.
 OUTSIDE: dict[str, set[str]] = {
@@ -35,6 +37,7 @@ OUTSIDE: dict[str, set[str]] = {
     "export": {"numpy", "onnx", "onnxscript", "torch"},
     "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
+    "ownership": {"yaml"},
     "params": {"yaml"},
     "policies": {"numpy"},
     "policy": {"numpy"},
@@ -66,12 +69,8 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
-ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"} | {
-    "quantities",
-    "entry",
-    "smallfile",
-    "errors",
-}
+ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
+ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership"}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",
@@ -149,6 +148,20 @@ def calls(path: Path, method: str) -> set[str]:
             )
             found.add(str(node.args[0].value))
     return found
+
+
+def own_files(declared: dict[str, Any]) -> set[str]:
+    """Return the dependencies of a stage that are code: neither data nor the dataset that params.yaml names."""
+    return {name for name in declared["deps"] if not name.startswith("data/") and name != DATASET}
+
+
+def data_read(path: Path) -> tuple[set[str], set[str]]:
+    """Return what dvc.yaml must name of the data a stage reads: dependencies, and parameters beside its sections."""
+    source = path.read_text()
+    folders = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
+    read = {DATASET} if "run.dataset()" in source else set()
+    rate = {"base.sim.control_hz", "${profile}.sim"} if "run.control_hz()" in source else set()
+    return folders | read, ({"dataset_units"} if read else set()) | rate
 
 
 def test_imports_only_go_down() -> None:
@@ -251,9 +264,9 @@ def test_there_is_one_stage_file_per_stage() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_in_dvc_on_exactly_the_code_it_can_run(stage: str) -> None:
     path = ROOT / "stages" / f"{stage}.py"
-    named = {dependency for dependency in DVC["stages"][stage]["deps"] if not dependency.startswith("data/")}
 
-    assert named == {f"stages/{stage}.py"} | {as_dependency(file) for file in reached(path)} - {"soarm/__init__.py"}
+    expected = {f"stages/{stage}.py"} | {as_dependency(file) for file in reached(path)} - {"soarm/__init__.py"}
+    assert own_files(DVC["stages"][stage]) == expected
 
 
 UNPICKLING = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "json_to_data", "load_from_zip_file"}
@@ -281,9 +294,10 @@ def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None
     declared = DVC["stages"][stage]
     sections = calls(path, "params")
 
-    read = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
-    assert {dependency for dependency in declared["deps"] if dependency.startswith("data/")} == read
-    assert set(declared["params"]) == {"seed"} | {f"{top}.{name}" for name in sections for top in ("base", "${profile}")}
+    read, values = data_read(path)
+    assert set(declared["deps"]) - own_files(declared) == read
+    named = {f"{top}.{name}" for name in sections for top in ("base", "${profile}")}
+    assert set(declared["params"]) == {"seed"} | named | values
     assert stage in sections
 
 
@@ -292,8 +306,11 @@ def test_a_stage_s_names_agree(stage: str) -> None:
     declared = DVC["stages"][stage]
 
     assert declared["cmd"] == f"python -m stages.{stage}"
-    assert declared["outs"] == [f"data/{stage}"]
-    assert declared["metrics"] == [{f"data/metrics/{stage}.json": {"cache": False}}]
+    # What `record` wrote may have been replaced by somebody's demonstrations: DVC neither deletes it nor checks it out.
+    kept = {"cache": False, "persist": True}
+    metrics = kept if stage == "record" else {"cache": False}
+    assert declared["outs"] == ([{"data/record": kept}] if stage == "record" else [f"data/{stage}"])
+    assert declared["metrics"] == [{f"data/metrics/{stage}.json": metrics}]
     assert declared["desc"]
     assert f'open_stage("{stage}")' in (ROOT / "stages" / f"{stage}.py").read_text()
 
@@ -327,8 +344,7 @@ def test_a_run_of_the_study_depends_on_exactly_the_code_it_can_run(group: str) -
     files = {file if file.parent == room else ROOT / as_dependency(file) for file in code - {start}}
     expected = {str(file.relative_to(ROOT)) for file in files | {room / f"{name}.py" for name in used}}
 
-    named = {dependency for dependency in STUDY[group]["deps"] if not dependency.startswith("data/")}
-    assert named == {"stages/study.py"} | expected - {"soarm/__init__.py", "soarm/study/__init__.py"}
+    assert own_files(STUDY[group]) == {"stages/study.py"} | expected - {"soarm/__init__.py", "soarm/study/__init__.py"}
 
 
 @pytest.mark.parametrize("group", STUDY_RUNS)
@@ -337,9 +353,10 @@ def test_a_run_of_the_study_declares_what_it_reads(group: str) -> None:
     variant = "${item.variant}" if "variant" in declared["matrix"] else group
     own = {"env_steps", "test", "common", f"variants.{variant}"}
 
-    assert {name for name in declared["deps"] if name.startswith("data/")} == {f"data/{name}" for name in calls(path, "input")}
+    read, values = data_read(path)
+    assert set(declared["deps"]) - own_files(declared) == read
     sections = {f"{top}.{name}" for name in calls(path, "params") - {"study"} for top in ("base", "${profile}")}
-    assert set(declared["params"]) == sections | {f"base.study.{key}" for key in own} | {"${profile}.study"}
+    assert set(declared["params"]) == sections | {f"base.study.{key}" for key in own} | {"${profile}.study"} | values
     assert declared["wdir"] == ".."
     assert declared["cmd"] == f"python -m stages.study {variant} ${{item.seed}}"
     assert declared["outs"] == [f"data/study/{variant}-${{item.seed}}"]

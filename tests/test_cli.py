@@ -203,3 +203,20 @@ def test_the_module_is_the_command() -> None:
 
     assert shown.returncode == 1
     assert "nowhere holds no specification" in shown.stderr + shown.stdout
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "train_act"], ["run", "-S", "profile=ci"]])
+def test_run_refuses_to_delete_what_is_in_no_cache(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    Path("dvc.yaml").write_text("stages: {record: {outs: [data/record]}, train_act: {outs: [data/train_act]}}")
+    for name in ("record", "train_act"):
+        Path("data", name).mkdir(parents=True)
+        Path("data", name, "mine").write_text(name)
+    status = cli.main(words)
+    said = capsys.readouterr().err
+
+    assert (status, called) == (1, [])
+    assert "mv data/record datasets/mine" in said
+    assert "mv data/train_act elsewhere" in said
+    assert cli.main(["run", "--temp", "-S", "profile=ci"]) == 7  # in a copy of the repository

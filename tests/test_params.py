@@ -50,11 +50,13 @@ GOOD = {
     "inner": {"low": 0.0, "high": 1.0},
 }
 
+DATASET: dict[str, object] = {"dataset": "data/record", "dataset_units": None}
+
 
 def write(folder: Path, **changes: object) -> Path:
-    data = {"profile": "ci", "seed": 0, "base": {"toy": GOOD}, "ci": {}, **changes}
+    data = {"profile": "ci", "seed": 0, **DATASET, "base": {"toy": GOOD}, "ci": {}, **changes}
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None}))
+    path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None or key in DATASET}))
     return path
 
 
@@ -137,7 +139,12 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
         ({"profile": ["ci"], "seed": -1}, r"(?s)profile is \['ci'\] of type list.*seed is -1; it must be at least 0"),
         ({"ci": 3}, r"ci is 3; it must be a mapping of sections"),
         ({"base": [1]}, r"base is \[1\]; it must be a mapping of sections"),
-        ({"base": None}, r"must hold the keys profile, seed and base.*found \['ci', 'profile', 'seed'\]"),
+        ({"dataset": None}, r"dataset is None of type NoneType; it must be str"),
+        (
+            {"dataset": 7, "dataset_units": "rad"},
+            r"(?s)dataset is 7 .*dataset_units is 'rad'; allowed are \['degrees'\]; or null",
+        ),
+        ({"base": None}, r"must hold the keys profile, seed, dataset, dataset_units and base.*found \['ci', 'dataset', "),
     ],
 )
 def test_a_file_without_its_frame_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -155,7 +162,7 @@ def test_a_file_that_is_not_there_or_not_yaml_is_refused(tmp_path: Path) -> None
 
 def test_the_repository_s_own_file_loads_under_each_of_its_profiles(tmp_path: Path) -> None:
     data = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
-    profiles = sorted(set(data) - {"profile", "seed", "base"})
+    profiles = sorted(set(data) - {"profile", "seed", "base", *DATASET})
 
     assert {"default", "ci"} <= set(profiles)
     for profile in profiles:

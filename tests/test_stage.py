@@ -17,7 +17,9 @@ import yaml
 
 from soarm.errors import ParamsError, StageError
 from soarm.provenance import git_revision
-from soarm.stage import open_stage
+from soarm.stage import command, open_stage
+
+DATASET = {"dataset": "datasets/mine", "dataset_units": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,7 @@ def git(root: Path, *arguments: str) -> str:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with one parameter section and one commit."""
-    data = {"profile": "ci", "seed": 3, "base": {"toy": {"n": 1}, "sim": {"n": 5}}, "ci": {"toy": {"n": 2}}}
+    data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": 1}, "sim": {"n": 5}}, "ci": {"toy": {"n": 2}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(data))
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "toy.py").write_text('"""Toy."""\n')
@@ -42,6 +44,12 @@ def root(tmp_path: Path) -> Path:
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "start")
     return tmp_path
+
+
+def results(root: Path) -> set[str]:
+    """Return the files of data/, but for what stages remember of themselves."""
+    files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
+    return {name for name in files if not name.startswith("data/.written/")}
 
 
 def metrics(root: Path) -> dict[str, object]:
@@ -67,8 +75,7 @@ def test_a_finished_stage_leaves_its_folder_its_metrics_and_nothing_else(root: P
         "profile": "ci",
         "seed": 3,
     }
-    files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
-    assert files == {"data/toy/result", "data/metrics/toy.json"}
+    assert results(root) == {"data/toy/result", "data/metrics/toy.json"}
 
 
 def test_a_stage_that_fails_leaves_the_previous_result_as_it_was(root: Path) -> None:
@@ -255,7 +262,7 @@ def test_a_stage_leaves_the_process_as_it_found_it(root: Path) -> None:
 
 
 def test_an_error_of_ours_is_shown_as_its_message_without_a_traceback(root: Path) -> None:
-    program = "from soarm.stage import open_stage\nwith open_stage('toy') as run: run.input('record')"
+    program = "from soarm.stage import command, open_stage\nwith open_stage('toy') as run: run.input('record')"
 
     environment = {**os.environ, "SOARM_TRACKING": "off"}
     command = [sys.executable, "-c", program]
@@ -279,14 +286,13 @@ def test_parts_of_a_stage_have_folders_metrics_and_checkpoints_of_their_own(root
         assert (run.scratch / "checkpoint").exists()
         run.finish({"n": 2})
 
-    files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
-    assert files == {"data/toy/a-0/metrics.json", "data/toy/b-0/metrics.json", "data/toy/b-0/training.csv"}
+    assert results(root) == {"data/toy/a-0/metrics.json", "data/toy/b-0/metrics.json", "data/toy/b-0/training.csv"}
     assert json.loads((root / "data" / "toy" / "b-0" / "metrics.json").read_text())["n"] == 1
 
 
 def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> None:
     def scratch(n: int) -> Path:
-        data = {"profile": "ci", "seed": 3, "base": {"toy": {"n": n}}, "ci": {}}
+        data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": n}}, "ci": {}}
         (root / "params.yaml").write_text(yaml.safe_dump(data))
         with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
             run.params("toy", Toy, follows=lambda toy: toy.n > 5)
@@ -296,3 +302,83 @@ def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> No
 
     assert scratch(1) == scratch(2)
     assert scratch(1) != scratch(9)
+
+
+def test_a_stage_does_not_start_on_somebody_else_s_files_nor_end_on_them(root: Path) -> None:
+    mine = root / "data" / "record" / "meta" / "info.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    told = r"data/record holds 1 files .*data/record/meta/info\.json.*mv data/record datasets/mine.*-S dataset=datasets/mine"
+    with pytest.raises(StageError, match=told), open_stage("record", root):
+        pytest.fail("it started")
+    with pytest.raises(StageError, match=r"mv data/toy elsewhere.*dvc commit"), open_stage("toy", root) as run:
+        (run.out / "result").write_text("x")
+        (root / "data" / "toy").mkdir()
+        (root / "data" / "toy" / "mine").write_text("came meanwhile")
+        run.finish({})
+
+    assert mine.read_text() == "mine"
+    assert (root / "data" / "toy" / "mine").read_text() == "came meanwhile"
+
+
+def test_a_stage_replaces_its_own_result_whole_in_part_or_changed_back(root: Path) -> None:
+    def once(text: str) -> None:
+        with open_stage("toy", root) as run:
+            for name in ("a", "b"):
+                (run.out / name).write_text(text + name)
+            run.finish({})
+
+    once("first")
+    (root / "data" / "toy" / "a").unlink()  # as a kill in mid-replacement leaves it
+    once("second")
+
+    assert (root / "data" / "toy" / "a").read_text() == "seconda"
+
+
+def test_the_dataset_is_the_folder_that_params_name(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    told = r"toy needs datasets/mine \(`dataset` in params.yaml\), which does not exist"
+    with pytest.raises(StageError, match=told), open_stage("toy", root) as run:
+        run.dataset()
+    (root / "datasets" / "mine").mkdir(parents=True)
+    found = []
+    for name in ("datasets/mine", str(elsewhere)):
+        data = yaml.safe_load((root / "params.yaml").read_text())
+        (root / "params.yaml").write_text(yaml.safe_dump({**data, "dataset": name, "dataset_units": "degrees"}))
+        with open_stage("toy", root) as run:
+            found.append((run.dataset(), run.dataset_units))
+            run.finish({})
+
+    assert found == [(root / "datasets" / "mine", "degrees"), (elsewhere, "degrees")]
+
+
+def test_a_stage_asks_for_the_rate_without_the_simulator(root: Path) -> None:
+    data = {"profile": "ci", "seed": 3, **DATASET, "base": {"sim": {"control_hz": 30, "n": 1}}, "ci": {}}
+    (root / "params.yaml").write_text(yaml.safe_dump(data))
+    with open_stage("toy", root) as run:
+        assert run.control_hz() == 30
+        run.finish({})
+    (root / "params.yaml").write_text(yaml.safe_dump({**data, "ci": {"sim": {"control_hz": "fast"}}}))
+    with pytest.raises(ParamsError, match=r"sim.control_hz is 'fast'"), open_stage("toy", root) as run:
+        run.control_hz()
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 0), (["-h"], 0), (["now"], 2), (["--seed", "1"], 2)])
+def test_a_stage_as_a_program_says_what_it_does_or_refuses_and_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], status: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/stages/toy.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        command(lambda: pytest.fail("it ran"), "Makes a toy.")
+    said = capsys.readouterr()
+
+    assert ended.value.code == status
+    assert "usage: python -m stages.toy [-h]" in said.out + said.err
+    assert ("Makes a toy." in said.out) == (status == 0)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "stages").glob("*.py")), ids=lambda path: path.stem)
+def test_every_stage_reads_its_words(path: Path) -> None:
+    ending = path.read_text().rpartition('if __name__ == "__main__":\n')[2].strip()
+
+    assert ending == ("main()" if path.stem == "study" else "command(main, __doc__)")  # the study's has two words of its own

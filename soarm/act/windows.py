@@ -15,7 +15,7 @@ from torch import Tensor
 
 from soarm.errors import DatasetError
 from soarm.policy import Array
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, NO_OBJECTS, STATE, Feature
 
 KEYS = (STATE, ENVIRONMENT_STATE, ACTION)
 
@@ -139,7 +139,8 @@ def require_usable(demonstrations: Demonstrations) -> None:
     n_rows = int(demonstrations.episode_starts[-1])
     for key in KEYS:
         if key not in demonstrations.features or key not in demonstrations.columns:
-            faults.append(f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}")
+            holds = f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}"
+            faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else holds)
             continue
         rows, expected = demonstrations.columns[key], (n_rows, *demonstrations.features[key].shape)
         if rows.shape != expected:
@@ -152,7 +153,8 @@ def require_usable(demonstrations: Demonstrations) -> None:
         raise DatasetError(
             "ACT cannot learn from this dataset:\n  "
             + "\n  ".join(faults)
-            + "\nRecord it again (`dvc repro record`), or delete the episodes at fault."
+            + "\nName another dataset (`dataset` in params.yaml); a copy of this one without bad episodes is one "
+            "(soarm.dataset.edit.delete_episodes)."
         )
 
 

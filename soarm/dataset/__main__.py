@@ -21,6 +21,7 @@ from soarm.dataset.conversion import convert
 from soarm.dataset.overview import page
 from soarm.dataset.units import DEGREES
 from soarm.errors import SoarmError
+from soarm.ownership import require_free
 
 logger = logging.getLogger("soarm.dataset")
 
@@ -74,6 +75,7 @@ def _verify(path: Path) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    require_free(options.destination)
     made = convert(options.source, options.destination, options.calibration)
     logger.info("%s: %d episodes in degrees; %s is as it was", made.path, made.n_episodes, options.source)
     return 0

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, OBJECTS_FEATURE, STATE, Feature
+from soarm.spec import ACTION, OBJECTS_FEATURE, STATE, UNKNOWN_UNIT, Feature
 
-UNKNOWN: Final = "unknown"
+UNKNOWN: Final = UNKNOWN_UNIT
 DEGREES: Final = "degrees"
 """What can be declared: degrees for the arm's joints, 0 (closed) to 100 (open) for the gripper."""
 

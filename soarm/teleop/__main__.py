@@ -1,14 +1,15 @@
 """`python -m soarm.teleop`: drive an arm by hand and record demonstrations into a LeRobot dataset.
 
-    python -m soarm.teleop --follower sim --leader keyboard --dataset data/record --episodes 50
-    python -m soarm.teleop --follower sim --leader expert --dataset demo --episodes 2 --fast
+    python -m soarm.teleop --follower sim --leader keyboard --dataset datasets/mine --episodes 50
+    python -m soarm.teleop --follower sim --leader expert --dataset datasets/demo --episodes 2 --fast
     python -m soarm.teleop --follower arm --port PORT --calibration arm.json --objects objects.json
-        --leader arm --leader-port PORT --leader-calibration leader.json --dataset data/record
-    python -m soarm.teleop --leader replay --replay data/record --replay-episode 3 --dataset again
-    python -m soarm.teleop --from-log run.log --dataset data/record
+        --leader arm --leader-port PORT --leader-calibration leader.json --dataset datasets/mine
+    python -m soarm.teleop --leader replay --replay data/record --replay-episode 3 --dataset datasets/again
+    python -m soarm.teleop --from-log run.log --dataset datasets/mine
 
-The dataset has the features and the robot type of `soarm.recording`, so `train_act` takes it as it is. An arm that follows
-needs neither simulator nor params.yaml, and no pyarrow either while nothing is recorded.
+The dataset has the features and the robot type of `soarm.recording`: `dvc exp run -S dataset=datasets/mine` trains on it as it
+is. A folder that a stage of the chain owns (`data/record`) is refused: the stage would delete it. An arm that follows needs
+neither simulator nor params.yaml, and no pyarrow either while nothing is recorded.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soarm import ownership
 from soarm.errors import SoarmError, TeleopError, how_to_install
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        if options.dataset is not None:
+            ownership.require_free(options.dataset)
         if options.from_log is not None:
             return _convert(options)
         report = _record(options)
@@ -68,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if options.dataset is None:
         return 0
+    _remind_of_dvc(options.dataset)
     late = sum(timing.late + timing.missed for timing in report.kept)
     logger.info("kept %d episodes in %s; %d late or missed steps in them", len(report.kept), options.dataset, late)
     return 0 if report.kept else 1
@@ -98,7 +103,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--from-log", type=Path, help="no driving: the log of `soarm drive` becomes episodes")
     parser.add_argument(
-        "--dataset", type=Path, help="folder; an existing dataset is continued; without one nothing is recorded"
+        "--dataset",
+        type=Path,
+        help="folder (datasets/mine); an existing dataset is continued; without one nothing is recorded",
     )
     parser.add_argument("--episodes", type=entry.whole(1, 1_000_000), default=10, help="how many to keep (%(default)s)")
     parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
@@ -204,6 +211,7 @@ def _convert(options: argparse.Namespace) -> int:
         for piece in found:
             recorder.save_episode(piece.observations, piece.actions)
     logger.info("%d episodes from %s in %s", len(found), options.from_log, options.dataset)
+    _remind_of_dvc(options.dataset)
     return 0
 
 
@@ -221,6 +229,12 @@ def _installed(what: str, remedy: str) -> Iterator[None]:
         if str(error.name).startswith("soarm"):
             raise
         raise TeleopError(f"{what} needs {error.name}, which is not installed: {remedy}") from None
+
+
+def _remind_of_dvc(folder: Path) -> None:
+    """Say what a dataset that DVC tracks needs after it changed: `dvc exp apply` puts back by force what was added last."""
+    if folder.with_name(folder.name + ".dvc").is_file():
+        logger.warning("%s is tracked by DVC: `dvc add %s` now, or `dvc exp apply` deletes what is new in it", folder, folder)
 
 
 def _write_timing(folder: Path, report: Report) -> None:

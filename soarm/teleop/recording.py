@@ -10,13 +10,10 @@ from numpy.typing import ArrayLike
 from soarm.errors import DatasetError
 from soarm.policy import Observation
 from soarm.smallfile import require_writable
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import TASK_FEATURES, PolicySpec
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
-
-FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
-"""Those of `soarm.recording`, which needs the simulator: `train_act` takes both."""
 
 
 class Keeper(Protocol):
@@ -43,6 +40,6 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
 
     storage.recover(folder)
     if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
-        return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
+        return Recorder.create(folder, TASK_FEATURES, control_hz, layout.ROBOT_TYPE, task)
     require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
-    return Recorder.resume(folder, task, PolicySpec(FEATURES, control_hz), layout.ROBOT_TYPE)
+    return Recorder.resume(folder, task, PolicySpec(TASK_FEATURES, control_hz), layout.ROBOT_TYPE)

@@ -102,7 +102,7 @@ class MlflowTracker:
         """See `Tracker`."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        source = json.dumps({"path": f"data/{name}", "md5": digest})  # as in dvc.lock: DVC keeps the bytes
+        source = json.dumps({"path": str(path), "md5": digest})  # as in dvc.lock: DVC keeps the bytes
         dataset = Dataset(name, digest, "dvc", source)
         self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
         self.tag(f"hash.{name}", digest)

@@ -19,11 +19,11 @@ from soarm.act.normalisation import Statistics
 from soarm.act.trainer import TrainActParams
 from soarm.dataset.reader import Dataset
 from soarm.policy import Array, Observation, Rows
-from soarm.recording import FEATURES, RecordParams
+from soarm.recording import RecordParams
 from soarm.residual.training import TrainResidualParams
 from soarm.rollout import StepResult
 from soarm.sim.params import SimParams
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TASK_FEATURES
 from soarm.study.method import Setting
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -53,7 +53,7 @@ def demonstrations() -> Dataset:
         path=Path("nowhere"),
         columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
         episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        features=FEATURES,
+        features=TASK_FEATURES,
         fps=30,
         robot_type=None,
         tasks=("pick",),

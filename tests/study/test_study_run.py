@@ -192,5 +192,5 @@ def test_a_run_s_metrics_lie_in_its_own_folder(repository: Path) -> None:
 
     assert json.loads((folder / "metrics.json").read_text())["success"] == 0.5
     assert (folder / "training.csv").read_text() == "step,loss\n5,1.0\n"
-    assert sorted(path.name for path in (repository / "data").iterdir()) == [".scratch", "study"]
+    assert sorted(path.name for path in (repository / "data").iterdir()) == [".scratch", ".written", "study"]
     assert list((repository / "data" / ".scratch").iterdir()) == []

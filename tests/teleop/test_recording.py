@@ -13,7 +13,8 @@ from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
-from soarm.teleop.recording import FEATURES, recorder
+from soarm.spec import TASK_FEATURES as FEATURES
+from soarm.teleop.recording import recorder
 
 OBJECTS = np.zeros((3, 7))
 JOINTS = np.zeros((3, 6))

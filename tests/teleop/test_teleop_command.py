@@ -11,9 +11,8 @@ from soarm.dataset.reader import Dataset
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.recording import FEATURES
 from soarm.runtime.objects import FileObjects, FixedObjects, NoObjects, Sight
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE, TASK_FEATURES
 from soarm.teleop import arms
 from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
@@ -32,7 +31,7 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
 
     assert status == more == 0
     assert dataset.n_episodes == 2
-    assert dict(dataset.features) == FEATURES
+    assert dict(dataset.features) == TASK_FEATURES
     assert timing["kept"][0]["late"] == 0
 
 
@@ -131,3 +130,27 @@ def test_an_arm_that_is_driven_by_hand_rests_beside_the_bin(twin: Twin) -> None:
 
     assert turned[0] > 20
     assert turned[1] < 3
+
+
+def test_nothing_is_recorded_where_a_stage_writes(tmp_path, monkeypatch, caplog):
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    params = ["--params", str(ROOT / "params.yaml")]
+    statuses = [
+        main(["--leader", "expert", "--fast", "--episodes", "1", "--dataset", "data/record", *params]),
+        main(["--from-log", "run.log", "--dataset", "data/train_act"]),
+    ]
+
+    assert statuses == [1, 1]
+    assert "the stage record of the chain writes" in caplog.text
+    assert "Take a folder of your own, datasets/mine" in caplog.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml"]
+
+
+def test_a_dataset_that_dvc_tracks_wants_to_be_added_again(tmp_path, caplog):
+    (tmp_path / "mine.dvc").touch()
+    params = ["--params", str(ROOT / "params.yaml")]
+    status = main(["--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(tmp_path / "mine"), *params])
+
+    assert status == 0
+    assert f"is tracked by DVC: `dvc add {tmp_path / 'mine'}` now" in caplog.text
