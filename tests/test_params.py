@@ -244,7 +244,7 @@ def test_values_out_of_range_are_listed_with_all_other_faults() -> None:
     assert [part in str(caught.value) for part in ("r.free is", "r.n is", "r.share is", "unknown keys ['more']")] == [True] * 4
 
 
-@pytest.mark.parametrize("text", ["a: " + "1" * 5000, "[" * 5000, "a: !!python/name:os.system"])
+@pytest.mark.parametrize("text", ["a: " + "1" * 5000, "[" * 1500, "a: !!python/name:os.system"])
 def test_text_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError, match="is not valid YAML"):
