@@ -1,4 +1,6 @@
-"""Does the real LeRobot read, train on and append to our datasets, and do we read its? Run in an environment with LeRobot.
+"""Does the real LeRobot read, train on and append to our datasets, and do we read and convert its?
+
+Run in an environment with LeRobot, 0.4.4 (Python 3.11) or 0.6.1 (Python 3.12):
 
     PYTHONPATH=. python benchmarks/check_lerobot.py              both directions, on datasets made on the spot
     PYTHONPATH=. python benchmarks/check_lerobot.py --train      and two steps of lerobot-train with ACT
@@ -13,6 +15,7 @@ docs/dataset.md says how to make that environment. Prints one line per check; en
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -28,11 +31,17 @@ _SCRATCH = tempfile.mkdtemp(prefix="check_lerobot_")  # LeRobot copies what it o
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_SCRATCH, HF_DATASETS_CACHE=f"{_SCRATCH}/datasets", SVT_LOG="1")
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lerobot.configs.train import TrainPipelineConfig
 from lerobot.datasets.dataset_tools import delete_episodes, merge_datasets
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.motors import Motor, MotorCalibration, MotorNormMode
+from lerobot.motors.feetech import FeetechMotorsBus
 
 from soarm import arm, spec
 from soarm.dataset import edit
+from soarm.dataset.conversion import convert
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
@@ -43,6 +52,10 @@ TASKS = ("Put the cube into the bin.", "Lift the cube.")
 FEATURES = {spec.STATE: spec.JOINT_FEATURE, spec.ENVIRONMENT_STATE: spec.OBJECTS_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
 CAMERA = "observation.images.front"
 EPISODE_LENGTHS = (13, 9, 21)
+EVAL_FREQ = "env_eval_freq" if "env_eval_freq" in TrainPipelineConfig.__dataclass_fields__ else "eval_freq"
+"""What 0.6 calls how often the policy is tried in an environment."""
+RANGES = [(800, 3200), (830, 3190), (900, 3001), (1000, 3100), (0, 4095), (2000, 3400)]
+"""Of a follower's joints, as LeRobot calibrates them [ticks]."""
 
 
 def main() -> None:
@@ -65,7 +78,9 @@ def main() -> None:
         theirs = record_theirs(scratch / "theirs", with_camera=False)
         we_read(theirs)
         we_append(theirs, scratch / "copy")
-        we_read(record_theirs(scratch / "camera", with_camera=True))
+        camera = record_theirs(scratch / "camera", with_camera=True)
+        we_read(camera)
+        we_convert(camera, scratch)
         if args.fixture:
             shutil.make_archive(str(args.fixture.with_suffix("")), "zip", theirs)
             print(f"kept {args.fixture}")
@@ -152,7 +167,7 @@ def lerobot_trains(path: Path, folder: Path) -> None:
     settings = ["type=act", "device=cpu", "push_to_hub=false", f"chunk_size={CHUNK}", f"n_action_steps={CHUNK}", *small]
     command = [sys.executable, "-m", "lerobot.scripts.lerobot_train", "--dataset.repo_id=local/ours", f"--dataset.root={path}"]
     command += ["--dataset.video_backend=pyav", f"--output_dir={folder}", "--steps=2", "--batch_size=4", "--num_workers=0"]
-    command += ["--eval_freq=0", "--log_freq=1", "--wandb.enable=false", *(f"--policy.{setting}" for setting in settings)]
+    command += [f"--{EVAL_FREQ}=0", "--log_freq=1", "--wandb.enable=false", *(f"--policy.{setting}" for setting in settings)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode or not list(folder.rglob("model.safetensors")):
         fail("lerobot-train", (result.stdout + result.stderr)[-3000:], "a checkpoint")
@@ -179,10 +194,11 @@ def lerobot_appends(path: Path) -> None:
     """Add an episode to ours with LeRobot and read it with ours."""
     before = Dataset.open(path)
     edit.set_splits(path, {"train": range(before.n_episodes)})
-    dataset = LeRobotDataset("local/ours", root=path)
+    dataset = reopen("local/ours", path)
     append_theirs(dataset, (11,))
     dataset.finalize()
     after = Dataset.open(path)
+    same("ours: units after LeRobot appended", after.features[spec.ACTION].units, arm.UNITS)
     same("ours: after LeRobot appended", (after.n_episodes, after.n_frames), (before.n_episodes + 1, before.n_frames + 11))
     equal("appended actions", after.episode(before.n_episodes).values[spec.ACTION], tape(11, 0)[spec.ACTION])
     same("ours: task of the appended episode", after.task(before.n_episodes), TASKS[0])
@@ -196,7 +212,8 @@ def we_read(path: Path) -> None:
         for key, values in tape(length, seed).items():
             equal(f"{key} of episode {seed}", dataset.episode(seed).values[key], values)
         same(f"ours: task of episode {seed}", dataset.task(seed), TASKS[seed % 2])
-    same("ours: units of the joints", dataset.features[spec.ACTION].units, arm.UNITS)
+    same("ours: units of the joints", dataset.features[spec.ACTION].units, ("unknown",) * arm.N_JOINTS)
+    same("ours: units of the objects", dataset.features[spec.ENVIRONMENT_STATE].units, spec.OBJECTS_FEATURE.units)
     print(f"ok  ours: LeRobot's rows are the same; cameras left out: {dataset.cameras}")
 
 
@@ -208,6 +225,54 @@ def we_append(path: Path, copy: Path) -> None:
     with Recorder.resume(copy) as recorder:
         recorder.save_episode(values, action)
     lerobot_reads(copy)
+
+
+def we_convert(path: Path, scratch: Path) -> None:
+    """Convert a recording of -100..100 to degrees, and hold it against what LeRobot's own bus says of the same ticks."""
+    ticks = np.random.default_rng(0).integers(*np.array(RANGES).T, (sum(EPISODE_LENGTHS), arm.N_JOINTS))
+    normalised = scratch / "normalised"
+    shutil.copytree(path, normalised)
+    rewrite(normalised, lerobot_says(ticks, MotorNormMode.RANGE_M100_100))
+    entry = {name: vars(joint) for name, joint in calibration().items()}
+    (scratch / "follower.json").write_text(json.dumps(entry))
+    made = convert(normalised, scratch / "degrees", scratch / "follower.json")
+    gap = np.abs(made.columns[spec.STATE] - lerobot_says(ticks, MotorNormMode.DEGREES)).max()
+    same("ours: converted to LeRobot's degrees within 2e-5", bool(gap < 2e-5), True)
+    theirs = LeRobotDataset("local/degrees", root=scratch / "degrees", video_backend="pyav")
+    equal("state of the converted dataset", theirs[5][spec.STATE].numpy(), made.columns[spec.STATE][5])
+    same("lerobot: film of the converted dataset", tuple(theirs[5][CAMERA].shape), (3, 64, 64))
+
+
+def calibration() -> dict[str, MotorCalibration]:
+    """Return a follower's calibration; the elbow turns the other way."""
+    return {name: MotorCalibration(i + 1, int(name == "elbow_flex"), 0, *RANGES[i]) for i, name in enumerate(arm.JOINT_NAMES)}
+
+
+def lerobot_says(ticks: np.ndarray, mode: MotorNormMode) -> np.ndarray:
+    """Return what LeRobot's bus makes of encoder positions, (N, 6), with the body's joints in `mode`."""
+    modes = [mode] * arm.GRIPPER + [MotorNormMode.RANGE_0_100]
+    motors = {name: Motor(i + 1, "sts3215", modes[i]) for i, name in enumerate(arm.JOINT_NAMES)}
+    bus = FeetechMotorsBus("nowhere", motors, calibration())
+    rows = [bus._normalize({i + 1: int(value) for i, value in enumerate(row)}) for row in ticks]
+    return np.array([list(row.values()) for row in rows])
+
+
+def rewrite(path: Path, states: np.ndarray) -> None:
+    """Put other states and actions into a dataset of one data file, and describe them anew."""
+    file = path / "data/chunk-000/file-000.parquet"
+    table = pq.read_table(file)
+    for key in (spec.STATE, spec.ACTION):
+        place = table.column_names.index(key)
+        rows = pa.array(states.astype(np.float32).tolist(), table.field(place).type)
+        table = table.set_column(place, table.field(place), rows)
+    pq.write_table(table, file)
+    edit.recompute_statistics(path)
+
+
+def reopen(name: str, path: Path) -> LeRobotDataset:
+    """Return a dataset that episodes can be added to: what is loaded is read-only since 0.6."""
+    resume = getattr(LeRobotDataset, "resume", None)
+    return LeRobotDataset(name, root=path) if resume is None else resume(name, root=path)
 
 
 def same(what: str, found: object, expected: object) -> None:

@@ -2,10 +2,11 @@
 
     soarm run [DVC ARGUMENTS]   `dvc repro` with this Python; with -S (`soarm run -S profile=ci`) `dvc exp run`
     soarm ui                    MLflow's pages on the local store
-    soarm info [PATH]           versions, and the specification inside a dataset, a checkpoint or a bundle
+    soarm info [PATH]           versions, and what a dataset, a checkpoint or a bundle is
     soarm results               the tables of docs/results.md, made anew from data/metrics
     soarm find-port, setup-motors, calibrate, check-pose, doctor, release, import-calibration, export-calibration
                                 the arm on its servo bus (soarm.hardware)
+    soarm dataset               look at a dataset, verify it, or write a copy in degrees (soarm.dataset)
     soarm drive, show-log, replay-log
                                 let a bundle drive an arm, and see what happened (soarm.runtime)
     soarm teleoperate           drive an arm by hand, and record it (soarm.teleop)
@@ -43,6 +44,7 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
     "release": ("hardware", "switch torque off, and prove it"),
     "import-calibration": ("hardware", "read a calibration of LeRobot"),
     "export-calibration": ("hardware", "write a calibration as LeRobot does"),
+    "dataset": ("dataset", "look at a dataset, verify it, or write a copy in degrees"),
     "drive": ("runtime", "let a bundle drive an arm"),
     "show-log": ("runtime", "what happened in a run"),
     "replay-log": ("runtime", "put a log through the safety chain again"),
@@ -51,7 +53,8 @@ _ELSEWHERE: dict[str, tuple[str, str]] = {
 }
 """Commands that a room has: name -> room, and what it does. A room with one command alone gets it without its name."""
 # Where an artefact keeps its specification: file, and the keys to it.
-_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)), ("meta/info.json", ("soarm",)))
+_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)))
+_DATASET = ("meta/info.json", "recording/recording.json")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("run", help="run the chain; what follows goes to `dvc repro`, or with -S to `dvc exp run`")
     ui = commands.add_parser("ui", help="show the tracked runs in a browser")
     ui.add_argument("--port", type=int, default=5000, help="where to serve (%(default)s)")
-    info = commands.add_parser("info", help="show versions, and the specification of an artefact")
+    info = commands.add_parser("info", help="show versions, and what an artefact is")
     info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
     commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
     for name, (_, text) in _ELSEWHERE.items():
@@ -123,9 +126,20 @@ def _info(path: Path | None) -> None:
         except metadata.PackageNotFoundError:
             lines.append(f"{package:<18} not installed")
     if path is not None:
-        spec = json.dumps(read_spec(path).to_dict(), indent=2)
-        lines += ["", f"{path}:", spec]
+        lines += ["", *(_dataset_page(path) if any((path / name).exists() for name in _DATASET) else _spec_lines(path))]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _dataset_page(path: Path) -> list[str]:
+    try:
+        from soarm.dataset.overview import page
+    except ModuleNotFoundError as error:
+        raise StageError(f"{path} is a dataset, which needs {error.name}: pip install 'soarm[pipeline]'") from None
+    return page(path)
+
+
+def _spec_lines(path: Path) -> list[str]:
+    return [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]
 
 
 def _results() -> None:
@@ -140,7 +154,7 @@ def read_spec(path: Path) -> PolicySpec:
     """Return the specification inside an artefact.
 
     Args:
-        path: Folder of a dataset, a checkpoint or a bundle.
+        path: Folder of a checkpoint or a bundle.
 
     Raises:
         StageError: There is none.

@@ -108,7 +108,13 @@ class PolicySpec:
 
 
 def require_same(
-    expected: PolicySpec, found: PolicySpec, *, expected_name: str, found_name: str, ignore: Iterable[str] = ()
+    expected: PolicySpec,
+    found: PolicySpec,
+    *,
+    expected_name: str,
+    found_name: str,
+    ignore: Iterable[str] = (),
+    remedy: str = "Use artefacts of one run, or run the stages again (`dvc repro`).",
 ) -> None:
     """Refuse two specifications that differ.
 
@@ -120,6 +126,7 @@ def require_same(
         expected_name: What `expected` came from, for the message ("dataset data/record").
         found_name: What `found` came from.
         ignore: Names of fields not to compare.
+        remedy: What to do, for the message.
 
     Raises:
         SpecMismatchError: Lists every difference with both values.
@@ -136,7 +143,6 @@ def require_same(
             faults.append(f"{field.name}: {left!r} in {expected_name}, {right!r} in {found_name}")
     if faults:
         listing = "\n  ".join(faults)
-        remedy = "Use artefacts of one run, or run the stages again (`dvc repro`)."
         raise SpecMismatchError(f"{found_name} does not fit {expected_name}:\n  {listing}\n{remedy}")
 
 

@@ -81,9 +81,8 @@ def test_outside_of_the_repository_it_says_where_to_go(
     [
         ("spec.json", SPEC.to_dict()),
         ("config.json", {"spec": SPEC.to_dict(), "network": {}}),
-        ("meta/info.json", {"soarm": SPEC.to_dict(), "fps": 30}),
     ],
-    ids=["bundle", "checkpoint", "dataset"],
+    ids=["bundle", "checkpoint"],
 )
 def test_info_shows_the_specification_of_each_kind_of_artefact(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: dict[str, object]
@@ -104,7 +103,7 @@ def test_info_on_anything_else_says_where_it_looked(tmp_path: Path, capsys: pyte
     status = cli.main(["info", str(tmp_path)])
 
     assert status == 1
-    assert "holds no specification; looked in spec.json, config.json, meta/info.json" in capsys.readouterr().err
+    assert "holds no specification; looked in spec.json, config.json" in capsys.readouterr().err
 
 
 def test_a_command_of_a_room_gets_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from soarm.dataset import layout, statistics
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import not_finite
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, Feature
+from soarm.spec import ACTION
 
 TIMESTAMP_TOLERANCE_S = 1e-4
 """LeRobot's `tolerance_s`."""
@@ -30,7 +30,7 @@ STATISTICS_TOLERANCE = 1e-3
 _REQUIRED = ("min", "max", "mean", "std", "count")
 
 
-def check(path: Path, *, with_statistics: bool = True) -> Contents:
+def examine(path: Path, *, with_statistics: bool = True) -> Contents:
     """Read the dataset at `path` and verify it against itself.
 
     Args:
@@ -38,26 +38,35 @@ def check(path: Path, *, with_statistics: bool = True) -> Contents:
         with_statistics: Whether meta/stats.json is checked too.
 
     Returns:
-        What was read.
+        What was read; `faults` lists everything that is wrong, with file, value, what is expected and what to do.
 
     Raises:
-        DatasetError: Lists every fault with file, value, what is expected and what to do.
+        DatasetError: There is no dataset that could be examined.
     """
     found = contents_.read(path)
-    faults = list(found.faults)
-    faults += _info_faults(found)
+    found.faults += _info_faults(found)
     if found.is_finalized:
-        faults += _episode_faults(found)
-        faults += _row_faults(found)
+        found.faults += _episode_faults(found)
+        found.faults += _row_faults(found)
         if with_statistics:
-            faults += _statistics_faults(found)
+            found.faults += _statistics_faults(found)
         else:
-            faults = [fault for fault in faults if not fault.startswith(layout.STATS_PATH)]
-    if faults:
-        listing = "\n  ".join(faults)
+            found.faults = [fault for fault in found.faults if not fault.startswith(layout.STATS_PATH)]
+    return found
+
+
+def check(path: Path, *, with_statistics: bool = True) -> Contents:
+    """Return what `examine` finds in a sound dataset.
+
+    Raises:
+        DatasetError: Lists every fault.
+    """
+    found = examine(path, with_statistics=with_statistics)
+    if found.faults:
+        listing = "\n  ".join(found.faults)
         raise DatasetError(
-            f"{path} is not a sound dataset ({len(faults)} faults):\n  {listing}\n"
-            "Restore the named files from a copy (`dvc checkout`), or record the dataset again (`dvc repro record`)."
+            f"{path} is not a sound dataset ({len(found.faults)} faults):\n  {listing}\n"
+            "Restore the named files from a copy, or record the dataset again."
         )
     return found
 
@@ -90,9 +99,12 @@ def _info_faults(found: Contents) -> list[str]:
     version = info.get("codebase_version")
     if version != layout.CODEBASE_VERSION:
         known = layout.CODEBASE_VERSION
-        faults.append(f"codebase_version is {version!r}; this reader knows {known!r} (LeRobot converts older datasets)")
+        faults.append(f"codebase_version is {version!r}; this reader knows {known!r}: a newer soarm may know it")
     if not _is_whole(info.get("fps")) or info["fps"] <= 0:
-        faults.append(f"fps is {info.get('fps')!r}; it must be a whole number above 0")
+        faults.append(
+            f"fps is {info.get('fps')!r}; it must be a whole number above 0: control steps come at whole rates here, so "
+            "record at 30, not at 29.97"
+        )
     if ACTION not in found.features:
         faults.append(f"features lack {ACTION}; there are {list(found.features)}")
     if "robot_type" not in info:
@@ -114,14 +126,15 @@ def _spec_faults(found: Contents) -> list[str]:
     assert found.spec is not None
     faults = []
     if found.spec.control_hz != found.info.get("fps"):
-        faults.append(f"fps is {found.info.get('fps')!r}, but {layout.OUR_KEY}.control_hz is {found.spec.control_hz}")
-    ours: Mapping[str, Feature] = found.spec.features
-    for key in dict.fromkeys([*ours, *found.features]):
-        left, right = ours.get(key), found.features.get(key)
-        if left is None or right is None:
-            faults.append(f"feature {key} is only in {layout.OUR_KEY if right is None else 'features'}")
-        elif (left.shape, left.names) != (right.shape, right.names):
-            faults.append(f"feature {key} is {right.shape} {right.names}, but {left.shape} {left.names} in {layout.OUR_KEY}")
+        faults.append(f"fps is {found.info.get('fps')!r}, but soarm.control_hz is {found.spec.control_hz}")
+    for key, right in found.features.items():
+        left = found.spec.features.get(key)
+        if left is not None and (left.shape, left.names) != (right.shape, right.names):
+            faults.append(
+                f"feature {key} is {right.shape} {right.names}, but {left.shape} {left.names} in soarm's specification"
+            )
+    if faults:
+        faults[-1] += f"; where info.json is right, remove {layout.SPEC_PATH}: it holds the units and nothing else"
     return faults
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from soarm.dataset import journal, layout, storage, tables
+from soarm.dataset import formats, journal, layout, storage, tables, units
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.errors import DatasetError, SpecMismatchError
 from soarm.spec import Feature, PolicySpec
@@ -32,6 +32,7 @@ class Contents:
         info: info.json, or the recording's copy of it.
         features: The features that are loaded: vectors of floats.
         not_loaded: Key -> dtype of the others (cameras, text, flags).
+        spec: What soarm says about it, in meta/soarm.json; LeRobot's datasets have none.
         tasks: meta/tasks.parquet.
         episodes: Columns of meta/episodes, each (E,).
         statistics: meta/stats.json.
@@ -39,6 +40,7 @@ class Contents:
         rows_in_file: Data file, relative -> number of rows, in order.
         unfinished: Episodes of a recording that was not finalized.
         faults: What is wrong, one line each.
+        notes: What a reader should know and is not wrong, one line each.
     """
 
     root: Path
@@ -53,6 +55,7 @@ class Contents:
     rows_in_file: dict[str, int] = dataclasses.field(default_factory=dict)
     unfinished: list[StoredEpisode] = dataclasses.field(default_factory=list)
     faults: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def is_finalized(self) -> bool:
@@ -74,7 +77,7 @@ def read(path: Path) -> Contents:
     root = storage.location(path)
     if not root.is_dir():
         raise DatasetError(
-            f"{path} does not exist. Record a dataset there first (`dvc repro record`) or give the folder that holds meta/."
+            f"{path} does not exist. Record a dataset there first (soarm teleoperate) or give the folder that holds meta/."
         )
     has_info, has_journal = (root / layout.INFO_PATH).exists(), journal.exists(root)
     if not has_info and not has_journal:
@@ -82,26 +85,32 @@ def read(path: Path) -> Contents:
             f"{path} is no LeRobot v3.0 dataset: {layout.INFO_PATH} is missing and there is no unfinished recording. "
             f"It holds {sorted(entry.name for entry in root.iterdir())}; give the folder that holds meta/, or record it again."
         )
-    info = _read_json(root / layout.INFO_PATH) if has_info else journal.header(root).info
+    header = journal.header(root) if has_journal else None
+    info = read_json(root / layout.INFO_PATH) if has_info or header is None else header.info
     if isinstance(info, str):
-        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy (`dvc checkout`), or record again.")
+        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy, or record again.")
+    formats.require_current(root, info)
+    if isinstance(info.get("fps"), float) and info["fps"].is_integer():
+        info["fps"] = int(info["fps"])  # some tools write 30.0
     contents = Contents(root, info)
+    contents.spec = header.spec if header is not None and not has_info else _read_spec(contents)
     _read_features(contents)
     if has_info:
         _read_meta(contents)
+        formats.require_finalized(root, info, 0 if contents.episodes is None else len(contents.episodes["length"]))
         _read_rows(contents)
     if has_journal:
         _read_journal(contents)
     return contents
 
 
-def _read_json(path: Path) -> dict[str, Any] | str:
+def read_json(path: Path) -> dict[str, Any] | str:
     """Return the object in the file, or what is wrong with it."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "is missing"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"is truncated or no JSON ({error})"
     return data if isinstance(data, dict) else f"holds a {type(data).__name__}, not an object"
 
@@ -111,7 +120,7 @@ def _read_features(contents: Contents) -> None:
     if not isinstance(described, Mapping):
         raise DatasetError(
             f"{contents.root}: {layout.INFO_PATH} has features {described!r}; it must be a mapping. "
-            "Restore the file from a copy (`dvc checkout`), or record again."
+            "Restore the file from a copy, or record again."
         )
     for key, feature in described.items():
         try:
@@ -121,24 +130,60 @@ def _read_features(contents: Contents) -> None:
                     expected = f"{layout.DEFAULTS[key]} (1,)"
                     faults.append(f"{layout.INFO_PATH}: feature {key} is {dtype} {shape}; it must be {expected}")
             elif dtype in _LOADED_DTYPES and len(shape) == 1:
-                contents.features[key] = layout.feature_of(key, feature)
+                contents.features[key] = _feature_of(key, feature, contents.spec)
             else:
                 contents.not_loaded[key] = str(dtype)
         except (KeyError, TypeError, IndexError) as error:
             faults.append(f"{layout.INFO_PATH}: feature {key} is {feature!r}; it needs dtype, shape and names ({error!r})")
+    if contents.spec is not None:
+        gone = [key for key in contents.spec.features if key not in described]
+        new = [key for key in contents.features if key not in contents.spec.features]
+        if gone or new:
+            contents.notes.append(
+                f"{layout.SPEC_PATH} and {layout.INFO_PATH} name other features, as after an edit with LeRobot's tools: "
+                f"{gone} are gone, the units of {new} follow from their names or are unknown"
+            )
     missing = [key for key in layout.DEFAULTS if key not in described]
     if missing:
         faults.append(f"{layout.INFO_PATH}: the default features {missing} are missing")
-    if layout.OUR_KEY in contents.info:
-        try:
-            contents.spec = PolicySpec.from_dict(contents.info[layout.OUR_KEY])
-        except (SpecMismatchError, KeyError, TypeError, AttributeError) as error:
-            faults.append(f"{layout.INFO_PATH}: key {layout.OUR_KEY!r}: {error}")
+
+
+def _read_spec(contents: Contents) -> PolicySpec | None:
+    """Return what soarm says about the dataset, from its own file or, before there was one, from a key of info.json."""
+    path = contents.root / layout.SPEC_PATH
+    data = read_json(path) if path.exists() else contents.info.get(layout.OLD_KEY, "is missing")
+    if data == "is missing":
+        return None
+    try:
+        if not isinstance(data, Mapping):
+            raise ValueError(data)
+        spec = PolicySpec.from_dict(data)
+        uneven = [key for key, f in spec.features.items() if not len(f.units) == len(f.names) == f.shape[0]]
+        if uneven:
+            raise ValueError(f"has not as many names and units as elements in {uneven}")
+    except (SpecMismatchError, LookupError, TypeError, AttributeError, ValueError) as error:
+        contents.faults.append(
+            f"{layout.SPEC_PATH}: {error}. It holds the units and nothing else: restore it from a copy, or remove it and say "
+            "the units again (soarm dataset convert)"
+        )
+        return None
+    return spec
+
+
+def _feature_of(key: str, described: Mapping[str, Any], spec: PolicySpec | None) -> Feature:
+    """Return a feature with the units that soarm noted or that follow from its names."""
+    names = layout.names_of(key, described)
+    feature = Feature(tuple(described["shape"]), names, units.of_names(names))
+    noted = spec.features.get(key) if spec is not None else None
+    if noted is None or (noted.shape, noted.names) != (feature.shape, feature.names):
+        return feature
+    known = (b if a == units.UNKNOWN else a for a, b in zip(noted.units, feature.units, strict=True))
+    return Feature(feature.shape, names, tuple(known))
 
 
 def _read_meta(contents: Contents) -> None:
     root, faults = contents.root, contents.faults
-    statistics = _read_json(root / layout.STATS_PATH)
+    statistics = read_json(root / layout.STATS_PATH)
     if isinstance(statistics, str):
         faults.append(f"{layout.STATS_PATH} {statistics}; edit.recompute_statistics writes it again")
     else:

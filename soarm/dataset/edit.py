@@ -6,6 +6,7 @@ is touched.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,11 @@ from pathlib import Path
 from soarm.dataset import checks, layout, reader, statistics, storage, writer
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import require_splits, require_writable
+from soarm.dataset.units import how_to_say
 from soarm.errors import DatasetError
 from soarm.spec import PolicySpec, require_same
+
+logger = logging.getLogger(__name__)
 
 
 def delete_episodes(path: str | os.PathLike[str], episodes: Iterable[int]) -> Dataset:
@@ -57,14 +61,14 @@ def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathL
     Splits are kept: episodes are ordered by split, then by source, so what was held out stays held out.
 
     Args:
-        sources: Folders of datasets of one robot, with the same features, units and fps.
+        sources: Folders of datasets of one robot, with the same features, units and fps; units may be unknown in all of them.
         destination: A folder that is absent or empty.
 
     Returns:
         The new dataset.
 
     Raises:
-        DatasetError: A source is not sound, the robots differ, or the destination is taken.
+        DatasetError: A source is not sound, robots differ, units are known in some sources only, or the destination is taken.
         SpecMismatchError: Features, units or fps differ; lists the differences.
     """
     target = Path(destination)
@@ -77,12 +81,7 @@ def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathL
     first = parts[0]
     for part in parts:
         require_writable(part)
-        require_same(first.spec, part.spec, expected_name=str(first.path), found_name=str(part.path), ignore=["dataset_hash"])
-        if part.robot_type != first.robot_type:
-            raise DatasetError(
-                f"{part.path} is of robot_type {part.robot_type!r}, {first.path} of {first.robot_type!r}; "
-                "merge datasets of one robot only."
-            )
+        _require_alike(first, part)
     names = list(dict.fromkeys(name for part in parts for name in part.splits))
     chosen: list[tuple[Dataset, int]] = []
     splits = {}
@@ -126,6 +125,30 @@ def recompute_statistics(path: str | os.PathLike[str]) -> Dataset:
     return Dataset.open(path)
 
 
+def _require_alike(first: Dataset, part: Dataset) -> None:
+    unknown = [dataset for dataset in (first, part) if dataset.unknown_units]
+    if len(unknown) == 1:
+        unsaid, said = unknown[0], part if unknown[0] is first else first
+        say = f"soarm dataset convert {unsaid.path} NEW_FOLDER --units degrees"
+        raise DatasetError(
+            f"the units of {' and '.join(unsaid.unknown_units)} are unknown in {unsaid.path}, and known in {said.path}: "
+            f"in one dataset nobody could tell them apart. {how_to_say(unsaid.path, say, unsaid.looks_normalised)}"
+        )
+    remedy = "Merge datasets of one robot, task and rate only."
+    require_same(
+        first.spec, part.spec, expected_name=str(first.path), found_name=str(part.path), ignore=["dataset_hash"], remedy=remedy
+    )
+    if not layout.same_robot(part.robot_type, first.robot_type):
+        raise DatasetError(
+            f"{part.path} is of robot_type {part.robot_type!r}, {first.path} of {first.robot_type!r}; "
+            "merge datasets of one robot only."
+        )
+    if unknown and bool(first.looks_normalised) != bool(part.looks_normalised):
+        logger.warning(
+            "%s and %s: units are unknown in both, and the values of one look like -100..100", first.path, part.path
+        )
+
+
 def _open_finished(path: Path) -> Dataset:
     storage.recover(path)
     dataset = Dataset.open(path)
@@ -143,6 +166,5 @@ def _require_finished(path: Path, dataset: Dataset) -> None:
 
 def _write(like: Dataset, path: Path, chosen: Sequence[tuple[Dataset, int]], splits: Mapping[str, range]) -> None:
     spec = PolicySpec(features=dict(like.features), control_hz=like.fps)
-    info = {**like.info, layout.OUR_KEY: spec.to_dict()}
     kept = {name: split for name, split in splits.items() if len(split)}
-    writer.replace_dataset(path, info, [dataset.episode(i) for dataset, i in chosen], kept)
+    writer.replace_dataset(path, like.info, spec, [dataset.episode(i) for dataset, i in chosen], kept)

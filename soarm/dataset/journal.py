@@ -2,7 +2,7 @@
 
 ::
 
-    recording/recording.json            the dataset's info.json without counts, and the session's task
+    recording/recording.json            the dataset's info.json without counts, its specification, and the session's task
     recording/episode-000012.parquet    features, task_index, and the task texts in the schema's metadata
 
 A file gets its name only when it is complete and on the disk, so a kill at any instant costs the unfinished episode and
@@ -25,6 +25,7 @@ import numpy as np
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError
+from soarm.spec import PolicySpec
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,12 @@ class Header:
 
     Attributes:
         info: info.json of the dataset, as `layout.new_info` makes it.
+        spec: Its specification, with the units.
         task: Text of the task of episodes that name none.
     """
 
     info: dict[str, Any]
+    spec: PolicySpec
     task: str
 
 
@@ -51,7 +54,8 @@ def start(root: Path, header: Header) -> None:
     with storage.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         storage.sync_folder(root)
-    storage.write_file(folder / HEADER, (json.dumps(dataclasses.asdict(header), indent=4, ensure_ascii=False) + "\n").encode())
+    content = {"info": header.info, "spec": header.spec.to_dict(), "task": header.task}
+    storage.write_file(folder / HEADER, (json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
 
 
 def exists(root: Path) -> bool:
@@ -68,8 +72,10 @@ def header(root: Path) -> Header:
     path = root / layout.RECORDING / HEADER
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Header(data["info"], data["task"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        info = dict(data["info"])
+        old = info.pop(layout.OLD_KEY, None)  # where it was before it had a key of its own
+        return Header(info, PolicySpec.from_dict(data.get("spec", old)), data["task"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
             f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."

@@ -2,7 +2,8 @@
 
 ::
 
-    ROOT/meta/info.json                           what the dataset is; `soarm` in it is our PolicySpec, with the units
+    ROOT/meta/info.json                           what the dataset is
+    ROOT/meta/soarm.json                          our PolicySpec, with the units; LeRobot neither reads nor changes it
     ROOT/meta/stats.json                          statistics of every feature over all frames
     ROOT/meta/tasks.parquet                       task text -> task_index
     ROOT/meta/episodes/chunk-000/file-000.parquet one row per episode
@@ -16,16 +17,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from soarm import arm
 from soarm.spec import Feature, PolicySpec
 
 CODEBASE_VERSION: Final = "v3.0"
 ROBOT_TYPE: Final = "so100_follower"
 """LeRobot's name of the arm."""
+ARM_TYPES: Final = frozenset({ROBOT_TYPE, "so101_follower", "so_follower"})
+"""LeRobot's names of one arm: SO-100 and SO-101 have the same joints, and since 0.4.3 they share a driver and a name."""
 
 DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH: Final = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 INFO_PATH: Final = "meta/info.json"
+SPEC_PATH: Final = "meta/soarm.json"
 STATS_PATH: Final = "meta/stats.json"
 TASKS_PATH: Final = "meta/tasks.parquet"
 RECORDING: Final = "recording"
@@ -45,10 +48,13 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 """Scalar columns that every LeRobot dataset has, with their dtype; `timestamp` is frame_index / fps [s]."""
 
-OUR_KEY: Final = "soarm"
-"""Top-level key of info.json that LeRobot ignores."""
+OLD_KEY: Final = "soarm"
+"""Top-level key of info.json that held the PolicySpec before `SPEC_PATH`; LeRobot's tools drop it."""
 
-UNKNOWN_UNIT: Final = "unknown"
+
+def same_robot(left: str | None, right: str | None) -> bool:
+    """Return whether two robot types name robots with the same joints."""
+    return left == right or {left, right} <= ARM_TYPES
 
 
 def describe(features: Mapping[str, Feature]) -> dict[str, dict[str, Any]]:
@@ -73,23 +79,20 @@ def new_info(spec: PolicySpec, robot_type: str) -> dict[str, Any]:
         "data_path": DATA_PATH,
         "video_path": None,
         "features": describe(spec.features),
-        OUR_KEY: spec.to_dict(),
     }
 
 
-def feature_of(key: str, described: Mapping[str, Any]) -> Feature:
-    """Return a feature as a dataset says it that was not recorded by soarm.
+def names_of(key: str, described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a vector's elements as info.json says them.
 
-    LeRobot writes no units. Joints in LeRobot's names and order are taken to be in its default ones (degrees, percent).
-    Names may be a list, a mapping that holds one list (older versions) or absent.
+    They may be a list, a mapping that holds one list (older versions) or absent; then they are numbered.
     """
-    shape, names = tuple(described["shape"]), described.get("names")
+    (length,), names = tuple(described["shape"]), described.get("names")
     if isinstance(names, Mapping) and len(names) == 1:
         (names,) = names.values()
-    if not isinstance(names, list) or len(names) != shape[0]:
-        names = [f"{key}.{i}" for i in range(shape[0])]
-    units = arm.UNITS if tuple(names) == arm.FEATURE_NAMES else (UNKNOWN_UNIT,) * shape[0]
-    return Feature(shape, tuple(map(str, names)), units)
+    if not isinstance(names, list) or len(names) != length:
+        names = [f"{key}.{i}" for i in range(length)]
+    return tuple(map(str, names))
 
 
 def nth_file(template: str, root: Path, number: int, chunks_size: int) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.dataset import checks, statistics
+from soarm.dataset import units as units_
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError
@@ -58,18 +59,69 @@ class Dataset:
     n_unfinished: int
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Dataset:
+    def open(cls, path: str | os.PathLike[str], units: str | None = None) -> Dataset:
         """Read and verify a dataset.
 
         A recording that was killed opens with every episode that was finished.
 
+        Args:
+            path: Its folder.
+            units: "degrees" declares the joints' units where the dataset does not say them; None leaves them as they are.
+
         Raises:
-            DatasetError: It is missing, has no episodes, or is not sound; lists every fault.
+            DatasetError: It is missing, has no episodes, is not sound, or contradicts `units`; lists every fault.
         """
-        dataset = from_contents(Path(path), checks.check(Path(path)))
+        found = checks.check(Path(path))
+        dataset = from_contents(Path(path), found)
+        for note in found.notes:
+            logger.warning("%s: %s", path, note)
         if dataset.n_unfinished:
             logger.warning("%s: %d episodes are of a recording that was not finalized", path, dataset.n_unfinished)
+        if units is not None:
+            return dataset.with_units(units)
+        if dataset.unknown_units:
+            logger.warning(
+                "%s: the units of %s are unknown, as LeRobot writes none", path, " and ".join(dataset.unknown_units)
+            )
         return dataset
+
+    def with_units(self, units: str) -> Dataset:
+        """Return this dataset with the joints' units declared ("degrees"); values are the same.
+
+        Raises:
+            DatasetError: The dataset says other units, or `units` is not "degrees".
+        """
+        declared = dataclasses.replace(self, features=units_.declare(self.features, units, str(self.path)))
+        if self.unknown_units and self.looks_normalised:
+            logger.warning(
+                "%s is declared to be in degrees, but its values end at -100 or 100 in %s: they look like -100..100",
+                self.path,
+                ", ".join(self.looks_normalised),
+            )
+        return declared
+
+    def require_units(self, say: str) -> None:
+        """Refuse a dataset whose joint units nobody has said.
+
+        Args:
+            say: What declares degrees where the reader is ("--replay-units degrees"), for the message.
+
+        Raises:
+            DatasetError: Says how the units are said.
+        """
+        if self.unknown_units:
+            how = units_.how_to_say(self.path, say, self.looks_normalised)
+            raise DatasetError(f"{self.path}: the units of {' and '.join(self.unknown_units)} are unknown. {how}")
+
+    @property
+    def unknown_units(self) -> list[str]:
+        """Which of state and action are in unknown units."""
+        return units_.unknown_joints(self.features)
+
+    @functools.cached_property
+    def looks_normalised(self) -> list[str]:
+        """Joints whose values look like -100..100 of a calibrated range; see `units.looks_normalised`."""
+        return units_.looks_normalised(self.columns, self.features)
 
     @property
     def n_frames(self) -> int:
@@ -150,7 +202,7 @@ def from_contents(path: Path, found: Contents) -> Dataset:
         path=path,
         columns=columns,
         episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        features=_features(path, found),
+        features=found.features,
         fps=found.info["fps"],
         robot_type=found.info.get("robot_type"),
         tasks=tasks,
@@ -161,18 +213,6 @@ def from_contents(path: Path, found: Contents) -> Dataset:
         is_recording=found.is_recording,
         n_unfinished=len(unfinished),
     )
-
-
-def _features(path: Path, found: Contents) -> dict[str, Feature]:
-    """Return the features with the units that were recorded, if they were."""
-    if found.spec is not None:
-        return {key: found.spec.features[key] for key in found.features}
-    logger.warning(
-        "%s records no units (LeRobot does not): joints are taken as degrees and percent; "
-        "recordings with use_degrees=false, LeRobot's default before 2026, are in -100..100 and do not fit",
-        path,
-    )
-    return found.features
 
 
 def _splits(found: Contents, n_episodes: int) -> dict[str, range]:

@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from soarm.dataset import checks, journal, layout, reader, storage, writer
+from soarm.dataset import checks, journal, layout, reader, storage, units, writer
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.dataset.journal import Header
 from soarm.errors import DatasetError, ObservationError
@@ -33,7 +33,7 @@ class Recorder:
         self.path = path
         self.n_episodes = n_episodes
         self._header = header
-        self._features = PolicySpec.from_dict(header.info[layout.OUR_KEY]).features
+        self._features = header.spec.features
         self._open = True
 
     @classmethod
@@ -50,25 +50,35 @@ class Recorder:
             task: What the robot is asked to do, in words; for every episode that names no other.
 
         Raises:
-            DatasetError: The folder is not empty, or features, fps or task are no good.
+            DatasetError: The folder is not empty or cannot be written, or features, fps or task are no good.
         """
         root = Path(path)
         storage.recover(root)
         faults = _definition_faults(features, fps, task)
         if faults:
             raise DatasetError(f"cannot record {root}:\n  " + "\n  ".join(faults))
+        if root.exists() and not root.is_dir():
+            raise DatasetError(f"{root} is a file; a dataset is a folder. Choose another name.")
         taken = [entry for entry in root.rglob("*") if not entry.is_dir() and entry.suffix != storage.PARTIAL]
         if taken:
             raise DatasetError(
                 f"{root} is not empty (it holds {taken[0].relative_to(root)}). "
                 "Go on recording there with Recorder.resume, or choose another folder."
             )
-        header = Header(layout.new_info(PolicySpec(features=dict(features), control_hz=fps), robot_type), task)
+        spec = PolicySpec(features=dict(features), control_hz=fps)
+        header = Header(layout.new_info(spec, robot_type), spec, task)
+        storage.require_room(root)
         journal.start(root, header)
         return cls(root, header, 0)
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], task: str | None = None) -> Recorder:
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        task: str | None = None,
+        like: PolicySpec | None = None,
+        robot_type: str | None = None,
+    ) -> Recorder:
         """Go on with a dataset: one that was finalized, or a recording that was cut off.
 
         What a kill left unfinished is dropped; every finished episode is kept.
@@ -76,32 +86,40 @@ class Recorder:
         Args:
             path: The dataset's folder.
             task: In words, for episodes that name no other; None keeps the one of the last session (or the last task).
+            like: Features and rate of what will be recorded; None takes those of the dataset.
+            robot_type: LeRobot's name of the robot that will be recorded; None takes that of the dataset.
 
         Raises:
-            DatasetError: There is no dataset, it is damaged, or soarm cannot write all that it holds.
+            DatasetError: There is no dataset, it is damaged, it cannot be written, it does not fit `like` or `robot_type`, or
+                soarm cannot write all that it holds. Nothing was changed.
         """
         root = Path(path)
         storage.recover(root)
         if journal.exists(root):
             header = journal.header(root)
-            journal.repair(root)
             if not (root / layout.INFO_PATH).exists() and not journal.episode_files(root):
-                return cls(root, Header(header.info, task or header.task), 0)
+                _require_fit(root, header.spec, header.info.get("robot_type"), like, robot_type, [])
+                storage.require_room(root)
+                journal.repair(root)
+                return cls(root, Header(header.info, header.spec, task or header.task), 0)
+            journal.repair(root)
         found = checks.check(root)
         dataset = reader.from_contents(root, found)
         require_writable(dataset)
+        _require_fit(root, dataset.spec, dataset.robot_type, like, robot_type, dataset.looks_normalised)
         if found.is_finalized and len(dataset.splits) > 1:
             raise DatasetError(
                 f"{root} has the splits {dict(dataset.splits)}: it is not clear which one new episodes belong to. "
                 "Record them into a new folder and merge the two (edit.merge keeps the splits), "
                 "or make it one split with edit.set_splits."
             )
+        storage.require_room(root)
         if journal.exists(root):
-            header = Header(header.info, task or header.task)
+            header = Header(header.info, header.spec, task or header.task)
         else:
             spec = PolicySpec(features=dict(dataset.features), control_hz=dataset.fps)
             last_task = dataset.tasks[int(dataset.task_index[-1])]
-            header = Header({**dataset.info, layout.OUR_KEY: spec.to_dict()}, task or last_task)
+            header = Header(dict(dataset.info), spec, task or last_task)
             journal.start(root, header)
         return cls(root, header, dataset.n_episodes)
 
@@ -147,7 +165,7 @@ class Recorder:
         chosen = dict(dataset.splits) if splits is None else dict(splits)
         require_splits(chosen, dataset.n_episodes)
         episodes = [dataset.episode(i) for i in range(dataset.n_episodes)]
-        writer.replace_dataset(self.path, self._header.info, episodes, chosen)
+        writer.replace_dataset(self.path, self._header.info, self._header.spec, episodes, chosen)
         self._open = False
 
     def __enter__(self) -> Recorder:
@@ -175,7 +193,9 @@ def require_writable(dataset: reader.Dataset) -> None:
     if others:
         raise DatasetError(
             f"{dataset.path} holds features that would be lost by writing it again: {others}. "
-            "soarm writes vectors of float32; edit this dataset with LeRobot's tools."
+            "soarm writes vectors of float32, and no cameras yet: delete and merge such episodes with LeRobot's tools "
+            "(lerobot-edit-dataset), record on with lerobot-record --resume=true. Verifying, replaying, `soarm dataset "
+            "convert`, edit.set_splits and edit.recompute_statistics lose nothing."
         )
 
 
@@ -189,6 +209,39 @@ def require_splits(splits: Mapping[str, range], n_episodes: int) -> None:
         checks.parse_splits(writer.encode_splits(splits), n_episodes)
     except ValueError as error:
         raise DatasetError(f"{error}; there are the episodes 0..{n_episodes - 1}. Give other splits.") from None
+
+
+def _require_fit(
+    root: Path, spec: PolicySpec, robot: str | None, like: PolicySpec | None, robot_type: str | None, normalised: list[str]
+) -> None:
+    """Refuse to go on with a dataset that differs from what will be recorded.
+
+    Raises:
+        DatasetError: Lists every difference with both values.
+    """
+    faults = []
+    if robot_type is not None and not layout.same_robot(robot, robot_type):
+        faults.append(f"robot_type is {robot!r}; what is recorded now is of {robot_type!r}")
+    if like is not None and spec.control_hz != like.control_hz:
+        faults.append(
+            f"it was recorded at {spec.control_hz} Hz, and this session runs at {like.control_hz} Hz; take another folder, or "
+            f"--control-hz {spec.control_hz}"
+        )
+    wanted = spec.features if like is None else like.features
+    for key in dict.fromkeys([*spec.features, *wanted]):
+        old, new = spec.features.get(key), wanted.get(key)
+        if old is None or new is None:
+            faults.append(f"feature {key} is {'new' if old is None else 'no longer recorded'}")
+        elif (old.shape, old.names) != (new.shape, new.names):
+            faults.append(f"feature {key} has the elements {old.names}; now they are {new.names}")
+        elif units.UNKNOWN in old.units and units.UNKNOWN not in new.units:
+            say = f"soarm dataset convert {root} NEW_FOLDER --units degrees, and record on there"
+            faults.append(f"the units of {key} are unknown. {units.how_to_say(root, say, normalised)}")
+        elif old.units != new.units:
+            faults.append(f"feature {key} is in {old.units}; now it is {new.units}")
+    if faults:
+        listing = "\n  ".join(faults)
+        raise DatasetError(f"{root} cannot be gone on with:\n  {listing}\nRecord into a new folder, or change what is named.")
 
 
 def _definition_faults(features: Mapping[str, Feature], fps: int, task: str) -> list[str]:

@@ -74,6 +74,21 @@ def room_for(path: Path) -> Path:
     return successor
 
 
+def require_room(path: Path) -> None:
+    """Make the folder `path`, and try that it can be written and replaced: before hours of work end in a folder that cannot.
+
+    Raises:
+        DatasetError: It cannot; names the folder and what to do.
+    """
+    room_for(path)
+    discard(path)
+    probe = path / f".soarm{PARTIAL}"
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
 def copy_others(path: Path, folder: Path, except_for: Iterable[str]) -> None:
     """Copy what lies in `path` under other names than `except_for` into `folder`."""
     for entry in sorted(path.iterdir()) if path.exists() else []:

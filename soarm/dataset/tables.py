@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -108,6 +108,33 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             return file.read(columns, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"it is truncated, damaged or no parquet file ({error})") from error
+
+
+def replace_columns(path: Path, changed: Callable[[pa.Table], Mapping[str, Sequence[object]]]) -> memoryview:
+    """Return a parquet file with some columns replaced; types, row groups and metadata are those of the file.
+
+    Args:
+        path: The file; it is not changed.
+        changed: Returns for each row group the columns to replace: name -> one value per row.
+
+    Raises:
+        ValueError: The file is truncated or no parquet.
+    """
+    groups = []
+    with open(path, "rb") as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(number, use_threads=False)
+                for name, values in changed(table).items():
+                    place = table.column_names.index(name)
+                    table = table.set_column(place, table.field(place), pa.array(values, table.field(place).type))
+                groups.append(table)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"it is truncated, damaged or no parquet file ({error})") from error
+    sink = pa.BufferOutputStream()
+    write(sink, groups)
+    return memoryview(sink.getvalue())
 
 
 def to_numpy(column: pa.ChunkedArray, width: int) -> NDArray[np.generic]:

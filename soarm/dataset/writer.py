@@ -16,16 +16,24 @@ from numpy.typing import NDArray
 
 from soarm.dataset import layout, statistics, storage, tables
 from soarm.dataset.episode import StoredEpisode
+from soarm.spec import PolicySpec
 
 Splits = Mapping[str, range]
 
 
-def replace_dataset(root: Path, info: Mapping[str, Any], episodes: Sequence[StoredEpisode], splits: Splits) -> None:
+_OURS = ("info.json", "stats.json", "tasks.parquet", "episodes", "soarm.json")
+"""What this module writes below meta/."""
+
+
+def replace_dataset(
+    root: Path, info: Mapping[str, Any], spec: PolicySpec, episodes: Sequence[StoredEpisode], splits: Splits
+) -> None:
     """Build the dataset beside `root` and swap it in when it is complete.
 
     Args:
         root: Where the dataset shall be; files that are not ours (a README) are taken along.
         info: info.json; counts, paths and splits are filled in here.
+        spec: The specification, with the units.
         episodes: All episodes, in order, at least one.
         splits: Name -> consecutive episodes.
 
@@ -36,7 +44,10 @@ def replace_dataset(root: Path, info: Mapping[str, Any], episodes: Sequence[Stor
     try:
         with storage.writing(root):
             storage.copy_others(root, folder, except_for=("data", "meta", layout.RECORDING))
+            (folder / "meta").mkdir()
+            storage.copy_others(root / "meta", folder / "meta", except_for=_OURS)
             _write(folder, info, episodes, splits)
+            storage.write_file(folder / layout.SPEC_PATH, encode_json(spec.to_dict()))
         storage.publish(root)
     finally:
         storage.discard(root)
@@ -80,7 +91,8 @@ def _write(root: Path, info: Mapping[str, Any], episodes: Sequence[StoredEpisode
     storage.write_file(root / layout.TASKS_PATH, tables.to_bytes(tables.tasks(texts)))
     storage.write_file(layout.nth_file(layout.EPISODES_PATH, root, 0, info["chunks_size"]), tables.to_bytes(table))
     storage.write_file(root / layout.STATS_PATH, encode_json(statistics.to_json(whole)))
-    storage.write_file(root / layout.INFO_PATH, encode_json({**info, **counts, **paths}))
+    described = {key: value for key, value in info.items() if key != layout.OLD_KEY}
+    storage.write_file(root / layout.INFO_PATH, encode_json({**described, **counts, **paths}))
 
 
 def _used_tasks(episode: StoredEpisode) -> list[str]:

@@ -83,6 +83,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--leader-port", help="of the arm that leads")
     parser.add_argument("--leader-calibration", type=Path, help="of the arm that leads")
     parser.add_argument("--replay", type=Path, help="dataset, or log of `soarm drive`, whose episode --leader replay plays")
+    parser.add_argument(
+        "--replay-units",
+        choices=["degrees"],
+        help="says that --replay is in degrees, where the dataset does not say its units",
+    )
     parser.add_argument("--replay-episode", type=int, default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
     parser.add_argument(
@@ -144,7 +149,8 @@ def _leader(
         return simulated.expert(options.params, control_hz, options.seed), tuple
     if options.leader == "replay":
         with _installed("a dataset", "pip install pyarrow, or play the log of a run"):
-            player = Replayer(actions_of(options.replay, options.replay_episode, control_hz), control_hz)
+            played = actions_of(options.replay, options.replay_episode, control_hz, options.replay_units)
+        player = Replayer(played, control_hz)
         return player, player.commands
     held = HeldKeys()
     if options.leader == "arm":

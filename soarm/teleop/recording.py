@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from numpy.typing import ArrayLike
 
-from soarm.errors import TeleopError
 from soarm.policy import Observation
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
@@ -26,7 +25,7 @@ class Keeper(Protocol):
 
 
 def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
-    """Start a dataset, or go on with one.
+    """Start a dataset, or go on with one; whatever would keep an episode from being saved is said now.
 
     Args:
         folder: Its folder.
@@ -34,19 +33,13 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
         task: What the robot is asked to do, in words.
 
     Raises:
-        TeleopError: It was recorded at another rate.
-        DatasetError: The folder holds something else, or a damaged dataset.
+        DatasetError: The folder holds something else or a damaged dataset, has other features, units, rate or robot, or cannot
+            be written; lists every fault.
     """
-    from soarm.dataset import journal, layout
+    from soarm.dataset import journal, layout, storage
     from soarm.dataset.recorder import Recorder
 
-    if not ((folder / layout.INFO_PATH).exists() or (folder / layout.RECORDING).exists()):
+    storage.recover(folder)
+    if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
         return Recorder.create(folder, FEATURES, control_hz, layout.ROBOT_TYPE, task)
-    resumed = Recorder.resume(folder, task)
-    recorded_hz = journal.header(folder).info["fps"]
-    if recorded_hz != control_hz:
-        raise TeleopError(
-            f"{folder} was recorded at {recorded_hz} Hz, and this session runs at {control_hz} Hz; take another folder, or "
-            f"--control-hz {recorded_hz}"
-        )
-    return resumed
+    return Recorder.resume(folder, task, PolicySpec(FEATURES, control_hz), layout.ROBOT_TYPE)

@@ -12,7 +12,7 @@ import numpy as np
 from soarm.errors import TeleopError
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime import log
-from soarm.spec import ACTION, STATE
+from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
 from soarm.teleop.convert import pieces
 from soarm.teleop.session import Command
 
@@ -61,23 +61,26 @@ class Replayer:
         """Nothing to close."""
 
 
-def actions_of(source: Path, episode: int, control_hz: int) -> Array:
+def actions_of(source: Path, episode: int, control_hz: int, units: str | None = None) -> Array:
     """Return the actions of an episode of a dataset, or of a piece of a log, shape (T, 6).
 
     Args:
         source: Folder of a dataset, or a log of `soarm drive`.
         episode: Which one, from 0.
         control_hz: The rate they will be played at [Hz].
+        units: "degrees" declares the units of a dataset that does not say them.
 
     Raises:
-        TeleopError: There is no such episode, or it was recorded at another rate.
-        DatasetError: The dataset cannot be read.
+        TeleopError: There is no such episode, it was recorded at another rate, or its actions are not this arm's joints.
+        DatasetError: The dataset cannot be read, its units are unknown, or it contradicts `units`.
         LogError: The log cannot be read.
     """
     if source.is_dir():
         from soarm.dataset.reader import Dataset  # a log can be played without pyarrow
 
-        dataset = Dataset.open(source)
+        dataset = Dataset.open(source, units)
+        dataset.require_units("--replay-units degrees")
+        _require_joints(source, dataset.features[ACTION])
         rate, n = dataset.fps, dataset.n_episodes
         found = [dataset.episode(episode).values[ACTION]] if 0 <= episode < n else []
     else:
@@ -92,3 +95,11 @@ def actions_of(source: Path, episode: int, control_hz: int) -> Array:
             f"{source} was recorded at {rate} Hz, and {control_hz} Hz were asked for; change sim.control_hz, or --control-hz"
         )
     return np.asarray(found[0], np.float32)
+
+
+def _require_joints(source: Path, action: Feature) -> None:
+    if action != JOINT_FEATURE:
+        raise TeleopError(
+            f"{source} has the actions {action.names} in {action.units}; this arm's are {JOINT_FEATURE.names} in "
+            f"{JOINT_FEATURE.units}, in this order. Replay a dataset of this arm"
+        )

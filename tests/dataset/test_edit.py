@@ -113,12 +113,15 @@ def test_merging_different_robots_is_refused(tmp_path, record):
 
 def test_merging_robot_types_is_refused(tmp_path):
     features = {spec.STATE: spec.JOINT_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
-    for name in ("so100_follower", "so101_follower"):
+    names = ("so100_follower", "so101_follower", "so_follower", "koch_follower")
+    for name in names:
         with Recorder.create(tmp_path / name, features, 30, name, "go") as recorder:
             recorder.save_episode({spec.STATE: np.zeros((2, 6))}, np.zeros((2, 6)))
 
-    with pytest.raises(DatasetError, match=r"of robot_type 'so101_follower', .* of 'so100_follower'"):
-        edit.merge([tmp_path / "so100_follower", tmp_path / "so101_follower"], tmp_path / "merged")
+    with pytest.raises(DatasetError, match=r"of robot_type 'koch_follower', .* of 'so101_follower'"):
+        edit.merge([tmp_path / "so101_follower", tmp_path / "koch_follower"], tmp_path / "merged")
+    merged = edit.merge([tmp_path / name for name in names[:3]], tmp_path / "merged")
+    assert (merged.n_episodes, merged.robot_type) == (3, "so100_follower"), "one arm has three names"
 
 
 def test_merging_overwrites_nothing(tmp_path, record, content):

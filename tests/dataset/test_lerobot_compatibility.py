@@ -30,7 +30,7 @@ def theirs(tmp_path) -> Path:
 @pytest.fixture
 def ours(tmp_path, theirs) -> Path:
     """The same episodes, recorded by us."""
-    source = Dataset.open(theirs)
+    source = Dataset.open(theirs, units="degrees")
     recorder = Recorder.create(tmp_path / "ours", source.features, source.fps, "so100_follower", "unused")
     for i in range(source.n_episodes):
         values = dict(source.episode(i).values)
@@ -39,7 +39,7 @@ def ours(tmp_path, theirs) -> Path:
     return tmp_path / "ours"
 
 
-def test_a_dataset_of_lerobot_opens_and_its_units_are_assumed_aloud(theirs, caplog):
+def test_a_dataset_of_lerobot_opens_and_the_units_of_its_joints_are_unknown(theirs, caplog):
     dataset = Dataset.open(theirs)
 
     assert np.diff(dataset.episode_starts).tolist() == [13, 9, 21]
@@ -48,9 +48,10 @@ def test_a_dataset_of_lerobot_opens_and_its_units_are_assumed_aloud(theirs, capl
         "Lift the cube.",
         "Put the cube into the bin.",
     ]
-    assert dataset.features[spec.ACTION] == spec.JOINT_FEATURE
-    assert dataset.features[spec.ENVIRONMENT_STATE].units == ("unknown",) * 7
-    assert "records no units" in caplog.text
+    assert dataset.features[spec.ACTION].names == spec.JOINT_FEATURE.names
+    assert dataset.features[spec.ACTION].units == ("unknown",) * 6
+    assert dataset.features[spec.ENVIRONMENT_STATE] == spec.OBJECTS_FEATURE
+    assert "the units of observation.state and action are unknown" in caplog.text
 
 
 def test_rows_are_those_of_lerobot_to_the_type_and_the_row_group(theirs, ours):
@@ -82,12 +83,11 @@ def test_statistics_are_those_of_lerobot_but_for_the_quantiles(theirs, ours):
             assert left[key][name] == pytest.approx(right[key][name], rel=1e-5, abs=1e-5)
 
 
-def test_info_has_every_key_of_lerobot_and_one_of_ours(theirs, ours):
+def test_info_has_the_keys_of_lerobot_and_no_other(theirs, ours):
     left, right = (json.loads((path / "meta/info.json").read_text()) for path in (theirs, ours))
-    extra = right.pop("soarm")
 
     assert right == left
-    assert spec.PolicySpec.from_dict(extra).features[spec.ACTION].units == arm.UNITS
+    assert Dataset.open(ours).features[spec.ACTION].units == arm.UNITS
 
 
 def test_tasks_are_the_index_of_a_pandas_frame(theirs, ours):
@@ -134,11 +134,31 @@ def test_what_we_cannot_write_back_is_not_edited(theirs, content):
     assert content(theirs) == before
 
 
+def test_splits_and_statistics_of_a_dataset_with_cameras_change_and_nothing_is_lost(theirs, content):
+    camera = {"dtype": "video", "shape": [96, 128, 3], "names": ["height", "width", "channels"]}
+    _with_feature(theirs, "observation.images.front", camera)
+    stats = json.loads((theirs / "meta/stats.json").read_text())
+    stats["observation.images.front"] = {"mean": [[[0.5]]]}
+    (theirs / "meta/stats.json").write_text(json.dumps(stats))
+    (theirs / "videos").mkdir()
+    (theirs / "videos/film.mp4").write_bytes(b"film")
+    before = content(theirs)
+    edit.set_splits(theirs, {"train": range(2), "val": range(2, 3)})
+    changed = edit.recompute_statistics(theirs)
+    after = content(theirs)
+
+    assert changed.splits["val"] == range(2, 3)
+    assert changed.info["features"]["observation.images.front"] == camera
+    assert json.loads(after["meta/stats.json"])["observation.images.front"] == {"mean": [[[0.5]]]}
+    assert {name for name in before if before[name] != after[name]} == {"meta/info.json", "meta/stats.json"}
+    assert set(after) == set(before)
+
+
 @pytest.mark.parametrize("names", [{"motors": list(arm.FEATURE_NAMES)}, list(arm.FEATURE_NAMES)])
 def test_names_may_come_in_a_mapping(theirs, names):
     _with_feature(theirs, "action", {"dtype": "float32", "shape": [6], "names": names})
 
-    assert Dataset.open(theirs).features[spec.ACTION] == spec.JOINT_FEATURE
+    assert Dataset.open(theirs, units="degrees").features[spec.ACTION] == spec.JOINT_FEATURE
 
 
 def test_features_without_names_get_numbered_ones(theirs):

@@ -91,6 +91,7 @@ def test_the_folder_holds_what_lerobot_expects_and_nothing_else(tmp_path, record
 
     assert set(content(path)) == {
         "meta/info.json",
+        "meta/soarm.json",
         "meta/stats.json",
         "meta/tasks.parquet",
         "meta/episodes/chunk-000/file-000.parquet",
@@ -318,11 +319,13 @@ def test_timestamps_follow_the_frame_rate(tmp_path, record):
     assert table["episode_index"].to_pylist() == [0] * 4 + [1] * 5 + [2] * 6
 
 
-def test_units_travel_in_a_key_of_their_own(tmp_path, record):
-    info = json.loads((record(tmp_path / "d") / "meta/info.json").read_text())
+def test_units_travel_in_a_file_of_their_own(tmp_path, record):
+    path = record(tmp_path / "d")
+    info, ours = (json.loads((path / "meta" / name).read_text()) for name in ("info.json", "soarm.json"))
 
     assert info["robot_type"] == "so100_follower"
-    assert info["soarm"]["features"]["action"]["units"] == ["deg"] * 5 + ["percent"]
+    assert "soarm" not in info
+    assert ours["features"]["action"]["units"] == ["deg"] * 5 + ["percent"]
     assert info["features"]["action"] == {
         "dtype": "float32",
         "shape": [6],

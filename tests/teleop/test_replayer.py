@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from soarm.dataset.reader import Dataset
-from soarm.errors import TeleopError
+from soarm.dataset.recorder import Recorder
+from soarm.errors import DatasetError, TeleopError
 from soarm.runtime import log
-from soarm.spec import ACTION, STATE
+from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
 from soarm.teleop.__main__ import main
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import Command
@@ -58,3 +59,40 @@ def test_a_log_is_played_too_and_what_is_not_there_is_told(tmp_path: Path) -> No
         actions_of(tmp_path / "run.log", 3, 30)
     with pytest.raises(TeleopError, match="was recorded at 30 Hz, and 50 Hz were asked for"):
         actions_of(tmp_path / "run.log", 0, 50)
+
+
+def _lerobot_recorded(path: Path, names: tuple[str, ...] = JOINT_FEATURE.names) -> Path:
+    joints = Feature((6,), names, ("unknown",) * 6)
+    values = np.linspace(-100.0, 100.0, 20)[:, None] * np.ones(6)
+    with Recorder.create(path, {STATE: joints, ACTION: joints}, 30, "so101_follower", "go") as recorder:
+        recorder.save_episode({STATE: values}, values)
+    (path / "meta/soarm.json").unlink()
+    return path
+
+
+def test_a_dataset_in_unknown_units_moves_nothing_until_somebody_says_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = _lerobot_recorded(tmp_path / "theirs")
+    command = ["--leader", "replay", "--fast", "--replay", str(theirs), "--dataset", str(tmp_path / "again")]
+    command += ["--params", str(ROOT / "params.yaml")]
+    assert main(command) == 1
+    refused = caplog.text
+    assert main([*command, "--replay-units", "degrees"]) == 0
+
+    assert "the units of observation.state and action are unknown" in refused
+    assert "say so: --replay-units degrees" in refused
+    assert "look like -100..100" in refused
+    assert "convert it with the calibration the arm had then: soarm dataset convert" in refused
+    with pytest.raises(DatasetError, match=r"units of observation.state and action are unknown"):
+        actions_of(theirs, 0, 30)
+    np.testing.assert_allclose(actions_of(theirs, 0, 30, "degrees")[-1], 100.0)
+
+
+def test_joints_in_another_order_are_not_replayed(tmp_path: Path) -> None:
+    theirs = _lerobot_recorded(tmp_path / "theirs", tuple(reversed(JOINT_FEATURE.names)))
+
+    with pytest.raises(
+        TeleopError, match=r"has the actions \('gripper.pos', .*this arm's are \('shoulder_pan.pos', .*in this order"
+    ):
+        actions_of(theirs, 0, 30, "degrees")

@@ -1,0 +1,123 @@
+"""`soarm dataset` and what `soarm info` says of a dataset."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from soarm import arm, cli, spec
+from soarm.dataset.__main__ import main
+from soarm.dataset.reader import Dataset
+from soarm.dataset.recorder import Recorder
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_heard(caplog):
+    caplog.set_level(logging.INFO)
+
+
+def _edit(path, change) -> None:
+    info = json.loads((path / "meta/info.json").read_text())
+    change(info)
+    (path / "meta/info.json").write_text(json.dumps(info))
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """What `lerobot-record` leaves: joints, one camera, no environment state, no units."""
+    features = {spec.STATE: spec.JOINT_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
+    values = np.linspace(-100, 100, 30)[:, None] * np.ones(6)
+    with Recorder.create(tmp_path / "theirs", features, 30, "so101_follower", "Lift the cube.") as recorder:
+        recorder.save_episode({spec.STATE: values}, values)
+    path = tmp_path / "theirs"
+    (path / "meta/soarm.json").unlink()
+    camera = {"dtype": "video", "shape": [48, 64, 3], "names": ["height", "width", "channels"]}
+    _edit(path, lambda info: info["features"].update({"observation.images.front": camera}))
+    return path
+
+
+def test_info_says_of_a_dataset_of_lerobot_what_it_is_and_what_it_is_good_for(theirs, capsys):
+    status = cli.main(["info", str(theirs)])
+    out = capsys.readouterr().out
+
+    assert status == 0
+    for part in (
+        "LeRobot v3.0 dataset, 1 episodes, 30 frames at 30 fps (1.0 s)",
+        "so101_follower",
+        "none: recorded or written by LeRobot",
+        "6 [unknown x 6]  shoulder_pan.pos",
+        "video 48 x 64 x 3, not loaded",
+        "Lift the cube.",
+        "train 0:1",
+        "unknown: LeRobot's SO arms record -100..100 by default up to 0.4.3",
+        "they end at -100 or 100 in shoulder_pan.pos, shoulder_lift.pos",
+        f"soarm dataset convert {theirs} NEW_FOLDER --units degrees",
+        "delete, merge: soarm cannot write observation.images.front back",
+        "can be replayed, once the units are said",
+        "cannot train yet: no observation.environment_state; training from cameras comes later",
+    ):
+        assert part in out
+
+
+def test_info_says_of_ours_that_it_can_be_trained_on(tmp_path, record, capsys):
+    assert cli.main(["info", str(record(tmp_path / "d"))]) == 0
+    out = capsys.readouterr().out
+
+    assert "6 [deg x 5, percent]" in out
+    assert "can be trained on\n" in out
+    assert "unknown" not in out
+
+
+def test_info_knows_a_recording_that_goes_on_and_a_damaged_dataset(tmp_path, start, record, tape, capsys):
+    start(tmp_path / "d").save_episode(*tape(0))
+    damaged = record(tmp_path / "damaged")
+    _edit(damaged, lambda info: info.update(total_frames=99))
+
+    assert cli.main(["info", str(tmp_path / "d")]) == 0
+    assert "1 episodes; Recorder.resume goes on with them" in capsys.readouterr().out
+    assert cli.main(["info", str(damaged)]) == 0
+    assert f"no: 1 faults, which `soarm dataset verify {damaged}` lists" in capsys.readouterr().out
+
+
+def test_info_names_joints_in_another_order(theirs, caplog):
+    _edit(theirs, lambda info: info["features"]["action"]["names"].reverse())
+    assert main(["info", str(theirs)]) == 0
+
+    assert "cannot: action must have this arm's joints in its order" in caplog.text
+
+
+def test_certified_values_that_look_normalised_are_pointed_at(tmp_path, theirs, caplog):
+    assert main(["convert", str(theirs), str(tmp_path / "new"), "--units", "degrees"]) == 0
+    assert main(["info", str(tmp_path / "new")]) == 0
+
+    assert "said to be degrees, but they end at -100 or 100 in" in caplog.text
+
+
+def test_verify_lists_every_fault_and_ends_with_status_1(tmp_path, record, theirs, caplog):
+    path = record(tmp_path / "d")
+    _edit(path, lambda info: info.update(total_frames=99, total_tasks=7))
+
+    assert main(["verify", str(theirs)]) == 0
+    assert "nothing is wrong" in caplog.text
+    assert main(["verify", str(path)]) == 1
+    for part in ("total_frames 99", "total_tasks 7", f"{path}: 2 faults"):
+        assert part in caplog.text
+    assert main(["verify", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere does not exist" in caplog.text
+
+
+def test_convert_takes_a_calibration_or_units_and_not_both(tmp_path, theirs, caplog):
+    entry = {"drive_mode": 0, "homing_offset": 0, "range_min": 1000, "range_max": 3000}
+    (tmp_path / "arm.json").write_text(json.dumps({name: {"id": i, **entry} for i, name in enumerate(arm.JOINT_NAMES, 1)}))
+    command = ["dataset", "convert", str(theirs), str(tmp_path / "new")]
+    for how in ([], ["--units", "degrees", "--calibration", "arm.json"], ["--units", "radians"]):
+        with pytest.raises(SystemExit):
+            cli.main([*command, *how])
+
+    assert cli.main([*command, "--calibration", str(tmp_path / "arm.json")]) == 0
+    assert cli.main([*command, "--calibration", str(tmp_path / "arm.json")]) == 1
+    assert "new is not empty" in caplog.text
+    assert Dataset.open(tmp_path / "new").columns[spec.STATE].max(axis=0) == pytest.approx([1000 * 360 / 4095] * 5 + [100])
