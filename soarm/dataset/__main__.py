@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from soarm.dataset import checks
+from soarm.dataset import checks, quality, reader
 from soarm.dataset.conversion import convert
 from soarm.dataset.overview import page
 from soarm.dataset.units import DEGREES
@@ -34,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     info = commands.add_parser("info", help="what it holds, in which units, and what it can be used for")
     info.set_defaults(do=lambda options: _info(options.path))
-    verify = commands.add_parser("verify", help="list everything that is wrong with it")
-    verify.set_defaults(do=lambda options: _verify(options.path))
+    verify = commands.add_parser("verify", help="list everything that is wrong with its files, or looks wrong in its motion")
+    verify.add_argument("--strict", action="store_true", help="exit status 1 also for what only looks wrong")
+    verify.set_defaults(do=lambda options: _verify(options.path, options.strict))
     for command in (info, verify):
         command.add_argument("path", type=Path, help="the dataset's folder, which holds meta/")
     change = commands.add_parser("convert", help="write a copy in degrees that says so")
@@ -63,7 +64,7 @@ def _info(path: Path) -> int:
     return 0
 
 
-def _verify(path: Path) -> int:
+def _verify(path: Path, strict: bool) -> int:
     found = checks.examine(path)
     for fault in found.faults:
         logger.error("%s", fault)
@@ -71,7 +72,11 @@ def _verify(path: Path) -> int:
         logger.error("%s: %d faults", path, len(found.faults))
         return 1
     logger.info("%s: nothing is wrong with its files, as far as they say", path)
-    return 0
+    suspicious = quality.findings(reader.from_contents(path, found))
+    for line in suspicious:
+        logger.warning("%s", line)
+    logger.info("%s: %d things look wrong in its motion", path, len(suspicious))
+    return 1 if strict and suspicious else 0
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -109,6 +109,14 @@ def test_verify_lists_every_fault_and_ends_with_status_1(tmp_path, record, their
     assert "nowhere does not exist" in caplog.text
 
 
+def test_verify_warns_of_what_looks_wrong_and_fails_for_it_only_where_it_is_strict(tmp_path, record, caplog):
+    path = record(tmp_path / "d")  # episodes of a few frames
+
+    assert main(["verify", str(path)]) == 0
+    assert "every episode: shorter than 1 s; delete it" in caplog.text
+    assert main(["verify", "--strict", str(path)]) == 1
+
+
 def test_convert_takes_a_calibration_or_units_and_not_both(tmp_path, theirs, caplog):
     entry = {"drive_mode": 0, "homing_offset": 0, "range_min": 1000, "range_max": 3000}
     (tmp_path / "arm.json").write_text(json.dumps({name: {"id": i, **entry} for i, name in enumerate(arm.JOINT_NAMES, 1)}))
