@@ -24,7 +24,7 @@ from soarm.twin.faults import Fault
 ARM = Calibration.nominal()
 HERE = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0))
 THERE = dataclasses.replace(HERE, start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
-CONFIG = ArmConfig(timeout_s=0.1, park_speed=300.0)
+CONFIG = ArmConfig(timeout_s=0.1, park_speed=300.0, wait_s=0.3)
 PARK = np.clip(CONFIG.park, ARM.lower, ARM.upper)
 IDS = range(1, 7)
 

@@ -43,11 +43,14 @@ class Follower:
         self.limit = np.inf
         self.stale: range = range(0)
         self.silent: range = range(0)
+        self.holds: Iterable[int] = ()
+        self.observed = 0
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
 
     def observe(self) -> dict[str, np.ndarray]:
+        self.observed += 1
         return {STATE: np.full(6, float(len(self.sent)), np.float32), ENVIRONMENT_STATE: np.zeros(7, np.float32)}
 
     def unfit(self) -> str | None:
@@ -55,6 +58,9 @@ class Follower:
 
     def is_stale(self) -> bool:
         return len(self.sent) in self.silent
+
+    def held(self) -> str | None:
+        return "elbow_flex (servo 3) did not answer for 3 cycles" if self.observed in self.holds else None
 
     def act(self, action: np.ndarray) -> np.ndarray:
         self.sent.append(np.minimum(action, self.limit))
