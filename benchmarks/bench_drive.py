@@ -44,7 +44,7 @@ def one(bundle: Path, scene: int, options: argparse.Namespace, folder: Path) -> 
     port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
     twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
     twin += ["--calibration", str(calibration), "--scene", str(scene)]
-    with subprocess.Popen(twin, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(twin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         while not objects.exists():
             assert process.poll() is None, "the twin could not be started"

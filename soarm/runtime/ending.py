@@ -63,8 +63,7 @@ def wind_down(
         limits: Range and height of the table; None for the usual ones.
         around: What stands on the table: the way to the parking pose, and that pose, are clear of it.
     """
-    said, limits = _or_alone(beat, arm), limits or _usual(arm)
-    arm.config = dataclasses.replace(arm.config, park=way.aside(arm.config.park, limits, around))
+    said = _or_alone(beat, arm)
     if signals is not None:
         signals.wind_down()
 
@@ -79,7 +78,7 @@ def wind_down(
         if arm.state is State.ACTIVE:
             _hold(arm)
         if parked is False:
-            _park(arm, limits, each, around)
+            _park(arm, limits or _usual(arm), each, around)
             parked = True
     except (FaultError, BusError) as error:
         logger.error("not parked: %s", _why(arm, error))
@@ -103,6 +102,7 @@ def _hold(arm: Arm) -> None:
 
 
 def _park(arm: Arm, limits: Limits, each: Each, around: Sequence[Box]) -> None:
+    arm.config = dataclasses.replace(arm.config, park=way.aside(arm.config.park, limits, around))
     if arm.state is not State.FAULT:
         logger.info("parking; Ctrl-C lets go at once")
     elif arm.can_park():
