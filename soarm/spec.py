@@ -55,8 +55,8 @@ UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
 NO_OBJECTS = (
-    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. Nothing is wrong with the "
-    "dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
+    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. Nothing is wrong with "
+    "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
 """What is said of a dataset that LeRobot recorded with cameras alone."""
 

@@ -18,6 +18,8 @@ class ExportParams:
         n_threads: Threads that step physics.
         min_p: Smallest p-value at which a difference of success still passes as chance; see `soarm.export.agreement`.
         n_latency_calls: Calls timed per network.
+        register: Whether MLflow lists the networks as the newest versions of `soarm-act` and `soarm-residual`. False for
+            settings so small that their networks mean nothing.
     """
 
     opset: int
@@ -28,6 +30,7 @@ class ExportParams:
     n_threads: int
     min_p: float
     n_latency_calls: int
+    register: bool
 
     def __post_init__(self) -> None:
         for name in ("n_observations", "n_check", "n_rows", "n_threads", "n_latency_calls"):
