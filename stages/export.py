@@ -55,7 +55,10 @@ def main() -> None:
         times = latency.measure(bundle, params.n_latency_calls)
         files = {network: run.out / network_file(network) for network in (ACT, RESIDUAL)}
         for network, path in files.items():
-            run.model(path, f"soarm-{network}")
+            if params.register:
+                run.model(path, f"soarm-{network}")
+            else:
+                run.artifact(path)
         run.finish(
             {
                 "parity_max_abs_deg": gaps.max_abs_deg,

@@ -1,4 +1,4 @@
-"""The whole chain under the `ci` profile, as a newcomer runs it: in a fresh repository, through DVC, tracked by MLflow."""
+"""The chain as a newcomer runs it, in a fresh repository and through DVC: all of it, tracked, and on one's own data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ import pytest
 import yaml
 
 from soarm.provenance import digest
-
-pytestmark = pytest.mark.chain
 
 ROOT = Path(__file__).parents[1]
 POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_to_success_s", "failures"}
@@ -36,19 +34,35 @@ CONTRACT = {
 class Repository:
     """A copy of the repository in which commands run as its user would type them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **environment: str) -> None:
+        """Copy what is on disk here, without results, under the profile `ci`, and commit it."""
         self.path = path
-        self.revision = ""
         ours = ("DVC_", "MLFLOW_", "SOARM_", "PYTEST_")
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         self._environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self._environment |= environment
+        path.mkdir()
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        for name in filter(None, listing.stdout.split("\0")):
+            if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith(("data/metrics/", "data/curves/")):
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+        text = (path / "params.yaml").read_text()
+        (path / "params.yaml").write_text(re.sub(r"(?m)^profile: \w+$", "profile: ci", text, count=1))
+        self.run("git", "init", "-q")
+        self.revision = self.commit("start")
 
     def run(self, *command: str) -> str:
         """Run a command and return what it said; fails with all of it."""
-        done = subprocess.run(command, cwd=self.path, env=self._environment, text=True, capture_output=True, check=False)
+        done = self.attempt(*command)
         said = done.stdout + done.stderr
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{said[-20000:]}"
         return said if command[0] == sys.executable else done.stdout
+
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail."""
+        return subprocess.run(command, cwd=self.path, env=self._environment, text=True, capture_output=True, check=False)
 
     def metrics(self, stage: str) -> dict[str, Any]:
         """Return a stage's metrics file."""
@@ -64,24 +78,13 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """What is on disk here, committed without results under the profile `ci`, and reproduced once."""
-    path = tmp_path_factory.mktemp("chain") / "soarm"
-    path.mkdir()
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    for name in filter(None, listing.stdout.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith(("data/metrics/", "data/curves/")):
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, path / name)
-    text = (path / "params.yaml").read_text()
-    (path / "params.yaml").write_text(re.sub(r"(?m)^profile: \w+$", "profile: ci", text, count=1))
-    made = Repository(path)
-    made.run("git", "init", "-q")
-    made.revision = made.commit("start")
+    """The chain, reproduced once."""
+    made = Repository(tmp_path_factory.mktemp("chain") / "soarm")
     made.run("soarm", "run")
     return made
 
 
+@pytest.mark.chain
 @pytest.mark.parametrize("stage", CONTRACT)
 def test_a_metrics_file_holds_what_it_promises(repository: Repository, stage: str) -> None:
     metrics = repository.metrics(stage)
@@ -91,6 +94,7 @@ def test_a_metrics_file_holds_what_it_promises(repository: Repository, stage: st
     assert metrics["git_rev"] == repository.revision
 
 
+@pytest.mark.chain
 def test_rates_counts_and_intervals_fit_each_other(repository: Repository) -> None:
     compared = repository.metrics("compare")
 
@@ -109,6 +113,7 @@ def test_rates_counts_and_intervals_fit_each_other(repository: Repository) -> No
     assert compared["gains"] - compared["regressions"] == round(difference * compared["n_scenes"])
 
 
+@pytest.mark.chain
 def test_a_second_run_does_nothing(repository: Repository) -> None:
     said = repository.run("dvc", "repro")
 
@@ -117,6 +122,7 @@ def test_a_second_run_does_nothing(repository: Repository) -> None:
     assert "Data and pipelines are up to date." in said
 
 
+@pytest.mark.chain
 def test_our_digest_of_a_folder_is_dvc_s(repository: Repository) -> None:
     locked = yaml.safe_load((repository.path / "dvc.lock").read_text())
 
@@ -125,6 +131,7 @@ def test_our_digest_of_a_folder_is_dvc_s(repository: Repository) -> None:
         assert digest(repository.path / "data" / stage) == out["md5"]
 
 
+@pytest.mark.chain
 def test_nothing_is_left_but_results(repository: Repository) -> None:
     scratch = repository.path / "data" / ".scratch"
 
@@ -133,6 +140,7 @@ def test_nothing_is_left_but_results(repository: Repository) -> None:
     assert {line[3:].split("/")[0] for line in status} <= {"data", "dvc.lock"}
 
 
+@pytest.mark.chain
 def test_plots_and_metrics_render(repository: Repository) -> None:
     repository.run("dvc", "plots", "show", "-o", "dvc_plots")
     metrics = json.loads(repository.run("dvc", "metrics", "show", "--json"))[""]["data"]
@@ -144,32 +152,172 @@ def test_plots_and_metrics_render(repository: Repository) -> None:
         assert part in page
 
 
+@pytest.mark.chain
 def test_mlflow_holds_one_parent_with_a_finished_child_per_stage(repository: Repository) -> None:
     program = """
 import json, mlflow
 client = mlflow.MlflowClient("sqlite:///mlflow/mlflow.db")
 found = client.search_runs([client.get_experiment_by_name("soarm").experiment_id])
 runs = [[run.info.run_name, run.info.status, run.data.tags, len(run.data.params)] for run in found]
-versions = {name: client.get_model_version_by_alias(name, "ci").version for name in ("soarm-act", "soarm-residual")}
-print("FOUND", json.dumps([runs, versions]))
+print("FOUND", json.dumps([runs, [model.name for model in client.search_registered_models()]]))
 """
     said = repository.run(sys.executable, "-c", program)
-    runs, versions = json.loads(next(line for line in said.splitlines() if line.startswith("FOUND "))[6:])
+    runs, registered = json.loads(next(line for line in said.splitlines() if line.startswith("FOUND "))[6:])
 
     children = {name: (status, n_params) for name, status, tags, n_params in runs if "mlflow.parentRunId" in tags}
     assert len(runs) == len(CONTRACT) + 1
     assert set(children) == set(CONTRACT)
     assert all(status == "FINISHED" and n_params > 0 for status, n_params in children.values())
     assert len({tags["mlflow.parentRunId"] for _, _, tags, _ in runs if "mlflow.parentRunId" in tags}) == 1
-    assert set(versions) == {"soarm-act", "soarm-residual"}
+    assert registered == []  # networks of these settings are no version of anything
 
 
+@pytest.mark.chain
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
     said = repository.run("soarm", "run", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
+    fewer = repository.metrics("deploy_check")
+    repository.run("git", "checkout", "HEAD", "--", "params.yaml", "dvc.lock", "data")
+    repository.run("dvc", "checkout", "dvc.yaml")
+
     assert re.findall(r"Running stage '(\w+)'", said) == ["deploy_check"], said
     assert "data/metrics/deploy_check.json" in changed
-    assert repository.metrics("deploy_check")["servo"]["n_scenes"] == 1
+    assert fewer["servo"]["n_scenes"] == 1
+    assert repository.metrics("deploy_check")["servo"]["n_scenes"] == 2
+    assert "changed outs" not in repository.run("dvc", "status", "dvc.yaml")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Repository:
+    """A repository in which nothing ran yet."""
+    return Repository(tmp_path / "soarm", SOARM_TRACKING="off")
+
+
+def put_demonstrations(folder: Path) -> dict[str, bytes]:
+    """Put what somebody recorded into a folder, whatever lay there before, and return its files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("meta/info.json", "meta/stats.json", "data/chunk-000/file-000.parquet"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"mine: {name}")
+    return files(folder)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder with their content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_demonstrations_put_in_the_place_of_data_record_outlive_dvc_repro(clone: Repository) -> None:
+    mine = put_demonstrations(clone.path / "data" / "record")
+    done = clone.attempt("dvc", "repro", "train_act")
+
+    assert done.returncode != 0
+    assert files(clone.path / "data" / "record") == mine
+    assert "mv data/record datasets/mine" in done.stdout + done.stderr
+    assert "dvc exp run -S dataset=datasets/mine" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_they_outlive_every_other_command_after_the_chain_ran_as_well(clone: Repository) -> None:
+    clone.run("dvc", "repro", "record")
+    first = clone.commit("recorded")
+    clone.run("dvc", "exp", "run", "-n", "other", "-S", "ci.record.n_episodes=4", "record")
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "repro", "record")
+    mine = put_demonstrations(clone.path / "data" / "record")
+
+    def left_after(*command: str) -> int:
+        status = clone.attempt(*command).returncode
+        assert files(clone.path / "data" / "record") == mine, command
+        assert clone.metrics("record"), command
+        clone.run("git", "checkout", "-q", ".")
+        return status
+
+    refused = [
+        ["dvc", "repro"],
+        ["dvc", "repro", "-f", "record"],
+        ["dvc", "exp", "run", "-S", "ci.record.n_episodes=5"],
+        ["soarm", "run", "-S", "seed=1"],
+        ["python", "-m", "stages.record"],
+    ]
+    assert [command for command in refused if left_after(*command) == 0] == []
+    for command in (["dvc", "checkout", "-f"], ["dvc", "exp", "apply", "other"]):
+        left_after(*command)
+    assert left_after("dvc", "exp", "run", "--temp", "-S", "ci.record.n_episodes=5", "record") == 0
+    assert clone.run("git", "status", "--porcelain") == ""
+    assert clone.run("git", "rev-parse", "HEAD").strip() == first
+
+
+@pytest.mark.slow
+def test_a_dataset_of_one_s_own_is_trained_on_where_it_lies_and_no_scripted_one_is_made(clone: Repository) -> None:
+    record = ["--leader", "expert", "--fast", "--episodes", "3", "--params", "params.yaml"]
+    refused = clone.attempt("soarm", "teleoperate", "--dataset", "data/record", *record)
+    clone.run("soarm", "teleoperate", "--dataset", "datasets/mine", *record)
+    mine = files(clone.path / "datasets" / "mine")
+    short = ["-S", "ci.train_act.steps=30", "train_act"]
+    clone.run("dvc", "exp", "run", "-n", "own", "-S", "dataset=datasets/mine", *short)
+    trained = clone.metrics("train_act")["train_windows"]
+    clone.run("git", "checkout", "-q", ".")
+    missing = clone.attempt("dvc", "exp", "run", "--temp", "-S", "dataset=datasets/mine", *short)
+    clone.run("dvc", "exp", "run", "--temp", "-n", "far", "-S", f"dataset={clone.path / 'datasets' / 'mine'}", *short)
+    clone.run("dvc", "add", "datasets/mine")
+    clone.commit("my dataset")
+    clone.run("dvc", "exp", "run", "--temp", "-n", "added", "-S", "dataset=datasets/mine", *short)
+
+    assert refused.returncode == 1
+    assert 0 < trained < sum(json.loads(line)["length"] for line in lengths(clone))
+    assert missing.returncode != 0  # git knows nothing of it, so the copy has none
+    assert files(clone.path / "datasets" / "mine") == mine
+    assert not (clone.path / "data" / "record").exists()
+    tracked = {path for name in ("own", "far", "added") for path in experiment(clone, name)}
+    assert {path for path in tracked if path.startswith("datasets/")} == {
+        f"datasets/{name}" for name in (".gitignore", "README.md", "mine.dvc")
+    }
+
+
+def lengths(clone: Repository) -> list[str]:
+    """Return a line of JSON per episode of datasets/mine, with its length."""
+    program = (
+        "import json; from soarm.dataset.reader import Dataset; d = Dataset.open('datasets/mine')\n"
+        "for i in range(d.n_episodes): print(json.dumps({'length': len(d.episode(i))}))"
+    )
+    return clone.run(sys.executable, "-c", program).splitlines()
+
+
+def experiment(clone: Repository, name: str) -> list[str]:
+    """Return the files that an experiment of DVC keeps in git."""
+    (ref,) = (ref for ref in clone.run("git", "for-each-ref", "--format=%(refname)").split() if ref.endswith(f"/{name}"))
+    return clone.run("git", "ls-tree", "-r", "--name-only", ref).splitlines()
+
+
+@pytest.mark.slow
+def test_what_an_experiment_replaced_in_the_workspace_comes_back(clone: Repository) -> None:
+    short = ["ci.train_act.steps=30", "ci.train_act.log_every=10"]
+    text = (clone.path / "params.yaml").read_text()
+    (clone.path / "params.yaml").write_text(text.replace("    steps: 300\n", "    steps: 30\n"))
+    clone.run("dvc", "repro", "train_act")
+    clone.commit("trained")
+    trained = files(clone.path / "data" / "train_act")
+    clone.run("dvc", "exp", "run", "-S", "seed=1", *(word for one in short for word in ("-S", one)), "train_act")
+    replaced = files(clone.path / "data" / "train_act")
+    clone.run("git", "checkout", "HEAD", "--", "params.yaml", "dvc.lock", "data")
+    clone.run("dvc", "checkout", "train_act")
+    back = files(clone.path / "data" / "train_act")
+    clone.run("dvc", "exp", "run", "--temp", "-S", "seed=2", "train_act")
+
+    assert replaced != trained
+    assert back == trained
+    assert files(clone.path / "data" / "train_act") == trained
+    assert clone.run("git", "status", "--porcelain", "params.yaml", "dvc.lock") == ""
+
+
+@pytest.mark.slow
+def test_a_number_is_changed_as_the_readme_says(clone: Repository) -> None:
+    text = (clone.path / "README.md").read_text()
+    (number,) = re.findall(r"dvc exp run -S (base\.record\.n_episodes=\d+)", text)
+    clone.run("dvc", "exp", "run", "-S", "profile=default", "-S", number, "record")
+
+    assert clone.metrics("record")["episodes"] == int(number.partition("=")[2])

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,11 @@ TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read
 PROGRAMS = {"soarm", "dvc", "python", "python3.11", "pip", "pytest", "git", "pre-commit", "docker", "export", ".", ".ci/run"}
 OTHER_SHELL = "# in another shell"
 PROMPT = re.compile(r"\[status (\d+)\] ")
-ENTER = {"press Enter": "\n"}
+Answers = dict[str, str | Callable[[], str]]
+"""Question -> the keys that are pressed, or what is done first and returns them."""
+ANSWERS: Answers = {"(?<!adapter, then )press Enter": "\n"} | TABLE["answers"]
+TRIES = 3
+"""Of what happens in real time: the policy misses 5 scenes of 100, and a step that comes late is not recorded."""
 KEY_S = 0.1
 """From one key to the next [s], as a terminal repeats a key that is held."""
 
@@ -150,7 +154,7 @@ class Shell:
         self.said, self._from = "", 0
         self._wait_for(PROMPT, 30.0, {})
 
-    def run(self, command: str, answers: Mapping[str, str] = ENTER, timeout_s: float = 900.0, status: int = 0) -> str:
+    def run(self, command: str, answers: Answers = ANSWERS, timeout_s: float = 900.0, status: int = 0) -> str:
         """Type a command, answer what it asks, and return what was said once it has ended as it should."""
         begin = len(self.said)
         self.start(command)
@@ -179,7 +183,7 @@ class Shell:
         os.close(self._ours)  # the terminal hangs up on whatever runs in it
         self._process.wait(60.0)
 
-    def _wait_for(self, wanted: re.Pattern[str], timeout_s: float, answers: Mapping[str, str]) -> re.Match[str]:
+    def _wait_for(self, wanted: re.Pattern[str], timeout_s: float, answers: Answers) -> re.Match[str]:
         until_s, answered = time.monotonic() + timeout_s, dict.fromkeys(answers, self._from)
         while time.monotonic() < until_s:
             found = wanted.search(self.said, self._from)
@@ -192,7 +196,7 @@ class Shell:
                 asked = re.compile(question).search(self.said, answered[question])
                 if asked:
                     answered[question] = asked.end()
-                    for key in keys:
+                    for key in keys() if callable(keys) else keys:
                         os.write(self._ours, key.encode())
                         time.sleep(KEY_S)
         raise AssertionError(f"waited {timeout_s:.0f} s for {wanted.pattern!r}:\n{self.said[-20000:]}")
@@ -248,20 +252,38 @@ def installed(origin: Path) -> Path:
     return folder
 
 
-@pytest.mark.documented
-def test_from_an_empty_folder_the_cube_comes_to_lie_in_the_bin(installed: Path) -> None:
-    environment = installed / ".venv" / "bin"
-    with Shell(installed, environment) as first, Shell(installed, environment) as other:
+def walk(folder: Path) -> tuple[str, str]:
+    """Type what the page about the twin says after the installation; return what the first shell and the twin said."""
+    environment = folder / ".venv" / "bin"
+    for name in ("arm.json", "objects.json", "run.log"):
+        (folder / name).unlink(missing_ok=True)
+    with Shell(folder, environment) as first, Shell(folder, environment) as other, Shell(folder) as third:
+
+        def move_cable() -> str:
+            third.run(f"kill -USR1 {re.findall(r'kill -USR1 ([0-9]+)', other.said)[-1]}")
+            time.sleep(1.0)
+            return "\n"
+
         for block in read(WITHOUT_AN_ARM)[0][1:]:
             for command in block.commands:
                 if block.other_shell:
-                    other.stop()
                     other.start(command, "Ctrl-C ends it")
                 else:
-                    first.run(command, ENTER | TABLE["answers"], timeout_s=180.0)
-        said = other.stop()
+                    first.run(command, ANSWERS | {"Unplug the USB cable": move_cable}, timeout_s=180.0)
+                if "find-port" in command:
+                    move_cable()
+        return first.said, other.stop()
 
-    assert "the cube lies in the bin" in said
+
+@pytest.mark.documented
+def test_from_an_empty_folder_the_cube_comes_to_lie_in_the_bin(installed: Path) -> None:
+    for _ in range(TRIES):
+        told, twin_told = walk(installed)
+        if "ended: the cube lies in the bin" in told:
+            break
+
+    assert "ended: the cube lies in the bin" in told, told
+    assert "the cube lies in the bin, after" in twin_told
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +314,12 @@ def test_a_command_of_the_robot_runs_as_typed_on_the_twin(installed: Path, robot
             shell.start(command, entry["until"])
             shell.stop()
         else:
-            other.start(f"{TABLE['twin']} {entry.get('twin', '')}", "Ctrl-C ends it")
-            shell.run(command, ENTER | entry.get("answers", {}), timeout_s=180.0, status=entry.get("status", 0))
+            other.start(f"soarm twin --port arm {entry.get('twin', TABLE['twin'])}", "Ctrl-C ends it")
+            for left in reversed(range(TRIES if entry.get("in_time") else 1)):
+                try:
+                    shell.run(command, ANSWERS | entry.get("answers", {}), timeout_s=120.0, status=entry.get("status", 0))
+                    break
+                except AssertionError:
+                    if not left:
+                        raise
             other.stop()

@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+import yaml
 
 from soarm import params
 from soarm.errors import ParamsError
@@ -13,6 +16,7 @@ GOOD = {
     "n_threads": 2,
     "min_p": 0.01,
     "n_latency_calls": 100,
+    "register": True,
 }
 
 
@@ -34,3 +38,14 @@ def test_good_parameters_are_taken():
 def test_bad_parameters_are_refused(key, value, message):
     with pytest.raises(ParamsError, match=message):
         params.build(ExportParams, GOOD | {key: value}, "export")
+
+
+def test_networks_of_tiny_settings_are_registered_nowhere():
+    data = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    registered = {
+        profile: {**data["base"]["export"], **data[profile]["export"]}["register"]
+        for profile in data
+        if profile not in ("profile", "seed", "dataset", "dataset_units", "base")
+    }
+
+    assert registered == {"default": True, "ci": False, "full": True, "large": True}
