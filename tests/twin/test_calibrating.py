@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,7 +151,14 @@ def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tm
     monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     target.write_text("an old one")
-    target.with_name("arm.json.part").mkdir()  # what is written first
+    replace = os.replace
+
+    def full(source, place):  # only now, when all is measured
+        if Path(place).parent == tmp_path:
+            raise OSError(28, "No space left on device")
+        replace(source, place)
+
+    monkeypatch.setattr("os.replace", full)
     before = [twin.servos[i].get("max_position_limit") for i in range(1, 7)]
 
     assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 1
