@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,15 +151,17 @@ def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tm
     monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     target.write_text("an old one")
+    replace = os.replace
 
-    def ask(text):
-        if text.startswith("Turn gripper"):  # the place was looked at before the sweep; now something is in the way
-            target.with_name(f"arm.json.{os.getpid()}.part").mkdir()
-        return hand.ask(text)
+    def full(source, place):  # only now, when all is measured
+        if Path(place).parent == tmp_path:
+            raise OSError(28, "No space left on device")
+        replace(source, place)
 
+    monkeypatch.setattr("os.replace", full)
     before = [twin.servos[i].get("max_position_limit") for i in range(1, 7)]
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], ask) == 1
+    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 1
     assert "cannot be written" in caplog.text
     assert target.read_text() == "an old one"
     assert [twin.servos[i].get("max_position_limit") for i in range(1, 7)] == before

@@ -109,7 +109,7 @@ def test_where_nothing_was_sent_or_a_deadline_was_missed_an_episode_ends():
 def test_a_log_in_which_nothing_was_driven_is_no_episode():
     with pytest.raises(LogError, match="no 10 control periods in a row"):
         convert.pieces(run_of(held=range(60)))
-    with pytest.raises(LogError, match="names no control_hz"):
+    with pytest.raises(LogError, match="header has control_hz None"):
         convert.pieces(run_of()._replace(header={}))
 
 
