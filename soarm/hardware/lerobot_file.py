@@ -1,4 +1,4 @@
-"""LeRobot's calibration files: read into ours, and written without loss.
+"""LeRobot's calibration files: read into ours where every joint was swept, and written where no joint moves by it.
 
 LeRobot (0.4 and later) keeps `id`, `drive_mode`, `homing_offset`, `range_min` and `range_max` per joint. Its degrees are
 
@@ -12,15 +12,30 @@ turn, as the encoder does; over half a range of 120 degrees the two differ by 0.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import CalibrationError
 from soarm.hardware.calibration import TICKS_PER_DEG, Calibration, JointCalibration
+from soarm.hardware.registers import TICKS_PER_TURN
+from soarm.hardware.sweep import SPAN_TICKS, bounds
 from soarm.smallfile import read_json, shown, write_atomically
 
+logger = logging.getLogger(__name__)
 FIELDS = ("id", "drive_mode", "homing_offset", "range_min", "range_max")
+
+LEAST_SWEPT = 0.5
+"""A range below this share of the model's was not swept: its middle, LeRobot's zero, may be a quarter of the range off."""
+ROUNDING_TICKS = 1.0
+"""What whole ticks in the place of ours may move a joint by; the ends of a range are rounded by less than one each."""
+_ROLL = "wrist_roll"
+"""LeRobot never sweeps it, and writes the whole turn."""
 
 
 def read_lerobot(path: Path) -> Calibration:
@@ -29,7 +44,8 @@ def read_lerobot(path: Path) -> Calibration:
     A gripper with `drive_mode` 1 opens with falling ticks.
 
     Raises:
-        CalibrationError: The file is missing, of another robot, of the format before June 2025, or a joint cannot be driven.
+        CalibrationError: The file is missing, of another robot, of the format before June 2025, or a joint was not swept or
+            cannot be driven; names every one.
     """
     data = read_json(
         path,
@@ -44,6 +60,18 @@ def read_lerobot(path: Path) -> Calibration:
             f"{path} has LeRobot's format from before June 2025 (calib_mode, homing_offset as a list), whose zeros are other "
             "poses: shoulder_lift = 90 - old, elbow_flex = old - 90. Calibrate anew: soarm calibrate"
         )
+    if isinstance(data, dict) and isinstance(data.get("joints"), list) and "version" in data:
+        raise CalibrationError(
+            f"{path} is a calibration of soarm already, and is used as it is; `soarm export-calibration` writes LeRobot's"
+        )
+    if isinstance(data, dict) and isinstance(data.get("joints"), dict) and not set(data) & set(arm.JOINT_NAMES):
+        others = sorted(set(data) - {"joints"})
+        logger.info(
+            "the joints of %s lie under the key `joints`; they are read from there%s",
+            path,
+            f", and {', '.join(map(shown, others))} is left out" if others else "",
+        )
+        data = data["joints"]
     return from_lerobot(data, str(path))
 
 
@@ -57,29 +85,77 @@ def from_lerobot(data: Any, name: str) -> Calibration:
             faults.append(f"{joint} is {shown(data[joint])}; it must have {', '.join(FIELDS)}, whole numbers")
     if faults:
         raise CalibrationError("\n  ".join([f"{name} is not LeRobot's calibration of an SO-ARM:", *faults]))
-    return Calibration(tuple(_joint(joint, data[joint]) for joint in arm.JOINT_NAMES))
+    found = tuple(_joint(joint, data[joint]) for joint in arm.JOINT_NAMES)
+    _refuse_unswept(found, name)
+    return Calibration(found)
 
 
 def write_lerobot(calibration: Calibration, path: Path) -> None:
-    """Write a calibration as LeRobot does.
+    """Write a calibration as LeRobot does, and log joint by joint what its format cannot say.
 
     Raises:
-        CalibrationError: LeRobot's format cannot say it: a zero beside the middle of the range, or a joint that turns the
-            other way.
+        CalibrationError: Read back, it would move a joint by more than the rounding to whole ticks: a zero beside the middle
+            of the range, or a joint that turns the other way.
     """
     data = {joint.name: _entry(joint) for joint in calibration.joints}
-    lost = [
-        f"{ours.name}: zero {ours.zero_ticks:.1f}, sign {ours.sign}, {ours.ticks_per_unit:.4f} ticks per unit would be read "
-        f"back as {theirs.zero_ticks:.1f}, {theirs.sign}, {theirs.ticks_per_unit:.4f}"
-        for ours, theirs in zip(calibration.joints, from_lerobot(data, str(path)).joints, strict=True)
-        if (ours.sign, round(ours.zero_ticks, 1), round(ours.ticks_per_unit, 4))
-        != (theirs.sign, round(theirs.zero_ticks, 1), round(theirs.ticks_per_unit, 4))
-    ]
-    if lost:
+    moved, lost = [], []
+    for ours in calibration.joints:
+        theirs = _joint(ours.name, data[ours.name])
+        ticks = np.array([*ours.range_ticks, ours.zero_ticks])
+        away = float(np.abs(_units(ours, ticks) - _units(theirs, ticks)).max())
+        unit = arm.UNITS[arm.JOINT_NAMES.index(ours.name)]
+        as_read = (
+            f"{ours.name}: zero {ours.zero_ticks:.2f}, sign {ours.sign}, {ours.ticks_per_unit:.4f} ticks per unit are read "
+            f"back as {theirs.zero_ticks:.2f}, {theirs.sign}, {theirs.ticks_per_unit:.4f}: {away:.2f} {unit}"
+        )
+        if not away * ours.ticks_per_unit <= ROUNDING_TICKS:
+            moved.append(as_read)
+        elif away > 0.0:
+            lost.append(as_read)
+        if ours.firmware is not None:
+            lost.append(f"{ours.name}: its firmware, {ours.firmware}, is not kept")
+    if moved:
         raise CalibrationError(
-            "\n  ".join([f"{path} was not written: LeRobot's format puts zero into the middle of the range, and", *lost])
+            "\n  ".join([f"{path} was not written: LeRobot's format puts zero into the middle of the range, and", *moved])
+            + "\nThese joints would stand elsewhere. `soarm calibrate` puts zero into the middle; for LeRobot on an arm with "
+            "joints that turn the other way, run lerobot-calibrate"
         )
     write_atomically(path, json.dumps(data, indent=4) + "\n", CalibrationError)
+    for text in lost:
+        logger.info("LeRobot's format loses: %s", text)
+
+
+def _units(joint: JointCalibration, ticks: NDArray[np.float64]) -> NDArray[np.float64]:
+    units: NDArray[np.float64] = joint.sign * (ticks - joint.zero_ticks) / joint.ticks_per_unit
+    return units
+
+
+def _refuse_unswept(joints: Sequence[JointCalibration], name: str) -> None:
+    """Raise CalibrationError where ids or ranges are not those of an arm that was swept; warn where a range is short."""
+    faults, short = [], []
+    for i, joint in enumerate(joints):
+        (low, high), own_id = joint.range_ticks, arm.JOINTS[i].servo_id
+        span, least, (shy, most) = high - low, round(LEAST_SWEPT * SPAN_TICKS[i]), bounds(i)
+        said = f"{joint.name}: its range {low}..{high} spans {span} of {TICKS_PER_TURN} ticks, and its stops are"
+        if span > most and joint.name != _ROLL:
+            faults.append(f"{said} {most} apart at most: it was not swept, or its sweep crossed the encoder's seam")
+        elif 0 < span < least:
+            faults.append(f"{said} {least} apart at least: it was not swept")
+        else:
+            faults += joint.faults()
+            short += [f"{said} about {SPAN_TICKS[i]} apart"] if span < shy else []
+        if joint.servo_id != own_id:
+            faults.append(f"{joint.name}: its servo has the id {joint.servo_id}; on an SO-ARM it is {own_id}")
+        if joint.drive_mode not in (0, 1):
+            faults.append(f"{joint.name}: drive_mode is {joint.drive_mode}, it must be 0 or 1")
+    if faults:
+        raise CalibrationError(
+            "\n  ".join([f"{name} is not imported:", *faults])
+            + "\nSweep these joints from stop to stop: `soarm calibrate` measures the arm anew, or run lerobot-calibrate and "
+            "import its file"
+        )
+    for text in short:
+        logger.warning("%s; its zero may be off: hold it against a pose, soarm check-pose", text)
 
 
 def _is_entry(entry: Any) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from soarm import arm
 from soarm.errors import CalibrationError
 from soarm.hardware.calibration import MARGIN_TICKS, TICKS_PER_DEG, Calibration
 from soarm.hardware.lerobot_file import from_lerobot, read_lerobot, write_lerobot
+from soarm.hardware.sweep import SPAN_TICKS
 
 LEROBOT = {
     "shoulder_pan": {"id": 1, "drive_mode": 0, "homing_offset": 135, "range_min": 732, "range_max": 3454},
@@ -24,7 +26,7 @@ LEROBOT = {
     "gripper": {"id": 6, "drive_mode": 0, "homing_offset": 800, "range_min": 2030, "range_max": 3500},
 }
 NOMINAL = Calibration.nominal()
-ENTRY = st.tuples(st.integers(-2047, 2047), st.integers(0, 1900), st.integers(2100, 4095), st.integers(0, 1))
+ENTRY = st.tuples(st.integers(-2047, 2047), st.floats(0.0, 1.0), st.floats(0.5, 1.25), st.integers(0, 1))
 
 
 def changed(joint: int, **changes: Any) -> tuple[Any, ...]:
@@ -123,10 +125,11 @@ def test_lerobot_s_file_comes_back_byte_for_byte(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=50)
 def test_any_good_file_of_lerobot_comes_back(tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[int, ...]]) -> None:
     path = tmp_path_factory.mktemp("lerobot") / "so.json"
-    data = {
-        name: {"id": i + 1, "drive_mode": mode, "homing_offset": offset, "range_min": low, "range_max": high}
-        for i, (name, (offset, low, high, mode)) in enumerate(zip(arm.JOINT_NAMES, entries, strict=True))
-    }
+    data = {}
+    for i, (name, (offset, place, share, mode)) in enumerate(zip(arm.JOINT_NAMES, entries, strict=True)):
+        span = min(int(share * SPAN_TICKS[i]) + (share < 1), 4095)
+        low = int(place * (4095 - span))
+        data[name] = {"id": i + 1, "drive_mode": mode, "homing_offset": offset, "range_min": low, "range_max": low + span}
     write_lerobot(from_lerobot(data, "test"), path)
 
     assert json.loads(path.read_text()) == data
@@ -152,6 +155,124 @@ def test_a_mirrored_gripper_opens_with_falling_ticks() -> None:
 def test_what_lerobot_cannot_say_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"(?s)zero into the middle of the range.*shoulder_pan"):
         write_lerobot(Calibration(changed(0, zero_ticks=1900.0)), tmp_path / "so.json")
+    assert not (tmp_path / "so.json").exists()
+
+
+def imported(**joints: dict[str, int]) -> Calibration:
+    """Read LEROBOT with some fields of some joints changed."""
+    return from_lerobot({name: {**entry, **joints.get(name, {})} for name, entry in LEROBOT.items()}, "test")
+
+
+WHOLE = {"range_min": 0, "range_max": 4095}
+
+
+def test_joints_that_span_the_whole_turn_were_not_swept_and_are_all_named() -> None:
+    with pytest.raises(CalibrationError, match=r"(?s)was not swept.*soarm calibrate.*lerobot-calibrate") as caught:
+        imported(shoulder_lift=WHOLE, elbow_flex=WHOLE, wrist_flex={"range_min": 0, "range_max": 4094})
+
+    text = str(caught.value)
+    for name, most in (("shoulder_lift: its range 0..4095 spans 4095", 2848), ("elbow_flex", 2700), ("wrist_flex", 2705)):
+        assert name in text
+        assert f"its stops are {most} apart at most" in text
+    assert "wrist_roll" not in text, "LeRobot writes it so"
+    assert "shoulder_pan" not in text
+    assert "gripper" not in text
+
+
+@pytest.mark.parametrize(
+    ("joint", "changes", "fault"),
+    [
+        (
+            "shoulder_pan",
+            {"range_min": 30, "range_max": 4060},
+            "shoulder_pan: its range 30..4060 .* crossed the encoder's seam",
+        ),
+        ("gripper", WHOLE, "gripper: its range 0..4095 .* was not swept"),
+        ("elbow_flex", {"range_min": 2000, "range_max": 2003}, "spans 3 of 4096 ticks, and its stops are 1080 apart at least"),
+        (
+            "elbow_flex",
+            {"range_min": 1500, "range_max": 2500},
+            "spans 1000 of 4096 ticks, and its stops are 1080 apart at least",
+        ),
+        ("wrist_roll", {"range_min": 2000, "range_max": 2100}, "wrist_roll: its range 2000..2100 .* was not swept"),
+        ("elbow_flex", {"range_min": 3080, "range_max": 870}, "its range 3080..870 is not inside 0..4095"),
+        ("gripper", {"range_min": 2030, "range_max": 2030}, "its range 2030..2030 is not inside 0..4095"),
+        ("elbow_flex", {"range_max": 5000, "range_min": 2800}, "its range 2800..5000 is not inside 0..4095"),
+        ("wrist_flex", {"id": 3}, "wrist_flex: its servo has the id 3; on an SO-ARM it is 4"),
+        ("wrist_flex", {"id": 300}, "servo_id is 300"),
+        ("wrist_flex", {"id": "4"}, "wrist_flex is .*whole numbers"),
+        ("wrist_flex", {"range_min": float("nan")}, "wrist_flex is .*whole numbers"),
+        ("wrist_flex", {"id": True}, "wrist_flex is .*whole numbers"),
+        ("wrist_flex", {"homing_offset": -2048}, "homing_offset is -2048; the servo holds -2047..2047"),
+        ("gripper", {"drive_mode": 7}, "gripper: drive_mode is 7, it must be 0 or 1"),
+    ],
+)
+def test_what_no_sweep_of_an_so_arm_gives_is_refused(joint: str, changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(CalibrationError, match=rf"(?s){fault}"):
+        imported(**{joint: changes})
+
+
+def test_servos_that_were_swapped_are_both_named() -> None:
+    with pytest.raises(CalibrationError, match=r"(?s)shoulder_lift: .* id 3; .* 2.*elbow_flex: .* id 2; .* 3"):
+        imported(shoulder_lift={"id": 3}, elbow_flex={"id": 2})
+
+
+def test_a_range_of_a_shy_hand_is_imported_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    calibration = imported(elbow_flex={"range_min": 1200, "range_max": 2700})
+
+    assert calibration.joints[2].range_ticks == (1200, 2700)
+    assert "elbow_flex: its range 1200..2700 spans 1500 of 4096 ticks, and its stops are about 2160 apart" in caplog.text
+    assert "soarm check-pose" in caplog.text
+
+
+@pytest.mark.parametrize("others", [{}, {"id": "my_arm", "robot_type": "so_follower"}])
+def test_joints_under_a_key_are_unwrapped_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, others: dict[str, str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "so.json").write_text(json.dumps({**others, "joints": LEROBOT}))
+
+    assert read_lerobot(tmp_path / "so.json") == from_lerobot(LEROBOT, "test")
+    assert "lie under the key `joints`; they are read from there" in caplog.text
+    assert ("'id', 'robot_type' is left out" in caplog.text) == bool(others)
+
+
+def test_our_own_file_needs_no_import(tmp_path: Path) -> None:
+    NOMINAL.save(tmp_path / "arm.json")
+
+    with pytest.raises(CalibrationError, match=r"is a calibration of soarm already.*export-calibration"):
+        read_lerobot(tmp_path / "arm.json")
+
+
+def test_what_the_twin_wrote_is_exported_and_what_is_rounded_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    write_lerobot(NOMINAL, tmp_path / "so.json")
+    back = read_lerobot(tmp_path / "so.json")
+
+    ends = np.array([joint.range_ticks for joint in NOMINAL.joints]).T
+    ticks = (NOMINAL.to_units(ends) - back.to_units(ends)) * np.array([joint.ticks_per_unit for joint in NOMINAL.joints])
+    assert np.abs(ticks).max() <= 1.0
+    assert "LeRobot's format loses: gripper: zero 142" in caplog.text
+
+
+def test_the_firmware_that_lerobot_does_not_keep_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    write_lerobot(Calibration(changed(3, firmware="3.10")), tmp_path / "so.json")
+
+    assert "LeRobot's format loses: wrist_flex: its firmware, 3.10, is not kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"zero_ticks": 2050.5}, "shoulder_pan: zero 2050.50, sign 1, .* are read back as 2048.00, 1, .*: 0.22 deg"),
+        ({"sign": -1}, "shoulder_pan: .* sign -1, .* are read back as .* 1, "),
+        ({"ticks_per_unit": 11.5}, "shoulder_pan: .* 11.5000 ticks per unit"),
+    ],
+)
+def test_what_would_move_a_joint_is_not_exported(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(CalibrationError, match=rf"(?s){fault}.*would stand elsewhere.*soarm calibrate"):
+        write_lerobot(Calibration(changed(0, **changes)), tmp_path / "so.json")
     assert not (tmp_path / "so.json").exists()
 
 
