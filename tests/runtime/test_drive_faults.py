@@ -100,7 +100,13 @@ def in_the_move_to_the_start(fault):
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("mute", 3, count=8), Fault("overload", 5), Fault("reboot", 2)], ids=lambda fault: fault.kind
+    "fault",
+    [
+        Fault("mute", 3, count=8),
+        pytest.param(Fault("overload", 5), marks=pytest.mark.slow),
+        pytest.param(Fault("reboot", 2), marks=pytest.mark.slow),
+    ],
+    ids=lambda fault: fault.kind,
 )
 def test_what_passes_or_can_be_mended_in_the_move_to_the_start_does_not_end_the_run(twin, make_bundle, fault):
     config = dataclasses.replace(CONFIG, wait_s=5.0)
@@ -113,6 +119,7 @@ def test_what_passes_or_can_be_mended_in_the_move_to_the_start_does_not_end_the_
     assert np.abs(twin.q() - PARK)[1:3].max() < 3.0
 
 
+@pytest.mark.slow
 def test_a_joint_that_stays_silent_in_the_move_to_the_start_ends_the_run_after_the_wait(twin, make_bundle):
     far = dataclasses.replace(THERE, start=(20.0, -40.0, 40.0, 60.0, 0.0, 30.0))
     twin.inject(in_the_move_to_the_start(Fault("mute", 5, count=None)))

@@ -197,6 +197,7 @@ def test_a_session_whose_arm_is_let_go_above_its_rest_pose_is_no_success(twin):
         twin.inject(Fault("heat", servo_id=2, value=67.0))
 
 
+@pytest.mark.slow
 def test_a_session_that_loses_its_port_leaves_the_arm_to_the_dead_mans_switch(twin):
     config = dataclasses.replace(CONFIG, wait_s=0.3)
     following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30)
