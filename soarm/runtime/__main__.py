@@ -81,12 +81,12 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
     where.add_argument(
         "--cube",
-        type=entry.number(-360, 360),
+        type=float,
         nargs=3,
         metavar=("X", "Y", "YAW"),
         help="where it lies [m, m, deg]; needs --bin",
     )
-    parser.add_argument("--bin", type=entry.number(-10, 10), nargs=2, metavar=("X", "Y"), help="where it stands [m]")
+    parser.add_argument("--bin", type=float, nargs=2, metavar=("X", "Y"), help="where it stands [m]")
     parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
     parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long at most (%(default)s)")
     parser.add_argument("--keep-going", action="store_true", help="do not end when the cube lies in the bin")

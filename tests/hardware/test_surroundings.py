@@ -67,10 +67,7 @@ def test_a_calibration_that_could_not_be_saved_is_said_before_anything_is_measur
 def test_a_calibration_is_not_written_where_it_cannot_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, command: str
 ) -> None:
-    entry = '"id": {}, "drive_mode": 0, "homing_offset": 0, "range_min": 1000, "range_max": 3000'
-    names = [joint.name for joint in Calibration.nominal().joints]
-    text = ", ".join(f'"{name}": {{{entry.format(i + 1)}}}' for i, name in enumerate(names))
-    (tmp_path / "lerobot.json").write_text(f"{{{text}}}")
+    write_lerobot(Calibration.nominal(), tmp_path / "lerobot.json")
     assert main(["import-calibration", str(tmp_path / "lerobot.json"), str(tmp_path / "arm.json")]) == 0
     source = tmp_path / ("lerobot.json" if command == "import-calibration" else "arm.json")
 

@@ -204,7 +204,7 @@ def command(twin, bundle, tmp_path):
     Calibration.nominal().save(tmp_path / "arm.json")
     (tmp_path / "settings.json").write_text('{"timeout_s": 0.2, "park_speed": 250.0, "wait_s": 0.3}')
     files = ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
-    objects = ["--cube", "0.0", "-0.2", "0", "--bin", "0.15", "-0.15"]
+    objects = ["--cube", "-0.15", "-0.2", "0", "--bin", "0.15", "-0.15"]  # beside the rest pose
     return ["drive", str(bundle.folder), "--port", twin.ports[0], "--seconds", "0.2", "--no-deadman", *files, *objects]
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_check_cannot_be_allowed():
 
 @pytest.mark.parametrize("hold_s", [float("nan"), -1.0, [], "soon"])
 def test_a_time_that_is_none_is_refused(hold_s):
-    with pytest.raises(ValueError, match=r"success_hold_s|list|soon"):
+    with pytest.raises(ValueError, match=r"success_hold_s|list|soon|NaN"):
         TrainingArm.from_json(json.dumps({**json.loads(TRAINED.to_json()), "success_hold_s": hold_s}))
 
 

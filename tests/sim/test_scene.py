@@ -121,7 +121,7 @@ def test_menageries_arm_keeps_its_dynamics() -> None:
 def test_without_the_package_menagerie_says_what_to_install(menagerie: SimParams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)  # what Python takes for: cannot be imported
 
-    with pytest.raises(SimulationError, match=r"mujoco-menagerie is not installed; .*soarm\[menagerie\].*primitives"):
+    with pytest.raises(SimulationError, match=r"mujoco-menagerie is not installed; .*\[menagerie\].*primitives"):
         build_model(menagerie)
 
 

@@ -16,6 +16,7 @@ LEROBOT = {
     name: {"id": i + 1, "drive_mode": 0, "homing_offset": 10 * i, "range_min": 900, "range_max": 3100}
     for i, name in enumerate(arm.JOINT_NAMES)
 }
+LEROBOT["gripper"] |= {"range_min": 2017, "range_max": 3461}
 
 
 @pytest.fixture
