@@ -163,7 +163,7 @@ def _dataset_page(path: Path) -> list[str]:
     try:
         from soarm.dataset.overview import page
     except ModuleNotFoundError as error:
-        raise StageError(f"{path} is a dataset, which needs {error.name}: pip install 'soarm[pipeline]'") from None
+        raise StageError(f"{path} is a dataset, which needs {error.name}: {how_to_install('pipeline')}") from None
     return page(path)
 
 

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import NoReturn, TextIO
 
-from soarm.errors import SoarmError
+from soarm.errors import SoarmError, how_to_install
 
 INTERRUPTED, CLOSED_PIPE = 130, 141
 """Exit status after Ctrl-C, and where whoever read the output has gone, as shells have them."""
@@ -77,7 +77,7 @@ def guarded(call: Callable[[], int]) -> int:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("soarm"):
             raise
-        return _say(f"this needs {error.name}, which is not installed: pip install 'soarm[pipeline]'", 1)
+        return _say(f"this needs {error.name}, which is not installed: {how_to_install('pipeline')}", 1)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
             return CLOSED_PIPE

@@ -226,7 +226,7 @@ def clone(origin: Path) -> Iterator[Shell]:
         shell.run(
             "sed -i 's/^profile: default$/profile: ci/' params.yaml && git -c user.name=ci -c user.email=ci commit -qam ci"
         )
-        shell.run("dvc repro")
+        shell.run("dvc repro && git add -A && git -c user.name=ci -c user.email=ci commit -qm results")
         yield shell
 
 

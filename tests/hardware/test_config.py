@@ -6,7 +6,7 @@ from pathlib import Path
 
 from soarm.hardware.config import DEFAULT, ArmConfig, Gains
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "arm_settings.json"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "arm_settings.json"
 
 
 def test_the_example_has_every_setting_at_its_default():

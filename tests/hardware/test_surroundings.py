@@ -13,6 +13,7 @@ from soarm.hardware import ports
 from soarm.hardware.__main__ import main
 from soarm.hardware.backups import back_up, default_folder
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.lerobot_file import write_lerobot
 
 
 def nobody(uid: int) -> None:

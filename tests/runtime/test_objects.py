@@ -125,7 +125,7 @@ def test_a_run_begins_with_a_sight_that_is_fresh_and_can_be(tmp_path):
 
 
 def test_the_example_of_the_docs_writes_what_is_read_and_nothing_where_it_sees_nothing(tmp_path):
-    example = runpy.run_path(str(ROOT / "docs" / "examples" / "write_objects.py"))
+    example = runpy.run_path(str(ROOT / "examples" / "write_objects.py"))
     path, looks = tmp_path / "objects.json", [example["look"](), None]
     example["run"](path, lambda: looks.pop(0), lambda: bool(looks))
 

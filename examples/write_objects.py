@@ -1,6 +1,6 @@
 """Keep `objects.json` fresh for `soarm drive --objects`: 30 times a second, as a whole, with what a detector sees.
 
-    python docs/examples/write_objects.py objects.json
+    python examples/write_objects.py objects.json
 
 Put your camera, markers or tracker in the place of `look`. It needs the standard library only. docs/objects.md says what the
 numbers are.
