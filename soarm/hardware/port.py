@@ -156,13 +156,14 @@ def open_port(path: str, baud: int, exclusive: bool = True, now: Callable[[], fl
 
 
 def _why(path: str, error: Exception) -> str:
-    remedy = {
-        errno.ENOENT: "there is no such device: is the adapter plugged in? `soarm find-port` shows what there is",
-        errno.EACCES: forbidden(path) or "this user may not use it: `sudo usermod -a -G dialout $USER`, then log in again",
-        errno.EAGAIN: _held(path),
-        errno.EBUSY: _held(path),
-    }.get(getattr(error, "errno", None) or 0)
-    if remedy is None:
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        remedy = "there is no such device: is the adapter plugged in? `soarm find-port` shows what there is"
+    elif number == errno.EACCES:
+        remedy = forbidden(path) or "this user may not use it: `sudo usermod -a -G dialout $USER`, then log in again"
+    elif number in (errno.EAGAIN, errno.EBUSY):
+        remedy = _held(path)
+    else:
         remedy = "it exists; is it a serial port at all?" if os.path.exists(path) else "is the adapter plugged in?"
     return f"the port {path} cannot be opened: {remedy} ({error})"
 

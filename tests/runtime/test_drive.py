@@ -13,11 +13,12 @@ import pytest
 from soarm.errors import FaultError, GateError, ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import drive, log, replay, standing
+from soarm.runtime import drive, ending, log, replay, standing
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects
 from soarm.runtime.training_arm import TrainingArm
+from soarm.twin.faults import Fault
 
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0), success_hold_s=0.3)
 NOMINAL = Calibration.nominal()
@@ -195,6 +196,42 @@ def test_a_residual_that_is_not_there_cannot_be_run(twin, tmp_path, bundle, monk
 
     with pytest.raises(GateError, match="holds no residual; run it with --which base"):
         drive.run(order(alone, twin, deadman=False), twin.ports[0], Calibration.nominal(), QUICK)
+
+
+@pytest.fixture
+def command(twin, bundle, tmp_path):
+    """The command line of a short run."""
+    Calibration.nominal().save(tmp_path / "arm.json")
+    (tmp_path / "settings.json").write_text('{"timeout_s": 0.2, "park_speed": 250.0, "wait_s": 0.3}')
+    files = ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
+    objects = ["--cube", "-0.15", "-0.2", "0", "--bin", "0.15", "-0.15"]
+    return ["drive", str(bundle.folder), "--port", twin.ports[0], "--seconds", "0.2", "--no-deadman", *files, *objects]
+
+
+def test_a_run_that_went_well_until_its_arm_fell_on_the_way_to_park_is_no_success(twin, command, monkeypatch, caplog):
+    def burnt(arm, *args, **settings):
+        twin.inject(Fault("heat", servo_id=2, value=67.0, after_writes=3))
+        return ending.wind_down(arm, *args, **settings)
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(drive, "wind_down", burnt)
+
+    assert main(command) == 1
+    assert "ended: the time was up" in caplog.text
+    assert "LET GO ABOVE ITS REST POSE" in caplog.text
+    assert "the arm was NOT parked" in caplog.text
+
+
+def test_a_glitch_on_the_way_to_park_neither_drops_the_arm_nor_fails_the_command(twin, command, monkeypatch):
+    def glitch(arm, *args, **settings):
+        twin.inject(Fault("mute", servo_id=3, count=6, after_writes=3))
+        return ending.wind_down(arm, *args, **settings)
+
+    monkeypatch.setattr(drive, "wind_down", glitch)
+
+    assert main(command) == 0
+    park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
+    np.testing.assert_allclose(twin.q(), park, atol=3.0)
 
 
 def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_path, caplog):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import signal
 import threading
 
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from soarm.errors import FaultError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
-from soarm.runtime import drive, log
+from soarm.runtime import deadman, drive, log
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.camera import Camera
 from soarm.runtime.objects import CalledObjects
@@ -24,7 +27,7 @@ from soarm.twin.faults import Fault
 ARM = Calibration.nominal()
 HERE = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0))
 THERE = dataclasses.replace(HERE, start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
-CONFIG = ArmConfig(timeout_s=0.1, park_speed=300.0)
+CONFIG = ArmConfig(timeout_s=0.1, park_speed=300.0, wait_s=0.3)
 PARK = np.clip(CONFIG.park, ARM.lower, ARM.upper)
 IDS = range(1, 7)
 
@@ -90,6 +93,80 @@ def test_a_servo_that_cannot_be_let_go_makes_the_command_fail(twin, make_bundle)
     report = drive.run(order(make_bundle(), twin, seconds=3.0, park=False), twin.ports[0], ARM, CONFIG)
 
     assert report.live == ("wrist_roll (servo 5)",)
+
+
+def in_the_move_to_the_start(fault):
+    return dataclasses.replace(fault, after_writes=4)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("mute", 3, count=8),
+        pytest.param(Fault("overload", 5), marks=pytest.mark.slow),
+        pytest.param(Fault("reboot", 2), marks=pytest.mark.slow),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_what_passes_or_can_be_mended_in_the_move_to_the_start_does_not_end_the_run(twin, make_bundle, fault):
+    config = dataclasses.replace(CONFIG, wait_s=5.0)
+    far = dataclasses.replace(THERE, start=(20.0, -40.0, 40.0, 60.0, 0.0, 30.0))
+    twin.inject(in_the_move_to_the_start(fault))
+    report = drive.run(order(make_bundle(far), twin, seconds=0.2), twin.ports[0], ARM, config)
+
+    assert report.cause == "the time was up"
+    assert report.parked is True
+    assert np.abs(twin.q() - PARK)[1:3].max() < 3.0
+
+
+@pytest.mark.slow
+def test_a_joint_that_stays_silent_in_the_move_to_the_start_ends_the_run_after_the_wait(twin, make_bundle):
+    far = dataclasses.replace(THERE, start=(20.0, -40.0, 40.0, 60.0, 0.0, 30.0))
+    twin.inject(in_the_move_to_the_start(Fault("mute", 5, count=None)))
+
+    with pytest.raises(FaultError, match=r"the move was given up: .*wrist_roll \(servo 5\) did not answer"):
+        drive.run(order(make_bundle(far), twin), twin.ports[0], ARM, CONFIG)
+    assert np.abs(twin.q() - PARK)[1:3].max() < 3.0, "it is parked without that joint"
+
+
+def test_a_run_whose_cable_is_pulled_leaves_its_arm_to_the_dead_mans_switch_which_softens_it_when_the_port_is_back(
+    twin, make_bundle
+):
+    twin.inject(Fault("unplug", after_writes=20))
+    report = drive.run(order(make_bundle(), twin, deadman=True), twin.ports[0], ARM, CONFIG)
+    switch = deadman._STAYING.pop()
+    before = [twin.servos[i].get("torque_limit") for i in IDS]
+    assert switch.poll() is None
+    twin.replug()
+
+    assert switch.wait(timeout=60.0) == 2
+    assert "the port was lost" in report.cause
+    assert (report.parked, len(report.live)) == (False, 6)
+    assert before == list(CONFIG.gains.torque_limit)
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == [deadman.SOFT] * 6
+
+
+def test_a_run_whose_dead_mans_switch_hangs_ends_parked_with_that_cause(twin, make_bundle, monkeypatch):
+    started = []
+
+    class Watched(deadman.DeadMan):
+        def __init__(self, *args):
+            super().__init__(*args)
+            started.append(self._process.pid)
+
+    def objects():
+        if twin.goal_writes() > 20 and started:
+            os.kill(started.pop(), signal.SIGSTOP)
+        return twin.objects()
+
+    monkeypatch.setattr(deadman, "_HANGS_S", 0.4)
+    monkeypatch.setattr(drive, "DeadMan", Watched)
+    report = drive.run(order(make_bundle(), twin, deadman=True, objects=CalledObjects(objects)), twin.ports[0], ARM, CONFIG)
+
+    assert "the dead man's switch is gone or hangs (exit status None, no answer for 0." in report.cause
+    assert report.parked is True
+    assert np.abs(twin.q() - PARK)[1:3].max() < 3.0
+    assert not any(twin.torque(i) for i in IDS)
 
 
 class Device:

@@ -15,6 +15,7 @@ import pytest
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.runtime.training_arm import TrainingArm
+from soarm.twin.faults import Fault
 
 ROOT = Path(__file__).parents[2]
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0))
@@ -93,6 +94,19 @@ def test_a_terminal_that_sends_several_signals_means_one(twin, drive):
 
     assert process.returncode == 0
     assert "not parked" not in said
+    np.testing.assert_allclose(twin.q(), PARK, atol=3.0)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.slow
+def test_a_servo_that_is_silent_for_a_moment_while_a_stopped_run_parks_drops_nothing(twin, drive, name):
+    process = drive(100)
+    twin.inject(Fault("mute", servo_id=3, after_writes=12, count=8))
+    process.send_signal(signal.Signals[name])
+    said = ended(process, twin)
+
+    assert process.returncode == 0
+    assert "held up on its way" in said
     np.testing.assert_allclose(twin.q(), PARK, atol=3.0)
 
 

@@ -43,11 +43,14 @@ class Follower:
         self.limit = np.inf
         self.stale: range = range(0)
         self.silent: range = range(0)
+        self.holds: Iterable[int] = ()
+        self.observed = 0
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
 
     def observe(self) -> dict[str, np.ndarray]:
+        self.observed += 1
         return {STATE: np.full(6, float(len(self.sent)), np.float32), ENVIRONMENT_STATE: np.zeros(7, np.float32)}
 
     def unfit(self) -> str | None:
@@ -55,6 +58,9 @@ class Follower:
 
     def is_stale(self) -> bool:
         return len(self.sent) in self.silent
+
+    def held(self) -> str | None:
+        return "elbow_flex (servo 3) did not answer for 3 cycles" if self.observed in self.holds else None
 
     def act(self, action: np.ndarray) -> np.ndarray:
         self.sent.append(np.minimum(action, self.limit))
@@ -144,6 +150,34 @@ def test_objects_that_are_too_old_end_the_episode_at_once(tmp_path: Path, caplog
     assert follower.seeds == [0, 0, 1]
     assert "the episode is dropped: cube and bin were last seen 0.40 s ago" in caplog.text
     np.testing.assert_array_equal(Dataset.open(tmp_path / "d").columns[STATE][:, 0], [8, 9, 10, 11])
+
+
+def test_an_episode_in_which_the_arm_held_by_itself_is_dropped_and_the_session_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    follower = Follower()
+    follower.holds = range(21, 27)
+    script = {
+        0: Command.START, 3: Command.KEEP, 5: Command.START, 14: Command.START,
+        22: Command.START, 25: Command.KEEP, 26: Command.QUIT,
+    }  # fmt: skip
+    session, _ = run(tmp_path / "d", script, follower=follower, n_episodes=5)
+
+    assert [timing.steps for timing in session.report.kept] == [3, 3]
+    assert session.report.refused == 1
+    assert "the episode is dropped: the arm holds because elbow_flex (servo 3) did not answer for 3 cycles" in caplog.text
+    assert "the arm follows again" in caplog.text
+    assert Dataset.open(tmp_path / "d").n_episodes == 2
+
+
+def test_an_episode_cannot_be_started_or_kept_while_the_arm_holds(tmp_path: Path) -> None:
+    follower = Follower()
+    follower.holds = range(12, 2000)
+    script = {0: Command.START, **dict.fromkeys(range(5, 20), Command.KEEP), 21: Command.START, 23: Command.QUIT}
+    session, _ = run(tmp_path / "d", {**script, 5: Command.START}, follower=follower)
+
+    assert [len(session.report.kept), session.report.tries] == [1, 1]
 
 
 def test_discarded_and_repeated_episodes_are_not_in_the_dataset(tmp_path: Path) -> None:

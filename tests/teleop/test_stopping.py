@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from soarm.dataset.reader import Dataset
@@ -13,9 +15,12 @@ from soarm.errors import FaultError, TeleopError
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.runtime import deadman
+from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import CalledObjects
+from soarm.spec import STATE
 from soarm.teleop import arms
 from soarm.teleop.keyboard import Terminal
+from soarm.teleop.session import Command, Session, SessionParams
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
@@ -118,3 +123,90 @@ def test_a_terminal_that_was_closed_is_said_and_left_alone(monkeypatch):
             assert terminal.read() == ""
             os.close(ours)
             terminal.read()
+
+
+class Hand:
+    """Asks for the place where the arm was seen first."""
+
+    def connect(self):
+        self.starts = 0
+
+    def start(self, observation):
+        self.at, self.starts = np.array(observation[STATE]), self.starts + 1
+
+    def action(self, observation):
+        return self.at
+
+    def close(self):
+        pass
+
+
+class Kept(list):
+    """Episodes as they are kept."""
+
+    def save_episode(self, observations, actions):
+        self.append(len(actions))
+
+
+@pytest.mark.parametrize("fault", [Fault("mute", 3, count=8), Fault("sag", None, 3.8)], ids=lambda fault: fault.kind)
+def test_a_glitch_drops_the_episode_it_is_in_and_neither_the_session_nor_the_arm(twin, fault, caplog):
+    caplog.set_level("INFO")
+    kept, hand = Kept(), Hand()
+    script = {0: Command.START, 6: Command.KEEP, 7: Command.START, 60: Command.START, 66: Command.KEEP, 67: Command.QUIT}
+    steps = iter(range(1000))
+
+    def commands():
+        step = next(steps)
+        if step == 12:
+            twin.inject(fault)
+        if step == 20:
+            twin.mend()
+        return [script[step]] if step in script else []
+
+    config = dataclasses.replace(CONFIG, timeout_s=0.06)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30, deadman=False)
+    with following as follower:
+        clock = Clock()
+        report = Session(follower, hand, kept, SessionParams(5), commands, clock.now, clock.sleep).run()
+
+    assert kept == [6, 6]
+    assert report.refused == 1
+    assert "the episode is dropped: the arm holds because" in caplog.text
+    assert "the arm follows again" in caplog.text
+    assert "parked" in caplog.text
+    assert hand.starts >= 5, "whoever drives begins again from where the arm is"
+
+
+def test_a_joint_that_stays_silent_ends_the_session_with_its_cause_and_the_arm_is_parked_without_it(twin):
+    kept = Kept()
+    config = dataclasses.replace(CONFIG, timeout_s=0.02, wait_s=0.1)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30, deadman=False)
+    said = r"the arm is in FAULT because wrist_roll \(servo 5\) did not answer for 10 cycles"
+    with pytest.raises(FaultError, match=said), following as follower:
+        twin.inject(Fault("mute", servo_id=5, after_writes=5, count=None))
+        clock = Clock()
+        Session(follower, Hand(), kept, SessionParams(5), tuple, clock.now, clock.sleep).run()
+
+    park = np.clip(CONFIG.park, twin.config.calibration.lower, twin.config.calibration.upper)
+    assert np.abs(twin.q() - park)[1:3].max() < 3.0
+
+
+def test_a_session_whose_arm_is_let_go_above_its_rest_pose_is_no_success(twin):
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    with pytest.raises(FaultError, match="the arm was let go above its rest pose; why stands above"), following:
+        twin.inject(Fault("heat", servo_id=2, value=67.0))
+
+
+@pytest.mark.slow
+def test_a_session_that_loses_its_port_leaves_the_arm_to_the_dead_mans_switch(twin):
+    config = dataclasses.replace(CONFIG, wait_s=0.3)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30)
+    with pytest.raises(FaultError, match="may still be live: cut the power"), following as follower:
+        follower.observe()
+        follower.act(follower.observe()[STATE])
+        twin.unplug()
+    switch = deadman._STAYING.pop()
+    twin.replug()
+
+    assert switch.wait(timeout=60.0) == 2
+    assert [twin.servos[i].get("torque_limit") for i in IDS] == [deadman.SOFT] * 6

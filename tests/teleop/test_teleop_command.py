@@ -11,6 +11,7 @@ from soarm.dataset.reader import Dataset
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
+from soarm.hardware.states import State
 from soarm.recording import FEATURES
 from soarm.runtime.objects import FileObjects, FixedObjects, NoObjects, Sight
 from soarm.spec import ENVIRONMENT_STATE, STATE
@@ -48,6 +49,8 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
         observe=lambda: SimpleNamespace(q=np.arange(6.0), age_s=ages_s.copy()),
         command=sent.append,
         hold=lambda: sent.append(np.zeros(0)),
+        state=State.ACTIVE,
+        fault=None,
     )
     seeds: list[int] = []
     clock = SimpleNamespace(t=5.0)
