@@ -72,7 +72,7 @@ def wind_down(
             raise KeyboardInterrupt
         said()
 
-    parked = False if park and arm.state not in (State.LIMP, State.DISCONNECTED) else None
+    parked = False if park and _has_torque(arm) else None
     try:
         each()
         if arm.state is State.ACTIVE:
@@ -92,6 +92,11 @@ def wind_down(
     if live:
         logger.error("%s may still be live: cut the power", ", ".join(live))
     return Ended(live, parked, lost=bool(live) and not arm.bus.line.is_open)
+
+
+def _has_torque(arm: Arm) -> bool:
+    """Return whether an arm was brought up, so that it can be parked and can fall; one that was not is given no torque now."""
+    return arm.state in (State.HOLD, State.ACTIVE) or (arm.state is State.FAULT and bool((arm.told >= 0).any()))
 
 
 def _hold(arm: Arm) -> None:
@@ -131,8 +136,10 @@ def _lies_at_rest(arm: Arm) -> bool:
     far = [f"{joint} {x:.0f}" for i, (joint, x) in enumerate(zip(joints.JOINT_NAMES, off, strict=True)) if _counts(i, x)]
     if not far:
         return True
-    what = "It falls now" if arm.bus.line.is_open else "It stays there until its power is cut, and then it falls"
-    logger.error("LET GO ABOVE ITS REST POSE, from which it is %s degrees away. %s: support it", ", ".join(far), what)
+    how, what = ("LET GO", "It falls now")
+    if not arm.bus.line.is_open:
+        how, what = ("LEFT", "It stays there until its power is cut, and then it falls")
+    logger.error("%s ABOVE ITS REST POSE, from which it is %s degrees away. %s: support it", how, ", ".join(far), what)
     return False
 
 

@@ -29,7 +29,8 @@ _RETRY_STEPS = 10
 def persist(arm: Arm, go: Callable[[Each], None], each: Each, able: Callable[[], bool]) -> None:
     """Move until the arm is there: where it is held up, wait, mend what can be mended, and plan the way anew from where it is.
 
-    An arm in FAULT is recovered as often as its settings allow (`Arm.recover`), unless it is able to go without that.
+    An arm in FAULT is recovered as often as its settings allow (`Arm.recover`), unless it is able to go without that, or was
+    switched off meanwhile.
 
     Args:
         arm: In any state but LIMP and DISCONNECTED.
@@ -90,9 +91,16 @@ def _make_ready(arm: Arm, each: Each, given_up: set[int], *, recover: bool) -> N
         _wait(arm, each, given_up)
     if recover and arm.state is State.FAULT and arm.bus.line.is_open and not passing(arm):
         try:
+            _require_power(arm)
             arm.recover()
         except (FaultError, BusError) as error:
             logger.warning("not recovered: %s", error)
+
+
+def _require_power(arm: Arm) -> None:
+    """Refuse an arm that somebody switched off, and on again: it has fallen, and must not move by itself."""
+    if not any(arm.bus.read(servo_id, "torque_enable") for servo_id in arm.bus.servo_ids):
+        raise FaultError("no servo has its torque any more: the arm was switched off, and is given none now")
 
 
 def _wait(arm: Arm, each: Each, given_up: set[int]) -> None:

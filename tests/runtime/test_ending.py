@@ -27,8 +27,8 @@ class FakeArm:
         self.state, self.fault, self._can, self._raises = state, "gripper (servo 6) reports OVERLOAD", can, raises
         self.asked, self._stops = [], stops
         self.calibration, self.config = Calibration.nominal(), ArmConfig()
-        self.bus = types.SimpleNamespace(line=types.SimpleNamespace(is_open=True))
-        self.q = ALOFT
+        self.bus = types.SimpleNamespace(line=types.SimpleNamespace(is_open=True), servo_ids=(1,), read=lambda *_: 1)
+        self.q, self.told = ALOFT, np.full(6, 2048)
 
     @property
     def seen(self):

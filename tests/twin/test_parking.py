@@ -133,12 +133,40 @@ def test_a_carrying_joint_beyond_recovery_is_let_go_above_the_rest_pose_and_that
     assert "degrees away. It falls now: support it" in caplog.text
 
 
+def test_an_arm_that_was_switched_off_and_on_while_it_parked_gets_no_torque(twin, arm, caplog):
+    once = iter([twin.power_cycle])
+
+    def beat():
+        if twin.goal_writes() > 8:
+            next(once, lambda: None)()
+
+    assert ending.wind_down(arm, beat, park=True).parked is False
+    assert "no servo has its torque any more: the arm was switched off" in caplog.text
+    assert not any(twin.torque(i) for i in IDS)
+
+
+@pytest.mark.parametrize("fault", ["heat", "unplug"])
+def test_a_limp_arm_in_fault_is_not_given_torque_to_be_parked(twin, connect, fault):
+    limp, before = connect(twin, wait_s=0.1), twin.goal_writes()
+    twin.inject(Fault(fault, servo_id=6, value=67.0))
+    try:
+        limp.observe()
+    except FaultError:
+        twin.replug()
+    assert limp.state is State.FAULT
+
+    assert ending.wind_down(limp, lambda: None, park=True).parked is None
+    assert twin.goal_writes() == before
+    assert not any(twin.torque(i) for i in IDS)
+
+
 def test_a_port_that_is_gone_for_good_is_reported_as_such(twin, arm, caplog):
     twin.inject(Fault("unplug", after_writes=8))
     ended = ending.wind_down(arm, lambda: None, park=True)
 
     assert (len(ended.live), ended.parked, ended.lost) == (6, False, True)
     assert "waiting 0.3 s for it to come back" in caplog.text
+    assert "LEFT ABOVE ITS REST POSE" in caplog.text
     assert "It stays there until its power is cut, and then it falls" in caplog.text
 
 
