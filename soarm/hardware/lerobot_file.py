@@ -30,8 +30,11 @@ from soarm.smallfile import read_json, shown, write_atomically
 logger = logging.getLogger(__name__)
 FIELDS = ("id", "drive_mode", "homing_offset", "range_min", "range_max")
 
-LEAST_SWEPT = 0.5
-"""A range below this share of the model's was not swept: its middle, LeRobot's zero, may be a quarter of the range off."""
+LEAST_SWEPT = 0.25
+"""A range below this share of the model's is of a joint that was not swept; a leader's trigger goes less far."""
+MOST_SWEPT_TICKS = round(0.9 * TICKS_PER_TURN)
+"""A range beyond this is LeRobot's 0..4095, or nearly: of a joint that was not swept, or whose sweep crossed the seam of the
+encoder. No joint but wrist_roll has stops so far apart."""
 ROUNDING_TICKS = 1.0
 """What whole ticks in the place of ours may move a joint by; the ends of a range are rounded by less than one each."""
 _ROLL = "wrist_roll"
@@ -131,19 +134,20 @@ def _units(joint: JointCalibration, ticks: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _refuse_unswept(joints: Sequence[JointCalibration], name: str) -> None:
-    """Raise CalibrationError where ids or ranges are not those of an arm that was swept; warn where a range is short."""
-    faults, short = [], []
+    """Raise CalibrationError where ids or ranges are not those of an arm that was swept; warn where a range is odd."""
+    faults, odd = [], []
     for i, joint in enumerate(joints):
         (low, high), own_id = joint.range_ticks, arm.JOINTS[i].servo_id
-        span, least, (shy, most) = high - low, round(LEAST_SWEPT * SPAN_TICKS[i]), bounds(i)
-        said = f"{joint.name}: its range {low}..{high} spans {span} of {TICKS_PER_TURN} ticks, and its stops are"
-        if span > most and joint.name != _ROLL:
-            faults.append(f"{said} {most} apart at most: it was not swept, or its sweep crossed the encoder's seam")
+        span, least, (shy, wide) = high - low, round(LEAST_SWEPT * SPAN_TICKS[i]), bounds(i)
+        stops = f"its stops are about {SPAN_TICKS[i]} apart"
+        said = f"{joint.name}: its range {low}..{high} spans {span} of {TICKS_PER_TURN} ticks, and {stops}"
+        if span > MOST_SWEPT_TICKS and joint.name != _ROLL:
+            faults.append(f"{said}: it was not swept, or its sweep crossed the encoder's seam")
         elif 0 < span < least:
-            faults.append(f"{said} {least} apart at least: it was not swept")
+            faults.append(f"{said}: it was not swept")
         else:
             faults += joint.faults()
-            short += [f"{said} about {SPAN_TICKS[i]} apart"] if span < shy else []
+            odd += [said] if span < shy or (span > wide and joint.name != _ROLL) else []
         if joint.servo_id != own_id:
             faults.append(f"{joint.name}: its servo has the id {joint.servo_id}; on an SO-ARM it is {own_id}")
         if joint.drive_mode not in (0, 1):
@@ -154,7 +158,7 @@ def _refuse_unswept(joints: Sequence[JointCalibration], name: str) -> None:
             + "\nSweep these joints from stop to stop: `soarm calibrate` measures the arm anew, or run lerobot-calibrate and "
             "import its file"
         )
-    for text in short:
+    for text in odd:
         logger.warning("%s; its zero may be off: hold it against a pose, soarm check-pose", text)
 
 

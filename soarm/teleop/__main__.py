@@ -39,6 +39,7 @@ from soarm.runtime.objects import FileObjects, NoObjects
 from soarm.runtime.stopping import Signals, noted
 from soarm.smallfile import require_writable, write_atomically
 from soarm.teleop import arms, recording
+from soarm.teleop.cartesian import leads
 from soarm.teleop.convert import pieces
 from soarm.teleop.follower import Follower
 from soarm.teleop.gamepad import Gamepad
@@ -169,7 +170,8 @@ def _leader(
         leading = arms.leader(options.leader_port, Calibration.load(options.leader_calibration), _settings(options))
         leader: Teleoperator = Leader(stack.enter_context(leading), control_hz)
     else:
-        leader = Keyboard(held, control_hz) if options.leader == "keyboard" else Gamepad(control_hz)
+        lead = leads(_settings(options).gains.p)
+        leader = Keyboard(held, control_hz, lead) if options.leader == "keyboard" else Gamepad(control_hz, lead=lead)
     terminal = stack.enter_context(Terminal())
     how = {"keyboard": HELP, "gamepad": "sticks and triggers move the arm", "arm": "the leader moves the arm"}
     logger.info("%s\n%s", how[options.leader], COMMAND_HELP if options.dataset else "q quits; nothing is recorded")

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from soarm.errors import TeleopError
 from soarm.policy import Array, Observation
 from soarm.spec import STATE
@@ -48,10 +51,13 @@ class Gamepad:
     Args:
         control_hz: Steps per second [Hz].
         load: Returns the module `inputs`.
+        lead: How far a target may be ahead of its joint; see `Cartesian`.
     """
 
-    def __init__(self, control_hz: int, load: Callable[[], Any] | None = None) -> None:
-        self._cartesian = Cartesian(control_hz)
+    def __init__(
+        self, control_hz: int, load: Callable[[], Any] | None = None, lead: NDArray[np.float64] | None = None
+    ) -> None:
+        self._cartesian = Cartesian(control_hz, lead=lead)
         self._load = load or (lambda: importlib.import_module("inputs"))
         self._axes: dict[str, float] = {}
         self._thread: threading.Thread | None = None
@@ -92,7 +98,7 @@ class Gamepad:
         """Return the next joint targets."""
         if self._lost is not None:
             raise TeleopError(f"the gamepad went away ({self._lost}); connect it and start again. Kept episodes are safe")
-        return self._cartesian.move(twist_of(self._axes))
+        return self._cartesian.move(twist_of(self._axes), observation[STATE])
 
     def close(self) -> None:
         """Stop listening; a thread that waits for an event ends with the program."""

@@ -16,6 +16,9 @@ import tty
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from soarm.errors import TeleopError
 from soarm.policy import Array, Observation
 from soarm.spec import STATE
@@ -121,11 +124,12 @@ class Keyboard:
     Args:
         held: Which keys are held; the session feeds it, since its own keys come from the same terminal.
         control_hz: Steps per second [Hz].
+        lead: How far a target may be ahead of its joint; see `Cartesian`.
     """
 
-    def __init__(self, held: HeldKeys, control_hz: int) -> None:
+    def __init__(self, held: HeldKeys, control_hz: int, lead: NDArray[np.float64] | None = None) -> None:
         self._held = held
-        self._cartesian = Cartesian(control_hz)
+        self._cartesian = Cartesian(control_hz, lead=lead)
 
     def connect(self) -> None:
         """The terminal is the session's."""
@@ -136,7 +140,7 @@ class Keyboard:
 
     def action(self, observation: Observation) -> Array:
         """Return the next joint targets."""
-        return self._cartesian.move(twist_of(self._held.held()))
+        return self._cartesian.move(twist_of(self._held.held()), observation[STATE])
 
     @property
     def out_of_reach(self) -> bool:

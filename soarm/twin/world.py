@@ -120,6 +120,7 @@ class World:
         """Have a hand hold the limp arm somewhere, shape (6,) [deg x 5, percent]; nothing else moves, and no time passes."""
         self.data.qpos[: arm.N_JOINTS] = arm.to_radians(q)
         self.data.qvel[: arm.N_JOINTS] = 0.0
+        self._slewed, self._slew_speed = self._zero + self._per_unit * q, np.zeros(arm.N_JOINTS)  # where torque begins
         mujoco.mj_forward(self.model, self.data)
         self.report()
 

@@ -171,9 +171,9 @@ def test_joints_that_span_the_whole_turn_were_not_swept_and_are_all_named() -> N
         imported(shoulder_lift=WHOLE, elbow_flex=WHOLE, wrist_flex={"range_min": 0, "range_max": 4094})
 
     text = str(caught.value)
-    for name, most in (("shoulder_lift: its range 0..4095 spans 4095", 2848), ("elbow_flex", 2700), ("wrist_flex", 2705)):
+    for name, stops in (("shoulder_lift: its range 0..4095 spans 4095", 2278), ("elbow_flex", 2160), ("wrist_flex", 2164)):
         assert name in text
-        assert f"its stops are {most} apart at most" in text
+        assert f"its stops are about {stops} apart: it was not swept" in text
     assert "wrist_roll" not in text, "LeRobot writes it so"
     assert "shoulder_pan" not in text
     assert "gripper" not in text
@@ -188,11 +188,15 @@ def test_joints_that_span_the_whole_turn_were_not_swept_and_are_all_named() -> N
             "shoulder_pan: its range 30..4060 .* crossed the encoder's seam",
         ),
         ("gripper", WHOLE, "gripper: its range 0..4095 .* was not swept"),
-        ("elbow_flex", {"range_min": 2000, "range_max": 2003}, "spans 3 of 4096 ticks, and its stops are 1080 apart at least"),
         (
             "elbow_flex",
-            {"range_min": 1500, "range_max": 2500},
-            "spans 1000 of 4096 ticks, and its stops are 1080 apart at least",
+            {"range_min": 2000, "range_max": 2003},
+            "spans 3 of 4096 ticks, and its stops are about 2160 apart: it was",
+        ),
+        (
+            "elbow_flex",
+            {"range_min": 1500, "range_max": 2000},
+            "spans 500 of 4096 ticks, and its stops are about 2160 apart: it was not swept",
         ),
         ("wrist_roll", {"range_min": 2000, "range_max": 2100}, "wrist_roll: its range 2000..2100 .* was not swept"),
         ("elbow_flex", {"range_min": 3080, "range_max": 870}, "its range 3080..870 is not inside 0..4095"),
@@ -217,11 +221,18 @@ def test_servos_that_were_swapped_are_both_named() -> None:
         imported(shoulder_lift={"id": 3}, elbow_flex={"id": 2})
 
 
-def test_a_range_of_a_shy_hand_is_imported_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    calibration = imported(elbow_flex={"range_min": 1200, "range_max": 2700})
+@pytest.mark.parametrize(
+    ("joint", "ends", "stops"),
+    [("elbow_flex", (1200, 2700), 2160), ("gripper", (1000, 3000), 1254), ("gripper", (2000, 2700), 1254)],
+)
+def test_an_odd_range_is_imported_with_a_warning(
+    caplog: pytest.LogCaptureFixture, joint: str, ends: tuple[int, int], stops: int
+) -> None:
+    calibration = imported(**{joint: {"range_min": ends[0], "range_max": ends[1]}})
 
-    assert calibration.joints[2].range_ticks == (1200, 2700)
-    assert "elbow_flex: its range 1200..2700 spans 1500 of 4096 ticks, and its stops are about 2160 apart" in caplog.text
+    assert calibration.joints[arm.JOINT_NAMES.index(joint)].range_ticks == ends
+    assert f"{joint}: its range {ends[0]}..{ends[1]} spans" in caplog.text
+    assert f"its stops are about {stops} apart; its zero may be off" in caplog.text
     assert "soarm check-pose" in caplog.text
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from soarm import arm, kinematics
 from soarm.errors import TeleopError
+from soarm.runtime.safety import lowest_m
 from soarm.spec import STATE
 from soarm.teleop import gamepad, keyboard
-from soarm.teleop.cartesian import Cartesian, Speeds, Twist
+from soarm.teleop.cartesian import Cartesian, Speeds, Twist, leads
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import FIRST_HELD_S, HELD_S, KEYS, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
@@ -29,8 +31,9 @@ def test_a_held_direction_moves_the_gripper_point_that_way_and_no_other(axis: st
     hand = Cartesian(30, Speeds(linear_m_s=0.09))
     hand.start(HOME)
     before, _ = kinematics.forward(HOME)
+    q = HOME
     for _ in range(10):
-        q = hand.move(Twist(**{axis: sign}))
+        q = hand.move(Twist(**{axis: sign}), q)
     moved = kinematics.forward(q)[0] - before
     along = "xyz".index(axis)
 
@@ -39,13 +42,68 @@ def test_a_held_direction_moves_the_gripper_point_that_way_and_no_other(axis: st
     assert q[arm.GRIPPER] == HOME[arm.GRIPPER]
 
 
-def test_out_of_reach_stays_and_says_so() -> None:
+def test_out_of_reach_stays_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     hand = Cartesian(30)
     hand.start(HOME)
-    poses = [hand.move(Twist(y=-1.0)) for _ in range(400)]
+    poses = [HOME]
+    for _ in range(130):
+        poses.append(hand.move(Twist(y=-1.0), poses[-1]))
 
     assert hand.out_of_reach
     np.testing.assert_array_equal(poses[-1], poses[-2])
+    assert caplog.text.count("out of reach: the hand stays here; move it another way") == 1
+    hand.move(Twist(), poses[-1])
+    hand.move(Twist(y=-1.0), poses[-1])
+    assert caplog.text.count("out of reach") == 2, "whoever tries again hears it again"
+
+
+def test_the_hand_stays_above_the_table_and_may_leave_it_from_below() -> None:
+    hand = Cartesian(30)
+    q = HOME
+    hand.start(q)
+    for _ in range(60):
+        q = hand.move(Twist(z=-1.0), q)
+    low = lowest_m(q)
+    assert hand.out_of_reach
+    assert 0.0 <= low < 0.006
+
+    q = np.array([1.4, 24.0, 12.4, 87.4, -86.8, 34.1], np.float32)  # an arm that was let go, lying on its fingers
+    hand.start(q)
+    assert (below := lowest_m(q)) < 0
+    assert lowest_m(hand.move(Twist(z=1.0), q)) > below
+
+
+def test_the_targets_wait_for_an_arm_that_meets_something_and_the_gripper_may_still_move(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    hand = Cartesian(30)
+    hand.start(HOME)
+    for _ in range(50):
+        q = hand.move(Twist(x=1.0, gripper=1.0), HOME)  # the arm stands still
+
+    ahead = np.abs(q - HOME)
+    assert (ahead[:5] <= leads([32] * 6)[:5]).all()
+    assert ahead[0] > 6.0
+    assert q[arm.GRIPPER] == 100.0
+    assert caplog.text.count("the arm does not follow: it meets something") == 1
+    back = hand.move(Twist(x=-1.0), HOME)
+    assert abs(back[0] - HOME[0]) < ahead[0], "the way back is free"
+
+
+def test_a_target_is_as_far_ahead_as_the_gains_allow() -> None:
+    np.testing.assert_allclose(leads([32, 16, 8, 32, 32, 32])[:4], [7.55, 15.1, 30.2, 7.55], atol=0.01)
+    assert leads([32] * 6)[arm.GRIPPER] == np.inf
+
+
+def test_a_target_that_sags_far_behind_is_not_pulled_down() -> None:
+    hand = Cartesian(30)
+    hand.start(HOME)
+    sagging = HOME + np.array([0, 15, 0, 0, 0, 0], np.float32)
+
+    np.testing.assert_array_equal(hand.move(Twist(), sagging), HOME)
+    assert hand.move(Twist(roll=1.0), sagging)[4] > HOME[4]
 
 
 @given(st.lists(st.tuples(*[SHARE] * 6), max_size=5))
@@ -53,8 +111,9 @@ def test_out_of_reach_stays_and_says_so() -> None:
 def test_whatever_a_hand_asks_for_targets_stay_inside_the_limits(twists: list[tuple[float, ...]]) -> None:
     hand = Cartesian(5, Speeds(linear_m_s=1.0, angular_deg_s=900.0, gripper_percent_s=900.0))
     hand.start(HOME)
+    q = HOME
     for twist in twists:
-        q = hand.move(Twist(*twist))
+        q = hand.move(Twist(*twist), q)
 
         assert np.isfinite(q).all()
         assert (q >= arm.LOWER - 1e-4).all()

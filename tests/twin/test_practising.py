@@ -79,6 +79,7 @@ def test_the_hand_lets_go_when_torque_comes_and_folds_the_arm_when_it_goes(make_
     wanted = REST + np.array([0, 20, -10, 0, 0, 20])
     for _ in range(60):
         arm.command(wanted)
+        arm.observe()
     np.testing.assert_allclose(twin.q(), wanted, atol=8)
 
     arm.release()
@@ -123,3 +124,18 @@ def test_a_signal_pulls_the_cable_of_the_command_and_plugs_it_in_again(tmp_path,
     assert command.main(["--port", "arm", "--clock", "lockstep"], wait) == 0
     assert seen == [True, False, True]
     assert f"kill -USR1 {os.getpid()} pulls the arm's cable, and plugs it in again" in caplog.text
+
+
+def test_torque_begins_where_the_hand_held_the_arm_and_not_where_it_once_was(make_twin, connect):
+    """The servos' own way to their goals begins there as well: under their law a goal is followed, not jumped to."""
+    twin = with_a_hand(make_twin, law="sts3215")
+    arm = connect(twin)
+    arm.hold()
+    arm.activate()
+    farthest = 0.0
+    for _ in range(20):
+        arm.command(np.clip(REST, arm.calibration.lower, arm.calibration.upper))
+        arm.observe()
+        farthest = max(farthest, np.abs(twin.q() - REST).max())
+
+    assert farthest < 4.0
