@@ -132,6 +132,8 @@ def _record(options: argparse.Namespace) -> Report:
         simulated = _simulated(options) if options.follower == "sim" else None
         control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
         if options.dataset is not None:
+            with contextlib.suppress(OSError):  # what stands in the way is named by the next line
+                options.dataset.absolute().parent.mkdir(parents=True, exist_ok=True)
             require_writable(_timing_file(options.dataset), TeleopError)
         recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz))
         leader, commands = _leader(options, control_hz, stack)

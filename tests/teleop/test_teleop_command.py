@@ -39,10 +39,10 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
 def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    status = main(["--leader", "expert", "--fast", "--dataset", "demo", "--episodes", "1"])
+    status = main(["--leader", "expert", "--fast", "--dataset", "datasets/demo", "--episodes", "1"])
 
     assert status == 0
-    assert Dataset.open(Path("demo")).n_episodes == 1
+    assert Dataset.open(Path("datasets/demo")).n_episodes == 1
 
 
 def test_speed_is_for_scripts_alone(tmp_path: Path) -> None:
