@@ -191,7 +191,8 @@ class Shell:
                 self._from = found.end()
                 return found
             if select.select([self._ours], [], [], 1.0)[0]:
-                self.said += os.read(self._ours, 65536).decode(errors="replace").replace("\r\n", "\n")
+                said = os.read(self._ours, 65536).decode(errors="replace").replace("\r\n", "\n")
+                self.said += re.sub(" {20,}", " ", said)  # a progress bar wipes a line of a thousand columns
             for question, keys in answers.items():
                 asked = re.compile(question).search(self.said, answered[question])
                 if asked:
