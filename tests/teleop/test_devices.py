@@ -58,6 +58,20 @@ def test_out_of_reach_stays_and_says_so_once(caplog: pytest.LogCaptureFixture) -
     assert caplog.text.count("out of reach") == 2, "whoever tries again hears it again"
 
 
+def test_a_step_costs_no_more_than_20_iterations_wherever_the_hand_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 Hz leave 33 ms for all of a step; thirty iterations each of five times took 50."""
+    jacobian, calls = kinematics.jacobian, []
+    monkeypatch.setattr(kinematics, "jacobian", lambda q: (calls.append(1), jacobian(q))[1])
+    hand, q, most = Cartesian(30), HOME, 0
+    hand.start(HOME)
+    for _ in range(75):
+        q = hand.move(Twist(y=-1.0), q)
+        most, calls = max(most, len(calls)), calls[:0]
+
+    assert hand.out_of_reach
+    assert 0 < most <= 20
+
+
 def test_the_hand_stays_above_the_table_and_may_leave_it_from_below() -> None:
     hand = Cartesian(30)
     q = HOME
