@@ -119,7 +119,7 @@ def test_an_arm_in_fault_can_be_parked_where_the_joints_that_carry_it_are_sound(
 
 @pytest.mark.parametrize(("kind", "servo_id"), [("overload", 6), ("overload", 2), ("heat", 5), ("reboot", 1), ("silent", 4)])
 def test_parking_in_fault_moves_the_sound_joints_and_stays_in_fault(twin, active, kind, servo_id):
-    active.move_to([10, -40.0, 40, 20, 20, 30])
+    active.move_to([10, -80.0, 75, 55, 20, 30])
     active.activate()
     before = twin.q()
     broken(active, twin, kind, servo_id)

@@ -40,21 +40,21 @@ def rows(outcomes, seconds):
     return Results(tuple(made))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def base():
     return rows(["success", "success", "success", "dropped", "dropped", "missed_grasp", "never_reached", "success"], 5.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def residual():
     return rows(["success", "success", "dropped", "success", "success", "success", "never_reached", "success"], 4.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hopeless():
     return rows(["never_reached"] * 8, 5.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def comparison(base, residual):
     return compare(base, residual, np.random.default_rng(0), 200)

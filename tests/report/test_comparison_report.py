@@ -36,9 +36,10 @@ class Checker(HTMLParser):
             self.faults.append(tag)
 
 
-@pytest.fixture
-def html(base, residual, comparison, tmp_path):
-    shown = gallery.save_all(gallery.of_comparison(base, residual, comparison), tmp_path)
+@pytest.fixture(scope="module")
+def html(base, residual, comparison, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    shown = gallery.save_all(gallery.of_comparison(base, residual, comparison), folder)
     films = [("clips/gained-103.mp4", "Gained <here>")]
     return report.render(base, residual, comparison, shown, [], films, ["Rows from <somewhere> & elsewhere."])
 

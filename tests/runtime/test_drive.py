@@ -147,7 +147,7 @@ def test_a_dry_run_moves_nothing(twin, bundle):
 
 def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplog):
     """What SIGSTOP and SIGCONT do: no beat for longer than the switch's patience, then all goes on."""
-    once = iter([3.0])
+    once = iter([2.0])
 
     class Stops(CalledObjects):
         def read(self):

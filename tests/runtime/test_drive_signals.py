@@ -62,7 +62,7 @@ def ended(process, twin):
     return said
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
 def test_the_first_signal_parks_and_lets_go(twin, drive, name):
     process = drive(100)
     process.send_signal(signal.Signals[name])
@@ -112,7 +112,7 @@ def test_a_servo_that_is_silent_for_a_moment_while_a_stopped_run_parks_drops_not
 
 def test_signals_at_random_moments_of_start_run_and_park_leave_nothing_live(twin, drive):
     rng = np.random.default_rng(0)
-    for _ in range(3):
+    for _ in range(2):
         process = drive(twin.goal_writes() + int(rng.integers(1, 120)))
         for name in rng.choice(["SIGINT", "SIGTERM", "SIGHUP"], size=6):
             if process.poll() is None:
@@ -121,10 +121,11 @@ def test_signals_at_random_moments_of_start_run_and_park_leave_nothing_live(twin
         ended(process, twin)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_continued_ends_parked_and_says_why(twin, drive):
     process = drive(100)
     process.send_signal(signal.SIGSTOP)
-    time.sleep(3.0)
+    time.sleep(2.0)
     process.send_signal(signal.SIGCONT)
     said = ended(process, twin)
 

@@ -35,7 +35,7 @@ def wait_until(true):
     assert true()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow), "SIGINT"])
 def test_a_signal_parks_the_arm_lets_it_go_and_keeps_what_was_kept(make_twin, begin, name):
     twin = make_twin()
     session = begin(twin)

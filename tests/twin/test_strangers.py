@@ -106,7 +106,7 @@ def test_an_id_that_cannot_be_is_refused():
         TwinConfig(strangers=(254,))
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 6, 7])
+@pytest.mark.parametrize("code", [0, 1, *(pytest.param(code, marks=pytest.mark.slow) for code in (2, 3, 4, 6, 7))])
 def test_a_servo_at_another_baud_is_found_and_brought_to_1_mbaud(make_twin, code):
     twin = make_twin()
     side = twin._sides[0]

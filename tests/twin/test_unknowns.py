@@ -50,7 +50,7 @@ def test_a_servo_that_ignores_its_torque_limit_drives_derates_and_is_let_go_when
 def test_servos_that_wait_before_they_answer_are_waited_for(make_twin, connect, delays):
     unknowns = Unknowns(return_delay=delays)
     slow = {"return_delay_time": 250}  # 0.5 ms each, as servos leave the factory of some makers
-    twin = make_twin(clock="wall", line_timing=True, registers=slow, unknowns=unknowns)
+    twin = make_twin(clock="wall", line_timing=True, registers=slow, unknowns=unknowns, hand=True)
     arm = connect(twin, timeout_s=0.5)
     arm.hold()
     arm.activate()
