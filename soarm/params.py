@@ -30,12 +30,14 @@ class Header:
 
     Attributes:
         profile: Name of the profile.
+        task: Name of the task, one of `soarm.tasks`.
         seed: Seed of the run; every random number of the chain follows from it.
         dataset: Folder of the demonstrations that training reads, relative to the root of the repository or absolute.
         dataset_units: Unit of its arm joints, where the dataset does not say it; None where nobody said it.
     """
 
     profile: str
+    task: str
     seed: Seed
     dataset: str
     dataset_units: Literal["degrees"] | None

@@ -19,7 +19,6 @@ from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.expert import Expert, ExpertParams
 from soarm.sim.params import SimParams
-from soarm.spec import TASK_FEATURES
 
 Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
 
@@ -70,7 +69,7 @@ def record(
     env = BatchPickPlace(sim, params.n_rows, params.n_threads)
     policy = PerRow([Expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
-    with Recorder.create(folder, TASK_FEATURES, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
+    with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
         for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):
             tries += 1
             if episode.success:

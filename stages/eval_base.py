@@ -23,7 +23,7 @@ def main() -> None:
         sim = run.params("sim", SimParams)
         folder = run.input("train_act")
         act = checkpoint.load(folder)
-        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
+        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         results = evaluate(
             BatchPickPlace(sim, params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),

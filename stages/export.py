@@ -9,7 +9,7 @@ from soarm.dataset.reader import Dataset
 from soarm.export import agreement, parity
 from soarm.export.bundle import seal, write_bundle
 from soarm.export.params import ExportParams
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.records import write_json
 from soarm.residual import actor
 from soarm.runtime import latency
@@ -21,6 +21,7 @@ from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
         act = checkpoint.load(run.input("train_act"))
         residual, spec = actor.load(run.input("train_residual"))
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
-        require_fitting(artefacts, control_hz=sim.control_hz)
+        require_fitting(artefacts, run.task.spec(sim.control_hz))
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset)

@@ -22,7 +22,7 @@ def main() -> None:
         params = run.params("reach", reach.ReachParams)
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
         act = checkpoint.load(run.input("train_act"))
-        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
+        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         env = BatchPickPlace(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         expert = PerRow([Expert(recorded.expert.noiseless(), sim.control_hz) for _ in range(params.n_rows)])

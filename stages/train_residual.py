@@ -23,7 +23,7 @@ def main() -> None:
         demonstrations = Dataset.open(run.dataset(), run.dataset_units)
         act = act_checkpoint.load(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
-        require_fitting(artefacts, control_hz=sim.control_hz)
+        require_fitting(artefacts, run.task.spec(sim.control_hz))
         result = train(
             functools.partial(BatchPickPlace, sim, n_threads=params.n_threads),
             act,

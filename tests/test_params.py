@@ -50,7 +50,7 @@ GOOD = {
     "inner": {"low": 0.0, "high": 1.0},
 }
 
-DATASET: dict[str, object] = {"dataset": "data/record", "dataset_units": None}
+DATASET: dict[str, object] = {"task": "pick_place", "dataset": "data/record", "dataset_units": None}
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -144,7 +144,10 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
             {"dataset": 7, "dataset_units": "rad"},
             r"(?s)dataset is 7 .*dataset_units is 'rad'; allowed are \['degrees'\]; or null",
         ),
-        ({"base": None}, r"must hold the keys profile, seed, dataset, dataset_units and base.*found \['ci', 'dataset', "),
+        (
+            {"base": None},
+            r"must hold the keys profile, task, seed, dataset, dataset_units and base.*found \['ci', '",
+        ),
     ],
 )
 def test_a_file_without_its_frame_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

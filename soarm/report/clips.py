@@ -15,7 +15,6 @@ import numpy as np
 from soarm.evaluation.results import Results
 from soarm.policy import BatchPolicy
 from soarm.report import video
-from soarm.report.figures import OUTCOME_LABELS
 from soarm.report.style import LABELS
 from soarm.report.video import Frame
 from soarm.sim.camera import Camera
@@ -63,7 +62,7 @@ def choose(base: Results, residual: Results, per_kind: int = PER_KIND) -> list[C
     for kind, which in kinds.items():
         for i in np.flatnonzero(which)[:per_kind]:
             left, right = (
-                f"{label}: {OUTCOME_LABELS[rows.rows[i].outcome]}"
+                f"{label}: {rows.task.outcomes[rows.rows[i].outcome]}"
                 for label, rows in ((LABELS["base"], base), (LABELS["residual"], residual))
             )
             seed = base.seeds[i]

@@ -24,6 +24,8 @@ from soarm.sim.params import SimParams
 from soarm.sim.scene import build_model
 from soarm.sim.task import ARRAYS, Seen, draw_scene, yaw4
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.task import Task
 
 
 class BatchPickPlace:
@@ -50,6 +52,11 @@ class BatchPickPlace:
         self._fields = {name: self._batch.expand(name) for name in self._starter.varying}
         blank: tuple[Any, ...] = tuple(np.zeros(n_rows) for _ in range(5))
         self._memory = Memory(blank, np.zeros(n_rows, np.int64), *(np.zeros(n_rows) for _ in range(5)))
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
+        return TASK
 
     @property
     def n_rows(self) -> int:

@@ -22,7 +22,8 @@ from soarm.sim.params import SimParams
 from soarm.sim.physics import Starter
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
-from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 
 ENV_ID = "SoArm/PickPlace-v0"
 
@@ -63,7 +64,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
     Start: home pose with jitter, cube anywhere in its sector with any yaw, bin anywhere in its sector, apart by the
     clearance, all drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success
     (`info["is_success"]`): the cube lies in the bin, released, at rest, for `success_hold_s`; then `terminated`. `truncated`
-    after `time_limit_s`. `info["stage"]` is the furthest `soarm.rollout.Stage` reached. Gripper point and touches are those
+    after `time_limit_s`. `info["stage"]` is the furthest of the task's stages. Gripper point and touches are those
     of the start of the last physics step.
 
     Args:
@@ -83,7 +84,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
         self.action_space = spaces.Box(arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32))
-        unbounded = np.full(OBJECTS_FEATURE.shape, np.inf, np.float32)
+        unbounded = np.full(TASK.objects.shape, np.inf, np.float32)
         unbounded[3:5] = 1.0001  # rounding may take a cosine past 1
         joints = np.full(arm.N_JOINTS, np.inf, np.float32)  # a joint may be pushed a little past its limit
         self.observation_space = spaces.Dict(

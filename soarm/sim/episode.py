@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from soarm.sim.params import SimParams
-from soarm.sim.task import TERMS, Number, Ops, Progress, Seen, assess
+from soarm.sim.task import Number, Ops, Progress, Seen, assess
+from soarm.tasks.pick_place import TASK
 
 
 class Memory(NamedTuple):
@@ -43,7 +44,7 @@ class Book:
         self._ops = ops
         self._gamma = params.shaping_gamma
         self._success_weight = weights.success
-        self._weights = tuple(getattr(weights, term) for term in TERMS)
+        self._weights = tuple(getattr(weights, term) for term in TASK.terms)
         self._hold_steps = params.hold_steps
         self._max_steps = params.max_steps
         self._shaped = params.reward == "shaped"

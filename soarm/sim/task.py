@@ -24,7 +24,6 @@ from soarm.sim.scene import BIN_HALF_M, BIN_WALL_HEIGHT_M, CUBE_HALF_M
 Number = Any
 """A float, or an array of one float per row."""
 
-TERMS = ("reach", "grasp", "lift", "transport", "place")
 REACHED2_M2 = 0.03**2
 """Gripper point within 30 mm of the cube's centre: reached (squared)."""
 LIFTED_M = 0.02
@@ -68,7 +67,7 @@ class Seen(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far things are, from one look: five potentials in [0, 1] in the order of TERMS, and what they were made from."""
+    """How far things are, from one look: five potentials in [0, 1], one per term of the task, and what they were made from."""
 
     potentials: tuple[Number, Number, Number, Number, Number]
     holding: Number
@@ -77,7 +76,7 @@ class Progress(NamedTuple):
 
 
 def assess(ops: Ops, seen: Seen) -> Progress:
-    """Measure progress; stages are numbered as in `soarm.rollout.Stage`.
+    """Measure progress; stages are numbered as in `soarm.tasks.pick_place.stages.Stage`.
 
     Where the cube lies in the bin, everything that led there counts as done.
     """

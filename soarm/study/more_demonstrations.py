@@ -70,6 +70,7 @@ def more_demonstrations(setting: Setting) -> Outcome:
                 scratch=setting.scratch / f"act_{limit}",
                 log=lambda step, metrics: None,
                 track=setting.track,
+                task=setting.base.spec.task,
             ).model
         )
         setting.log(env.used, {"demonstrations": len(recorded)})

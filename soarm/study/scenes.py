@@ -14,6 +14,7 @@ from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, Episode, StepResult, rollout
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.study.method import Point, Setting
+from soarm.tasks.task import Task
 
 
 class Judge:
@@ -57,6 +58,11 @@ class Metered:
         self._age = np.zeros(env.n_rows, np.int64)
         self._promised = 0  # steps the running episodes may still take
         self.used = 0
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
+        return self._env.task
 
     @property
     def n_rows(self) -> int:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from soarm.errors import ObservationError
 from soarm.policy import PerRow
-from soarm.rollout import Stage, rollout
+from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.env import ENV_ID, PickPlaceEnv
 from soarm.sim.expert import Expert, ExpertParams
 from soarm.sim.params import PhysicsParams, SimParams
 from soarm.sim.task import draw_scene, yaw4
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place.stages import Stage
 
 VARIED = PhysicsParams((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
 
