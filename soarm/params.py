@@ -56,13 +56,15 @@ class Params(Header):
     path: Path
 
     def section(self, name: str, cls: type[T]) -> T:
-        """Return section `name` as an instance of the dataclass `cls`.
+        """Return section `name` as an instance of the dataclass `cls`; of `cls.for_task(task)`, where it differs by task.
 
         Raises:
             ParamsError: Lists every key that is unknown, missing, ill-typed or out of its range at once.
         """
         if name not in self.sections:
             raise ParamsError(f"{self.path}: no section {name!r} under base; there are {sorted(self.sections)}")
+        if (for_task := getattr(cls, "for_task", None)) is not None:
+            cls = for_task(self.task)
         return build(cls, self.sections[name], where=f"{self.path}: {name}")
 
 

@@ -11,7 +11,7 @@ from soarm.rollout import rollout
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.onnx_policy import Which, load_policy
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -27,7 +27,7 @@ def main() -> None:
         require_fitting({"data/export": bundle.spec}, run.task.spec(sim.control_hz))
         which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
         seeds = scene_seeds("test")[: params.n_scenes]
-        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        env = BatchSim(sim, params.n_rows, params.n_threads)
 
         scenes = run.track(seeds, description="in the simulator")
         played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))

@@ -17,7 +17,7 @@ from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, 
 from soarm.runtime.onnx_policy import load_policy
 from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -47,7 +47,7 @@ def main() -> None:
         seal(run.out)
 
         bundle = Bundle.open(run.out)
-        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        env = BatchSim(sim, params.n_rows, params.n_threads)
         trained = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
         exported = load_policy(bundle, params.n_rows, "residual")
         outcomes = agreement.compare(env, trained, exported, scene_seeds("test")[: params.n_check])

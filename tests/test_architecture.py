@@ -70,7 +70,7 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
-BY_FOLDER = {ROOT / "soarm" / "tasks" / "registry.py"}
+BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
 ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership", "tasks"}

@@ -118,7 +118,7 @@ def require_same_scenes(base: Results, residual: Results) -> None:
     Raises:
         SpecMismatchError: Names the first difference.
     """
-    if base.task is not residual.task:
+    if base.task.name != residual.task.name:
         raise SpecMismatchError(f"the base's rows are of {base.task.name}, the residual's of {residual.task.name}")
     if base.seeds != residual.seeds or len(set(base.seeds)) != len(base):
         raise SpecMismatchError(

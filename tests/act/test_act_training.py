@@ -213,7 +213,8 @@ def test_a_killed_process_is_resumed_to_the_same_bits(make_demonstrations, param
         from soarm.act.trainer import TrainActParams
         from soarm.act.training import train
         from soarm.params import build
-        from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, TASK.objects, STATE
+        from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE
+        from soarm.tasks.pick_place import TASK
         torch.set_num_threads(1)
         folder = Path(sys.argv[1])
         arrays = dict(np.load(folder / "data.npz"))

@@ -47,7 +47,7 @@ class ScriptedEnv:
             "is_success": success,
             "stage": np.array([int(script.stages[t]) for script, t in zip(scripts, at, strict=True)]),
             "holding": np.array([script.holding[t] for script, t in zip(scripts, at, strict=True)]),
-            "cube_moved_m": np.array([script.cube_moved_m for script in scripts]),
+            "moved_m": np.array([script.cube_moved_m for script in scripts]),
             "shaped_return": 0.25 * (at + 1.0),
         }
         return StepResult(self._observe(rows), success.astype(float), success, done & ~success, info)

@@ -57,7 +57,7 @@ class GripperEnv:
         self.age[rows] += 1
         done = (self.age[rows] == 2) & ((self.seeds[rows] % 2 == 0) | (actions[:, 5] == 100.0))
         info = {"is_success": done, "stage": np.zeros(len(rows), np.int64), "holding": done & False}
-        info |= {"cube_moved_m": np.zeros(len(rows)), "shaped_return": done + 0.5}
+        info |= {"moved_m": np.zeros(len(rows)), "shaped_return": done + 0.5}
         return StepResult(self._observe(rows), done.astype(float), done, self.age[rows] == 4, info)
 
     def _observe(self, rows: Rows) -> Observation:

@@ -48,7 +48,7 @@ LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for out
 """Outcome -> the same in words."""
 ENDING_COLUMNS = (
     Column("holding_at_end", bool, lambda info: bool(info["holding"])),  # whether the gripper held the cube at the end
-    Column("cube_moved_m", float, lambda info: float(info["cube_moved_m"])),  # in the plane, from where it lay [m]
+    Column("cube_moved_m", float, lambda info: float(info["moved_m"])),  # in the plane, from where it lay [m]
 )
 SCENE_COLUMNS = (
     Column("cube_x_m", float, lambda objects: objects["cube.x"]),
@@ -64,7 +64,7 @@ def classify(last_info: Mapping[str, Any], knocked_away_m: float) -> Outcome:
     """Return the outcome of an episode by the table of this module.
 
     Args:
-        last_info: After the last step: `is_success`, `stage` (furthest), `holding` and `cube_moved_m`.
+        last_info: After the last step: `is_success`, `stage` (furthest), `holding` and `moved_m`.
         knocked_away_m: A cube that was never lifted counts as knocked away beyond this distance [m].
     """
     stage = Stage(int(last_info["stage"]))
@@ -74,6 +74,6 @@ def classify(last_info: Mapping[str, Any], knocked_away_m: float) -> Outcome:
         return Outcome.TIMED_OUT_HOLDING
     if stage >= Stage.LIFT:
         return {Stage.LIFT: Outcome.DROPPED, Stage.TRANSPORT: Outcome.MISSED_BIN, Stage.PLACE: Outcome.TIMED_OUT}[stage]
-    if last_info["cube_moved_m"] > knocked_away_m:
+    if last_info["moved_m"] > knocked_away_m:
         return Outcome.KNOCKED_AWAY
     return Outcome.NEVER_REACHED if stage == Stage.START else Outcome.MISSED_GRASP

@@ -24,7 +24,7 @@ RULES = {
 @given(st.booleans(), st.sampled_from(Stage), st.booleans(), st.floats(0.0, 1.0))
 def test_every_episode_has_exactly_one_outcome_and_it_is_the_one_of_the_table(success, stage, holding, moved_m):
     fitting = [outcome for outcome, rule in RULES.items() if rule(success, stage, holding, moved_m)]
-    outcome = classify({"is_success": success, "stage": int(stage), "holding": holding, "cube_moved_m": moved_m}, KNOCKED_M)
+    outcome = classify({"is_success": success, "stage": int(stage), "holding": holding, "moved_m": moved_m}, KNOCKED_M)
 
     assert fitting == [outcome]
 
@@ -40,6 +40,6 @@ def test_every_outcome_has_words():
 
 @pytest.mark.parametrize(("moved_m", "outcome"), [(0.05, Outcome.MISSED_GRASP), (0.0501, Outcome.KNOCKED_AWAY)])
 def test_a_cube_is_knocked_away_beyond_the_threshold_and_not_at_it(moved_m, outcome):
-    found = classify({"is_success": False, "stage": Stage.REACH, "holding": False, "cube_moved_m": moved_m}, KNOCKED_M)
+    found = classify({"is_success": False, "stage": Stage.REACH, "holding": False, "moved_m": moved_m}, KNOCKED_M)
 
     assert found == outcome
