@@ -80,6 +80,24 @@ def test_a_profile_replaces_a_list_whole(tmp_path: Path) -> None:
     assert loaded.section("toy", Toy).many == (9,)
 
 
+def test_what_a_task_has_for_itself_takes_the_place_of_by_task(tmp_path: Path) -> None:
+    by_task = {"pick_place": {"name": "place", "inner": {"low": 1.0, "high": 2.0}}, "stack": {"name": "stack"}}
+    shared = {key: value for key, value in GOOD.items() if key not in ("name", "inner")}
+    path = write(
+        tmp_path, base={"toy": {**shared, "by_task": by_task}}, ci={"toy": {"by_task": {"pick_place": {"name": "ci"}}}}
+    )
+    found = params.load(path).section("toy", Toy)
+
+    assert (found.name, found.inner, found.n) == ("ci", Inner(1.0, 2.0), 3)
+
+
+def test_a_task_that_by_task_leaves_out_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, base={"toy": {**GOOD, "by_task": {"stack": {}}}})
+
+    with pytest.raises(ParamsError, match=r"toy: by_task is \{'stack': \{\}\}; it must hold .* which is 'pick_place'"):
+        params.load(path)
+
+
 def test_a_profile_may_not_set_what_the_base_lacks(tmp_path: Path) -> None:
     path = write(tmp_path, ci={"toy": {"nn": 7}, "tyo": {}})
 

@@ -7,6 +7,7 @@ environments give the same episodes to the bit.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -106,47 +107,35 @@ class DemonstratorParams(Protocol):
         """Return the same demonstrator without habits, tremor and inaccuracy."""
 
 
-class SimTask(Protocol):
-    """A task in the simulator. `params` are always the task's own (`params_type`)."""
+@dataclasses.dataclass(frozen=True)
+class SimTask:
+    """A task in the simulator. What is called `params` below is always an instance of `params_type`.
 
-    @property
-    def task(self) -> Task:
-        """What the task is to everything else."""
+    Attributes:
+        task: What the task is to everything else.
+        params_type: Its `SimParams`.
+        expert_params: The dataclass of its demonstrator's parameters.
+        fields: Physics parameter of the task's bodies -> the model fields it is written to.
+        add_to: Adds the task's bodies, and its sensors after them: (spec, params).
+        draw: Draws a scene: (rng, params). The order of draws is part of what a seed means.
+        write: Writes where the task's bodies are, the arm being written already: (data, scene).
+        write_physics: Writes the physics of the task's bodies into those model fields that are given, as views:
+            (model, field -> view, parameter -> value).
+        state: Returns what progress is evaluated on.
+        objects: Returns the environment state, in the order of `Task.objects`.
+        evaluate_progress: Returns how far things are: (ops, what `state` returned).
+        expert: Returns the scripted demonstrator for one arm: (an `expert_params`, control rate [Hz]).
+    """
 
-    @property
-    def params_type(self) -> type[Any]:
-        """The task's `SimParams`."""
-
-    @property
-    def expert_params(self) -> type[Any]:
-        """The dataclass of its demonstrator's parameters."""
-
-    @property
-    def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """Physics parameter of the task's bodies -> the model fields it is written to."""
-
-    def add_to(self, spec: mujoco.MjSpec, params: Any) -> None:
-        """Add the task's bodies, and sensors after them."""
-
-    def draw(self, rng: np.random.Generator, params: Any) -> Scene:
-        """Draw a scene; the order of draws is part of what a seed means."""
-
-    def write(self, data: mujoco.MjData, scene: Any) -> None:
-        """Write where the task's bodies are; the arm is written already."""
-
-    def write_physics(
-        self, model: mujoco.MjModel, fields: Mapping[str, NDArray[np.float64]], physics: Mapping[str, float]
-    ) -> None:
-        """Write the physics of the task's bodies into those model fields that `fields` holds, as views."""
-
-    def state(self, view: StateView) -> Any:
-        """Return what progress is evaluated on."""
-
-    def objects(self, view: StateView) -> Sequence[Number]:
-        """Return the environment state, in the order of `Task.objects`."""
-
-    def evaluate_progress(self, ops: Ops, state: Any) -> Progress:
-        """Return how far things are."""
-
-    def expert(self, params: Any, control_hz: int) -> Policy:
-        """Return the scripted demonstrator for one arm."""
+    task: Task
+    params_type: type[Any]
+    expert_params: type[Any]
+    fields: Mapping[str, tuple[str, ...]]
+    add_to: Callable[[mujoco.MjSpec, Any], None]
+    draw: Callable[[np.random.Generator, Any], Scene]
+    write: Callable[[mujoco.MjData, Any], None]
+    write_physics: Callable[[mujoco.MjModel, Mapping[str, NDArray[np.float64]], Mapping[str, float]], None]
+    state: Callable[[StateView], Any]
+    objects: Callable[[StateView], Sequence[Number]]
+    evaluate_progress: Callable[[Ops, Any], Progress]
+    expert: Callable[[Any, int], Policy]

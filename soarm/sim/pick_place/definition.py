@@ -8,14 +8,17 @@ from soarm.sim.pick_place.params import PickPlaceParams
 from soarm.sim.task import SimTask
 from soarm.tasks.pick_place import TASK
 
-
-class _PickPlace:
-    task, params_type, expert_params, fields = TASK, PickPlaceParams, ExpertParams, draw.FIELDS
-    add_to = staticmethod(bodies.add_to)
-    draw, write, write_physics = staticmethod(draw.draw), staticmethod(draw.write), staticmethod(draw.write_physics)
-    state, objects = staticmethod(rules.state), staticmethod(rules.objects)
-    evaluate_progress = staticmethod(rules.evaluate_progress)
-    expert = staticmethod(Expert)
-
-
-PICK_PLACE: SimTask = _PickPlace()
+PICK_PLACE = SimTask(
+    task=TASK,
+    params_type=PickPlaceParams,
+    expert_params=ExpertParams,
+    fields=draw.FIELDS,
+    add_to=bodies.add_to,
+    draw=draw.draw,
+    write=draw.write,
+    write_physics=draw.write_physics,
+    state=rules.state,
+    objects=rules.objects,
+    evaluate_progress=rules.evaluate_progress,
+    expert=Expert,
+)
