@@ -23,9 +23,10 @@ from soarm.act.config import ACTConfig
 from soarm.act.loss import losses
 from soarm.act.model import ACT, Blueprint
 from soarm.act.windows import Batch, Shuffle, Windows
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
 
-FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
+FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}
 REFERENCE = ACTConfig(
     chunk_size=50,
     n_action_steps=50,

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_env.py
 
-Four numbers: raw `mj_step`, `PickPlaceEnv`, raw `mujoco.batch`, `BatchPickPlace`; the last two with --rows rows on --threads
+Four numbers: raw `mj_step`, `SimEnv`, raw `mujoco.batch`, `BatchSim`; the last two with --rows rows on --threads
 threads. Actions are the scripted expert's, so the arm grasps and carries. Each pair runs in turn, --repeats times; medians
 are printed.
 """
@@ -23,13 +23,13 @@ from mujoco import batch as mujoco_batch
 from soarm import arm, params
 from soarm.policy import PerRow
 from soarm.rollout import rollout
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.env import PickPlaceEnv
-from soarm.sim.expert import Expert, ExpertParams
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.draw import draw_scene
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
-from soarm.sim.physics import Starter
+from soarm.sim.physics import SceneWriter
+from soarm.sim.pick_place.expert import Expert, ExpertParams
 from soarm.sim.scene import build_model
-from soarm.sim.task import draw_scene
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     sim = loaded.section("sim", SimParams)
     habits = params.build(ExpertParams, loaded.sections["record"]["expert"], "record.expert")
     expert = PerRow([Expert(habits, sim.control_hz) for _ in range(args.rows)])
-    episodes = list(rollout(BatchPickPlace(sim, args.rows), expert, range(args.rows)))
+    episodes = list(rollout(BatchSim(sim, args.rows), expert, range(args.rows)))
     n_steps = min(len(episode) for episode in episodes)
     actions = np.stack([episode.actions[:n_steps] for episode in episodes], axis=1)  # (T, B, 6)
     single = _Single(sim, actions[:, 0])
@@ -77,15 +77,15 @@ _LAPS = 2
 class _Single:
     def __init__(self, sim: SimParams, actions: np.ndarray) -> None:
         self._sim, self._actions = sim, actions
-        self._env = PickPlaceEnv(sim)
+        self._env = SimEnv(sim)
         self._model = build_model(sim, visuals=False)
-        self._starter = Starter(self._model, sim)
+        self._writer = SceneWriter(self._model, sim)
         self._data = mujoco.MjData(self._model)
         self._ctrl = arm.to_radians(actions)
 
     def raw(self) -> None:
         """Step MuJoCo alone."""
-        self._starter.write_state(self._data, draw_scene(self._sim, 0))
+        self._writer.write_state(self._data, draw_scene(self._sim, 0))
         mujoco.mj_forward(self._model, self._data)
         for ctrl in self._ctrl:
             self._data.ctrl[:] = ctrl
@@ -102,9 +102,9 @@ class _Many:
     def __init__(self, sim: SimParams, actions: np.ndarray, n_threads: int) -> None:
         self._sim, self._actions = sim, actions
         self._rows = np.arange(actions.shape[1])
-        self._env = BatchPickPlace(sim, len(self._rows), n_threads)
+        self._env = BatchSim(sim, len(self._rows), n_threads)
         model = build_model(sim, visuals=False)
-        self._starter = Starter(model, sim)
+        self._writer = SceneWriter(model, sim)
         self._batch = mujoco_batch.Batch(model, len(self._rows), n_threads)
         self._bound = self._batch.bind("ctrl"), self._batch.bind("sensordata"), self._batch.bind("site_xpos")
         self._ctrl = arm.to_radians(actions)
@@ -113,7 +113,7 @@ class _Many:
         """Step mujoco.batch alone."""
         self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         for row in self._rows:
-            self._batch.state[row] = self._starter.state(draw_scene(self._sim, int(row)))
+            self._batch.state[row] = self._writer.state(draw_scene(self._sim, int(row)))
         self._batch.forward()
         for ctrl in self._ctrl:
             self._bound[0][:] = ctrl

@@ -42,7 +42,7 @@ from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.training import TrainResidualParams
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.env import ENV_ID
 from soarm.sim.params import SimParams
 
@@ -112,7 +112,7 @@ class _Bench:
         return ResidualVecEnvWrapper(self._raw(), self._act, self._act.spec, BOUND)
 
     def _raw(self) -> BatchVecEnv:
-        env = BatchPickPlace(self._sim, self._settings.n_envs, 1)
+        env = BatchSim(self._sim, self._settings.n_envs, 1)
         return BatchVecEnv(env, self._act.spec, scene_seeds("residual", 0), self._max_steps)
 
     def sb3(self, env: VecEnv, policy: str | type[ResidualTD3Policy]) -> OffPolicyAlgorithm:

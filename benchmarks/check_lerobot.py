@@ -45,11 +45,12 @@ from soarm.dataset.conversion import convert
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
+from soarm.tasks.pick_place import TASK
 
 FPS = 30
 CHUNK = 8
 TASKS = ("Put the cube into the bin.", "Lift the cube.")
-FEATURES = {spec.STATE: spec.JOINT_FEATURE, spec.ENVIRONMENT_STATE: spec.OBJECTS_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
+FEATURES = {spec.STATE: spec.JOINT_FEATURE, spec.ENVIRONMENT_STATE: TASK.objects, spec.ACTION: spec.JOINT_FEATURE}
 CAMERA = "observation.images.front"
 EPISODE_LENGTHS = (13, 9, 21)
 EVAL_FREQ = "env_eval_freq" if "env_eval_freq" in TrainPipelineConfig.__dataclass_fields__ else "eval_freq"
@@ -213,7 +214,7 @@ def we_read(path: Path) -> None:
             equal(f"{key} of episode {seed}", dataset.episode(seed).values[key], values)
         same(f"ours: task of episode {seed}", dataset.task(seed), TASKS[seed % 2])
     same("ours: units of the joints", dataset.features[spec.ACTION].units, ("unknown",) * arm.N_JOINTS)
-    same("ours: units of the objects", dataset.features[spec.ENVIRONMENT_STATE].units, spec.OBJECTS_FEATURE.units)
+    same("ours: units of the objects", dataset.features[spec.ENVIRONMENT_STATE].units, TASK.objects.units)
     print(f"ok  ours: LeRobot's rows are the same; cameras left out: {dataset.cameras}")
 
 

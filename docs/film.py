@@ -19,9 +19,9 @@ from soarm import arm, params
 from soarm.hardware.sweep import REST
 from soarm.report import video
 from soarm.sim.camera import Camera
-from soarm.sim.env import PickPlaceEnv
-from soarm.sim.expert import Expert, ExpertParams, Phase
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
+from soarm.sim.pick_place.expert import Expert, ExpertParams, Phase
 
 WIDTH_PX, HEIGHT_PX = 480, 360
 _LAST_FRAME_S = 1.0
@@ -46,7 +46,7 @@ def main() -> None:
 
 def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
     """Return a frame per control step of the episode of `seed`, and a still, twice as large, from when the cube is carried."""
-    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, render_mode="rgb_array")
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
     frames: list[NDArray[np.uint8]] = []
@@ -66,7 +66,7 @@ def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uin
 
 def stand(sim: SimParams, q: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return a still of the arm in the pose `q`, shape (6,) [deg x 5, percent]."""
-    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, render_mode="rgb_array")
     env.reset(seed=0)
     for joint, radians in zip(arm.JOINTS, arm.to_radians(q), strict=True):
         env.data.joint(joint.name).qpos = radians

@@ -1,7 +1,8 @@
 """Sections of params.yaml as frozen dataclasses, strictly: no default hides in code, no unknown key passes.
 
 A parameter has one value in `base` and, where a profile wants another, one in the section of that profile; the profile's
-mapping is laid over the base's, key by key. What a field may be stands in its declaration (`soarm.quantities`); what holds
+mapping is laid over the base's, key by key. What tasks have each for itself stands in a mapping under `by_task`, by the task's
+name; that of the file's task takes its place. What a field may be stands in its declaration (`soarm.quantities`); what holds
 between the fields of a dataclass, in its `__post_init__`.
 """
 
@@ -30,12 +31,14 @@ class Header:
 
     Attributes:
         profile: Name of the profile.
+        task: Name of the task, one of `soarm.tasks`.
         seed: Seed of the run; every random number of the chain follows from it.
         dataset: Folder of the demonstrations that training reads, relative to the root of the repository or absolute.
         dataset_units: Unit of its arm joints, where the dataset does not say it; None where nobody said it.
     """
 
     profile: str
+    task: str
     seed: Seed
     dataset: str
     dataset_units: Literal["degrees"] | None
@@ -54,13 +57,15 @@ class Params(Header):
     path: Path
 
     def section(self, name: str, cls: type[T]) -> T:
-        """Return section `name` as an instance of the dataclass `cls`.
+        """Return section `name` as an instance of the dataclass `cls`; of `cls.for_task(task)`, where it differs by task.
 
         Raises:
             ParamsError: Lists every key that is unknown, missing, ill-typed or out of its range at once.
         """
         if name not in self.sections:
             raise ParamsError(f"{self.path}: no section {name!r} under base; there are {sorted(self.sections)}")
+        if (for_task := getattr(cls, "for_task", None)) is not None:
+            cls = for_task(self.task)
         return build(cls, self.sections[name], where=f"{self.path}: {name}")
 
 
@@ -86,7 +91,7 @@ def load(path: Path) -> Params:
         for name, value in (("base", data["base"]), (header.profile, own))
         if not isinstance(value, dict)
     ]
-    merged = _overlay(data["base"], own, header.profile, faults)
+    merged = _of_task(_overlay(data["base"], own, header.profile, faults), header.task, str(path), faults)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(**vars(header), sections=merged, path=path)
@@ -142,6 +147,18 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
     return {key: _overlay(value, over[key], f"{where}.{key}", faults) if key in over else value for key, value in base.items()}
+
+
+def _of_task(merged: Any, task: str, where: str, faults: list[str]) -> Any:
+    """Return mappings with what `by_task` holds of the task in the place of `by_task`."""
+    if not isinstance(merged, dict):
+        return merged
+    own = merged.get("by_task", {})
+    if "by_task" in merged and not (isinstance(own, dict) and isinstance(own.get(task), dict)):
+        faults.append(f"{where}: by_task is {_shown(own)}; it must hold a mapping for the task, which is {task!r}")
+        return merged
+    rest = {key: value for key, value in merged.items() if key != "by_task"} | own.get(task, {})
+    return {key: _of_task(value, task, f"{where}: {key}", faults) for key, value in rest.items()}
 
 
 def _change(section: Any, changes: Any, where: str, faults: list[str]) -> Any:

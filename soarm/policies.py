@@ -11,15 +11,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm import kinematics
 from soarm.chunking import ChunkPlayer, Query, Step
 from soarm.errors import ObservationError
 from soarm.policy import Array, ChunkModel, Observation, ResidualModel, Rows, add_residual, clip_to_limits, require_finite
-from soarm.spec import ENVIRONMENT_STATE, STATE, PolicySpec
-
-N_LOOKAHEAD = 3
-"""Queued base actions a residual sees beyond the current one; with the phase they make the queue's future nearly Markov."""
-
+from soarm.spec import PolicySpec
+from soarm.tasks.registry import find
+from soarm.tasks.residual_observation import ResidualObservation
 
 BLOCK = 8
 """Rows in one query of a network, when there are so many; large enough to batch, small enough not to waste."""
@@ -66,6 +63,11 @@ class ChunkedPolicy:
         """How many rows the network sees at a time; see `in_blocks`."""
         return self._block
 
+    @property
+    def residual_observation(self) -> ResidualObservation:
+        """What a residual on top observes."""
+        return find(self._spec.task).residual_observation
+
     def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
         """Drop the queued actions of `rows`; the network itself has nothing random at inference."""
         self._player.reset(rows)
@@ -104,7 +106,7 @@ class ResidualPolicy:
         self._base = base
         self._model = model
         self._scale = np.asarray(scale, np.float32)
-        self._block = base.block
+        self._block, self._features = base.block, base.residual_observation
 
     def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
         """Reset the base."""
@@ -113,63 +115,9 @@ class ResidualPolicy:
     def act(self, observation: Observation, rows: Rows) -> Array:
         """Return clip(base + scale * residual)."""
         step = self._base.advance(observation, rows)
-        seen = {"residual": residual_observation(observation, step)}
+        seen = {"residual": self._features.compute(observation, step)}
         residual = in_blocks(lambda one: self._model.predict_residual(one["residual"]), seen, self._block)
         return add_residual(step.action, residual, self._scale)
-
-
-def residual_observation(observation: Observation, step: Step) -> Array:
-    """Return what the residual's actor and critics see, shape (B, D), raw units.
-
-    Layout: `RESIDUAL_BLOCKS`, D = `RESIDUAL_OBSERVATION_DIM`.
-    """
-    state, objects = observation[STATE], observation[ENVIRONMENT_STATE]
-    tcp, jaw = (part.astype(np.float32) for part in kinematics.forward(state))  # (B, 3), (B, 3, 3)
-    phase = 2.0 * np.pi * step.phase[:, None]
-    cube, bin_xy = objects[:, 0:3], objects[:, 5:7]
-    offset = cube - tcp
-    parts = [state, objects, tcp, offset, bin_xy - cube[:, :2], *_seen_from_the_gripper(tcp, jaw, offset, objects)]
-    parts += [step.action, np.sin(phase), np.cos(phase), step.lookahead.reshape(len(state), -1)]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
-
-
-def _seen_from_the_gripper(tcp: Array, jaw: Array, offset: Array, objects: Array) -> list[Array]:
-    """Return cube and bin as the arm has to reach for them: `cube_in_plane`, `cube_in_jaw`, `bin_in_plane`, `cube_turn`.
-
-    A correction of a joint moves the gripper outwards, sideways or up, whichever way the arm points; told in the frame of the
-    table, a network has to learn the same grasp again for every angle of shoulder_pan.
-    """
-    outwards = tcp[:, :2] - np.array(kinematics.CHAIN[0][0][:2], np.float32)
-    outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
-    to_bin = objects[:, 5:7] - tcp[:, :2]
-
-    def turned(vector: Array) -> Array:
-        sideways = outwards[:, 0] * vector[:, 1] - outwards[:, 1] * vector[:, 0]
-        return np.stack([(outwards * vector).sum(axis=1), sideways], axis=1)
-
-    in_jaw: Array = np.einsum("bij,bi->bj", jaw, offset)
-    turn = (objects[:, 3] + 1j * objects[:, 4]) * np.conj((jaw[:, 0, 0] + 1j * jaw[:, 1, 0]) ** 4)
-    in_plane = np.concatenate([turned(offset[:, :2]), offset[:, 2:]], axis=1)
-    return [in_plane, in_jaw, turned(to_bin), np.stack([turn.real, turn.imag], axis=1)]
-
-
-RESIDUAL_OBSERVATION_DIM = 39 + 6 * N_LOOKAHEAD
-RESIDUAL_BLOCKS: dict[str, slice] = {
-    "state": slice(0, 6),  # joint positions [deg x 5, percent]
-    "objects": slice(6, 13),  # cube pose and bin position, as the environment gives them
-    "gripper_point": slice(13, 16),  # [m]
-    "cube_offset": slice(16, 19),  # gripper point to cube [m]
-    "bin_offset": slice(19, 21),  # cube to bin, seen from above [m]
-    "cube_in_plane": slice(21, 24),  # gripper point to cube: outwards from the shoulder, to the side, up [m]
-    "cube_in_jaw": slice(24, 27),  # the same in the fixed jaw's frame [m]
-    "bin_in_plane": slice(27, 29),  # gripper point to bin: outwards, to the side [m]
-    "cube_turn": slice(29, 31),  # cos and sin of four times the angle from the jaw to the cube, smaller when the jaw is tilted
-    "base_action": slice(31, 37),  # what the base does now [deg x 5, percent]
-    "phase": slice(37, 39),  # of its chunk, sine and cosine
-    "lookahead": slice(39, RESIDUAL_OBSERVATION_DIM),  # its N_LOOKAHEAD following actions [deg x 5, percent]
-}
-"""Where `residual_observation` holds what."""
-BASE_ACTION = RESIDUAL_BLOCKS["base_action"]
 
 
 def _require(observation: Observation, key: str, shape: tuple[int, ...]) -> None:

@@ -6,6 +6,7 @@ Knows simulator and dataset; knows no stage, so that whoever needs more demonstr
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,10 @@ from soarm.policy import PerRow
 from soarm.quantities import Count, Threads
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.expert import Expert, ExpertParams
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-from soarm.spec import TASK_FEATURES
+from soarm.sim.registry import sim_task
+from soarm.sim.task import DemonstratorParams
 
 Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
 
@@ -40,7 +41,14 @@ class RecordParams:
     n_rows: Count
     n_threads: Threads
     task: str
-    expert: ExpertParams
+    expert: DemonstratorParams
+
+    @classmethod
+    @functools.cache
+    def for_task(cls, name: str) -> type[RecordParams]:
+        """Return the dataclass that the section `record` is read as: with the parameters of the task's demonstrator."""
+        own = [("expert", sim_task(name).expert_params)]
+        return dataclasses.make_dataclass(cls.__name__, own, bases=(cls,), frozen=True)
 
 
 class Recorded(NamedTuple):
@@ -67,10 +75,10 @@ def record(
         scene_seeds: Scenes to try, in order.
         track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
     """
-    env = BatchPickPlace(sim, params.n_rows, params.n_threads)
-    policy = PerRow([Expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+    env = BatchSim(sim, params.n_rows, params.n_threads)
+    policy = PerRow([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
-    with Recorder.create(folder, TASK_FEATURES, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
+    with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
         for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):
             tries += 1
             if episode.success:

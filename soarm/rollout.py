@@ -1,12 +1,11 @@
 """Running a policy in environments: recording, evaluation and comparison are all this loop.
 
-Knows the protocol of a batched environment and the stages of pick and place; knows neither simulator nor network.
+Knows the protocol of a batched environment; knows neither task, simulator nor network.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -14,17 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.policy import Array, BatchPolicy, Observation, Rows
-
-
-class Stage(enum.IntEnum):
-    """How far a pick and place got; `info["stage"]` holds the furthest one reached so far."""
-
-    START = 0
-    REACH = 1
-    GRASP = 2
-    LIFT = 3
-    TRANSPORT = 4
-    PLACE = 5
+from soarm.tasks.task import Task
 
 
 class StepResult(NamedTuple):
@@ -35,9 +24,9 @@ class StepResult(NamedTuple):
         reward: Shape (k,).
         terminated: The task is done (held success), shape (k,) bool.
         truncated: The time limit passed, shape (k,) bool.
-        info: Name -> shape (k,). Always: `is_success` bool, `stage` int (furthest `Stage` so far), `holding` bool (now),
-            `cube_moved_m` (distance in the plane from where the cube lay at the start), `shaped_return` (sum of the shaped
-            reward so far, whatever `reward` is); and `reward/<term>`, the reward terms by name.
+        info: Name -> shape (k,). Always: `is_success` bool, `stage` int (furthest of `Task.stages` so far), `shaped_return`
+            (sum of the shaped reward so far, whatever `reward` is); `reward/<term>`, the reward terms by name; and what else
+            the task's outcomes and columns are read from.
     """
 
     observation: Observation
@@ -49,6 +38,10 @@ class StepResult(NamedTuple):
 
 class BatchEnv(Protocol):
     """Independent episodes, one per row. What happens in a row depends on its seed and its actions only."""
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
 
     @property
     def n_rows(self) -> int:
@@ -100,7 +93,7 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterato
     Rows that finish take the next seed at once; an endless iterable of seeds runs until the caller stops asking.
     """
     source = iter(seeds)
-    tapes: dict[int, _Tape] = {}
+    buffers: dict[int, _EpisodeBuffer] = {}
     finished: dict[int, Episode] = {}
     started = yielded = 0
     free = list(range(env.n_rows))
@@ -109,28 +102,28 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterato
         fresh = []
         while free and (seed := next(source, None)) is not None:
             row = free.pop(0)
-            tapes[row] = _Tape(started, seed)
+            buffers[row] = _EpisodeBuffer(started, seed)
             fresh.append(row)
             started += 1
         if fresh:
             rows = np.array(fresh, dtype=np.intp)
-            fresh_seeds = [tapes[row].seed for row in fresh]
+            fresh_seeds = [buffers[row].seed for row in fresh]
             observation = env.reset(rows, fresh_seeds)
             policy.reset(rows, fresh_seeds)
             for i, row in enumerate(fresh):
                 current[row] = {key: value[i] for key, value in observation.items()}
-        if not tapes:
+        if not buffers:
             return
-        active = np.array(sorted(tapes), dtype=np.intp)
+        active = np.array(sorted(buffers), dtype=np.intp)
         seen = {key: np.stack([current[row][key] for row in active]) for key in current[int(active[0])]}
         actions = policy.act(seen, active)
         result = env.step(actions, active)
         for i, row in enumerate(int(r) for r in active):
-            tapes[row].add(seen, actions, result, i)
+            buffers[row].add(seen, actions, result, i)
             current[row] = {key: value[i] for key, value in result.observation.items()}
             if result.terminated[i] or result.truncated[i]:
-                tape = tapes.pop(row)
-                finished[tape.order] = tape.episode(bool(result.terminated[i]))
+                buffer = buffers.pop(row)
+                finished[buffer.order] = buffer.episode(bool(result.terminated[i]))
                 free.append(row)
         free.sort()
         while yielded in finished:
@@ -138,7 +131,7 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterato
             yielded += 1
 
 
-class _Tape:
+class _EpisodeBuffer:
     """The steps of one running episode."""
 
     def __init__(self, order: int, seed: int) -> None:

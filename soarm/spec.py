@@ -1,7 +1,7 @@
 """What an artefact (dataset, checkpoint, ONNX bundle) says about the robot and the policy it belongs to.
 
-Knows the names of the features, and how to compare specifications with each other, with the arm and with the task; knows no
-file format.
+Knows the names of the features, and how to compare specifications with each other and with what a task asks; knows no task
+and no file format.
 """
 
 from __future__ import annotations
@@ -45,25 +45,14 @@ class Feature:
 JOINT_FEATURE = Feature((arm.N_JOINTS,), arm.FEATURE_NAMES, arm.UNITS)
 """State and action: joint positions in LeRobot units."""
 
-OBJECTS_FEATURE = Feature(
-    (7,),
-    ("cube.x", "cube.y", "cube.z", "cube.yaw4_cos", "cube.yaw4_sin", "bin.x", "bin.y"),
-    ("m", "m", "m", "1", "1", "m", "m"),
-)
-"""Environment state: object poses in the arm's base frame (x right, y backwards, z up).
-
-A plain cube looks the same after a quarter turn, so its yaw is given as the cosine and sine of four times the angle:
-smooth, equal for the 24 orientations that look equal, and shorter than 1 where the cube is tilted.
-"""
-
-TASK_FEATURES: Mapping[str, Feature] = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
-"""What the simulator and the arm give a policy and take from it, and what is recorded of them."""
+DEFAULT_TASK = "pick_place"
+"""The task of an artefact that names none: it was written before there were others."""
 
 UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
 NO_OBJECTS = (
-    f"{ENVIRONMENT_STATE} is missing (where cube and bin are), and soarm cannot train on cameras yet. Nothing is wrong with "
+    f"{ENVIRONMENT_STATE} is missing (where the objects are), and soarm cannot train on cameras yet. Nothing is wrong with "
     "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
 """What is said of a dataset that LeRobot recorded with cameras alone."""
@@ -83,6 +72,7 @@ class PolicySpec:
         statistics_hash: Hash of the normalisation statistics.
         dataset_hash: Hash of the dataset the policy was trained on.
         git_rev: Revision of the code that wrote the artefact; recorded, never compared.
+        task: Name of the task (`soarm.tasks`); left out where it is `DEFAULT_TASK`.
     """
 
     features: Mapping[str, Feature]
@@ -94,6 +84,7 @@ class PolicySpec:
     statistics_hash: str | None = None
     dataset_hash: str | None = None
     git_rev: str | None = None
+    task: str | None = DEFAULT_TASK
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -104,6 +95,8 @@ class PolicySpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON-ready types."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.task == DEFAULT_TASK:
+            del plain["task"]
         return plain
 
     @classmethod
@@ -165,22 +158,22 @@ def require_same(
         raise SpecMismatchError(f"{found_name} does not fit {expected_name}:\n  {listing}\n{remedy}")
 
 
-def require_fitting(artefacts: Mapping[str, PolicySpec], *, control_hz: int) -> None:
+def require_fitting(artefacts: Mapping[str, PolicySpec], expected: PolicySpec) -> None:
     """Refuse artefacts that are not of this arm, this task and this control rate, or not of each other.
 
-    Names, their order, sizes, units and rate are compared with the arm's and the simulator's, and the rest of each
-    specification with the one before it. The elements of an environment state may be nameless, as LeRobot leaves them.
+    Names, their order, sizes, units, rate and task are compared with what is expected, and the rest of each specification
+    with the one before it. The elements of an environment state may be nameless, as LeRobot leaves them.
 
     Args:
         artefacts: What they came from, for the message ("data/train_act") -> specification; in the order they follow from
             each other.
-        control_hz: Control rate of the simulator [Hz].
+        expected: What the task asks at the simulator's control rate (`soarm.tasks.task.Task.spec`).
 
     Raises:
         SpecMismatchError: Lists every difference.
     """
-    faults = [f"{name}: {fault}" for name, spec in artefacts.items() for fault in _task_faults(spec, control_hz)]
-    told = {"features", "control_hz"} if faults else set()
+    faults = [f"{name}: {fault}" for name, spec in artefacts.items() for fault in _task_faults(spec, expected)]
+    told = {"features", "control_hz", "task"} if faults else set()
     for (left_name, left), (right_name, right) in itertools.pairwise(artefacts.items()):
         faults += _differences(left, right, left_name, right_name, told)
     if faults:
@@ -192,9 +185,11 @@ def require_fitting(artefacts: Mapping[str, PolicySpec], *, control_hz: int) -> 
         )
 
 
-def _task_faults(spec: PolicySpec, control_hz: int) -> list[str]:
+def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
     faults = []
-    for key, expected in TASK_FEATURES.items():
+    if spec.task not in (None, wanted.task):
+        faults.append(f"its task is {spec.task}; `task` in params.yaml is {wanted.task}")
+    for key, expected in wanted.features.items():
         found = spec.features.get(key)
         if found is None:
             faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
@@ -212,8 +207,8 @@ def _task_faults(spec: PolicySpec, control_hz: int) -> list[str]:
             )
         elif found.units != expected.units:
             faults.append(f"{key} is in {_text(found.units)}; it must be in {_text(expected.units)}")
-    if spec.control_hz != control_hz:
-        faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {control_hz}")
+    if spec.control_hz != wanted.control_hz:
+        faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {wanted.control_hz}")
     return faults
 
 
@@ -267,7 +262,7 @@ def _value_faults(data: Mapping[str, Any]) -> list[str]:
     six = isinstance(scale, list | tuple) and len(scale) == arm.N_JOINTS
     if scale is not None and not (six and all(_within(one, 0.0, _MOST_SCALE) for one in scale)):
         faults.append(f"residual_scale is {shown(scale)}; it must be {arm.N_JOINTS} numbers in 0..{_MOST_SCALE:g}")
-    for name in ("statistics_hash", "dataset_hash", "git_rev"):
+    for name in ("statistics_hash", "dataset_hash", "git_rev", "task"):
         if not isinstance(data.get(name), str | None):
             faults.append(f"{name} is {shown(data[name])}; it must be a text or null")
     features = data["features"]

@@ -33,11 +33,12 @@ from rich.console import Console
 
 from soarm import ownership
 from soarm import params as params_file
-from soarm.errors import SoarmError, StageError
+from soarm.errors import ParamsError, SoarmError, StageError
 from soarm.progress import Reporter, console_logging
 from soarm.provenance import digest, git_revision, source_digest
 from soarm.records import History, write_json
 from soarm.spec import content_hash
+from soarm.tasks.registry import find
 from soarm.tracking.tracker import Provenance, Tracker, open_tracker
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class StageRun:
             metrics and curves in it (`metrics.json`, `training.csv`), and a scratch folder of its own.
         root: Root of the repository.
         seed: Seed of the run.
+        task: The task of the run.
         profile: Profile of the parameters.
         git_rev: Revision of the code, with `-dirty` where the work tree differs from it.
     """
@@ -68,10 +70,11 @@ class StageRun:
         part: str | None = None,
     ) -> None:
         self.name, self.part, self.root, self.git_rev = name, part, root, git_rev
-        self.seed, self.profile = params.seed, params.profile
+        self.seed, self.profile, self.task = params.seed, params.profile, find(params.task, ParamsError)
         self._params, self._tracker, self._reporter = params, tracker, reporter
         self._start_s = time.monotonic()
-        self._identity: dict[str, Any] = {"seed": params.seed}  # what the result follows from, as far as asked for
+        # What the result follows from, as far as asked for.
+        self._identity: dict[str, Any] = {"seed": params.seed, "task": params.task}
         self._history = History()
         self._finished = False
 

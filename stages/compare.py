@@ -15,7 +15,7 @@ from soarm.report import comparison as report
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -30,11 +30,11 @@ def main() -> None:
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
         act = checkpoint.load(act_folder)
         actor, spec = residual_actor.load(residual_folder)
-        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, control_hz=sim.control_hz)
+        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(policy: BatchPolicy, name: str, origin: dict[str, str]) -> Results:
-            env, scenes = BatchPickPlace(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
+            env, scenes = BatchSim(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
             return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, origin=origin)
 
         origin = origin_of(act_folder, sim, how)

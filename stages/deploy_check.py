@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from soarm import deployment
 from soarm.deployment import DeployParams
-from soarm.evaluation.evaluator import EvaluationParams, episode_row
-from soarm.evaluation.results import Results
+from soarm.evaluation.evaluator import EvaluationParams, results_of
 from soarm.evaluation.summary import Summary, summarise
 from soarm.report import gallery
 from soarm.rollout import rollout
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.onnx_policy import Which, load_policy
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -25,14 +24,14 @@ def main() -> None:
         params, sim = run.params("deploy_check", DeployParams), run.params("sim", SimParams)
         away_m = run.params("eval_base", EvaluationParams).knocked_away_m
         bundle = Bundle.open(run.input("export"))
-        require_fitting({"data/export": bundle.spec}, control_hz=sim.control_hz)
+        require_fitting({"data/export": bundle.spec}, run.task.spec(sim.control_hz))
         which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
         seeds = scene_seeds("test")[: params.n_scenes]
-        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        env = BatchSim(sim, params.n_rows, params.n_threads)
 
         scenes = run.track(seeds, description="in the simulator")
         played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))
-        results = {"direct": Results(tuple(episode_row(one, sim.control_hz, away_m) for one in played), {})}
+        results = {"direct": results_of(played, run.task, sim.control_hz, knocked_away_m=away_m)}
         stats, gaps = {}, {}
         ways: list[tuple[str, Law, int]] = [("wire", "position", params.n_scenes), ("servo", "sts3215", params.n_servo_scenes)]
         for name, law, n in ways:
@@ -40,7 +39,7 @@ def main() -> None:
             with deployment.wired(sim, params, law) as arm:
                 scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
                 episodes = arm.episodes(lambda _: deployment.mind_of(bundle, which), scenes, stats[name])
-                results[name] = Results(tuple(episode_row(one, sim.control_hz, away_m) for one in episodes), {})
+                results[name] = results_of(episodes, run.task, sim.control_hz, knocked_away_m=away_m)
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
 
         summaries: dict[str, Summary] = {name: summarise(rows) for name, rows in results.items()}

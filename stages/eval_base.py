@@ -10,7 +10,7 @@ from soarm.evaluation.summary import summarise
 from soarm.policies import ChunkedPolicy
 from soarm.report import gallery
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -23,9 +23,9 @@ def main() -> None:
         sim = run.params("sim", SimParams)
         folder = run.input("train_act")
         act = checkpoint.load(folder)
-        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
+        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         results = evaluate(
-            BatchPickPlace(sim, params.n_rows, params.n_threads),
+            BatchSim(sim, params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),
             run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
             knocked_away_m=params.knocked_away_m,

@@ -9,7 +9,7 @@ from soarm.dataset.reader import Dataset
 from soarm.export import agreement, parity
 from soarm.export.bundle import seal, write_bundle
 from soarm.export.params import ExportParams
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.records import write_json
 from soarm.residual import actor
 from soarm.runtime import latency
@@ -17,10 +17,11 @@ from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, 
 from soarm.runtime.onnx_policy import load_policy
 from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
         act = checkpoint.load(run.input("train_act"))
         residual, spec = actor.load(run.input("train_residual"))
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
-        require_fitting(artefacts, control_hz=sim.control_hz)
+        require_fitting(artefacts, run.task.spec(sim.control_hz))
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset)
@@ -46,7 +47,7 @@ def main() -> None:
         seal(run.out)
 
         bundle = Bundle.open(run.out)
-        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        env = BatchSim(sim, params.n_rows, params.n_threads)
         trained = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
         exported = load_policy(bundle, params.n_rows, "residual")
         outcomes = agreement.compare(env, trained, exported, scene_seeds("test")[: params.n_check])

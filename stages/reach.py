@@ -9,8 +9,7 @@ from soarm.recording import RecordParams
 from soarm.report import gallery, tables
 from soarm.residual import reach
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.expert import Expert
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -22,10 +21,11 @@ def main() -> None:
         params = run.params("reach", reach.ReachParams)
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
         act = checkpoint.load(run.input("train_act"))
-        require_fitting({"data/train_act": act.spec}, control_hz=sim.control_hz)
-        env = BatchPickPlace(sim, params.n_rows, params.n_threads)
+        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        env = BatchSim(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
-        expert = PerRow([Expert(recorded.expert.noiseless(), sim.control_hz) for _ in range(params.n_rows)])
+        noiseless = recorded.expert.noiseless()
+        expert = PerRow([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])
         seeds = scene_seeds("validation")[: params.n_scenes]
 
         def at(bound: reach.Bound, factor: float) -> reach.Ceiling:

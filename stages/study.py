@@ -11,7 +11,7 @@ from soarm.dataset.reader import Dataset
 from soarm.recording import RecordParams
 from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import open_stage
@@ -38,7 +38,7 @@ def main() -> None:
         record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
         folder, dataset, reach = run.input("train_act"), run.dataset(), run.input("reach")
         act, demonstrations = checkpoint.load(folder), Dataset.open(dataset, run.dataset_units)
-        require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, control_hz=sim.control_hz)
+        require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, run.task.spec(sim.control_hz))
         setting = Setting(
             sim=sim,
             base=base_of(variant, name, act),
@@ -53,7 +53,7 @@ def main() -> None:
             track=run.track,
             options=variant.options,
         )
-        make_env = functools.partial(BatchPickPlace, sim, n_threads=params.test.n_threads)
+        make_env = functools.partial(BatchSim, sim, n_threads=params.test.n_threads)
         made = study.run(method, setting, make_env, params.test, run.track)
         made.save(run.out)
         run.finish({"variant": name, "label": variant.label, "training_seed": seed, **made.metrics})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from soarm.act import checkpoint
 from soarm.act.trainer import TrainActParams
 from soarm.act.training import train
@@ -15,8 +17,9 @@ def main() -> None:
     with open_stage("train_act") as run:
         params = run.params("train_act", TrainActParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
-        require_fitting({str(dataset.path): dataset.spec}, control_hz=run.control_hz())
-        result = train(dataset, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
+        require_fitting({str(dataset.path): dataset.spec}, run.task.spec(run.control_hz()))
+        given: dict[str, Any] = {"seed": run.seed, "scratch": run.scratch, "log": run.log, "track": run.track}
+        result = train(dataset, params, **given, task=run.task.name)
         checkpoint.save(result.model, run.out)
         run.finish(result.metrics)
 

@@ -56,6 +56,7 @@ OUTSIDE: dict[str, set[str]] = {
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
+    "tasks": {"numpy"},
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
@@ -69,8 +70,10 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
+BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
+"""Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
-ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership"}
+ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership", "tasks"}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",
@@ -124,8 +127,9 @@ def reached(path: Path, stops: Set[Path] = frozenset()) -> set[Path]:
     found: set[Path] = set()
     waiting = [path]
     while waiting:
-        for name in imports(waiting.pop()):
-            file = module_file(name) if name.startswith("soarm.") and name != "soarm.stage" else None
+        path = waiting.pop()
+        named = [module_file(name) for name in imports(path) if name.startswith("soarm.") and name != "soarm.stage"]
+        for file in [*named, *(path.parent.glob("*/*.py") if path in BY_FOLDER else ())]:
             if file is not None and file not in {ROOT / "soarm" / "stage.py", *stops} and file not in found:
                 found.add(file)
                 waiting.append(file)
@@ -297,7 +301,7 @@ def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
     named = {f"{top}.{name}" for name in sections for top in ("base", "${profile}")}
-    assert set(declared["params"]) == {"seed"} | named | values
+    assert set(declared["params"]) == {"seed", "task"} | named | values
     assert stage in sections
 
 
@@ -356,7 +360,8 @@ def test_a_run_of_the_study_declares_what_it_reads(group: str) -> None:
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
     sections = {f"{top}.{name}" for name in calls(path, "params") - {"study"} for top in ("base", "${profile}")}
-    assert set(declared["params"]) == sections | {f"base.study.{key}" for key in own} | {"${profile}.study"} | values
+    expected = {"task", "${profile}.study"} | sections | {f"base.study.{key}" for key in own} | values
+    assert set(declared["params"]) == expected
     assert declared["wdir"] == ".."
     assert declared["cmd"] == f"python -m stages.study {variant} ${{item.seed}}"
     assert declared["outs"] == [f"data/study/{variant}-${{item.seed}}"]
@@ -368,7 +373,7 @@ def test_the_summary_of_the_study_depends_on_exactly_its_code_and_all_runs() -> 
 
     ours = {"stages/study_summary.py", "data/study"} | code - {"soarm/__init__.py", "soarm/study/__init__.py"}
     assert set(declared["deps"]) == ours
-    assert set(declared["params"]) == {"seed", "base.study", "${profile}.study"}
+    assert set(declared["params"]) == {"seed", "task", "base.study", "${profile}.study"}
     assert declared["outs"] == ["data/study_summary"]
     assert declared["metrics"] == [{"data/metrics/study_summary.json": {"cache": False}}]
 

@@ -14,8 +14,8 @@ from soarm.recording import RecordParams
 from soarm.rollout import rollout
 from soarm.runtime.schedule import Schedule
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.expert import Expert
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.pick_place.expert import Expert
 from soarm.twin.faults import Fault
 
 LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml")
@@ -45,7 +45,7 @@ def mind_of(expert):
 
 
 def test_through_the_wire_the_expert_does_what_it_does_in_the_simulator(sim, expert):
-    direct = list(rollout(BatchPickPlace(sim, 1), expert(), SEEDS))
+    direct = list(rollout(BatchSim(sim, 1), expert(), SEEDS))
     stats = WireStats()
     with deployment.wired(sim, PARAMS, "position") as arm:
         wire = list(arm.episodes(mind_of(expert), SEEDS, stats))

@@ -50,7 +50,7 @@ GOOD = {
     "inner": {"low": 0.0, "high": 1.0},
 }
 
-DATASET: dict[str, object] = {"dataset": "data/record", "dataset_units": None}
+DATASET: dict[str, object] = {"task": "pick_place", "dataset": "data/record", "dataset_units": None}
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -78,6 +78,24 @@ def test_a_profile_replaces_a_list_whole(tmp_path: Path) -> None:
     loaded = params.load(write(tmp_path, ci={"toy": {"many": [9]}}))
 
     assert loaded.section("toy", Toy).many == (9,)
+
+
+def test_what_a_task_has_for_itself_takes_the_place_of_by_task(tmp_path: Path) -> None:
+    by_task = {"pick_place": {"name": "place", "inner": {"low": 1.0, "high": 2.0}}, "stack": {"name": "stack"}}
+    shared = {key: value for key, value in GOOD.items() if key not in ("name", "inner")}
+    path = write(
+        tmp_path, base={"toy": {**shared, "by_task": by_task}}, ci={"toy": {"by_task": {"pick_place": {"name": "ci"}}}}
+    )
+    found = params.load(path).section("toy", Toy)
+
+    assert (found.name, found.inner, found.n) == ("ci", Inner(1.0, 2.0), 3)
+
+
+def test_a_task_that_by_task_leaves_out_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, base={"toy": {**GOOD, "by_task": {"stack": {}}}})
+
+    with pytest.raises(ParamsError, match=r"toy: by_task is \{'stack': \{\}\}; it must hold .* which is 'pick_place'"):
+        params.load(path)
 
 
 def test_a_profile_may_not_set_what_the_base_lacks(tmp_path: Path) -> None:
@@ -144,7 +162,10 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
             {"dataset": 7, "dataset_units": "rad"},
             r"(?s)dataset is 7 .*dataset_units is 'rad'; allowed are \['degrees'\]; or null",
         ),
-        ({"base": None}, r"must hold the keys profile, seed, dataset, dataset_units and base.*found \['ci', 'dataset', "),
+        (
+            {"base": None},
+            r"must hold the keys profile, task, seed, dataset, dataset_units and base.*found \['ci', '",
+        ),
     ],
 )
 def test_a_file_without_its_frame_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -36,8 +36,8 @@ from soarm.study.variants import StudyParams, params_of
 
 BASE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["base"]
 SECTIONS: dict[str, type] = {
-    "sim": SimParams,
-    "record": RecordParams,
+    "sim": SimParams.for_task("pick_place"),
+    "record": RecordParams.for_task("pick_place"),
     "train_act": TrainActParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,

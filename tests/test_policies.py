@@ -8,22 +8,16 @@ import pytest
 from soarm import kinematics
 from soarm.chunking import Step
 from soarm.errors import ObservationError
-from soarm.policies import (
-    BASE_ACTION,
-    N_LOOKAHEAD,
-    RESIDUAL_BLOCKS,
-    RESIDUAL_OBSERVATION_DIM,
-    ChunkedPolicy,
-    ResidualPolicy,
-    in_blocks,
-    player_for,
-    residual_observation,
-)
+from soarm.policies import ChunkedPolicy, ResidualPolicy, in_blocks, player_for
 from soarm.policy import Array, Observation
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.residual_observation import N_LOOKAHEAD
+
+LAYOUT = TASK.residual_observation
 
 SPEC = PolicySpec(
-    {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}, 30, chunk_size=4, n_action_steps=3
+    {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}, 30, chunk_size=4, n_action_steps=3
 )
 SCALE = (2.0,) * 6
 
@@ -103,10 +97,10 @@ def test_a_residual_sees_the_base_action_where_it_is_said_to_be() -> None:
     policy.act(observe(2), rows)
 
     first, second = model.seen
-    assert first.shape == (2, RESIDUAL_OBSERVATION_DIM)
+    assert first.shape == (2, LAYOUT.dim)
     assert first.dtype == np.float32
-    np.testing.assert_array_equal(first[:, BASE_ACTION], 11.0)
-    np.testing.assert_array_equal(second[:, BASE_ACTION], 12.0)
+    np.testing.assert_array_equal(first[:, LAYOUT.base_action], 11.0)
+    np.testing.assert_array_equal(second[:, LAYOUT.base_action], 12.0)
     np.testing.assert_array_equal(second[0, -6 * N_LOOKAHEAD :], np.repeat([13.0, 14.0, 14.0], 6))
 
 
@@ -114,13 +108,13 @@ def test_the_residual_observation_holds_the_geometry_of_the_scene() -> None:
     policy = ChunkedPolicy(Ramp(), SPEC, 1, N_LOOKAHEAD)
     observation = observe(1)
 
-    seen = residual_observation(observation, policy.advance(observation, np.array([0])))[0]
+    seen = LAYOUT.compute(observation, policy.advance(observation, np.array([0])))[0]
 
     tcp = kinematics.forward(observation[STATE])[0][0]
     np.testing.assert_allclose(seen[13:16], tcp, atol=1e-6)
     np.testing.assert_allclose(seen[16:19], [0.1, -0.2, 0.0125] - tcp, atol=1e-6)
     np.testing.assert_allclose(seen[19:21], [-0.2, -0.05], atol=1e-6)
-    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["phase"]], [0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(seen[LAYOUT.blocks["phase"]], [0.0, 1.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("pan", [-40.0, 0.0, 35.0])
@@ -136,13 +130,13 @@ def test_cube_and_bin_look_the_same_to_the_gripper_wherever_the_arm_points(pan: 
     objects = np.array([[*cube, np.cos(4 * yaw), np.sin(4 * yaw), *bin_xy]], np.float32)
     nothing = Step(state, np.zeros(1, np.float32), np.zeros((1, N_LOOKAHEAD, 6), np.float32))
 
-    seen = residual_observation({STATE: state, ENVIRONMENT_STATE: objects}, nothing)[0]
+    seen = LAYOUT.compute({STATE: state, ENVIRONMENT_STATE: objects}, nothing)[0]
 
     tilt = np.hypot(jaw[0, 0, 0], jaw[0, 1, 0]) ** 4
-    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_in_plane"]], [0.03, -0.01, 0.0125 - tcp[0, 2]], atol=1e-5)
-    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["bin_in_plane"]], [0.0, 0.1], atol=1e-5)
-    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_in_jaw"]], jaw[0].T @ (cube - tcp[0]), atol=1e-5)
-    np.testing.assert_allclose(seen[RESIDUAL_BLOCKS["cube_turn"]], [tilt * np.cos(0.8), tilt * np.sin(0.8)], atol=1e-5)
+    np.testing.assert_allclose(seen[LAYOUT.blocks["cube_in_plane"]], [0.03, -0.01, 0.0125 - tcp[0, 2]], atol=1e-5)
+    np.testing.assert_allclose(seen[LAYOUT.blocks["bin_in_plane"]], [0.0, 0.1], atol=1e-5)
+    np.testing.assert_allclose(seen[LAYOUT.blocks["cube_in_jaw"]], jaw[0].T @ (cube - tcp[0]), atol=1e-5)
+    np.testing.assert_allclose(seen[LAYOUT.blocks["cube_turn"]], [tilt * np.cos(0.8), tilt * np.sin(0.8)], atol=1e-5)
 
 
 def test_actions_stay_inside_the_joint_limits() -> None:

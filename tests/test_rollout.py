@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from soarm.policy import Array, Observation, Rows
-from soarm.rollout import Episode, Stage, StepResult, rollout
+from soarm.rollout import Episode, StepResult, rollout
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.pick_place.stages import Stage
 
 
 class Counting:
@@ -18,7 +20,7 @@ class Counting:
     control_hz = 30
 
     def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
+        self.n_rows, self.task = n_rows, TASK
         self._seed, self._step = np.zeros(n_rows, int), np.zeros(n_rows, int)
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:

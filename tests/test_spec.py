@@ -14,9 +14,7 @@ from soarm.spec import (
     ACTION,
     ENVIRONMENT_STATE,
     JOINT_FEATURE,
-    OBJECTS_FEATURE,
     STATE,
-    TASK_FEATURES,
     UNKNOWN_UNIT,
     Feature,
     PolicySpec,
@@ -25,9 +23,10 @@ from soarm.spec import (
     require_fitting,
     require_same,
 )
+from soarm.tasks.pick_place import TASK
 
 SPEC = PolicySpec(
-    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE},
     control_hz=30,
     chunk_size=50,
     n_action_steps=25,
@@ -119,7 +118,7 @@ def test_the_hash_of_a_content_does_not_change_between_versions() -> None:
 def of(*, control_hz: int = 30, **changes: Feature | None) -> PolicySpec:
     """Return the specification of the task with some features changed, or taken out."""
     keys = {"state": STATE, "objects": ENVIRONMENT_STATE, "action": ACTION}
-    features = {**TASK_FEATURES, **{keys[name]: feature for name, feature in changes.items()}}
+    features = {**TASK.features, **{keys[name]: feature for name, feature in changes.items()}}
     return PolicySpec({key: feature for key, feature in features.items() if feature is not None}, control_hz)
 
 
@@ -135,7 +134,7 @@ NAMELESS = Feature((7,), nameless(ENVIRONMENT_STATE, 7), (UNKNOWN_UNIT,) * 7)
         (of(state=TWELVE), r"observation\.state has size 12 \(left_shoulder_pan\.pos, .*\); it must be 6"),
         (of(control_hz=15), r"its rate is 15 Hz; the simulator runs at sim\.control_hz 30"),
         (of(objects=Feature((9,), nameless("o", 9), ("m",) * 9)), r"environment_state has size 9 .*; it must be 7"),
-        (of(objects=dataclasses.replace(OBJECTS_FEATURE, units=("mm",) * 7)), r"environment_state is in mm, .*must be in m, "),
+        (of(objects=dataclasses.replace(TASK.objects, units=("mm",) * 7)), r"environment_state is in mm, .*must be in m, "),
         (of(state=dataclasses.replace(JOINT_FEATURE, units=("rad",) * 6)), r"observation\.state is in rad, "),
         (
             of(action=dataclasses.replace(JOINT_FEATURE, units=(UNKNOWN_UNIT,) * 6)),
@@ -147,28 +146,41 @@ NAMELESS = Feature((7,), nameless(ENVIRONMENT_STATE, 7), (UNKNOWN_UNIT,) * 7)
 )
 def test_what_is_not_of_the_arm_or_the_task_is_refused_in_words(found: PolicySpec, told: str) -> None:
     with pytest.raises(SpecMismatchError, match=r"datasets/theirs: .*" + told) as caught:
-        require_fitting({"datasets/theirs": found}, control_hz=30)
+        require_fitting({"datasets/theirs": found}, TASK.spec(30))
 
     assert "dvc repro record" not in str(caught.value)
     assert "Nothing was changed" in str(caught.value)
+
+
+def test_an_artefact_of_another_task_is_refused_and_one_that_names_none_is_not() -> None:
+    with pytest.raises(SpecMismatchError, match=r"mine: its task is stack; `task` in params\.yaml is pick_place"):
+        require_fitting({"mine": dataclasses.replace(SPEC, task="stack")}, TASK.spec(30))
+    require_fitting({"mine": dataclasses.replace(SPEC, task=None)}, TASK.spec(30))
+
+
+def test_a_task_is_written_down_only_where_it_is_not_the_default() -> None:
+    assert "task" not in SPEC.to_dict()
+    other = dataclasses.replace(SPEC, task="stack")
+
+    assert PolicySpec.from_dict(other.to_dict()) == other
 
 
 def test_every_difference_of_every_artefact_is_listed_at_once() -> None:
     dataset = dataclasses.replace(of(control_hz=15, action=REVERSED, objects=None), dataset_hash="a")
     checkpoint = dataclasses.replace(of(state=TWELVE), dataset_hash="b")
     with pytest.raises(SpecMismatchError) as caught:
-        require_fitting({"mine": dataset, "data/train_act": checkpoint}, control_hz=30)
+        require_fitting({"mine": dataset, "data/train_act": checkpoint}, TASK.spec(30))
 
     lines = str(caught.value).splitlines()[1:-1]
     assert [line.strip().partition(": ")[0] for line in lines] == ["mine"] * 3 + ["data/train_act", "dataset_hash"]
 
 
 def test_what_fits_passes_and_so_does_an_environment_state_of_the_right_size_without_names() -> None:
-    require_fitting({"one": SPEC, "other": dataclasses.replace(SPEC, git_rev="two")}, control_hz=30)
-    require_fitting({"theirs": of(objects=NAMELESS), "trained on it": of(objects=NAMELESS)}, control_hz=30)
+    require_fitting({"one": SPEC, "other": dataclasses.replace(SPEC, git_rev="two")}, TASK.spec(30))
+    require_fitting({"theirs": of(objects=NAMELESS), "trained on it": of(objects=NAMELESS)}, TASK.spec(30))
 
 
 def test_artefacts_that_fit_the_arm_must_fit_each_other() -> None:
     with pytest.raises(SpecMismatchError, match="chunk_size: 50 in data/train_act, 25 in data/train_residual"):
         other = dataclasses.replace(SPEC, chunk_size=25)
-        require_fitting({"data/train_act": SPEC, "data/train_residual": other}, control_hz=30)
+        require_fitting({"data/train_act": SPEC, "data/train_residual": other}, TASK.spec(30))

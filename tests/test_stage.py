@@ -19,7 +19,7 @@ from soarm.errors import ParamsError, StageError
 from soarm.provenance import git_revision
 from soarm.stage import command, open_stage
 
-DATASET = {"dataset": "datasets/mine", "dataset_units": None}
+DATASET = {"task": "pick_place", "dataset": "datasets/mine", "dataset_units": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,13 @@ def git(root: Path, *arguments: str) -> str:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with one parameter section and one commit."""
-    data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": 1}, "sim": {"n": 5}}, "ci": {"toy": {"n": 2}}}
+    data = {
+        "profile": "ci",
+        "seed": 3,
+        **DATASET,
+        "base": {"toy": {"n": 1}, "sim": {"n": 5}},
+        "ci": {"toy": {"n": 2}},
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(data))
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "toy.py").write_text('"""Toy."""\n')

@@ -16,7 +16,8 @@ import yaml
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
 from soarm.errors import SpecMismatchError
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, TASK_FEATURES, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
+from soarm.tasks.pick_place import TASK
 
 ROOT = Path(__file__).parents[1]
 REVERSED = Feature((6,), JOINT_FEATURE.names[::-1], JOINT_FEATURE.units[::-1])
@@ -74,7 +75,7 @@ def test_reversed_joints_another_rate_twelve_joints_and_no_objects_are_listed_at
 
 
 def test_units_that_nobody_said_are_asked_for_once(train_act: ModuleType, tmp_path: Path) -> None:
-    folder = record(tmp_path / "theirs", 30, False, state=JOINT_FEATURE, objects=OBJECTS_FEATURE, action=JOINT_FEATURE)
+    folder = record(tmp_path / "theirs", 30, False, state=JOINT_FEATURE, objects=TASK.objects, action=JOINT_FEATURE)
     named(folder)
     with pytest.raises(SpecMismatchError, match=r"does not say its units.*dataset_units: degrees.*soarm dataset convert"):
         train_act.main()
@@ -82,7 +83,7 @@ def test_units_that_nobody_said_are_asked_for_once(train_act: ModuleType, tmp_pa
     with pytest.raises(InterruptedError) as begun:
         train_act.main()
 
-    assert begun.value.args[0] == TASK_FEATURES
+    assert begun.value.args[0] == TASK.features
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)

@@ -115,7 +115,7 @@ class ACT(nn.Module):
 
         Args:
             state: Joint positions, shape (B, 6) [deg x 5, percent].
-            environment_state: Object poses, shape (B, 7), as `soarm.spec.OBJECTS_FEATURE`.
+            environment_state: Object poses, shape (B, 7), as `soarm.tasks.task.Task.objects`.
 
         Returns:
             Actions, shape (B, T, 6) [deg x 5, percent].

@@ -26,7 +26,7 @@ from soarm.act.windows import KEYS, Demonstrations, Shuffle, Windows, split_epis
 from soarm.errors import TrainingError
 from soarm.policy import Array
 from soarm.quantities import Count, InnerShare, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole
-from soarm.spec import PolicySpec
+from soarm.spec import DEFAULT_TASK, PolicySpec
 
 _EVALUATION_BATCH = 256
 
@@ -93,9 +93,18 @@ class Trainer:
         params: How to train.
         seed: Seed of the data's order and split; torch's random stream is seeded by the caller.
         device: Where.
+        task: Name of the task, for the specification.
     """
 
-    def __init__(self, demonstrations: Demonstrations, params: TrainActParams, *, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        demonstrations: Demonstrations,
+        params: TrainActParams,
+        *,
+        seed: int,
+        device: torch.device,
+        task: str | None = DEFAULT_TASK,
+    ) -> None:
         self.params, self.device, self.step, self.wall_s = params, device, 0, 0.0
         training, held_out = split_episodes(len(demonstrations.episode_starts) - 1, params.val_fraction, seed)
         self._windows = Windows(demonstrations, training, params.network.chunk_size, device)
@@ -109,6 +118,7 @@ class Trainer:
             temporal_ensemble_coeff=params.network.temporal_ensemble_coeff,
             statistics_hash=statistics.hash,
             dataset_hash=demonstrations.hash,
+            task=task,
         )
         self.model = Blueprint(params.network, spec).build().to(device).train()
         self.model.fit_normalisation(statistics)

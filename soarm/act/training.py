@@ -20,6 +20,7 @@ from soarm.act.trainer import Result, TrainActParams, Trainer
 from soarm.act.training_state import TrainingState
 from soarm.act.windows import Demonstrations, require_usable
 from soarm.errors import ParamsError
+from soarm.spec import DEFAULT_TASK
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -32,6 +33,7 @@ def train(
     scratch: Path,
     log: Log,
     track: Callable[[Iterable[int], int, str], Iterable[int]] = lambda steps, total, description: steps,
+    task: str | None = DEFAULT_TASK,
 ) -> Result:
     """Train an ACT.
 
@@ -42,6 +44,7 @@ def train(
         scratch: Folder for the checkpoint to resume from; must belong to these arguments alone.
         log: Called every `log_every` steps and after the last.
         track: Wraps the steps to show progress; takes them, their number and a description.
+        task: Name of the task, for the specification.
 
     Raises:
         DatasetError: The data cannot be learnt from.
@@ -52,7 +55,7 @@ def train(
     require_usable(demonstrations)
     device = resolve_device(params.device)
     with _reproducible(device, seed):
-        trainer = Trainer(demonstrations, params, seed=seed, device=device)
+        trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)
         state = TrainingState(scratch / "resume.pt", trainer.identity)
         state.restore(trainer)
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):

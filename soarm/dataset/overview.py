@@ -9,7 +9,8 @@ from pathlib import Path
 from soarm import arm
 from soarm.dataset import checks, layout, units
 from soarm.dataset.contents import Contents
-from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.tasks.registry import TASKS
 
 _SHOWN_TASKS = 5
 _WIDTH = 30
@@ -73,8 +74,9 @@ def _use_lines(found: Contents, path: Path) -> list[str]:
     missing = [f"{' and '.join(strange)} must have this arm's joints in its order"] if strange else []
     if objects is None:
         missing.append(f"no {ENVIRONMENT_STATE}; training from cameras comes later")
-    elif objects != OBJECTS_FEATURE:
-        missing.append(f"{ENVIRONMENT_STATE} must have the elements {', '.join(OBJECTS_FEATURE.names)}")
+    elif objects not in [task.objects for task in TASKS.values()]:
+        of_tasks = "; or ".join(f"{', '.join(task.objects.names)} ({name})" for name, task in TASKS.items())
+        missing.append(f"{ENVIRONMENT_STATE} must have the elements {of_tasks}")
     can = [*(["verify"] if known else ["verify", "convert"]), "set_splits", "recompute_statistics"]
     lines = [_line("here", ", ".join(can if others else [*can, "delete_episodes", "merge"]))]
     if others:

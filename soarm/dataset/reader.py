@@ -20,6 +20,7 @@ from soarm.dataset.contents import Contents
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError
 from soarm.spec import Feature, PolicySpec, content_hash
+from soarm.tasks.registry import task_of
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Dataset:
     @functools.cached_property
     def spec(self) -> PolicySpec:
         """What a policy trained on this dataset must agree with."""
-        return PolicySpec(features=dict(self.features), control_hz=self.fps, dataset_hash=self.hash)
+        return PolicySpec(dict(self.features), self.fps, dataset_hash=self.hash, task=task_of(self.features))
 
     def episode(self, i: int) -> StoredEpisode:
         """Return episode `i` (views of the columns, no copies).

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, OBJECTS_FEATURE, STATE, UNKNOWN_UNIT, Feature
+from soarm.spec import ACTION, STATE, UNKNOWN_UNIT, Feature
+from soarm.tasks.registry import TASKS
 
 UNKNOWN: Final = UNKNOWN_UNIT
 DEGREES: Final = "degrees"
@@ -30,9 +31,10 @@ DEFAULTS_OF_LEROBOT: Final = (
 
 
 def of_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the units that follow from the names of a feature's elements: those of the objects; unknown for others."""
+    """Return the units that follow from the names of a feature's elements: those of a task's objects; unknown for others."""
     names = tuple(names)
-    return OBJECTS_FEATURE.units if names == OBJECTS_FEATURE.names else (UNKNOWN,) * len(names)
+    objects = (task.objects for task in TASKS.values())
+    return next((one.units for one in objects if one.names == names), (UNKNOWN,) * len(names))
 
 
 def unknown_joints(features: Mapping[str, Feature]) -> list[str]:

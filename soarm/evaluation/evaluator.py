@@ -14,16 +14,15 @@ import numpy as np
 
 from soarm import arm
 from soarm.errors import ObservationError
-from soarm.evaluation.failures import classify
 from soarm.evaluation.results import EpisodeRow, Results
 from soarm.policy import Array, BatchPolicy
 from soarm.quantities import Count, Positive, Threads
-from soarm.rollout import BatchEnv, Episode, Stage, rollout
+from soarm.rollout import BatchEnv, Episode, rollout
 from soarm.seeds import Scenes
-from soarm.spec import ENVIRONMENT_STATE, OBJECTS_FEATURE, content_hash
+from soarm.spec import ENVIRONMENT_STATE, content_hash
+from soarm.tasks.task import Task
 
 _ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
-_AT = {name: i for i, name in enumerate(OBJECTS_FEATURE.names)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +33,7 @@ class EvaluationParams:
         n_scenes: Held-out scenes.
         n_rows: Episodes that run at once.
         n_threads: Threads of the batched simulation.
-        knocked_away_m: A cube that was never lifted counts as knocked away beyond this distance [m].
+        knocked_away_m: An object that was never handled counts as knocked away beyond this distance [m].
     """
 
     n_scenes: Scenes
@@ -50,14 +49,27 @@ def evaluate(
 
     Args:
         env: Where it acts. Its observations must hold the object poses (`observation.environment_state`), also for a policy
-            that does not look at them: the rows say where the cube lay.
+            that does not look at them: the rows say where things lay.
         policy: What acts.
         seeds: Scene seeds.
-        knocked_away_m: See `soarm.evaluation.failures.classify` [m].
+        knocked_away_m: See `EvaluationParams` [m].
         origin: What the rows follow from; see `Results.origin`.
     """
-    rows = (episode_row(episode, env.control_hz, knocked_away_m) for episode in rollout(env, policy, seeds))
-    return Results(tuple(rows), dict(origin or {}))
+    episodes = rollout(env, policy, seeds)
+    return results_of(episodes, env.task, env.control_hz, knocked_away_m=knocked_away_m, origin=origin)
+
+
+def results_of(
+    episodes: Iterable[Episode],
+    task: Task,
+    control_hz: int,
+    *,
+    knocked_away_m: float,
+    origin: Mapping[str, str] | None = None,
+) -> Results:
+    """Return one row per finished episode of a task; the rest as `evaluate`."""
+    rows = (episode_row(episode, task, control_hz, knocked_away_m) for episode in episodes)
+    return Results(tuple(rows), task, dict(origin or {}))
 
 
 def origin_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
@@ -81,8 +93,8 @@ def origin_of(policy: Path, world: object, params: EvaluationParams) -> dict[str
     }
 
 
-def episode_row(episode: Episode, control_hz: int, knocked_away_m: float) -> EpisodeRow:
-    """Return the row of one finished episode.
+def episode_row(episode: Episode, task: Task, control_hz: int, knocked_away_m: float) -> EpisodeRow:
+    """Return the row of one finished episode of a task.
 
     Raises:
         ObservationError: The episode does not hold the object poses.
@@ -90,32 +102,23 @@ def episode_row(episode: Episode, control_hz: int, knocked_away_m: float) -> Epi
     if ENVIRONMENT_STATE not in episode.observations:
         raise ObservationError(
             f"the environment observes {sorted(episode.observations)} but not {ENVIRONMENT_STATE}; evaluation needs the "
-            "object poses to say where the cube lay: give it an environment that observes them (the policy need not use them)"
+            "object poses to say where things lay: give it an environment that observes them (the policy need not use them)"
         )
-    objects = episode.observations[ENVIRONMENT_STATE][0].astype(np.float64)
+    objects = dict(zip(task.objects.names, episode.observations[ENVIRONMENT_STATE][0].astype(np.float64), strict=True))
     last = {key: values[-1] for key, values in episode.info.items()}
-    stage, holding, moved_m = Stage(int(last["stage"])), bool(last["holding"]), float(last["cube_moved_m"])
-    outcome = classify(
-        success=episode.success, stage=stage, holding=holding, cube_moved_m=moved_m, knocked_away_m=knocked_away_m
-    )
+    ending = {column.name: column.kind(column.read(last)) for column in task.ending_columns}
     return EpisodeRow(
         seed=int(episode.seed),
         success=episode.success,
-        outcome=outcome.value,
-        furthest_stage=stage.name.lower(),
+        outcome=str(task.classify(last, knocked_away_m)),
+        furthest_stage=task.stages(int(last["stage"])).name.lower(),
         steps=len(episode),
         time_to_success_s=len(episode) / control_hz if episode.success else math.nan,
         return_shaped=float(last["shaped_return"]),
         return_sparse=float(episode.rewards.sum()),
         action_acceleration_rms_deg_s2=difference_rms(episode.actions, control_hz, order=2),
         action_jerk_rms_deg_s3=difference_rms(episode.actions, control_hz, order=3),
-        holding_at_end=holding,
-        cube_moved_m=moved_m,
-        cube_x_m=float(objects[_AT["cube.x"]]),
-        cube_y_m=float(objects[_AT["cube.y"]]),
-        cube_yaw_deg=math.degrees(math.atan2(objects[_AT["cube.yaw4_sin"]], objects[_AT["cube.yaw4_cos"]])) / 4.0,
-        bin_x_m=float(objects[_AT["bin.x"]]),
-        bin_y_m=float(objects[_AT["bin.y"]]),
+        of_task=ending | {column.name: column.kind(column.read(objects)) for column in task.scene_columns},
     )
 
 

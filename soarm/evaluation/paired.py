@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.errors import SpecMismatchError
-from soarm.evaluation.results import COLUMNS, Results
+from soarm.evaluation.results import Results, columns
 from soarm.evaluation.statistics import Estimate, PairedTable, mcnemar_p, paired_bootstrap, paired_table
 from soarm.evaluation.summary import Summary, summarise
 from soarm.quantities import within
@@ -22,7 +22,6 @@ DIFFERENCES: dict[str, str] = {
     "action_jerk_rms_deg_s3": "action_jerk_rms_deg_s3",
 }
 """Name of a difference -> column of the rows. Time to success exists on scenes both solve, the others on all."""
-_SCENE = ("cube_x_m", "cube_y_m", "cube_yaw_deg", "bin_x_m", "bin_y_m")
 
 
 Resamples = Annotated[int, within(least=100, most=1_000_000, why="percentiles need them, 2000 or more are usual")]
@@ -105,7 +104,7 @@ def compare(base: Results, residual: Results, rng: np.random.Generator, n_resamp
         },
         gained=tuple(int(seed) for seed in seeds[~base.success & residual.success]),
         regressed=tuple(int(seed) for seed in seeds[base.success & ~residual.success]),
-        identical=all(_same(base.column(name), residual.column(name)) for name in COLUMNS),
+        identical=all(_same(base.column(name), residual.column(name)) for name in columns(base.task)),
     )
 
 
@@ -114,18 +113,20 @@ def _same(left: NDArray[Any], right: NDArray[Any]) -> bool:
 
 
 def require_same_scenes(base: Results, residual: Results) -> None:
-    """Refuse rows that do not pair up: other seeds, or other scenes under the same seeds.
+    """Refuse rows that do not pair up: another task, other seeds, or other scenes under the same seeds.
 
     Raises:
         SpecMismatchError: Names the first difference.
     """
+    if base.task.name != residual.task.name:
+        raise SpecMismatchError(f"the base's rows are of {base.task.name}, the residual's of {residual.task.name}")
     if base.seeds != residual.seeds or len(set(base.seeds)) != len(base):
         raise SpecMismatchError(
             f"the base has {len(base)} scenes (seeds {base.seeds[:3]}...), "
             f"the residual {len(residual)} (seeds {residual.seeds[:3]}...); a paired "
             "comparison needs the same distinct seeds in the same order: evaluate both on one list"
         )
-    for column in _SCENE:
+    for column in (one.name for one in base.task.scene_columns):
         left, right = base.column(column), residual.column(column)
         differ = np.flatnonzero(left != right)
         if len(differ):

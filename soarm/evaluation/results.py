@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from soarm.errors import DatasetError, SmallFileError
 from soarm.smallfile import parse_json
+from soarm.spec import DEFAULT_TASK
+from soarm.tasks.registry import find as find_task
+from soarm.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +32,15 @@ class EpisodeRow:
     Attributes:
         seed: What the scene was drawn from.
         success: Whether the task was done.
-        outcome: `soarm.evaluation.failures.Outcome`: success or the failure class.
-        furthest_stage: Name of the furthest `soarm.rollout.Stage`, in lower case.
+        outcome: Of `Task.outcomes`: success or the failure class.
+        furthest_stage: Name of the furthest of `Task.stages`, in lower case.
         steps: Control steps until success or the time limit.
         time_to_success_s: Duration of a successful episode [s]; NaN for a failed one.
         return_shaped: Sum of the shaped reward.
         return_sparse: Sum of the reward the environment paid (1 for success).
         action_acceleration_rms_deg_s2: Root mean square of the second difference of the commanded arm joints [deg/s^2].
         action_jerk_rms_deg_s3: Root mean square of their third difference [deg/s^3].
-        holding_at_end: Whether the gripper held the cube at the end.
-        cube_moved_m: How far the cube ended from where it lay, in the plane [m].
-        cube_x_m: Where the cube lay at the start [m].
-        cube_y_m: Where the cube lay at the start [m].
-        cube_yaw_deg: The cube's yaw at the start, -45..45 (a plain cube looks the same after a quarter turn) [deg].
-        bin_x_m: Where the bin stood [m].
-        bin_y_m: Where the bin stood [m].
+        of_task: The task's own columns (`Task.columns`): name -> value.
     """
 
     seed: int
@@ -56,19 +53,31 @@ class EpisodeRow:
     return_sparse: float
     action_acceleration_rms_deg_s2: float
     action_jerk_rms_deg_s3: float
-    holding_at_end: bool
-    cube_moved_m: float
-    cube_x_m: float
-    cube_y_m: float
-    cube_yaw_deg: float
-    bin_x_m: float
-    bin_y_m: float
+    of_task: Mapping[str, bool | float]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EpisodeRow:
+        """Return the row of these columns, name -> value, those of the task among them."""
+        own = {name: value for name, value in values.items() if name not in _OF_ALL}
+        return cls(**{name: values[name] for name in _OF_ALL}, of_task=own)
+
+    def value(self, column: str) -> Any:
+        """Return the value of a column."""
+        return self.of_task[column] if column in self.of_task else getattr(self, column)
 
 
-COLUMNS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(EpisodeRow))
-_ORIGIN = b"soarm.origin"  # key in the Parquet file's metadata
+_OF_ALL = {field.name: str(field.type) for field in dataclasses.fields(EpisodeRow) if field.name != "of_task"}
+_ORIGIN, _TASK = b"soarm.origin", b"soarm.task"  # keys in the Parquet file's metadata
 _TYPES = {"int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "float": pa.float64()}
-_SCHEMA = pa.schema([(field.name, _TYPES[str(field.type)]) for field in dataclasses.fields(EpisodeRow)])
+
+
+def columns(task: Task) -> dict[str, str]:
+    """Return column -> name of its type: what every task's rows have, then the task's own."""
+    return _OF_ALL | {column.name: column.kind.__name__ for column in task.columns}
+
+
+def _schema(task: Task) -> pa.Schema:
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns(task).items()])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +86,13 @@ class Results:
 
     Attributes:
         rows: One per episode.
+        task: The task.
         origin: What the rows follow from, name -> hash or value (checkpoint, simulator): equal origins and equal seeds mean
             equal rows. Kept in the Parquet file's metadata.
     """
 
     rows: tuple[EpisodeRow, ...]
+    task: Task
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -99,7 +110,7 @@ class Results:
 
     def column(self, name: str) -> NDArray[Any]:
         """Return one column as an array, shape (N,)."""
-        return np.array([getattr(row, name) for row in self.rows])
+        return np.array([row.value(name) for row in self.rows])
 
     def select(self, seeds: Iterable[int]) -> Results:
         """Return the rows of `seeds`, in that order.
@@ -114,17 +125,18 @@ class Results:
             raise DatasetError(
                 f"{len(absent)} of {len(wanted)} scenes were not evaluated, first {absent[:3]}; evaluate them first"
             )
-        return Results(tuple(by_seed[seed] for seed in wanted), self.origin)
+        return Results(tuple(by_seed[seed] for seed in wanted), self.task, self.origin)
 
     def save(self, folder: Path, name: str = "episodes") -> None:
         """Write `<name>.parquet` (exact) and `<name>.csv` (six significant digits, for reading) into `folder`."""
-        arrays = [pa.array([getattr(row, field.name) for row in self.rows], field.type, from_pandas=True) for field in _SCHEMA]
-        schema = _SCHEMA.with_metadata({_ORIGIN: json.dumps(dict(self.origin), sort_keys=True)})
+        schema, names = _schema(self.task), list(columns(self.task))
+        arrays = [pa.array([row.value(one.name) for row in self.rows], one.type, from_pandas=True) for one in schema]
+        schema = schema.with_metadata({_ORIGIN: json.dumps(dict(self.origin), sort_keys=True), _TASK: self.task.name})
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / f"{name}.parquet", compression="zstd")
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([_readable(getattr(row, column)) for column in COLUMNS] for row in self.rows)
+            writer.writerow(names)
+            writer.writerows([_readable(row.value(name)) for name in names] for row in self.rows)
 
     @classmethod
     def load(cls, folder: Path, name: str = "episodes") -> Results:
@@ -142,18 +154,20 @@ class Results:
             raise DatasetError(
                 f"{path} is not a readable Parquet file ({error}); evaluate again (`dvc repro -f eval_base`)"
             ) from error
-        if not table.schema.equals(_SCHEMA):
-            found = {field.name: str(field.type) for field in table.schema}
+        metadata = table.schema.metadata or {}
+        task = find_task(metadata.get(_TASK, DEFAULT_TASK.encode()).decode(errors="replace"), DatasetError)
+        if not table.schema.equals(_schema(task)):
+            found, expected = ({field.name: str(field.type) for field in one} for one in (table.schema, _schema(task)))
             raise DatasetError(
-                f"{path} has the columns {found}; expected are { {field.name: str(field.type) for field in _SCHEMA} }. "
+                f"{path} has the columns {found}; expected are {expected}. "
                 "It was written by another version: evaluate again (`dvc repro -f eval_base`)"
             )
         rows: list[dict[str, Any]] = table.to_pylist()
         try:
-            origin = parse_json((table.schema.metadata or {}).get(_ORIGIN, b"{}"))
+            origin = parse_json(metadata.get(_ORIGIN, b"{}"))
         except SmallFileError as error:
             raise DatasetError(f"the origin in {path} {error}; evaluate again (`dvc repro -f eval_base`)") from None
-        return cls(tuple(EpisodeRow(**{key: _or_nan(value) for key, value in row.items()}) for row in rows), origin)
+        return cls(tuple(EpisodeRow.of({key: _or_nan(value) for key, value in row.items()}) for row in rows), task, origin)
 
 
 def find(folder: Path, origin: Mapping[str, str], seeds: Iterable[int]) -> Results | None:

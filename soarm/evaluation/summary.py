@@ -8,10 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.evaluation.failures import FAILURES
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Interval, wilson
-from soarm.rollout import Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +47,8 @@ def summarise(results: Results) -> Summary:
     """Return the summary of at least one row."""
     assert len(results) > 0, "an evaluation has at least one scene"
     solved = int(results.success.sum())
-    stages = np.array([Stage[name.upper()] for name in results.column("furthest_stage")])
+    task = results.task
+    stages = np.array([task.stages[name.upper()] for name in results.column("furthest_stage")])
     outcomes = results.column("outcome")
     return Summary(
         n_scenes=len(results),
@@ -61,8 +60,8 @@ def summarise(results: Results) -> Summary:
         steps_mean=float(results.column("steps").mean()),
         action_acceleration_rms_deg_s2=_mean(results.column("action_acceleration_rms_deg_s2")),
         action_jerk_rms_deg_s3=_mean(results.column("action_jerk_rms_deg_s3")),
-        failures={failure.value: int((outcomes == failure.value).sum()) for failure in FAILURES},
-        reached={stage.name.lower(): int((stages >= stage).sum()) for stage in Stage if stage != Stage.START},
+        failures={failure: int((outcomes == failure).sum()) for failure in task.failures},
+        reached={stage.name.lower(): int((stages >= stage).sum()) for stage in task.stages if stage > 0},
     )
 
 

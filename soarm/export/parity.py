@@ -15,11 +15,12 @@ import numpy as np
 from soarm import arm
 from soarm.dataset.reader import Dataset
 from soarm.errors import ParityError
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, ChunkModel, Observation, ResidualModel
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
 from soarm.spec import PolicySpec
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 _BATCH = 256
 

@@ -15,11 +15,10 @@ import numpy as np
 from soarm.evaluation.results import Results
 from soarm.policy import BatchPolicy
 from soarm.report import video
-from soarm.report.figures import OUTCOME_LABELS
 from soarm.report.style import LABELS
 from soarm.report.video import Frame
 from soarm.sim.camera import Camera
-from soarm.sim.env import PickPlaceEnv
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
 
 PER_KIND = 2
@@ -63,7 +62,7 @@ def choose(base: Results, residual: Results, per_kind: int = PER_KIND) -> list[C
     for kind, which in kinds.items():
         for i in np.flatnonzero(which)[:per_kind]:
             left, right = (
-                f"{label}: {OUTCOME_LABELS[rows.rows[i].outcome]}"
+                f"{label}: {rows.task.outcomes[rows.rows[i].outcome]}"
                 for label, rows in ((LABELS["base"], base), (LABELS["residual"], residual))
             )
             seed = base.seeds[i]
@@ -83,7 +82,7 @@ def shoot(clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy]
     if not clips:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, render_mode="rgb_array")
     with Camera(env.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
         for clip in clips:
             films = [film(env, camera, policy, clip.seed) for policy in policies]
@@ -96,7 +95,7 @@ def fps(sim: SimParams) -> int:
     return round(sim.control_hz / EVERY)
 
 
-def film(env: PickPlaceEnv, camera: Camera, policy: BatchPolicy, seed: int) -> list[Frame]:
+def film(env: SimEnv, camera: Camera, policy: BatchPolicy, seed: int) -> list[Frame]:
     """Return a picture for every second control step of an episode, and one of its end."""
     observation, _ = env.reset(seed=seed)
     policy.reset(_ROW, [seed])

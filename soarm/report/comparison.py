@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from soarm.evaluation.paired import Comparison
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Estimate
 from soarm.report import page
-from soarm.report.figures import OUTCOME_LABELS
 from soarm.report.style import LABELS
 
 SIGNIFICANT = 0.05
@@ -50,7 +49,7 @@ def render(
         _two_by_two(comparison),
         page.heading("In numbers"),
         _numbers(comparison),
-        _failures(comparison),
+        _failures(comparison, base.task.outcomes),
         page.heading("Scenes the two disagree on"),
         _disagreements(base, residual, comparison),
     ]
@@ -151,10 +150,10 @@ def _numbers(comparison: Comparison) -> str:
     )
 
 
-def _failures(comparison: Comparison) -> str:
+def _failures(comparison: Comparison, labels: Mapping[str, str]) -> str:
     rows = [
         (
-            OUTCOME_LABELS[outcome],
+            labels[outcome],
             str(count),
             str(comparison.residual.failures[outcome]),
             f"{comparison.residual.failures[outcome] - count:+d}",
@@ -167,20 +166,21 @@ def _failures(comparison: Comparison) -> str:
 
 
 def _disagreements(base: Results, residual: Results, comparison: Comparison) -> str:
+    places = [column.name for column in base.task.scene_columns]
+
     def listing(seeds: Sequence[int]) -> str:
         pairs = zip(base.select(seeds).rows, residual.select(seeds).rows, strict=True)
         rows = [
             (
                 str(b.seed),
-                OUTCOME_LABELS[b.outcome],
-                OUTCOME_LABELS[r.outcome],
-                f"{b.cube_x_m:+.3f}",
-                f"{b.cube_y_m:+.3f}",
-                f"{b.cube_yaw_deg:+.0f}",
+                base.task.outcomes[b.outcome],
+                base.task.outcomes[r.outcome],
+                *(f"{b.value(name):{'+.0f' if name.endswith('_deg') else '+.3f'}}" for name in places),
             )
             for b, r in pairs
         ]
-        return page.table(("scene seed", LABELS["base"], LABELS["residual"], "cube x [m]", "cube y [m]", "yaw [deg]"), rows)
+        heads = [f"{words.replace('_', ' ')} [{unit}]" for words, _, unit in (name.rpartition("_") for name in places)]
+        return page.table(("scene seed", LABELS["base"], LABELS["residual"], *heads), rows)
 
     parts = []
     for word, seeds in (("Gained", comparison.gained), ("Lost", comparison.regressed)):

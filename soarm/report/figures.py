@@ -17,16 +17,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 from soarm import kinematics
 from soarm.report.style import BLUE, COLOURS, GREEN, GREY, LABELS, ORANGE, PURPLE, SKY, VERMILLION, Table
 
-OUTCOME_LABELS: dict[str, str] = {
-    "timed_out": "timed out in the bin",
-    "timed_out_holding": "timed out holding",
-    "missed_bin": "missed the bin",
-    "dropped": "dropped",
-    "missed_grasp": "missed grasp",
-    "knocked_away": "knocked away",
-    "never_reached": "never reached",
-    "success": "success",
-}
 # Who solved a scene -> label, marker, colour, size, opacity; drawn in this order, the rare ones on top.
 _SOLVED: dict[str, tuple[str, str, str, float, float]] = {
     "success": ("solved", "o", "#9bbfd4", 22, 0.8),
@@ -79,8 +69,8 @@ def draw_success(ax: Axes, table: Table) -> None:
     ax.grid(visible=False, axis="y")
 
 
-def draw_failures(ax: Axes, table: Table) -> None:
-    """Draw how many scenes failed in which way, one bar per policy."""
+def draw_failures(ax: Axes, table: Table, labels: Mapping[str, str]) -> None:
+    """Draw how many scenes failed in which way, one bar per policy; `labels` puts outcomes into words."""
     policies, outcomes = _unique(table, "policy"), _unique(table, "outcome")
     height = 0.8 / len(policies)
     for p, policy in enumerate(policies):
@@ -88,7 +78,7 @@ def draw_failures(ax: Axes, table: Table) -> None:
         y = np.arange(len(outcomes)) + (p - (len(policies) - 1) / 2) * height
         bars = ax.barh(y, counts, 0.9 * height, color=COLOURS[policy], label=f"{LABELS[policy]} ({sum(counts)} failures)")
         ax.bar_label(bars, padding=3, fontsize=9, color="#333333")
-    ax.set_yticks(range(len(outcomes)), [OUTCOME_LABELS[outcome] for outcome in outcomes])
+    ax.set_yticks(range(len(outcomes)), [labels[outcome] for outcome in outcomes])
     ax.invert_yaxis()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(f"scenes of {table[0]['n_scenes']}")
@@ -117,8 +107,9 @@ def draw_reached(ax: Axes, table: Table) -> None:
     ax.legend(loc="lower left")
 
 
-def draw_scenes(ax: Axes, table: Table) -> None:
-    """Draw where the cube lay at the start, seen from above, by who solved the scene."""
+def draw_scenes(ax: Axes, table: Table, columns: tuple[str, str]) -> None:
+    """Draw where an object lay at the start, seen from above, by who solved the scene; `columns` hold its x and y [m]."""
+    at_x, at_y = columns
     shoulder = -kinematics.CHAIN[0][0][1]
     for radius_m in (0.1, 0.2, 0.3, 0.4):
         ax.add_patch(Circle((0.0, shoulder), radius_m, fill=False, color="#dddddd", lw=0.8, zorder=0))
@@ -126,19 +117,19 @@ def draw_scenes(ax: Axes, table: Table) -> None:
     ax.annotate("arm", (0.0, shoulder), (9, -3), textcoords="offset points", fontsize=9)
     for solved, (label, marker, colour, size, alpha) in _SOLVED.items():
         rows = [row for row in table if row["solved"] == solved]
-        x, forward = [row["cube_x_m"] for row in rows], [-row["cube_y_m"] for row in rows]
+        x, forward = [row[at_x] for row in rows], [-row[at_y] for row in rows]
         text = f"{label}: {len(rows)}"
         if rows:
             ax.scatter(
                 x, forward, s=size, marker=marker, color=colour, alpha=alpha, edgecolors="white", linewidths=0.5, label=text
             )
     ax.set_aspect("equal")
-    reach = max(0.1, *(abs(row["cube_x_m"]) for row in table)) + 0.03
+    reach = max(0.1, *(abs(row[at_x]) for row in table)) + 0.03
     ax.set_xlim(-reach, reach)
-    ax.set_ylim(min(0.0, *(-row["cube_y_m"] for row in table)), max(-row["cube_y_m"] for row in table) + 0.03)
+    ax.set_ylim(min(0.0, *(-row[at_y] for row in table)), max(-row[at_y] for row in table) + 0.03)
     ax.set_xlabel("to the right of the base [m]   (rings: 10 cm apart, around the shoulder)")
     ax.set_ylabel("forward of the base [m]")
-    ax.set_title(f"Where the cube lay (n = {len(table)})")
+    ax.set_title(f"Where the {at_x.removesuffix('_x_m')} lay (n = {len(table)})")
     ax.grid(visible=False)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
 

@@ -13,6 +13,7 @@ from soarm.evaluation.results import Results
 from soarm.evaluation.summary import Summary
 from soarm.report import figures, tables
 from soarm.report.style import Figure, Table, save
+from soarm.tasks.task import Task
 
 _WILSON = "Bars: Wilson 95 % interval."
 
@@ -130,12 +131,22 @@ def of_policy(results: Results, summary: Summary) -> list[Figure]:
         Figure(
             "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
         ),
-        Figure("failures", f"Failure classes over {n} scenes.", tables.failures(policies), figures.draw_failures),
-        Figure("scenes", "Where the cube lay, seen from above.", tables.scenes(results), figures.draw_scenes, (6, 5)),
+        _failures(f"Failure classes over {n} scenes.", policies, results.task),
+        _map("Where things lay, seen from above.", tables.scenes(results), results.task, (6, 5)),
     ]
     if durations := tables.durations(results):
         made.append(Figure("times", "Time to success over the solved scenes.", durations, figures.draw_durations))
     return made
+
+
+def _failures(caption: str, policies: tables.Policies, task: Task, *size: tuple[float, float]) -> Figure:
+    draw = partial(figures.draw_failures, labels=task.outcomes)
+    return Figure("failures", caption, tables.failures(policies), draw, *size)
+
+
+def _map(caption: str, scenes: Table, task: Task, size: tuple[float, float]) -> Figure:
+    at_x, at_y, *_ = (column.name for column in task.scene_columns)
+    return Figure("scenes", caption, scenes, partial(figures.draw_scenes, columns=(at_x, at_y)), size)
 
 
 def of_comparison(base: Results, residual: Results, comparison: Comparison) -> list[Figure]:
@@ -145,13 +156,9 @@ def of_comparison(base: Results, residual: Results, comparison: Comparison) -> l
     before_after = f"Failure classes over {n} scenes, before and after."
     made = [
         Figure("success", share, tables.success(policies), figures.draw_success, (6, 2.6)),
-        Figure("failures", before_after, tables.failures(policies), figures.draw_failures, (6, 4.4)),
-        Figure(
-            "scenes",
-            "Where the cube lay, seen from above, and who solved the scene.",
-            tables.scenes(base, residual),
-            figures.draw_scenes,
-            (6, 5.3),
+        _failures(before_after, policies, base.task, (6, 4.4)),
+        _map(
+            "Where things lay, seen from above, and who solved the scene.", tables.scenes(base, residual), base.task, (6, 5.3)
         ),
         Figure(
             "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached

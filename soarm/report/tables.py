@@ -90,7 +90,7 @@ def reached(policies: Policies) -> Table:
 
 
 def scenes(base: Results, residual: Results | None = None) -> Table:
-    """Where cube and bin lay in each scene, and who solved it.
+    """Where things lay in each scene, and who solved it.
 
     `solved` is `success` or `failure` for one policy; `both`, `residual_only`, `base_only` or `neither` for two.
     """
@@ -99,8 +99,8 @@ def scenes(base: Results, residual: Results | None = None) -> Table:
         solved = (
             ("success" if row.success else "failure") if residual is None else _PAIRED[row.success, residual.rows[i].success]
         )
-        place = {"cube_x_m": row.cube_x_m, "cube_y_m": row.cube_y_m, "bin_x_m": row.bin_x_m, "bin_y_m": row.bin_y_m}
-        rows.append({"seed": row.seed, "solved": solved, **place})
+        places = {one.name: row.value(one.name) for one in base.task.scene_columns if one.name.endswith("_m")}
+        rows.append({"seed": row.seed, "solved": solved, **places})
     return rows
 
 

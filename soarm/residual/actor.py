@@ -23,9 +23,9 @@ from soarm import arm
 from soarm.errors import CheckpointError
 from soarm.params import build
 from soarm.policy import Array
-from soarm.residual.sight import EVERYTHING, N_SEEN, Sight, SightParams
+from soarm.residual.sight import EVERYTHING, Sight, SightParams
 from soarm.smallfile import load_json, shown
-from soarm.spec import PolicySpec
+from soarm.spec import DEFAULT_TASK, PolicySpec
 
 _MOST_HIDDEN = 8192
 """Greatest width of a hidden layer that is read."""
@@ -42,13 +42,16 @@ class ResidualActor(nn.Module):
         hidden: Width of each hidden layer.
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
         sight: What it sees of the observation.
+        task: Name of the task, whose residual observations these are.
     """
 
-    def __init__(self, hidden: Sequence[int], layer_norm: bool, sight: SightParams = EVERYTHING) -> None:
+    def __init__(
+        self, hidden: Sequence[int], layer_norm: bool, sight: SightParams = EVERYTHING, task: str | None = DEFAULT_TASK
+    ) -> None:
         super().__init__()
         self.hidden, self.layer_norm = tuple(hidden), layer_norm
-        self.sight = Sight(sight)
-        sizes = [N_SEEN, *hidden]
+        self.sight = Sight(sight, task)
+        sizes = [self.sight.n_features, *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), *([nn.LayerNorm(n_out)] if layer_norm else []), nn.ReLU()]
@@ -114,8 +117,8 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
             raise ValueError(
                 f"hidden {shown(hidden)}, layer_norm {shown(layer_norm)}: widths in 1..{_MOST_HIDDEN}, and a flag"
             )
-        actor = ResidualActor(hidden, layer_norm, build(SightParams, config["sight"], "sight"))
         spec = PolicySpec.from_dict(config["spec"])
+        actor = ResidualActor(hidden, layer_norm, build(SightParams, config["sight"], "sight"), spec.task)
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
     if spec.residual_scale is None:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, ChunkModel, Observation, ResidualModel
 from soarm.spec import STATE, PolicySpec
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
 class ResidualController:

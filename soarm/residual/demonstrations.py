@@ -15,9 +15,11 @@ from stable_baselines3.common.buffers import NStepReplayBuffer
 
 from soarm import arm
 from soarm.chunking import Query
-from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, player_for, residual_observation
+from soarm.policies import player_for
 from soarm.policy import Array, ChunkModel, Observation
 from soarm.spec import ACTION, PolicySpec
+from soarm.tasks.registry import find
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
 def label(
@@ -46,11 +48,12 @@ def label(
     """
     assert spec.residual_scale is not None
     scale = np.asarray(spec.residual_scale, np.float32)
+    features = find(spec.task).residual_observation
     observations = _along(columns, episode_starts, base, spec)
-    corrections = (columns[ACTION] - observations[:, BASE_ACTION]) / scale
+    corrections = (columns[ACTION] - observations[:, features.base_action]) / scale
     buffer = NStepReplayBuffer(
         len(corrections),
-        spaces.Box(-np.inf, np.inf, (RESIDUAL_OBSERVATION_DIM,), np.float32),
+        spaces.Box(-np.inf, np.inf, (features.dim,), np.float32),
         spaces.Box(-1.0, 1.0, (arm.N_JOINTS,), np.float32),
         device=device,
         n_steps=n_steps,
@@ -69,12 +72,13 @@ def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkM
     keys = [key for key in spec.features if key != ACTION]
     lengths = np.diff(starts)
     player = player_for(spec, len(lengths), N_LOOKAHEAD)
-    augmented = np.zeros((int(starts[-1]), RESIDUAL_OBSERVATION_DIM), np.float32)
+    features = find(spec.task).residual_observation
+    augmented = np.zeros((int(starts[-1]), features.dim), np.float32)
     for t in range(int(lengths.max())):
         rows = np.flatnonzero(lengths > t)
         at = starts[rows] + t
         observation = {key: columns[key][at] for key in keys}
-        augmented[at] = residual_observation(observation, player.advance(rows, _query(base, observation)))
+        augmented[at] = features.compute(observation, player.advance(rows, _query(base, observation)))
     return augmented
 
 

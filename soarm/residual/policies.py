@@ -19,10 +19,10 @@ from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import Tensor, nn
 
 from soarm import arm
-from soarm.policies import BASE_ACTION
 from soarm.policy import Array
 from soarm.residual.actor import ResidualActor, add_residual
-from soarm.residual.sight import EVERYTHING, MIN_STD, N_SEEN, Seen, Sight, SightParams
+from soarm.residual.sight import EVERYTHING, MIN_STD, Seen, Sight, SightParams
+from soarm.spec import DEFAULT_TASK
 
 
 class SB3Actor(Actor):
@@ -30,9 +30,9 @@ class SB3Actor(Actor):
 
     mu: ResidualActor  # type: ignore[assignment]
 
-    def __init__(self, *, layer_norm: bool, sight: SightParams, **kwargs: Any) -> None:
+    def __init__(self, *, layer_norm: bool, sight: SightParams, task: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mu = ResidualActor(self.net_arch, layer_norm, sight)
+        self.mu = ResidualActor(self.net_arch, layer_norm, sight, task)
 
     def see(self, obs: Tensor | Seen) -> Seen:
         """Return what the actor sees of raw residual observations, shape (B, D)."""
@@ -60,16 +60,19 @@ class ResidualCritic(ContinuousCritic):
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
         sight: What the heads see of the observation; the executed action they always see.
+        task: Name of the task.
         **kwargs: Of `ContinuousCritic`.
     """
 
     scale: Tensor
 
-    def __init__(self, *, scale: tuple[float, ...], layer_norm: bool, sight: SightParams, **kwargs: Any) -> None:
+    def __init__(
+        self, *, scale: tuple[float, ...], layer_norm: bool, sight: SightParams, task: str | None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.sight = Sight(sight)
+        self.sight = Sight(sight, task)
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
-        n_in = N_SEEN + 2 * arm.N_JOINTS
+        n_in = self.sight.n_features + 2 * arm.N_JOINTS
         post: list[type[nn.Module]] = [nn.LayerNorm] if layer_norm else []
         self.q_networks = [
             nn.Sequential(*create_mlp(n_in, 1, kwargs["net_arch"], kwargs["activation_fn"], post_linear_modules=post))
@@ -108,17 +111,17 @@ class ResidualCritic(ContinuousCritic):
         return value
 
     def inputs(self, obs: Tensor | Seen, residual: Tensor, *, clip: bool = True) -> Tensor:
-        """Return what enters every head, shape (B, N_SEEN + 12): what is seen, and the executed action in two units.
+        """Return what enters every head, shape (B, n_features + 12): what is seen, and the executed action in two units.
 
         Args:
             obs: Raw residual observations, shape (B, D), or what `see` returned.
             residual: Residuals, shape (B, 6).
             clip: Whether the arm's range is kept to; if not it is the sum that was asked for.
         """
-        seen = self.see(obs)
+        seen, at = self.see(obs), self.sight.base_action
         base = seen.base
         executed = add_residual(base, residual, self.scale) if clip else base + self.scale * residual
-        normalised = (executed - self.sight.mean[BASE_ACTION]) / self.sight.std[BASE_ACTION]
+        normalised = (executed - self.sight.mean[at]) / self.sight.std[at]
         return torch.cat([seen.features, normalised, (executed - base) / self.scale], dim=1)
 
 
@@ -133,6 +136,7 @@ class ResidualTD3Policy(TD3Policy):
         layer_norm: Whether a LayerNorm follows each hidden linear layer, in actor and critics.
         actor_sight: What of the observation the actor sees.
         critic_sight: What the critics see.
+        task: Name of the task, whose residual observations these are.
         **kwargs: Of `TD3Policy`.
     """
 
@@ -150,9 +154,10 @@ class ResidualTD3Policy(TD3Policy):
         layer_norm: bool = True,
         actor_sight: SightParams = EVERYTHING,
         critic_sight: SightParams = EVERYTHING,
+        task: str | None = DEFAULT_TASK,
         **kwargs: Any,
     ) -> None:
-        self._scale, self._layer_norm = tuple(scale), layer_norm
+        self._scale, self._layer_norm, self._task = tuple(scale), layer_norm, task
         self._actor_sight, self._critic_sight = actor_sight, critic_sight
         self.sees_alike = actor_sight == critic_sight
         kwargs.setdefault("optimizer_kwargs", {"fused": True})  # a fifth of the time of the default on networks this small
@@ -161,21 +166,21 @@ class ResidualTD3Policy(TD3Policy):
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SB3Actor:
         """Return a zero-initialised actor."""
         kwargs = self._update_features_extractor(self.actor_kwargs, features_extractor)
-        return SB3Actor(layer_norm=self._layer_norm, sight=self._actor_sight, **kwargs).to(self.device)
+        return SB3Actor(layer_norm=self._layer_norm, sight=self._actor_sight, task=self._task, **kwargs).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ResidualCritic:
         """Return critics on the executed action."""
         kwargs = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        critic = ResidualCritic(scale=self._scale, layer_norm=self._layer_norm, sight=self._critic_sight, **kwargs)
-        return critic.to(self.device)
+        kwargs |= {"scale": self._scale, "layer_norm": self._layer_norm, "sight": self._critic_sight, "task": self._task}
+        return ResidualCritic(**kwargs).to(self.device)
 
     def set_statistics(self, mean: Array, std: Array) -> None:
         """Standardise observations with these statistics, each of shape (D,), in all four networks.
 
         The critics measure executed actions in the base action's unit. One that never moved has none and gets the bound.
         """
-        std = np.array(std)
-        std[BASE_ACTION] = np.where(std[BASE_ACTION] < MIN_STD, self._scale, std[BASE_ACTION])
+        std, at = np.array(std), self.critic.sight.base_action
+        std[at] = np.where(std[at] < MIN_STD, self._scale, std[at])
         for module in (self.actor.mu, self.actor_target.mu, self.critic, self.critic_target):
             module.sight.set_statistics(mean, std)
 
@@ -189,4 +194,5 @@ class ResidualTD3Policy(TD3Policy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         sight = {"actor_sight": self._actor_sight, "critic_sight": self._critic_sight}
-        return {**super()._get_constructor_parameters(), "scale": self._scale, "layer_norm": self._layer_norm, **sight}
+        own = {"scale": self._scale, "layer_norm": self._layer_norm, "task": self._task}
+        return {**super()._get_constructor_parameters(), **own, **sight}

@@ -21,7 +21,6 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from torch import Tensor
 
 from soarm.errors import ParamsError
-from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
 from soarm.residual import calibration, objective
 from soarm.residual.alarms import Smoothness, residual_alarms
@@ -120,7 +119,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             policy_delay=learner.policy_delay,
             target_policy_noise=learner.target_policy_noise,
             target_noise_clip=learner.target_noise_clip,
-            policy_kwargs={**(policy_kwargs or {}), "scale": self.spec.residual_scale},
+            policy_kwargs={**(policy_kwargs or {}), "scale": self.spec.residual_scale, "task": self.spec.task},
             seed=seed,
             device=device,
             verbose=verbose,
@@ -178,9 +177,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         assert self._explorer is not None
         assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
-        executed = add_residual(
-            self._last_obs[:, BASE_ACTION], buffer_action, np.asarray(self.spec.residual_scale, np.float32)
-        )
+        base = self._last_obs[:, self.policy.critic.sight.base_action]
+        executed = add_residual(base, buffer_action, np.asarray(self.spec.residual_scale, np.float32))
         self._smoothness.add(executed, dones)
         self._explorer.end_episodes(dones, self.num_timesteps - self.learning_starts)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)

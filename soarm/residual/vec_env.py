@@ -22,10 +22,12 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from soarm import arm
 from soarm.chunking import Step
 from soarm.errors import CheckpointError
-from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, player_for, residual_observation
+from soarm.policies import player_for
 from soarm.policy import Array, ChunkModel, Observation, Rows, add_residual, require_finite
 from soarm.rollout import BatchEnv
 from soarm.spec import ACTION, PolicySpec
+from soarm.tasks.registry import find
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 VecStep = tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]
 
@@ -171,7 +173,7 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
 
     | space | content | range |
     |---|---|---|
-    | observation | `soarm.policies.residual_observation`: task, base action, chunk phase, look-ahead | raw units |
+    | observation | `Task.residual_observation`: task, base action, chunk phase, look-ahead | raw units |
     | action | residual in units of its bound, per joint | [-1, 1] |
 
     Executed is clip(base + scale * residual). At the end of an episode `terminal_observation` is augmented too, with the base
@@ -182,11 +184,15 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         base: The frozen base.
         spec: Its specification.
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
+
+    Attributes:
+        task: Name of the task.
     """
 
     def __init__(self, venv: VecEnv, base: ChunkModel, spec: PolicySpec, scale: Sequence[float]) -> None:
+        self.task, self._features = spec.task, find(spec.task).residual_observation
         action_space = spaces.Box(-1.0, 1.0, (arm.N_JOINTS,), np.float32)
-        super().__init__(venv, _unbounded((RESIDUAL_OBSERVATION_DIM,)), action_space)
+        super().__init__(venv, _unbounded((self._features.dim,)), action_space)
         self._base = base
         self._scale = np.asarray(scale, np.float32)
         self._player = player_for(spec, venv.num_envs, N_LOOKAHEAD)
@@ -211,7 +217,7 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         if len(ended):  # look at the old chunks before they are dropped
             last = {key: np.stack([infos[i]["terminal_observation"][key] for i in ended]) for key in observation}
             step = self._player.peek(ended, self._query(last))
-            for i, augmented in zip(ended, residual_observation(last, step), strict=True):
+            for i, augmented in zip(ended, self._features.compute(last, step), strict=True):
                 infos[i]["terminal_observation"] = augmented
             self._player.reset(ended)
         return self._advance(observation), rewards, dones, infos
@@ -239,8 +245,9 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         nothing = Step(
             self._action, np.zeros(len(action), np.float32), np.zeros((len(action), N_LOOKAHEAD, arm.N_JOINTS), np.float32)
         )
-        raw = residual_observation(observation, nothing)
-        if not np.array_equal(raw[:, : BASE_ACTION.start], last_observation[:, : BASE_ACTION.start]):
+        raw = self._features.compute(observation, nothing)
+        n_raw = self._features.base_action.start
+        if not np.array_equal(raw[:, :n_raw], last_observation[:, :n_raw]):
             raise CheckpointError(
                 "playing the recorded actions again does not lead to the recorded observations: the simulation has changed "
                 "since the checkpoint was written. Remove the checkpoint and train from the start."
@@ -249,7 +256,7 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
     def _advance(self, observation: Observation) -> Array:
         step = self._player.advance(self._rows, self._query(observation))
         self._action = step.action
-        augmented = residual_observation(observation, step)
+        augmented = self._features.compute(observation, step)
         require_finite("the residual's observation", augmented)
         return augmented
 

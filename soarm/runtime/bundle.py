@@ -21,11 +21,11 @@ from pathlib import Path
 import onnxruntime as ort
 
 from soarm.errors import BundleError, SmallFileError, SpecMismatchError
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, PolicySpec
+from soarm.tasks.registry import find
 
 ACT, RESIDUAL = "act", "residual"
 SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
@@ -35,8 +35,6 @@ SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
 _REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
 
-_EXPECTED = {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE}
-"""Feature -> how large it must be: what the runtime gives and takes."""
 _FLOATS = "tensor(float)"
 
 Signature = dict[str, tuple[int, ...]]
@@ -51,7 +49,7 @@ def network_file(network: str) -> str:
 def signature(network: str, spec: PolicySpec) -> tuple[Signature, Signature]:
     """Return the inputs and outputs that `spec` asks of a network, without the batch dimension."""
     if network == RESIDUAL:
-        return {RESIDUAL_INPUT: (RESIDUAL_OBSERVATION_DIM,)}, {RESIDUAL_OUTPUT: spec.features[ACTION].shape}
+        return {RESIDUAL_INPUT: (find(spec.task).residual_observation.dim,)}, {RESIDUAL_OUTPUT: spec.features[ACTION].shape}
     assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
     inputs = {key: feature.shape for key, feature in spec.features.items() if key.startswith("observation.")}
     return inputs, {ACTION: (spec.chunk_size, *spec.features[ACTION].shape)}
@@ -155,6 +153,7 @@ def _read_files(folder: Path, checksums: Mapping[str, str]) -> dict[str, bytes]:
 def _read_spec(path: Path, content: bytes) -> PolicySpec:
     try:
         spec = PolicySpec.from_dict(parse_json(content))
+        expected_features = find(spec.task).features
     except (SmallFileError, SpecMismatchError) as error:
         raise BundleError(f"{path} is not a specification: {error}. {_REMEDY}") from None
     if spec.chunk_size is None or spec.n_action_steps is None or ACTION not in spec.features:
@@ -165,7 +164,7 @@ def _read_spec(path: Path, content: bytes) -> PolicySpec:
     faults = [
         f"feature {key} has the shape {feature.shape}, {len(feature.names)} names and {len(feature.units)} units; it must "
         f"have {expected.shape[0]} of each"
-        for key, expected in _EXPECTED.items()
+        for key, expected in expected_features.items()
         if (feature := spec.features.get(key)) is not None
         and (feature.shape, len(feature.names), len(feature.units)) != (expected.shape, *expected.shape * 2)
     ]

@@ -48,7 +48,7 @@ class CarriedObjects:
     """Cube and bin as somebody measured them, and the cube as the gripper carries it; a sight is always fresh.
 
     Args:
-        objects: Shape (7,), see `soarm.spec.OBJECTS_FEATURE`.
+        objects: Shape (7,), see `soarm.tasks.pick_place.objects.OBJECTS`.
         now: The clock [s].
 
     Raises:
@@ -112,6 +112,6 @@ class CarriedObjects:
 
 
 def _yaw4(rotation: NDArray[np.float64]) -> tuple[float, float]:
-    """Return cosine and sine of four times a cube's yaw, averaged over its axes, as `OBJECTS_FEATURE` has them."""
+    """Return cosine and sine of four times a cube's yaw, averaged over its axes, as `OBJECTS` has them."""
     mean = complex(((rotation[0] + 1j * rotation[1]) ** 4).sum() / 2)
     return mean.real, mean.imag

@@ -35,6 +35,7 @@ from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.success import InTheBin
 from soarm.runtime.thinker import Thinker
 from soarm.spec import PolicySpec
+from soarm.tasks.registry import find
 
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
@@ -118,6 +119,7 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         schedule = make_schedule(order.bundle.spec)
         beat, residual = journal.beat, residual_of(order.bundle, order.which)
         extras: dict[str, Any] = {"senses": order.senses, "task": _task(order.bundle), "sight": sight}
+        extras["features"] = find(order.bundle.spec.task).residual_observation
         loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, **extras)
         try:
             if not order.dry_run:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Observation
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
+from soarm.tasks.registry import find
 
 N_WARM_UP = 20
 """Calls before the clock starts: the first ones allocate."""
@@ -37,7 +37,7 @@ def measure(bundle: Bundle, n_calls: int) -> dict[str, Latency]:
     has_residual = RESIDUAL in bundle.sessions
     if has_residual:
         residual = OnnxResidual(bundle)
-        seen = np.zeros((1, RESIDUAL_OBSERVATION_DIM), np.float32)
+        seen = np.zeros((1, find(bundle.spec.task).residual_observation.dim), np.float32)
         found["residual"] = time_calls(lambda: residual.predict_residual(seen), n_calls)
     policy = load_policy(bundle, n_rows=1, which="residual" if has_residual else "base")
     row = np.zeros(1, np.intp)

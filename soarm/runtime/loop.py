@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from soarm.errors import FaultError, ObservationError, SoarmError
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
-from soarm.policies import N_LOOKAHEAD, residual_observation
 from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits
 from soarm.runtime import records
 from soarm.runtime.objects import Feeling, ObjectSource, Sight
@@ -30,10 +29,13 @@ from soarm.runtime.seams import ArmLike, Thinking, TickLog
 from soarm.runtime.success import IN_THE_BIN, InTheBin
 from soarm.runtime.thinker import named
 from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE, STATE
+from soarm.tasks.registry import find
+from soarm.tasks.residual_observation import N_LOOKAHEAD, ResidualObservation
 
 __all__ = ["ArmLike", "Loop", "LoopConfig", "RunReport"]
 logger = logging.getLogger(__name__)
+_FEATURES = find(DEFAULT_TASK).residual_observation
 Joints = NDArray[np.float64]
 
 
@@ -88,6 +90,7 @@ class Loop:
         senses: How old what other senses saw is [s], as `Camera.age_s`; the oldest counts like the objects.
         task: Tells when the task is done, which ends the run; None where nothing can tell.
         sight: A first one of the objects; without it the run does not begin before they are seen.
+        features: What the residual observes.
 
     Attributes:
         sight: The latest of the objects.
@@ -110,11 +113,12 @@ class Loop:
         senses: Sequence[Callable[[], float]] = (),
         task: InTheBin | None = None,
         sight: Sight | None = None,
+        features: ResidualObservation = _FEATURES,
     ) -> None:
         self._arm, self._thinker, self._schedule, self._residual = arm, thinker, schedule, residual
         self._objects, self._limits, self._config, self._log = objects, limits, config, log
         self._now, self._sleep, self._beat = now, sleep, beat
-        self._senses, self._task = tuple(senses), task
+        self._senses, self._task, self._features = tuple(senses), task, features
         self._watchdogs = Watchdogs(config.patience)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
@@ -272,7 +276,7 @@ class Loop:
         if step is None or not np.isfinite(step.action).all():
             return
         try:
-            residual = model.predict_residual(residual_observation(observation, step))
+            residual = model.predict_residual(self._features.compute(observation, step))
         except Exception as error:  # ONNX Runtime's errors have no common base; whatever it is, the run ends and is reported
             self.report.cause = str(named(error))
             return

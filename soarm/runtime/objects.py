@@ -2,7 +2,7 @@
 
 The runtime detects nothing itself. On a table, a camera with markers, a tracker, or a person with a ruler says where they are;
 the twin writes the same file. Its format is `{"objects": [x, y, z, cos 4 yaw, sin 4 yaw, bin x, bin y]}`, in the order of
-`soarm.spec.OBJECTS_FEATURE`, metres in the frame of the arm's base. docs/objects.md has a picture.
+`soarm.tasks.pick_place.objects.OBJECTS`, metres in the frame of the arm's base. docs/objects.md has a picture.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from soarm.errors import ObservationError
 from soarm.runtime.plausible import Objects, require_numbers, require_plausible
 from soarm.runtime.standing import CUBE_HALF_M
 from soarm.smallfile import read_json
-from soarm.spec import OBJECTS_FEATURE
+from soarm.tasks.pick_place.objects import OBJECTS
 
-_N = OBJECTS_FEATURE.shape[0]
+_N = OBJECTS.shape[0]
 _MOST_BYTES = 1 << 16
 
 

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from soarm.errors import BundleError
-from soarm.policies import N_LOOKAHEAD, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, Observation
 from soarm.runtime.bundle import ACT, RESIDUAL, RESIDUAL_INPUT, Bundle
+from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 Which = Literal["base", "residual"]
 

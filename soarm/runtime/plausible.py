@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from soarm import kinematics
 from soarm.errors import ObservationError
-from soarm.spec import OBJECTS_FEATURE
+from soarm.tasks.pick_place.objects import OBJECTS
 
 Objects = NDArray[np.float32]
-"""Cube and bin, shape (7,), in the order of `OBJECTS_FEATURE`."""
+"""Cube and bin, shape (7,), in the order of `OBJECTS`."""
 REACH_M = 0.43
 """How far from the shoulder's axis the gripper point can be at the height of the table [m]."""
 NEAREST_M = {"cube": 0.05, "bin": 0.08}
@@ -26,7 +26,7 @@ HEIGHT_M = (0.0, 0.45)
 """Heights the middle of the cube can have, 0.0125 on the table [m]."""
 LONGEST_PAIR = 1.02
 """The yaw's pair has length 1 on a cube that lies flat, and is shorter on a tilted one; a little more is rounding."""
-_LENGTHS = [i for i, unit in enumerate(OBJECTS_FEATURE.units) if unit == "m"]
+_LENGTHS = [i for i, unit in enumerate(OBJECTS.units) if unit == "m"]
 _UNITS = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254}
 _SHOULDER_M = kinematics.CHAIN[0][0]
 
@@ -57,13 +57,12 @@ def require_numbers(objects: ArrayLike, name: str) -> Objects:
     """
     try:
         values = np.asarray(objects, np.float64)
-        good = values.shape == OBJECTS_FEATURE.shape and bool((np.abs(values) <= np.finfo(np.float32).max).all())
+        good = values.shape == OBJECTS.shape and bool((np.abs(values) <= np.finfo(np.float32).max).all())
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
         raise ObservationError(
-            f"{name} are {objects!s:.120}; they must be {len(OBJECTS_FEATURE.names)} finite numbers: "
-            f"{', '.join(OBJECTS_FEATURE.names)}"
+            f"{name} are {objects!s:.120}; they must be {len(OBJECTS.names)} finite numbers: {', '.join(OBJECTS.names)}"
         )
     return values.astype(np.float32)
 

@@ -47,7 +47,7 @@ def boxes(objects: ArrayLike) -> tuple[Box, ...]:
     """Return bin and cube; one that is in the air counts as lying below, where it falls if the hand lets it go.
 
     Args:
-        objects: Shape (7,), see `soarm.spec.OBJECTS_FEATURE`.
+        objects: Shape (7,), see `soarm.tasks.pick_place.objects.OBJECTS`.
     """
     x, y, z, _, _, bin_x, bin_y = np.asarray(objects, np.float64).tolist()
     cube = Box(x, y, CUBE_HALF_M * 2**0.5, CUBE_HALF_M + (z if z <= _LYING_M else CUBE_HALF_M))  # whatever its yaw

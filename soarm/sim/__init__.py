@@ -1,1 +1,14 @@
-"""The SO-ARM100 in MuJoCo: scene, task, environments, scripted expert, camera. Knows no learning."""
+"""The SO-ARM100 in MuJoCo: scene, tasks, environments, scripted experts, camera. Knows no learning.
+
+task.py          SimTask: what a task is to the simulator; StateView, Progress, Ops
+registry.py      name of a task -> SimTask: every task of soarm/tasks has a folder of its name here
+params.py        SimParams and what every task's parameters have
+draw.py          a seed -> the scene
+scene.py         arm, table, lights and cameras as an MjModel, with the task's bodies in it
+physics.py       SceneWriter: a drawn scene into model and data
+episode.py       EpisodeRules: reward, furthest stage, held success, time limit
+env.py           SimEnv: the Gymnasium environment of any task
+batch_env.py     BatchSim: many episodes at once
+camera.py        pictures by OpenGL; ray_camera.py by rays
+pick_place/      the cube into the bin
+"""

@@ -93,7 +93,7 @@ class Camera:
         """Return what the camera sees, uint8, shape (height_px, width_px, 3), red-green-blue.
 
         Args:
-            data: State with kinematics up to date, of the model or of one with the same geoms (`BatchPickPlace.snapshot`).
+            data: State with kinematics up to date, of the model or of one with the same geoms (`BatchSim.snapshot`).
 
         Raises:
             SimulationError: The camera was closed.

@@ -1,4 +1,4 @@
-"""The Gymnasium environment `SoArm/PickPlace-v0`: one arm, one cube, one bin."""
+"""The Gymnasium environment of any task; `SoArm/PickPlace-v0` is that of pick and place."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from soarm import params as params_file
 from soarm.errors import ObservationError
 from soarm.policy import Array, clip_to_limits, require_finite
 from soarm.sim.camera import Camera
-from soarm.sim.episode import Book, Memory
+from soarm.sim.draw import draw_scene
+from soarm.sim.episode import EpisodeRules, EpisodeState
 from soarm.sim.params import SimParams
-from soarm.sim.physics import Starter
+from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
-from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
-from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
+from soarm.sim.task import FLOATS, DataReader, StateView
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
 ENV_ID = "SoArm/PickPlace-v0"
 
 
-class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
-    """Pick a 25 mm cube from the table and place it in the bin, with joint-position targets.
+class SimEnv(gymnasium.Env[dict[str, Any], Array]):
+    """One arm and one task, with joint-position targets. `SoArm/PickPlace-v0` puts a 25 mm cube into a bin.
 
     ## Action space: Box(6), absolute joint-position targets, clipped to the joint limits
 
@@ -43,8 +44,8 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
 
     ## Observation space: Dict
 
-    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(7), in the arm's
-    base frame (x right, y backwards, z up):
+    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(n), the task's
+    objects (`Task.objects`) in the arm's base frame (x right, y backwards, z up); of pick and place:
 
     | index | meaning | min | max | unit |
     |---|---|---|---|---|
@@ -54,17 +55,17 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
 
     ## Reward
 
-    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each of reach, grasp, lift,
-    transport and place, weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
-    terminal state. `info["reward/<term>"]` holds every term in both modes.
+    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each term of the task (reach,
+    grasp, lift, transport, place), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1]
+    and 0 in the terminal state. `info["reward/<term>"]` holds every term in both modes.
 
     ## Episode
 
-    Start: home pose with jitter, cube anywhere in its sector with any yaw, bin anywhere in its sector, apart by the
-    clearance, all drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success
-    (`info["is_success"]`): the cube lies in the bin, released, at rest, for `success_hold_s`; then `terminated`. `truncated`
-    after `time_limit_s`. `info["stage"]` is the furthest `soarm.rollout.Stage` reached. Gripper point and touches are those
-    of the start of the last physics step.
+    Start: home pose with jitter and the task's things in their sectors (cube with any yaw, bin, apart by the clearance), all
+    drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success (`info["is_success"]`): the task
+    is done (the cube lies in the bin, released, at rest) for `success_hold_s`; then `terminated`. `truncated` after
+    `time_limit_s`. `info["stage"]` is the furthest of the task's stages reached. Gripper point and sensors are those of the
+    start of the last physics step.
 
     Args:
         params: The environment; None reads the section `sim` of `params_path`.
@@ -83,23 +84,22 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
         self.action_space = spaces.Box(arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32))
-        unbounded = np.full(OBJECTS_FEATURE.shape, np.inf, np.float32)
-        unbounded[3:5] = 1.0001  # rounding may take a cosine past 1
+        task = params.sim_task
+        of_objects = task.task.objects.units
+        unbounded = np.array([1.0001 if unit == "1" else np.inf for unit in of_objects], np.float32)  # a cosine rounds past 1
         joints = np.full(arm.N_JOINTS, np.inf, np.float32)  # a joint may be pushed a little past its limit
         self.observation_space = spaces.Dict(
             {STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)}
         )
         self.model = build_model(params, visuals=render_mode is not None)
-        self._starter = Starter(self.model, params)
-        self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
+        self._writer = SceneWriter(self.model, params)
+        self._fields = {name: getattr(self.model, name) for name in self._writer.varying}
         self.data = mujoco.MjData(self.model)
-        self._book = Book(params, FLOATS)
-        data = self.data
-        self._qpos, self._ctrl, self._touch, self._tcp = data.qpos, data.ctrl, data.sensordata, data.site("tcp").xpos
-        self._cube_velocity = data.qvel[6:9]
-        self._bin_xy = (0.0, 0.0)
+        self._rules = EpisodeRules(params, FLOATS)
+        self._read, self._state, self._objects = DataReader(self.data), task.state, task.objects
+        self._ctrl = self.data.ctrl
         self._n_substeps = params.n_substeps
-        self._memory: Memory | None = None
+        self._episode: EpisodeState | None = None
         self._camera: Camera | None = None
 
     def reset(
@@ -108,14 +108,14 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         """Start the scene of `seed`; without one, a scene drawn from the environment's own generator."""
         super().reset(seed=seed)
         scene = draw_scene(self.params, int(self.np_random.integers(2**31)) if seed is None else seed)
-        self._starter.write_model(self._fields, scene)
+        self._writer.write_model(self._fields, scene.physics)
         if self._fields:
             mujoco.mj_setConst(self.model, self.data)
-        self._starter.write_state(self.data, scene)
+        self._writer.write_state(self.data, scene)
         mujoco.mj_forward(self.model, self.data)
-        self._bin_xy = tuple(self.data.mocap_pos[0, :2].tolist())
-        self._memory = self._book.start(self._look(self._qpos.tolist()))
-        return self._observe(self._qpos.tolist()), {"is_success": False, "stage": self._memory.stage}
+        view = self._read()
+        self._episode = self._rules.start(self._state(view))
+        return self._observe(view), {"is_success": False, "stage": self._episode.stage}
 
     def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """Execute one control step.
@@ -123,7 +123,7 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
         Raises:
             ObservationError: The action is not finite or not of shape (6,), or `reset` was not called.
         """
-        if self._memory is None:
+        if self._episode is None:
             raise ObservationError("step was called before reset; call reset(seed=...) first")
         if action.shape != _SHAPE:
             raise ObservationError(f"{ACTION} has shape {action.shape}; it must be ({arm.N_JOINTS},)")
@@ -136,10 +136,10 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
             for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS)  # noqa: B905 - a keyword costs a quarter of it
         ]
         mujoco.mj_step(self.model, self.data, self._n_substeps)
-        qpos = self._qpos.tolist()
-        outcome = self._book.step(self._memory, self._look(qpos))
-        self._memory = outcome.memory
-        return self._observe(qpos), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
+        view = self._read()
+        outcome = self._rules.step(self._episode, self._state(view))
+        self._episode = outcome.state
+        return self._observe(view), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture, uint8 (H, W, 3), in render mode `rgb_array`."""
@@ -155,13 +155,9 @@ class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
             self._camera.close()
             self._camera = None
 
-    def _look(self, qpos: list[float]) -> Seen:
-        gripper_touch, jaw_touch = self._touch.tolist()
-        return Seen(qpos[6:9], self._cube_velocity.tolist(), self._tcp.tolist(), self._bin_xy, gripper_touch, jaw_touch)
-
-    def _observe(self, qpos: list[float]) -> dict[str, Array]:
-        numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(qpos, _JOINTS)]  # noqa: B905 - as above
-        both = np.array([*numbers, *qpos[6:9], *yaw4(qpos[9:13]), *self._bin_xy], np.float32)
+    def _observe(self, view: StateView) -> dict[str, Array]:
+        numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(view.qpos, _JOINTS)]  # noqa: B905 - as above
+        both = np.array([*numbers, *self._objects(view)], np.float32)
         return {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
 
 
@@ -174,7 +170,7 @@ _JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), stric
 def register() -> None:
     """Make `gymnasium.make("SoArm/PickPlace-v0")` work; importing `soarm.sim.env` does it."""
     if ENV_ID not in gymnasium.registry:
-        gymnasium.register(ENV_ID, entry_point="soarm.sim.env:PickPlaceEnv")
+        gymnasium.register(ENV_ID, entry_point="soarm.sim.env:SimEnv")
 
 
 register()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import mujoco
@@ -10,19 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.sim.params import SimParams
-from soarm.sim.scene import CUBE_HALF_M
 from soarm.sim.task import Scene
 
-_FIELDS: dict[str, tuple[str, ...]] = {
+_FIELDS: Mapping[str, tuple[str, ...]] = {
     "position_gain": ("actuator_gainprm", "actuator_biasprm"),
     "force_limit": ("actuator_forcerange",),
     "latency_s": ("actuator_delay",),
-    "cube_friction": ("geom_friction",),
-    "cube_mass_kg": ("body_mass", "body_inertia"),
 }
 
 
-class Starter:
+class SceneWriter:
     """Turns scenes into start states of one compiled model.
 
     Attributes:
@@ -34,24 +30,22 @@ class Starter:
         self._data = mujoco.MjData(model)
         self._spec = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._size = mujoco.mj_stateSize(model, self._spec)
-        self._cube_geom, self._cube_body = model.geom("cube").id, model.body("cube").id
-        ranges = vars(params.physics)
+        self._task = params.sim_task
+        ranges, parameters = vars(params.physics), {**_FIELDS, **self._task.fields}
         self.varying = tuple(
-            field for name, fields in _FIELDS.items() if ranges[name][0] < ranges[name][1] for field in fields
+            field for name, fields in parameters.items() if ranges[name][0] < ranges[name][1] for field in fields
         )
         self._mean_damping = model.actuator_biasprm[:, 2].copy()
         self._mean_gain = model.actuator_gainprm[:, 0].copy()
-        fixed = Scene(np.zeros(6), np.zeros(2), 0.0, np.zeros(2), {name: sum(pair) / 2 for name, pair in ranges.items()})
-        every = {field: getattr(model, field) for fields in _FIELDS.values() for field in fields if hasattr(model, field)}
-        self.write_model(every, fixed)
+        every = {field: getattr(model, field) for fields in parameters.values() for field in fields if hasattr(model, field)}
+        self.write_model(every, {name: sum(pair) / 2 for name, pair in ranges.items()})
         mujoco.mj_setConst(model, self._data)
 
-    def write_model(self, fields: Mapping[str, NDArray[np.float64]], scene: Scene) -> None:
-        """Write the scene's physics into model fields; `fields` holds those to be written, as views.
+    def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Mapping[str, float]) -> None:
+        """Write a scene's physics into model fields; `fields` holds those to be written, as views.
 
         Damping follows the square root of the gain, so that the damping ratio of the servo stays 1.
         """
-        physics = scene.physics
         if "actuator_gainprm" in fields:
             gain = physics["position_gain"]
             fields["actuator_gainprm"][:, 0] = gain
@@ -61,12 +55,7 @@ class Starter:
             fields["actuator_forcerange"][:] = (-physics["force_limit"], physics["force_limit"])
         if "actuator_delay" in fields:
             fields["actuator_delay"][:] = physics["latency_s"]
-        if "geom_friction" in fields:
-            fields["geom_friction"][self._cube_geom, 0] = physics["cube_friction"]
-        if "body_mass" in fields:
-            mass = physics["cube_mass_kg"]
-            fields["body_mass"][self._cube_body] = mass
-            fields["body_inertia"][self._cube_body] = mass * (2 * CUBE_HALF_M) ** 2 / 6
+        self._task.write_physics(self._model, fields, physics)
 
     def state(self, scene: Scene) -> NDArray[np.float64]:
         """Return the scene's start as an integration state, shape (nstate,)."""
@@ -81,10 +70,7 @@ class Starter:
         model = self._model
         mujoco.mj_resetData(model, data)
         data.qpos[:6] = scene.qpos
-        data.qpos[6:8] = scene.cube_xy
-        data.qpos[8] = CUBE_HALF_M
-        data.qpos[9:13] = (math.cos(scene.cube_yaw / 2), 0.0, 0.0, math.sin(scene.cube_yaw / 2))
-        data.mocap_pos[0] = (scene.bin_xy[0], scene.bin_xy[1], 0.0)
+        self._task.write(data, scene)
         data.ctrl[:] = scene.qpos
         if model.nhistory:
             for i in range(model.nu):

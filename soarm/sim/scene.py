@@ -1,4 +1,4 @@
-"""The scene as an MjModel: table, cube, bin and one of two arms, composed with MjSpec.
+"""The scene as an MjModel: table, one of two arms and the task's bodies, composed with MjSpec.
 
 Knows names and sizes; knows nothing of rewards or episodes.
 """
@@ -17,13 +17,7 @@ from soarm import arm, kinematics
 from soarm.errors import SimulationError, how_to_install
 from soarm.sim.params import SimParams
 
-CUBE_HALF_M = 0.0125
-"""Half the edge of the cube: 25 mm."""
-BIN_HALF_M = 0.045
-"""Half the inner width of the bin."""
-BIN_WALL_HEIGHT_M = 0.04
-_WALL_HALF_M = 0.002
-_ARM_BIT, _OBJECT_BIT = 1, 2  # arm touches objects, objects touch objects, the arm does not touch itself
+ARM_BIT, OBJECT_BIT = 1, 2  # arm touches objects, objects touch objects, the arm does not touch itself
 
 # Menagerie's names -> ours, which are LeRobot's for joints and actuators.
 _MENAGERIE_BODIES = {
@@ -48,16 +42,14 @@ def build_model(params: SimParams, *, visuals: bool = True) -> mujoco.MjModel:
         SimulationError: `menagerie` is asked for and cannot be had.
     """
     spec = _menagerie_arm() if params.model == "menagerie" else _primitive_arm()
-    spec.modelname = "soarm_pick_place"
+    spec.modelname = f"soarm_{params.task_name}"
     option = spec.option
     option.timestep = params.sim_dt_s
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10.0  # keeps a grasped cube from creeping, as in Menagerie
     _add_world(spec)
-    _add_cube(spec, params)
-    _add_bin(spec)
-    _add_sensors(spec)
+    params.sim_task.add_to(spec, params)
     _set_latency(spec, params)
     spec.compiler.discardvisual = not visuals
     return spec.compile()
@@ -100,7 +92,7 @@ def adapt_menagerie(spec: mujoco.MjSpec) -> mujoco.MjSpec:
         spec.delete(exclude)
     for geom in spec.geoms:
         if geom.contype or geom.conaffinity:
-            geom.contype, geom.conaffinity = _ARM_BIT, _OBJECT_BIT
+            geom.contype, geom.conaffinity = ARM_BIT, OBJECT_BIT
     spec.body("gripper").add_site(name="tcp", pos=kinematics.TCP_IN_JAW_M, group=4, size=[0.004, 0, 0])
     return spec
 
@@ -135,8 +127,8 @@ def _add_world(spec: mujoco.MjSpec) -> None:
         size=[2.0, 2.0, 0.05],
         material="table",
         castshadow=False,  # on itself it would, in specks
-        contype=_OBJECT_BIT,
-        conaffinity=_OBJECT_BIT | _ARM_BIT,
+        contype=OBJECT_BIT,
+        conaffinity=OBJECT_BIT | ARM_BIT,
     )
     # Together they light the table fully and no more: OpenGL clips light before it takes the colour times it.
     sun = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
@@ -171,54 +163,6 @@ def _add_camera(body: Any, name: str, position: list[float], target: list[float]
     quat = np.empty(4)
     mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(back, right), back]).ravel())
     body.add_camera(name=name, pos=position, quat=quat, fovy=fovy_deg)
-
-
-def _add_cube(spec: mujoco.MjSpec, params: SimParams) -> None:
-    cube = spec.worldbody.add_body(name="cube", pos=[0, -0.25, CUBE_HALF_M])
-    cube.add_freejoint(name="cube")
-    cube.add_geom(
-        name="cube",
-        type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[CUBE_HALF_M] * 3,
-        mass=sum(params.physics.cube_mass_kg) / 2,
-        friction=[sum(params.physics.cube_friction) / 2, 0.005, 0.0001],
-        rgba=[0.13, 0.44, 0.92, 1],
-        contype=_OBJECT_BIT,
-        conaffinity=_OBJECT_BIT | _ARM_BIT,
-    )
-
-
-def _add_bin(spec: mujoco.MjSpec) -> None:
-    body = spec.worldbody.add_body(name="bin", pos=[0.2, -0.2, 0], mocap=True)
-    inner, thick, height = BIN_HALF_M, _WALL_HALF_M, BIN_WALL_HEIGHT_M / 2
-    walls = [("floor", [0, 0, thick], [inner, inner, thick])]
-    for name, x, y in (("left", -1, 0), ("right", 1, 0), ("back", 0, 1), ("front", 0, -1)):
-        size = [thick if x else inner + 2 * thick, thick if y else inner + 2 * thick, height]
-        walls.append((name, [x * (inner + thick), y * (inner + thick), height], size))
-    for name, pos, size in walls:
-        body.add_geom(
-            name=f"bin_{name}",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            pos=pos,
-            size=size,
-            rgba=[0.36, 0.70, 0.46, 1],
-            contype=_OBJECT_BIT,
-            conaffinity=_OBJECT_BIT | _ARM_BIT,
-        )
-
-
-def _add_sensors(spec: mujoco.MjSpec) -> None:
-    """One number per finger: how many of its contacts with the cube are found, at most one."""
-    for finger in ("gripper", "jaw"):
-        spec.add_sensor(
-            name=f"{finger}_touch",
-            type=mujoco.mjtSensor.mjSENS_CONTACT,
-            objtype=mujoco.mjtObj.mjOBJ_BODY,
-            objname="cube",
-            reftype=mujoco.mjtObj.mjOBJ_BODY,
-            refname=finger,
-            intprm=[1, 0, 1],
-        )
 
 
 def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:

@@ -18,8 +18,7 @@ from soarm.act import training
 from soarm.policy import Array, PerRow
 from soarm.quantities import RISING, SOME, Count, PositiveShare
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.expert import Expert
+from soarm.sim.batch_env import BatchSim
 from soarm.spec import ACTION
 from soarm.study.filtered_bc import greedy
 from soarm.study.gathered import columns_of, joined
@@ -53,8 +52,8 @@ def more_demonstrations(setting: Setting) -> Outcome:
     """
     options = params.build(MoreDemonstrationsOptions, setting.options, "options of more_demonstrations")
     start_s, judge = time.monotonic(), Judge(setting)
-    env = Metered(BatchPickPlace(setting.sim, setting.record.n_rows, setting.record.n_threads), setting.sim.max_steps)
-    expert = PerRow([Expert(setting.record.expert, setting.sim.control_hz) for _ in range(env.n_rows)])
+    env = Metered(BatchSim(setting.sim, setting.record.n_rows, setting.record.n_threads), setting.sim.max_steps)
+    expert = PerRow([setting.sim.sim_task.expert(setting.record.expert, setting.sim.control_hz) for _ in range(env.n_rows)])
     seeds = iter(scene_seeds("residual", setting.seed))
     recorded: list[Mapping[str, Array]] = []
     policy = greedy(setting.base)
@@ -70,6 +69,7 @@ def more_demonstrations(setting: Setting) -> Outcome:
                 scratch=setting.scratch / f"act_{limit}",
                 log=lambda step, metrics: None,
                 track=setting.track,
+                task=setting.base.spec.task,
             ).model
         )
         setting.log(env.used, {"demonstrations": len(recorded)})

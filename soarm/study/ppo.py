@@ -31,7 +31,7 @@ from soarm.policies import ResidualPolicy
 from soarm.policy import Array
 from soarm.quantities import Count, NotNegative, Positive, PositiveShare, Share, Whole, within
 from soarm.residual.controller import residual_policy
-from soarm.residual.sight import EVERYTHING, N_SEEN, Sight
+from soarm.residual.sight import EVERYTHING, Sight
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
 from soarm.study.method import Outcome, Setting
@@ -129,6 +129,7 @@ def new_model(env: ResidualVecEnvWrapper, options: PPOOptions, hidden: tuple[int
         sde_sample_freq=options.sde_sample_freq or -1,
         policy_kwargs={
             "features_extractor_class": ResidualFeatures,
+            "features_extractor_kwargs": {"task": env.task},
             "net_arch": {"pi": list(hidden), "vf": list(hidden)},
             "log_std_init": options.log_std_init,
         },
@@ -158,9 +159,10 @@ def fit_standardisation(model: PPO, env: ResidualVecEnvWrapper, n_steps: int) ->
 class ResidualFeatures(BaseFeaturesExtractor):
     """What the project's actor and critics see of an observation: standardised, and its decisive differences magnified."""
 
-    def __init__(self, observation_space: spaces.Box) -> None:
-        super().__init__(observation_space, N_SEEN)
-        self.sight = Sight(EVERYTHING)
+    def __init__(self, observation_space: spaces.Box, task: str | None) -> None:
+        sight = Sight(EVERYTHING, task)
+        super().__init__(observation_space, sight.n_features)
+        self.sight = sight
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return features, shape (B, D), of raw residual observations."""

@@ -11,7 +11,7 @@ from typing import Any
 from soarm import params as params_file
 from soarm.residual.controller import residual_policy
 from soarm.residual.training import TrainResidualParams, train
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.study.method import Outcome, Point, Setting
 
 
@@ -29,7 +29,7 @@ def residual(setting: Setting) -> Outcome:
 def learn(setting: Setting, base: Any, params: TrainResidualParams, bound: Sequence[float]) -> Outcome:
     """Train a residual on `base`, a module that is a `soarm.policy.ChunkModel` and has a blueprint."""
     result = train(
-        functools.partial(BatchPickPlace, setting.sim, n_threads=params.n_threads),
+        functools.partial(BatchSim, setting.sim, n_threads=params.n_threads),
         base,
         base.blueprint,
         setting.demonstrations,

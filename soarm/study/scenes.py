@@ -12,8 +12,9 @@ import numpy as np
 
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, Episode, StepResult, rollout
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.study.method import Point, Setting
+from soarm.tasks.task import Task
 
 
 class Judge:
@@ -25,7 +26,7 @@ class Judge:
 
     def __init__(self, setting: Setting) -> None:
         validation = setting.params.validation
-        self._env = BatchPickPlace(setting.sim, validation.n_rows, setting.params.n_threads)
+        self._env = BatchSim(setting.sim, validation.n_rows, setting.params.n_threads)
         self._seeds = validation.seeds
         self._log = setting.log
         self._points: list[Point] = []
@@ -57,6 +58,11 @@ class Metered:
         self._age = np.zeros(env.n_rows, np.int64)
         self._promised = 0  # steps the running episodes may still take
         self.used = 0
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
+        return self._env.task
 
     @property
     def n_rows(self) -> int:
@@ -95,7 +101,7 @@ def training_env(setting: Setting) -> Metered:
     task = setting.sim.task
     limit_s = min(task.time_limit_s, setting.params.time_limit_s)
     sim = replace(setting.sim, task=replace(task, time_limit_s=limit_s))
-    return Metered(BatchPickPlace(sim, setting.params.n_envs, setting.params.n_threads), sim.max_steps)
+    return Metered(BatchSim(sim, setting.params.n_envs, setting.params.n_threads), sim.max_steps)
 
 
 def collect(env: Metered, policy: BatchPolicy, seeds: Iterator[int], limit: int) -> Iterator[Episode]:

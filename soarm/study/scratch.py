@@ -57,6 +57,7 @@ def scratch(setting: Setting) -> Outcome:
         chunk_size=1,
         n_action_steps=1,
         dataset_hash=setting.base.spec.dataset_hash,
+        task=setting.base.spec.task,
     )
     still = ConstantPose(PoseBlueprint(spec, tuple(((low + high) / 2).tolist())))
     bound = tuple(np.maximum((high - low) / 2 * (1.0 + options.margin), LEAST).tolist())

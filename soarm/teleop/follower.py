@@ -53,7 +53,7 @@ class Follower(Protocol):
 
 
 class SimFollower:
-    """`soarm.sim.env.PickPlaceEnv` behind the protocol.
+    """`soarm.sim.env.SimEnv` behind the protocol.
 
     Args:
         env: The environment.

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from soarm.errors import DatasetError
 from soarm.policy import Observation
 from soarm.smallfile import require_writable
-from soarm.spec import TASK_FEATURES, PolicySpec
+from soarm.spec import DEFAULT_TASK
+from soarm.tasks.registry import find
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
@@ -40,6 +41,6 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
 
     storage.recover(folder)
     if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
-        return Recorder.create(folder, TASK_FEATURES, control_hz, layout.ROBOT_TYPE, task)
+        return Recorder.create(folder, find(DEFAULT_TASK).features, control_hz, layout.ROBOT_TYPE, task)
     require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
-    return Recorder.resume(folder, task, PolicySpec(TASK_FEATURES, control_hz), layout.ROBOT_TYPE)
+    return Recorder.resume(folder, task, find(DEFAULT_TASK).spec(control_hz), layout.ROBOT_TYPE)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from soarm import params as params_file
 from soarm.recording import RecordParams
-from soarm.sim.env import PickPlaceEnv
-from soarm.sim.expert import Expert
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
+from soarm.sim.registry import sim_task
 from soarm.teleop.follower import SimFollower
 from soarm.teleop.teleoperator import PolicyTeleoperator
 
@@ -22,7 +22,7 @@ def follower(params: Path | None) -> SimFollower:
     Raises:
         ParamsError: The file does not describe one.
     """
-    return SimFollower(PickPlaceEnv(_load(params).section("sim", SimParams)))
+    return SimFollower(SimEnv(_load(params).section("sim", SimParams)))
 
 
 def expert(params: Path | None, control_hz: int, first_seed: int) -> PolicyTeleoperator:
@@ -36,7 +36,9 @@ def expert(params: Path | None, control_hz: int, first_seed: int) -> PolicyTeleo
     Raises:
         ParamsError: The file does not describe one.
     """
-    return PolicyTeleoperator(Expert(_load(params).section("record", RecordParams).expert, control_hz), first_seed)
+    loaded = _load(params)
+    habits = loaded.section("record", RecordParams).expert
+    return PolicyTeleoperator(sim_task(loaded.task).expert(habits, control_hz), first_seed)
 
 
 def _load(params: Path | None) -> params_file.Params:

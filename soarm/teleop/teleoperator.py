@@ -35,7 +35,7 @@ class PolicyTeleoperator:
     """A policy in the place of a hand: a whole session without one.
 
     Args:
-        policy: What acts; `soarm.sim.expert.Expert` in the simulator.
+        policy: What acts; `soarm.sim.pick_place.expert.Expert` in the simulator.
         first_seed: Seed of the first episode; each one after it takes the next.
     """
 

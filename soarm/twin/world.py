@@ -1,4 +1,4 @@
-"""The scene behind the wire: the simulator's pick and place, with six servos in the place of its actuators.
+"""The scene behind the wire: the simulator's task, with six servos in the place of its actuators.
 
 The same seed gives the scene, the start and, under the law `position`, the physics of `soarm.sim.env`; what differs is what
 the wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
@@ -17,11 +17,12 @@ from soarm import arm
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.motor import MAX_SPEED_TICKS_S
 from soarm.hardware.registers import TICKS_PER_TURN, Status
-from soarm.sim.episode import Book, Memory, Outcome
+from soarm.sim.draw import draw_scene
+from soarm.sim.episode import EpisodeRules, EpisodeState, Outcome
 from soarm.sim.params import SimParams
-from soarm.sim.physics import Starter
+from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
-from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
+from soarm.sim.task import FLOATS, DataReader
 from soarm.twin.law import Drive, Law, PositionLaw, make_law
 from soarm.twin.servo import Servo
 
@@ -67,12 +68,12 @@ class World:
     def __init__(self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: Law, volts: float) -> None:
         self.sim, self.servos = sim, tuple(servos)
         self.model = build_model(sim)
-        self._starter = Starter(self.model, sim)
-        self._fields = {name: getattr(self.model, name) for name in self._starter.varying}
+        self._writer = SceneWriter(self.model, sim)
+        self._fields = {name: getattr(self.model, name) for name in self._writer.varying}
         self.data = mujoco.MjData(self.model)
         self._law = make_law(law, self.model, self.data)
-        self._book = Book(sim, FLOATS)
-        self._memory: Memory | None = None
+        self._rules, self._task, self._read = EpisodeRules(sim, FLOATS), sim.sim_task, DataReader(self.data)
+        self._episode: EpisodeState | None = None
         self._outcome: Outcome | None = None
         self._substep = 0
         joints = calibration.joints
@@ -91,13 +92,13 @@ class World:
         """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
         scene = draw_scene(self.sim, seed)
         if self._fields and isinstance(self._law, PositionLaw):
-            self._starter.write_model(self._fields, scene)
+            self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
             self._law.refresh()
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
-        self._starter.write_state(self.data, scene)
+        self._writer.write_state(self.data, scene)
         mujoco.mj_forward(self.model, self.data)
-        self._memory, self._outcome, self._substep = self._book.start(self._look()), None, 0
+        self._episode, self._outcome, self._substep = self._rules.start(self._task.state(self._read())), None, 0
         self.report()
         for servo in self.servos:
             servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))
@@ -134,9 +135,8 @@ class World:
         return arm.from_radians(self.data.qpos[: arm.N_JOINTS])
 
     def objects(self) -> NDArray[np.float32]:
-        """Return cube and bin as `observation.environment_state`, shape (7,)."""
-        qpos = self.data.qpos.tolist()
-        return np.array([*qpos[6:9], *yaw4(qpos[9:13]), *self.data.mocap_pos[0, :2]], np.float32)
+        """Return the objects as `observation.environment_state`, shape (n,)."""
+        return np.array(self._task.objects(self._read()), np.float32)
 
     def outcome(self) -> Outcome | None:
         """Return what the last control period gave, None before the first."""
@@ -183,9 +183,9 @@ class World:
         return np.array([servo.goal_ticks for servo in self.servos], np.float64)
 
     def _end_period(self) -> None:
-        assert self._memory is not None, "reset comes first"
-        self._outcome = self._book.step(self._memory, self._look())
-        self._memory = self._outcome.memory
+        assert self._episode is not None, "reset comes first"
+        self._outcome = self._rules.step(self._episode, self._task.state(self._read()))
+        self._episode = self._outcome.state
         self._protect()
         self.report()
 
@@ -217,19 +217,6 @@ class World:
             _latch(servo, Status.HEAT, self.heat_c[i] >= servo.get("max_temperature_limit"))
             volts = round(10 * self.volts[i])
             _latch(servo, Status.VOLTAGE, not servo.get("min_voltage_limit") <= volts <= servo.get("max_voltage_limit"))
-
-    def _look(self) -> Seen:
-        data = self.data
-        gripper_touch, jaw_touch = data.sensordata.tolist()
-        bin_x, bin_y = data.mocap_pos[0, :2].tolist()
-        return Seen(
-            tuple(data.qpos[6:9].tolist()),
-            tuple(data.qvel[6:9].tolist()),
-            tuple(data.site("tcp").xpos.tolist()),
-            (bin_x, bin_y),
-            gripper_touch,
-            jaw_touch,
-        )
 
 
 def _latch(servo: Servo, status: Status, wrong: bool) -> None:

@@ -10,9 +10,10 @@ import torch
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
 
-FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE}
+FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}
 TINY = ACTConfig(
     chunk_size=5,
     n_action_steps=3,

@@ -213,12 +213,13 @@ def test_a_killed_process_is_resumed_to_the_same_bits(make_demonstrations, param
         from soarm.act.trainer import TrainActParams
         from soarm.act.training import train
         from soarm.params import build
-        from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE
+        from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE
+        from soarm.tasks.pick_place import TASK
         torch.set_num_threads(1)
         folder = Path(sys.argv[1])
         arrays = dict(np.load(folder / "data.npz"))
         data = SimpleNamespace(episode_starts=arrays.pop("episode_starts"), columns=arrays, fps=30, hash="fake0",
-                               features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE})
+                               features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE})
         params = build(TrainActParams, yaml.safe_load((folder / "params.yaml").read_text()), "test")
         def die(step, metrics):
             if step == 10:  # the last checkpoint is of step 8

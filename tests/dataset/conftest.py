@@ -12,10 +12,11 @@ import pytest
 from soarm import spec
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.recorder import Recorder
+from soarm.tasks.pick_place import TASK
 
 FEATURES = {
     spec.STATE: spec.JOINT_FEATURE,
-    spec.ENVIRONMENT_STATE: spec.OBJECTS_FEATURE,
+    spec.ENVIRONMENT_STATE: TASK.objects,
     spec.ACTION: spec.JOINT_FEATURE,
 }
 TASK = "Put the cube into the bin."

@@ -16,6 +16,7 @@ from soarm.dataset import edit
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
+from soarm.tasks.pick_place import TASK
 
 DATA, EPISODES, TASKS = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"
 
@@ -50,7 +51,7 @@ def test_a_dataset_of_lerobot_opens_and_the_units_of_its_joints_are_unknown(thei
     ]
     assert dataset.features[spec.ACTION].names == spec.JOINT_FEATURE.names
     assert dataset.features[spec.ACTION].units == ("unknown",) * 6
-    assert dataset.features[spec.ENVIRONMENT_STATE] == spec.OBJECTS_FEATURE
+    assert dataset.features[spec.ENVIRONMENT_STATE] == TASK.objects
     assert "the units of observation.state and action are unknown" in caplog.text
 
 

@@ -10,6 +10,7 @@ from soarm import spec
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.errors import DatasetError
+from soarm.tasks.pick_place import TASK
 
 
 def test_columns_are_whole_arrays_with_the_offsets_of_episodes(tmp_path, record):
@@ -24,7 +25,7 @@ def test_columns_are_whole_arrays_with_the_offsets_of_episodes(tmp_path, record)
     assert (dataset.fps, dataset.robot_type, dataset.n_frames, dataset.n_episodes) == (30, ROBOT_TYPE, 15, 3)
     assert dataset.features == {
         spec.STATE: spec.JOINT_FEATURE,
-        spec.ENVIRONMENT_STATE: spec.OBJECTS_FEATURE,
+        spec.ENVIRONMENT_STATE: TASK.objects,
         spec.ACTION: spec.JOINT_FEATURE,
     }
 

@@ -16,6 +16,7 @@ from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.dataset.units import looks_normalised
 from soarm.errors import DatasetError, SpecMismatchError
+from soarm.tasks.pick_place import TASK
 
 UNKNOWN = ("unknown",) * 6
 
@@ -73,7 +74,7 @@ def test_declaring_degrees_changes_the_units_and_no_value(foreign):
     unknown, declared = Dataset.open(foreign), Dataset.open(foreign, units="degrees")
 
     assert _units(declared) == _units(unknown.with_units("degrees")) == [arm.UNITS, arm.UNITS]
-    assert declared.features[spec.ENVIRONMENT_STATE] == spec.OBJECTS_FEATURE
+    assert declared.features[spec.ENVIRONMENT_STATE] == TASK.objects
     assert all(np.array_equal(declared.columns[key], unknown.columns[key]) for key in unknown.columns)
     assert declared.hash != unknown.hash
     assert declared.spec.features[spec.ACTION] == spec.JOINT_FEATURE

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from soarm.evaluation.results import EpisodeRow, Results
-from soarm.rollout import Stage, StepResult
+from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.pick_place.stages import Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Script:
 class ScriptedEnv:
     """A `BatchEnv` that plays `scripts[seed % len(scripts)]` in a row, whatever the actions."""
 
-    control_hz = 30
+    control_hz, task = 30, TASK
 
     def __init__(self, scripts, n_rows, observe_objects=True):
         self.scripts, self.n_rows, self._observe_objects = scripts, n_rows, observe_objects
@@ -45,7 +47,7 @@ class ScriptedEnv:
             "is_success": success,
             "stage": np.array([int(script.stages[t]) for script, t in zip(scripts, at, strict=True)]),
             "holding": np.array([script.holding[t] for script, t in zip(scripts, at, strict=True)]),
-            "cube_moved_m": np.array([script.cube_moved_m for script in scripts]),
+            "moved_m": np.array([script.cube_moved_m for script in scripts]),
             "shaped_return": 0.25 * (at + 1.0),
         }
         return StepResult(self._observe(rows), success.astype(float), success, done & ~success, info)
@@ -120,7 +122,7 @@ def make_results():
                 "bin_x_m": 0.15,
                 "bin_y_m": -0.2,
             }
-            rows.append(EpisodeRow(**values | {name: column[i] for name, column in columns.items()}))
-        return Results(tuple(rows))
+            rows.append(EpisodeRow.of(values | {name: column[i] for name, column in columns.items()}))
+        return Results(tuple(rows), TASK)
 
     return make

@@ -40,9 +40,9 @@ def test_a_row_holds_returns_time_and_where_the_cube_lay_before_anything_moved(s
     assert row.time_to_success_s == pytest.approx(5 / 30)
     assert row.return_shaped == pytest.approx(0.25 * 5)
     assert row.return_sparse == 1.0
-    assert (row.cube_x_m, row.cube_y_m) == pytest.approx((0.04, -0.203))
-    assert row.cube_yaw_deg == pytest.approx(24.0, abs=1e-4)
-    assert (row.bin_x_m, row.bin_y_m) == pytest.approx((0.1, -0.25))
+    assert (row.value("cube_x_m"), row.value("cube_y_m")) == pytest.approx((0.04, -0.203))
+    assert row.value("cube_yaw_deg") == pytest.approx(24.0, abs=1e-4)
+    assert (row.value("bin_x_m"), row.value("bin_y_m")) == pytest.approx((0.1, -0.25))
 
 
 def test_a_failed_episode_has_no_time_to_success(scripted_env, cubic):

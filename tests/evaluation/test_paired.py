@@ -9,6 +9,7 @@ from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results
 from soarm.params import build
 from soarm.records import write_json
+from soarm.tasks.pick_place import TASK
 
 
 def rng():
@@ -70,7 +71,7 @@ def test_results_of_other_seeds_do_not_pair(make_results):
 
 
 def test_a_scene_counted_twice_does_not_pair(make_results):
-    twice = Results(make_results([1]).rows * 2)
+    twice = Results(make_results([1]).rows * 2, TASK)
 
     with pytest.raises(SpecMismatchError, match="distinct seeds"):
         compare(twice, twice, rng(), 200)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pyarrow as pa
@@ -6,18 +7,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from soarm.errors import DatasetError
-from soarm.evaluation.results import COLUMNS, Results, find
+from soarm.evaluation.results import Results, columns, find
+from soarm.tasks.pick_place import TASK
 
 
 def test_parquet_gives_back_every_row_and_the_origin(make_results, tmp_path):
-    results = Results(make_results([True, False, True]).rows, {"train_act": "abc", "sim": "def"})
+    results = Results(make_results([True, False, True]).rows, TASK, {"train_act": "abc", "sim": "def"})
     results.save(tmp_path)
     loaded = Results.load(tmp_path)
 
-    np.testing.assert_equal([vars(row) for row in loaded.rows], [vars(row) for row in results.rows])
-    assert [type(value) for value in vars(loaded.rows[0]).values()] == [
-        type(value) for value in vars(results.rows[0]).values()
-    ]
+    def flat(row):
+        return {name: row.value(name) for name in columns(TASK)}
+
+    np.testing.assert_equal([flat(row) for row in loaded.rows], [flat(row) for row in results.rows])
+    assert [type(value) for value in flat(loaded.rows[0]).values()] == [type(v) for v in flat(results.rows[0]).values()]
+    assert loaded.task is TASK
     assert loaded.origin == {"train_act": "abc", "sim": "def"}
 
 
@@ -40,7 +44,7 @@ def test_csv_can_be_read_by_a_person(make_results, tmp_path):
     with (tmp_path / "episodes.csv").open(encoding="utf-8") as file:
         first, second = csv.DictReader(file)
 
-    assert tuple(first) == COLUMNS
+    assert list(first) == list(columns(TASK))
     assert (first["seed"], first["success"], first["time_to_success_s"], first["cube_y_m"]) == ("100", "1", "4", "-0.2")
     assert (second["success"], second["time_to_success_s"], second["outcome"]) == ("0", "", "dropped")
 
@@ -74,8 +78,16 @@ def test_a_file_with_other_columns_is_refused(tmp_path):
         Results.load(tmp_path)
 
 
+def test_rows_of_a_task_that_is_not_there_are_refused(make_results, tmp_path):
+    strange = dataclasses.replace(TASK, name="juggle")
+    Results(make_results([True]).rows, strange).save(tmp_path)
+
+    with pytest.raises(DatasetError, match=r"the task is 'juggle'; there are \['pick_place'\]"):
+        Results.load(tmp_path)
+
+
 def test_rows_are_found_again_by_origin_and_seeds(make_results, tmp_path):
-    Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
+    Results(make_results([True, False, True]).rows, TASK, {"policy": "abc"}).save(tmp_path)
     found = find(tmp_path, {"policy": "abc"}, [100, 101, 102])
 
     assert found is not None
@@ -84,6 +96,6 @@ def test_rows_are_found_again_by_origin_and_seeds(make_results, tmp_path):
 
 @pytest.mark.parametrize(("policy", "seeds"), [("other", [100, 101, 102]), ("abc", [100, 101]), ("abc", [100, 102, 101])])
 def test_rows_of_another_policy_or_other_seeds_are_not_used(make_results, tmp_path, policy, seeds):
-    Results(make_results([True, False, True]).rows, {"policy": "abc"}).save(tmp_path)
+    Results(make_results([True, False, True]).rows, TASK, {"policy": "abc"}).save(tmp_path)
 
     assert find(tmp_path, {"policy": policy}, seeds) is None

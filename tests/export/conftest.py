@@ -11,15 +11,17 @@ from soarm.act.config import ACTConfig
 from soarm.act.model import ACT
 from soarm.act.normalisation import Statistics
 from soarm.export.bundle import write_bundle
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.residual.actor import ResidualActor
 from soarm.residual.sight import SightParams
 from soarm.runtime.bundle import Bundle
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 OPSET = 20
 SPEC = PolicySpec(
-    features={ACTION: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, STATE: JOINT_FEATURE},  # not in forward's order
+    features={ACTION: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, STATE: JOINT_FEATURE},  # not in forward's order
     control_hz=30,
     chunk_size=6,
     n_action_steps=4,
@@ -69,7 +71,7 @@ def trained() -> Trained:
     std = {STATE: (30.0,) * 6, ENVIRONMENT_STATE: (0.1,) * 7, ACTION: (30.0,) * 6}
     act.fit_normalisation(Statistics(mean, std))
     rng = np.random.default_rng(0)
-    statistics = rng.normal(size=RESIDUAL_OBSERVATION_DIM), rng.uniform(0.1, 30, RESIDUAL_OBSERVATION_DIM)
+    statistics = rng.normal(size=LAYOUT.dim), rng.uniform(0.1, 30, LAYOUT.dim)
     residual.sight.set_statistics(*(one.astype(np.float32) for one in statistics))
     return Trained(act.train(), residual, SPEC)  # in training mode, with dropout: the export must switch it off
 

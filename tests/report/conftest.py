@@ -7,6 +7,7 @@ import pytest
 
 from soarm.evaluation.paired import compare
 from soarm.evaluation.results import EpisodeRow, Results
+from soarm.tasks.pick_place import TASK
 
 # outcome -> furthest stage
 KINDS = {"success": "place", "dropped": "lift", "missed_grasp": "reach", "never_reached": "start"}
@@ -28,16 +29,18 @@ def rows(outcomes, seconds):
                 return_sparse=float(success),
                 action_acceleration_rms_deg_s2=50.0,
                 action_jerk_rms_deg_s3=900.0 * seconds,
-                holding_at_end=False,
-                cube_moved_m=0.01,
-                cube_x_m=0.02 * i - 0.1,
-                cube_y_m=-0.2 - 0.01 * (i % 3),
-                cube_yaw_deg=5.0 * i,
-                bin_x_m=0.15,
-                bin_y_m=-0.2,
+                of_task={
+                    "holding_at_end": False,
+                    "cube_moved_m": 0.01,
+                    "cube_x_m": 0.02 * i - 0.1,
+                    "cube_y_m": -0.2 - 0.01 * (i % 3),
+                    "cube_yaw_deg": 5.0 * i,
+                    "bin_x_m": 0.15,
+                    "bin_y_m": -0.2,
+                },
             )
         )
-    return Results(tuple(made))
+    return Results(tuple(made), TASK)
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_the_verdict_claims_no_more_than_the_test(base, gains, regressions, word
     def side(which):
         outcomes = ["success" if pair[which] else "dropped" for pair in pairs]
         rows = [vars(base.rows[0]) | {"seed": i, "outcome": o, "success": o == "success"} for i, o in enumerate(outcomes)]
-        return Results(tuple(EpisodeRow(**row) for row in rows))
+        return Results(tuple(EpisodeRow(**row) for row in rows), base.task)
 
     comparison = dataclasses.replace(compare(side(0), side(1), np.random.default_rng(0), 200), identical=False)
 

@@ -20,10 +20,11 @@ from soarm.residual.objective import Ramp
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import BatchVecEnv
 from soarm.rollout import StepResult
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
 
 SPEC = PolicySpec(
-    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE},
     control_hz=30,
     chunk_size=6,
     n_action_steps=4,
@@ -39,7 +40,7 @@ class AimEnv:
     control_hz = 30
 
     def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
+        self.n_rows, self.task = n_rows, TASK
         self.joints = np.zeros((n_rows, 6), np.float32)
         self.objects = np.zeros((n_rows, 7), np.float32)
         self.held = np.zeros(n_rows, np.int64)

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from soarm import policy
 from soarm.errors import CheckpointError
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.residual import actor
 from soarm.residual.actor import ResidualActor
 from soarm.spec import PolicySpec
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 
 @pytest.fixture
@@ -29,12 +31,12 @@ def trained() -> ResidualActor:
     network = ResidualActor((16, 16), layer_norm=True)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    network.sight.set_statistics(np.full(RESIDUAL_OBSERVATION_DIM, 2.0), np.full(RESIDUAL_OBSERVATION_DIM, 3.0))
+    network.sight.set_statistics(np.full(LAYOUT.dim, 2.0), np.full(LAYOUT.dim, 3.0))
     return network.eval()
 
 
 def observations(n: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 50, (n, RESIDUAL_OBSERVATION_DIM)).astype(np.float32)
+    return np.random.default_rng(0).normal(0, 50, (n, LAYOUT.dim)).astype(np.float32)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -63,7 +65,7 @@ def test_residual_stays_inside_its_bound_for_absurd_observations() -> None:
 
 def test_what_never_moved_in_the_prefill_stays_finite() -> None:
     network = trained()
-    network.sight.set_statistics(np.zeros(RESIDUAL_OBSERVATION_DIM), np.zeros(RESIDUAL_OBSERVATION_DIM))
+    network.sight.set_statistics(np.zeros(LAYOUT.dim), np.zeros(LAYOUT.dim))
 
     assert np.isfinite(network.predict_residual(observations(5))).all()
 

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from soarm import arm
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.residual import calibration
 from soarm.residual.alarms import Smoothness, residual_alarms
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 
 def test_a_joint_that_leans_on_its_bound_is_named(task: ModuleType) -> None:
@@ -19,7 +21,7 @@ def test_a_joint_that_leans_on_its_bound_is_named(task: ModuleType) -> None:
     with torch.no_grad():
         policy.actor.mu.net[-2].bias[arm.GRIPPER] = 5.0
         policy.actor.mu.net[-2].bias[0] = -0.5
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    seen = torch.zeros(4, LAYOUT.dim)
     alarms = residual_alarms(policy, seen, seen)
 
     assert alarms["saturated_gripper"] == 1.0

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from soarm.policies import BASE_ACTION
 from soarm.policy import Array
 from soarm.residual.demonstrations import label
 from soarm.residual.updates import Lesson
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 STARTS = np.array([0, 7, 12])  # episodes of 7 and 5 steps; the base plays 4 of each chunk
 
@@ -34,7 +36,7 @@ def columns() -> dict[str, Array]:
 
 def test_stored_correction_adds_up_to_what_was_demonstrated(task: ModuleType, spec: PolicySpec) -> None:
     buffer = label(columns(), STARTS, task.Aimer(spec, 1.0), spec, torch.device("cpu"), 0.9, 3)
-    summed = buffer.observations[:, 0, BASE_ACTION] + np.float32(task.SCALE) * buffer.actions[:, 0]
+    summed = buffer.observations[:, 0, LAYOUT.base_action] + np.float32(task.SCALE) * buffer.actions[:, 0]
 
     np.testing.assert_allclose(summed, columns()[ACTION], atol=1e-4)
     assert np.abs(buffer.actions).max() > 1.0  # not clipped: the sum has to be the true action
@@ -42,7 +44,7 @@ def test_stored_correction_adds_up_to_what_was_demonstrated(task: ModuleType, sp
 
 def test_base_is_asked_anew_at_every_start_and_in_between_when_its_chunk_is_played(task: ModuleType, spec: PolicySpec) -> None:
     buffer = label(columns(), STARTS, task.Aimer(spec, 1.0), spec, torch.device("cpu"), 0.9, 3)
-    phase_sine = buffer.observations[:, 0, BASE_ACTION.stop]
+    phase_sine = buffer.observations[:, 0, LAYOUT.base_action.stop]
 
     np.testing.assert_allclose(phase_sine, [0, 1, 0, -1, 0, 1, 0, 0, 1, 0, -1, 0], atol=1e-6)
 

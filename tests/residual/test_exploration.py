@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
 from soarm.policy import Array
 from soarm.residual.controller import residual_policy
 from soarm.residual.exploration import Explorer
@@ -15,6 +14,9 @@ from soarm.residual.gate import GatedResidual
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.rollout import rollout
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 
 def explorer(task: ModuleType, n_rows: int = 4, **changed: object) -> Explorer:
@@ -106,7 +108,7 @@ def with_residual(task: ModuleType, **exploration: object) -> ResidualTD3BC:
 def test_gate_lets_through_what_the_critics_prefer(task: ModuleType) -> None:
     model = with_residual(task)
     prefer(model.policy, 1.0)
-    seen = np.zeros((2, RESIDUAL_OBSERVATION_DIM), np.float32)
+    seen = np.zeros((2, LAYOUT.dim), np.float32)
     seen[:, 0] = 1.0, -1.0
     residual = GatedResidual(model.policy).predict_residual(seen)
 
@@ -117,7 +119,7 @@ def test_gate_lets_through_what_the_critics_prefer(task: ModuleType) -> None:
 def test_untrained_gate_is_the_base(task: ModuleType) -> None:
     gate = GatedResidual(task.make_model().policy)
 
-    np.testing.assert_array_equal(gate.predict_residual(np.ones((3, RESIDUAL_OBSERVATION_DIM), np.float32)), np.zeros((3, 6)))
+    np.testing.assert_array_equal(gate.predict_residual(np.ones((3, LAYOUT.dim), np.float32)), np.zeros((3, 6)))
 
 
 @pytest.mark.parametrize("gated", [False, True])

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from soarm import arm
-from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.residual.objective import Ramp, actor_loss, critic_loss, held_back, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import Steps
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 
 class Fake:
@@ -40,7 +42,7 @@ def fake(residual: float, value: Any) -> tuple[ResidualTD3Policy, Fake]:
 
 
 def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
-    seen, column = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.ones(4, 1)
+    seen, column = torch.zeros(4, LAYOUT.dim), torch.ones(4, 1)
     found = td_target(
         policy,
         seen,
@@ -87,7 +89,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
     gradients = {}
     for penalty in (0.0, 1.0, 10.0):
         policy, networks = fake(0.5, lambda residual: residual)
-        seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+        seen = torch.zeros(4, LAYOUT.dim)
         actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
         gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
 
@@ -98,7 +100,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
 @pytest.mark.parametrize(("heads", "value"), [((0,), 0.6), ((1,), 0.4), ((0, 2), 0.35)])
 def test_actor_climbs_the_mean_of_the_heads_it_is_told_to(heads: tuple[int, ...], value: float) -> None:
     policy, networks = fake(0.5, lambda residual: residual)
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    seen = torch.zeros(4, LAYOUT.dim)
     actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, heads=heads).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1 / value)
@@ -106,7 +108,7 @@ def test_actor_climbs_the_mean_of_the_heads_it_is_told_to(heads: tuple[int, ...]
 
 def test_small_values_are_not_blown_up() -> None:
     policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
+    seen = torch.zeros(4, LAYOUT.dim)
     actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.2).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-4 / 0.2)  # 0.1 is what the head adds
@@ -115,7 +117,7 @@ def test_small_values_are_not_blown_up() -> None:
 def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
     torch.manual_seed(0)
     policy, _ = fake(0.5, lambda residual: residual)
-    seen, column = torch.zeros(400, RESIDUAL_OBSERVATION_DIM), torch.ones(400, 1)
+    seen, column = torch.zeros(400, LAYOUT.dim), torch.ones(400, 1)
 
     def spread(std: float, clip: float) -> Tensor:
         made = {"rewards": 0 * column, "dones": 0 * column, "discounts": column, "value_range": (0.0, 1.0)}
@@ -134,7 +136,7 @@ def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
 def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
     policy, networks = fake(0.0, lambda residual: slope * residual)
     corrections = torch.full((4, 6), correction)
-    seen = torch.zeros(4 + len(corrections), RESIDUAL_OBSERVATION_DIM)
+    seen = torch.zeros(4 + len(corrections), LAYOUT.dim)
     worth = worth_imitating(policy, seen[4:], corrections)
     losses = [
         actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=imitation, q_floor=0.1, worth=worth)
@@ -153,7 +155,7 @@ def test_the_value_of_demonstrated_steps_is_raised_only_where_it_is_asked_for(im
         asked: list[int] = []
         critic = networks.critic
         networks.critic = lambda seen, *args, critic=critic, asked=asked: (asked.append(len(seen)), critic(seen, *args))[1]  # type: ignore[method-assign]
-        seen = torch.zeros(4 + 3, RESIDUAL_OBSERVATION_DIM)
+        seen = torch.zeros(4 + 3, LAYOUT.dim)
         options = {"penalty": 0.0, "imitation": imitation, "q_floor": 0.1, "q_term_on": q_term_on}
         actor_loss(policy, seen, seen, torch.zeros(3, 6), **options)  # type: ignore[arg-type]
         rows[q_term_on] = asked
@@ -178,14 +180,14 @@ def test_penalty_is_dropped_only_where_the_critics_prefer_the_residual_and_can_b
     slope: float, returned: float, m: float
 ) -> None:
     policy, _ = fake(0.8, lambda residual: 0.5 + slope * (residual - 0.1))  # 0.5 is promised for what was executed, 0.1
-    steps = Steps(torch.zeros(3, RESIDUAL_OBSERVATION_DIM), torch.full((3, 6), 0.1), torch.full((3, 1), returned))
+    steps = Steps(torch.zeros(3, LAYOUT.dim), torch.full((3, 6), 0.1), torch.full((3, 1), returned))
 
     assert held_back(policy, steps, margin=0.1).tolist() == [[m]] * 3
 
 
 def test_only_steps_that_are_held_back_pay_the_penalty() -> None:
     policy, _ = fake(0.5, lambda residual: residual)
-    seen, held = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
+    seen, held = torch.zeros(4, LAYOUT.dim), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
     losses = [
         actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
         for penalty, weights in ((0.0, None), (1.0, held), (1.0, None))
@@ -203,8 +205,8 @@ def test_ramp_falls_and_then_stays() -> None:
 
 def test_critics_judge_what_is_executed(task: ModuleType) -> None:
     policy = task.make_model().policy
-    seen = torch.zeros(1, RESIDUAL_OBSERVATION_DIM)
-    seen[:, BASE_ACTION] = torch.tensor([1e3, 0.0, 0.0, 0.0, 0.0, 50.0])  # the first joint is beyond its limit
+    seen = torch.zeros(1, LAYOUT.dim)
+    seen[:, LAYOUT.base_action] = torch.tensor([1e3, 0.0, 0.0, 0.0, 0.0, 50.0])  # the first joint is beyond its limit
     along, against = torch.zeros(1, 6), torch.zeros(1, 6)
     along[0, 0], against[0, 0] = 1.0, -1.0
     inside = torch.zeros(1, 6)
@@ -218,8 +220,8 @@ def test_critics_judge_what_is_executed(task: ModuleType) -> None:
 
 def test_critics_see_the_executed_correction_in_units_of_the_bound(task: ModuleType) -> None:
     critic = task.make_model().policy.critic
-    seen = torch.zeros(2, RESIDUAL_OBSERVATION_DIM)
-    seen[1, BASE_ACTION][0] = 1e3
+    seen = torch.zeros(2, LAYOUT.dim)
+    seen[1, LAYOUT.base_action][0] = 1e3
     upper = float(arm.UPPER[0])
     residual = torch.tensor([[0.5, -0.4, 0.3, -0.2, 0.1, 0.6]]).repeat(2, 1)
     corrections = critic.inputs(seen, residual)[:, -6:]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +13,19 @@ from soarm import kinematics
 from soarm.chunking import Step
 from soarm.errors import ParamsError
 from soarm.params import build
-from soarm.policies import N_LOOKAHEAD, RESIDUAL_BLOCKS, RESIDUAL_OBSERVATION_DIM, residual_observation
+from soarm.policy import Array
 from soarm.residual import actor
 from soarm.residual.actor import ResidualActor
-from soarm.residual.sight import COARSE_M, EVERYTHING, FINE_DEG, FINE_M, MAGNIFIED, N_MAGNIFIED, Sight, SightParams, magnify
+from soarm.residual.sight import EVERYTHING, FINE_DEG, Sight, SightParams, TanhFeatures
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.pick_place.residual_features import COARSE_M, FINE_M
+from soarm.tasks.residual_observation import N_LOOKAHEAD, Context, ResidualObservation, Term
+
+LAYOUT = TASK.residual_observation
+magnify = TanhFeatures(LAYOUT)
+N_MAGNIFIED = sum(n for n, _ in magnify.parts)
 
 
 def test_a_millimetre_beside_the_cube_is_seen() -> None:
@@ -37,13 +45,13 @@ class Observed:
         tcp = kinematics.forward(state)[0][0]
         objects = np.array([[self.cube_x_m - 0.2 + tcp[0], tcp[1], tcp[2], 1.0, 0.0, 0.3, 0.0]], np.float32)
         step = Step(state + 1.0, np.zeros(1, np.float32), np.full((1, N_LOOKAHEAD, 6), 2.0, np.float32))
-        return torch.from_numpy(residual_observation({STATE: state, ENVIRONMENT_STATE: objects}, step))
+        return torch.from_numpy(LAYOUT.compute({STATE: state, ENVIRONMENT_STATE: objects}, step))
 
 
 def test_magnified_part_holds_the_vectors_to_cube_and_bin_at_two_scales_and_the_coming_movement() -> None:
     seen = Observed(cube_x_m=0.21).tensor()
     magnified = magnify(seen)[0]
-    vectors = seen[0, RESIDUAL_BLOCKS["cube_in_plane"].start : RESIDUAL_BLOCKS["bin_in_plane"].stop]
+    vectors = seen[0, LAYOUT.blocks["cube_in_plane"].start : LAYOUT.blocks["bin_in_plane"].stop]
 
     assert magnified.shape == (N_MAGNIFIED,)
     assert magnified[:8].tolist() == pytest.approx(torch.tanh(vectors / FINE_M).tolist())
@@ -53,26 +61,26 @@ def test_magnified_part_holds_the_vectors_to_cube_and_bin_at_two_scales_and_the_
 
 
 def observations(n: int = 3) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).normal(0, 5, (n, RESIDUAL_OBSERVATION_DIM)).astype(np.float32))
+    return torch.from_numpy(np.random.default_rng(0).normal(0, 5, (n, LAYOUT.dim)).astype(np.float32))
 
 
 def test_blocks_are_those_of_the_observation() -> None:
-    at = [(block.start, block.stop) for block in RESIDUAL_BLOCKS.values()]
+    at = [(block.start, block.stop) for block in LAYOUT.blocks.values()]
     seen = Observed(cube_x_m=0.21).tensor()[0]
 
     assert [start for start, _ in at] == [0, *(stop for _, stop in at[:-1])]
-    assert at[-1][1] == RESIDUAL_OBSERVATION_DIM
-    assert seen[RESIDUAL_BLOCKS["cube_offset"]].tolist() == pytest.approx([0.01, 0.0, 0.0], abs=1e-5)
-    assert seen[RESIDUAL_BLOCKS["base_action"]].tolist() == [1.0] * 6
-    assert seen[RESIDUAL_BLOCKS["phase"]].tolist() == [0.0, 1.0]
-    assert seen[RESIDUAL_BLOCKS["lookahead"]].tolist() == [2.0] * 18
+    assert at[-1][1] == LAYOUT.dim
+    assert seen[LAYOUT.blocks["cube_offset"]].tolist() == pytest.approx([0.01, 0.0, 0.0], abs=1e-5)
+    assert seen[LAYOUT.blocks["base_action"]].tolist() == [1.0] * 6
+    assert seen[LAYOUT.blocks["phase"]].tolist() == [0.0, 1.0]
+    assert seen[LAYOUT.blocks["lookahead"]].tolist() == [2.0] * 18
 
 
-@pytest.mark.parametrize("name", list(RESIDUAL_BLOCKS))
+@pytest.mark.parametrize("name", list(LAYOUT.blocks))
 def test_hidden_block_changes_nothing_that_is_seen(name: str) -> None:
     whole, blind = Sight(EVERYTHING), Sight(SightParams((name,), magnified=True))
     moved = observations()
-    moved[:, RESIDUAL_BLOCKS[name]] += 3.0
+    moved[:, LAYOUT.blocks[name]] += 3.0
 
     assert not torch.equal(whole(moved), whole(observations()))
     assert torch.equal(blind(moved), blind(observations()))
@@ -81,7 +89,7 @@ def test_hidden_block_changes_nothing_that_is_seen(name: str) -> None:
 
 def test_what_is_not_hidden_is_seen_as_before() -> None:
     whole, blind = Sight(EVERYTHING)(observations()), Sight(SightParams(("phase",), magnified=True))(observations())
-    phase = RESIDUAL_BLOCKS["phase"]
+    phase = LAYOUT.blocks["phase"]
 
     assert torch.equal(blind[:, : phase.start], whole[:, : phase.start])
     assert torch.equal(blind[:, phase.stop :], whole[:, phase.stop :])
@@ -92,12 +100,37 @@ def test_without_magnification_only_the_standardised_observation_is_seen() -> No
 
     assert torch.equal(plain[:, :-N_MAGNIFIED], Sight(EVERYTHING)(observations())[:, :-N_MAGNIFIED])
     assert (plain[:, -N_MAGNIFIED:] == 0).all()
-    assert magnify(observations()).shape[1] == sum(n for n, _ in MAGNIFIED)
+    assert magnify(observations()).shape[1] == N_MAGNIFIED
 
 
 def test_unknown_block_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ParamsError, match=r"unseen\[0\] is 'clock'; it must be a block of the observation, one of \['state'"):
         build(SightParams, {"unseen": ["clock"], "magnified": True}, "sight.actor")
+
+
+def test_a_block_of_another_task_is_refused_with_those_of_this_one() -> None:
+    with pytest.raises(ParamsError, match=r"unseen names \['clock'\]; the terms of this task are \['state', 'objects'"):
+        Sight(SightParams(("clock",), magnified=True))
+
+
+def test_terms_of_other_scales_come_in_their_own_order() -> None:
+    def zeros(dim: int) -> Callable[[Context], Array]:
+        return lambda at: np.zeros((len(at.state), dim), np.float32)
+
+    twice = (0.2, 0.4)
+    own = (
+        Term("a", 2, zeros(2), (0.1,)),
+        Term("b", 1, zeros(1), twice),
+        Term("c", 3, zeros(3)),
+        Term("d", 1, zeros(1), twice),
+    )
+    layout = ResidualObservation.of(4, own)
+    seen = torch.arange(layout.dim, dtype=torch.float32)[None] / 100
+    a, b, d = (seen[0, layout.blocks[name]] for name in "abd")
+
+    assert [n for n, _ in TanhFeatures(layout).parts] == [2, 1, 1, 1, 1, 6, 6]
+    expected = torch.tanh(torch.cat([a / 0.1, b / 0.2, d / 0.2, b / 0.4, d / 0.4]))
+    torch.testing.assert_close(TanhFeatures(layout)(seen)[0, :6], expected)
 
 
 def test_saved_actor_is_as_blind_as_it_was(task: ModuleType, tmp_path: Path) -> None:
@@ -117,7 +150,7 @@ def test_critics_can_see_what_the_actor_cannot(task: ModuleType, tmp_path: Path)
     model.save(tmp_path / "residual.zip")
     policy = ResidualTD3BC.load(tmp_path / "residual.zip").policy
     moved, still = observations(), torch.zeros(3, 6)
-    moved[:, RESIDUAL_BLOCKS["objects"]] += 1.0
+    moved[:, LAYOUT.blocks["objects"]] += 1.0
 
     assert torch.equal(policy.actor(moved), policy.actor(observations()))
     assert not torch.equal(policy.critic.q1_forward(moved, still), policy.critic.q1_forward(observations(), still))

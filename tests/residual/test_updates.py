@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from soarm import arm
-from soarm.policies import BASE_ACTION
 from soarm.residual import objective
 from soarm.residual.objective import Ramp
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.td3bc import ResidualTD3BC
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 
 def trained(task: ModuleType, n_steps: int = 180, **changes: Any) -> ResidualTD3BC:
@@ -69,7 +71,7 @@ def test_targets_are_smoothed_by_the_noise_that_is_asked_for(task: ModuleType, m
 def test_critics_learn_of_what_was_executed_or_of_what_was_asked_for(task: ModuleType, judged: str, correction: float) -> None:
     model = trained(task, judged=judged)
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
-    model.replay_buffer.observations[..., BASE_ACTION] = arm.UPPER  # nothing can be added to it
+    model.replay_buffer.observations[..., LAYOUT.base_action] = arm.UPPER  # nothing can be added to it
     model.replay_buffer.actions[:] = 0.5
     (lesson,) = model.prepare(1, 1)
 

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from soarm.errors import CheckpointError
-from soarm.policies import BASE_ACTION, N_LOOKAHEAD, ChunkedPolicy
+from soarm.policies import ChunkedPolicy
 from soarm.residual.actor import ResidualActor
 from soarm.residual.controller import ResidualController, residual_policy
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.rollout import rollout
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.residual_observation import N_LOOKAHEAD
+
+LAYOUT = TASK.residual_observation
 
 
 def wrapped(task: ModuleType, n_rows: int = 3, miss: float = 0.4) -> ResidualVecEnvWrapper:
@@ -66,7 +70,7 @@ def test_executed_is_base_plus_scaled_residual(task: ModuleType) -> None:
     observation, *_ = env.step(np.full((3, 6), 0.5, np.float32))
 
     # The fake arm is where it was told to be, so its joints are what was executed.
-    np.testing.assert_array_equal(observation[:, :6], before[:, BASE_ACTION] + np.float32(0.5) * np.float32(task.SCALE))
+    np.testing.assert_array_equal(observation[:, :6], before[:, LAYOUT.base_action] + np.float32(0.5) * np.float32(task.SCALE))
 
 
 def test_terminal_observation_shows_the_old_chunk_and_the_next_one_a_new_chunk(task: ModuleType) -> None:
@@ -79,19 +83,19 @@ def test_terminal_observation_shows_the_old_chunk_and_the_next_one_a_new_chunk(t
 
     assert dones[0]
     assert not np.array_equal(old_objects, new_objects)
-    assert terminal[BASE_ACTION][0] == pytest.approx(100 * old_objects[0] + 9.0, abs=1e-4)
-    assert observation[0, BASE_ACTION][0] == pytest.approx(100 * new_objects[0] + 9.0, abs=1e-4)
-    assert observation[0, BASE_ACTION.stop] == 0.0  # sine of the phase: a chunk starts here
+    assert terminal[LAYOUT.base_action][0] == pytest.approx(100 * old_objects[0] + 9.0, abs=1e-4)
+    assert observation[0, LAYOUT.base_action][0] == pytest.approx(100 * new_objects[0] + 9.0, abs=1e-4)
+    assert observation[0, LAYOUT.base_action.stop] == 0.0  # sine of the phase: a chunk starts here
 
 
 def test_phase_and_lookahead_follow_the_chunk(task: ModuleType) -> None:
     env = wrapped(task, n_rows=1, miss=9.0)
     first = env.reset()
     second, *_ = env.step(np.zeros((1, 6), np.float32))
-    ahead = first[0, BASE_ACTION.stop + 2 :].reshape(N_LOOKAHEAD, 6)
+    ahead = first[0, LAYOUT.base_action.stop + 2 :].reshape(N_LOOKAHEAD, 6)
 
-    np.testing.assert_array_equal(ahead[0], second[0, BASE_ACTION])
-    assert second[0, BASE_ACTION.stop] == pytest.approx(np.sin(2 * np.pi / 4))
+    np.testing.assert_array_equal(ahead[0], second[0, LAYOUT.base_action])
+    assert second[0, LAYOUT.base_action.stop] == pytest.approx(np.sin(2 * np.pi / 4))
 
 
 def test_time_limit_is_truncation_and_success_is_not(task: ModuleType) -> None:

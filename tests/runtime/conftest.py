@@ -9,12 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from soarm.policies import RESIDUAL_OBSERVATION_DIM
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 CHUNK_SIZE = 5
 SPEC = PolicySpec(
-    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE},
     control_hz=30,
     chunk_size=CHUNK_SIZE,
     n_action_steps=3,
@@ -64,12 +66,12 @@ def act_network(spec=SPEC, chunk_size=CHUNK_SIZE):
 
 def residual_network(spec=SPEC):
     """Return a linear residual actor with a tanh."""
-    weights = {"weight": np.random.default_rng(1).normal(size=(RESIDUAL_OBSERVATION_DIM, 6)).astype(np.float32) * 0.01}
+    weights = {"weight": np.random.default_rng(1).normal(size=(LAYOUT.dim, 6)).astype(np.float32) * 0.01}
     nodes = [
         helper.make_node("MatMul", ["residual_observation", "weight"], ["raw"]),
         helper.make_node("Tanh", ["raw"], ["residual"]),
     ]
-    inputs = {"residual_observation": (RESIDUAL_OBSERVATION_DIM,)}
+    inputs = {"residual_observation": (LAYOUT.dim,)}
     return network(nodes, inputs, ("residual", (6,)), weights, metadata("residual", spec))
 
 

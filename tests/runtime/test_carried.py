@@ -14,8 +14,8 @@ from soarm.recording import RecordParams
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.objects import Feeling, FixedObjects, on_the_table
 from soarm.runtime.standing import BIN_REST_M, CUBE_HALF_M
-from soarm.sim.env import PickPlaceEnv
-from soarm.sim.expert import Expert
+from soarm.sim.env import SimEnv
+from soarm.sim.pick_place.expert import Expert
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_its_yaw_is_that_of_the_fingers_once_they_hold_it(source):
 
 def solved(sim, expert, source, seeds):
     """Return how many scenes the scripted demonstrator solves that sees what a source says of the objects of the start."""
-    env, n = PickPlaceEnv(sim), 0
+    env, n = SimEnv(sim), 0
     for seed in seeds:
         seen, _ = env.reset(seed=seed)
         objects, demonstrator = source(seen[ENVIRONMENT_STATE]), Expert(expert, sim.control_hz)

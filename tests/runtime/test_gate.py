@@ -10,10 +10,11 @@ from soarm.hardware.config import ArmConfig, Gains
 from soarm.runtime import gate
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.training_arm import TrainingArm
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, OBJECTS_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
 
 SPEC = PolicySpec(
-    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: OBJECTS_FEATURE, ACTION: JOINT_FEATURE},
+    features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE},
     control_hz=30,
     chunk_size=5,
     n_action_steps=3,

@@ -7,11 +7,15 @@ import onnx
 import pytest
 
 from soarm.errors import BundleError, ObservationError
-from soarm.policies import N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, ChunkedPolicy, residual_observation
+from soarm.policies import ChunkedPolicy
 from soarm.policy import add_residual, clip_to_limits
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.residual_observation import N_LOOKAHEAD
+
+LAYOUT = TASK.residual_observation
 
 
 def observations(n, seed=0):
@@ -44,7 +48,7 @@ def test_chunks_are_what_the_graph_says_for_any_batch(bundle, bundle_files, n):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_residuals_are_what_the_graph_says_for_any_batch(bundle, bundle_files, n):
-    seen = np.random.default_rng(2).normal(size=(n, RESIDUAL_OBSERVATION_DIM)).astype(np.float32)
+    seen = np.random.default_rng(2).normal(size=(n, LAYOUT.dim)).astype(np.float32)
 
     np.testing.assert_allclose(
         OnnxResidual(bundle).predict_residual(seen), np.tanh(seen @ weight(bundle_files["residual.onnx"])), atol=1e-6
@@ -69,7 +73,7 @@ def test_the_residual_policy_is_the_base_plus_the_scaled_residual(bundle, spec):
     for t in range(7):
         seen = observations(3, seed=t)
         step = base.advance(seen, rows)
-        residual = OnnxResidual(bundle).predict_residual(residual_observation(seen, step))
+        residual = OnnxResidual(bundle).predict_residual(LAYOUT.compute(seen, step))
 
         assert np.array_equal(policy.act(seen, rows), add_residual(step.action, residual, spec.residual_scale))
 

@@ -16,8 +16,8 @@ from soarm.runtime import way
 from soarm.runtime.limits import Limits
 from soarm.runtime.safety import lowest_m
 from soarm.runtime.standing import boxes
+from soarm.sim.draw import draw_scene
 from soarm.sim.scene import build_model
-from soarm.sim.task import draw_scene
 
 ARM = Calibration.nominal()
 LIMITS = Limits.usual(ARM.lower, ARM.upper)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from soarm import params
-from soarm.sim.expert import ExpertParams
 from soarm.sim.params import SimParams
+from soarm.sim.pick_place.expert import ExpertParams
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 

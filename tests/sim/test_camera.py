@@ -12,13 +12,13 @@ import pytest
 
 from soarm.errors import SimulationError
 from soarm.sim import camera
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.camera import Backend, Camera, find_fault
-from soarm.sim.env import PickPlaceEnv
+from soarm.sim.draw import draw_scene
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
-from soarm.sim.physics import Starter
+from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
-from soarm.sim.task import draw_scene
 
 BACKENDS: tuple[Backend, ...] = ("egl", "osmesa", "ray")
 BLUE_CUBE, GREEN_BIN, ORANGE_ARM = 2, 1, 0
@@ -34,7 +34,7 @@ def model(sim: SimParams) -> mujoco.MjModel:
 def data(sim: SimParams, model: mujoco.MjModel) -> mujoco.MjData:
     """Return a start state in which the front camera sees arm, cube and bin."""
     state = mujoco.MjData(model)
-    Starter(model, sim).write_state(state, draw_scene(sim, 5))
+    SceneWriter(model, sim).write_state(state, draw_scene(sim, 5))
     mujoco.mj_forward(model, state)
     return state
 
@@ -131,7 +131,7 @@ def test_two_cameras_do_not_disturb_each_other(model: mujoco.MjModel, data: mujo
 
 
 def test_rows_of_a_batch_can_be_seen(sim: SimParams, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    env = BatchPickPlace(sim, 2)
+    env = BatchSim(sim, 2)
     env.reset(np.arange(2), [4, 5])
     seen, snapshot = env.snapshot(1)
     with Camera(seen, width_px=96, height_px=72, backend="ray") as made:
@@ -141,7 +141,7 @@ def test_rows_of_a_batch_can_be_seen(sim: SimParams, model: mujoco.MjModel, data
 
 
 def test_the_environment_renders(sim: SimParams) -> None:
-    env = PickPlaceEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, render_mode="rgb_array")
     env.reset(seed=5)
     image = env.render()
     env.close()

@@ -9,15 +9,15 @@ import pytest
 
 from soarm.policy import PerRow
 from soarm.rollout import rollout
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.expert import Expert, ExpertParams, Phase
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
+from soarm.sim.pick_place.expert import Expert, ExpertParams, Phase
 from soarm.spec import ENVIRONMENT_STATE
 
 
 def _run(sim: SimParams, params: ExpertParams, seeds: range, n_rows: int) -> list[bool]:
     policy = PerRow([Expert(params, sim.control_hz) for _ in range(n_rows)])
-    return [episode.success for episode in rollout(BatchPickPlace(sim, n_rows, n_threads=2), policy, seeds)]
+    return [episode.success for episode in rollout(BatchSim(sim, n_rows, n_threads=2), policy, seeds)]
 
 
 def test_it_solves_every_one_of_a_few_scenes(sim: SimParams, steady: ExpertParams) -> None:
@@ -31,7 +31,7 @@ def test_without_noise_it_solves_99_percent_of_500_scenes(sim: SimParams, steady
 
 def test_the_same_seed_moves_alike_and_another_does_not(sim: SimParams, steady: ExpertParams) -> None:
     shaky = dataclasses.replace(steady, tremor_deg=0.5)
-    observation = {key: value[0] for key, value in BatchPickPlace(sim, 1).reset(np.array([0]), [0]).items()}
+    observation = {key: value[0] for key, value in BatchSim(sim, 1).reset(np.array([0]), [0]).items()}
     expert = Expert(shaky, sim.control_hz)
     tapes = []
     for seed in (1, 1, 2):
@@ -44,7 +44,7 @@ def test_the_same_seed_moves_alike_and_another_does_not(sim: SimParams, steady: 
 
 def test_without_noise_every_seed_moves_alike_in_the_middle_of_its_ranges(sim: SimParams, steady: ExpertParams) -> None:
     noisy = dataclasses.replace(steady, speed_m_per_s=(0.1, 0.3), tremor_deg=0.5, grasp_offset_m=0.01, place_offset_m=0.01)
-    observation = {key: value[0] for key, value in BatchPickPlace(sim, 1).reset(np.array([0]), [0]).items()}
+    observation = {key: value[0] for key, value in BatchSim(sim, 1).reset(np.array([0]), [0]).items()}
     expert = Expert(noisy.noiseless(), sim.control_hz)
     tapes = []
     for seed in (1, 2):
@@ -56,7 +56,7 @@ def test_without_noise_every_seed_moves_alike_in_the_middle_of_its_ranges(sim: S
 
 
 def test_a_cube_taken_away_is_tried_again(sim: SimParams, steady: ExpertParams) -> None:
-    env, rows = BatchPickPlace(sim, 1), np.array([0])
+    env, rows = BatchSim(sim, 1), np.array([0])
     seen = {key: value[0] for key, value in env.reset(rows, [3]).items()}
     expert = Expert(steady, sim.control_hz)
     expert.reset(0)

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 
 from soarm.errors import ObservationError
 from soarm.policy import PerRow
-from soarm.rollout import Stage, rollout
-from soarm.sim.batch_env import BatchPickPlace
-from soarm.sim.env import ENV_ID, PickPlaceEnv
-from soarm.sim.expert import Expert, ExpertParams
-from soarm.sim.params import PhysicsParams, SimParams
-from soarm.sim.task import draw_scene, yaw4
+from soarm.rollout import rollout
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.draw import draw_scene
+from soarm.sim.env import ENV_ID, SimEnv
+from soarm.sim.params import SimParams
+from soarm.sim.pick_place.expert import Expert, ExpertParams
+from soarm.sim.pick_place.params import PickPlacePhysics
+from soarm.sim.pick_place.rules import yaw4
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place.stages import Stage
 
-VARIED = PhysicsParams((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
+VARIED = PickPlacePhysics((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
 
 
 # Absolute targets in degrees, the contract with real arms, are neither normalised nor are positions bounded.
@@ -39,7 +42,7 @@ def test_gymnasium_accepts_the_registered_environment(sim: SimParams) -> None:
 def test_batched_rows_are_the_single_environment_to_the_bit(sim: SimParams, change: dict[str, object]) -> None:
     params = dataclasses.replace(sim, **change)
     rows, seeds = np.arange(3), [5, 6, 7]
-    batch, single = BatchPickPlace(params, 3, n_threads=2), PickPlaceEnv(params)
+    batch, single = BatchSim(params, 3, n_threads=2), SimEnv(params)
     rng = np.random.default_rng(0)
     actions = (np.asarray(params.task.home) + rng.uniform(-25, 25, (40, 3, 6))).astype(np.float32)
     first = batch.reset(rows, seeds)
@@ -56,7 +59,7 @@ def test_batched_rows_are_the_single_environment_to_the_bit(sim: SimParams, chan
 
 
 def test_a_row_does_not_see_what_ran_in_it_before(sim: SimParams) -> None:
-    env = BatchPickPlace(dataclasses.replace(sim, physics=VARIED), 2)
+    env = BatchSim(dataclasses.replace(sim, physics=VARIED), 2)
     row = np.array([1])
     first = env.reset(row, [11])
     a = [env.step(first[STATE] + 3, row).observation[STATE] for _ in range(10)]
@@ -72,14 +75,14 @@ def test_a_row_does_not_see_what_ran_in_it_before(sim: SimParams) -> None:
 def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: ExpertParams) -> None:
     def run(n_rows: int) -> list[np.ndarray]:
         policy = PerRow([Expert(steady, sim.control_hz) for _ in range(n_rows)])
-        return [episode.observations[STATE] for episode in rollout(BatchPickPlace(sim, n_rows), policy, range(4))]
+        return [episode.observations[STATE] for episode in rollout(BatchSim(sim, n_rows), policy, range(4))]
 
     for one, many in zip(run(1), run(3), strict=True):
         assert np.array_equal(one, many)
 
 
 def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams, steady: ExpertParams) -> None:
-    (episode,) = rollout(BatchPickPlace(sim, 1), PerRow([Expert(steady, sim.control_hz)]), [3])
+    (episode,) = rollout(BatchSim(sim, 1), PerRow([Expert(steady, sim.control_hz)]), [3])
     stages = episode.info["stage"]
 
     assert episode.success
@@ -92,7 +95,7 @@ def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams
 
 def test_the_shaped_return_of_success_depends_on_the_start_alone(sim: SimParams, steady: ExpertParams) -> None:
     params = dataclasses.replace(sim, reward="shaped", shaping_gamma=1.0)
-    episodes = list(rollout(BatchPickPlace(params, 2), PerRow([Expert(steady, sim.control_hz) for _ in range(2)]), range(2)))
+    episodes = list(rollout(BatchSim(params, 2), PerRow([Expert(steady, sim.control_hz) for _ in range(2)]), range(2)))
     for episode in episodes:
         terms = sum(episode.info[f"reward/{term}"] for term in ("success", "reach", "grasp", "lift", "transport", "place"))
 
@@ -103,7 +106,7 @@ def test_the_shaped_return_of_success_depends_on_the_start_alone(sim: SimParams,
 
 def test_the_time_limit_truncates(sim: SimParams) -> None:
     params = dataclasses.replace(sim, task=dataclasses.replace(sim.task, time_limit_s=0.2))
-    env = PickPlaceEnv(params)
+    env = SimEnv(params)
     observation, _ = env.reset(seed=0)
     ends = [env.step(observation[STATE])[2:4] for _ in range(6)]
 
@@ -132,7 +135,7 @@ def test_delayed_servos_follow_later(sim: SimParams) -> None:
     moved = []
     for latency_s in (0.0, 0.05):
         physics = dataclasses.replace(sim.physics, latency_s=(latency_s, latency_s))
-        env = PickPlaceEnv(dataclasses.replace(sim, physics=physics))
+        env = SimEnv(dataclasses.replace(sim, physics=physics))
         start = env.reset(seed=0)[0][STATE]
         moved.append(env.step(start + np.float32([20, 0, 0, 0, 0, 0]))[0][STATE][0] - start[0])
 
@@ -145,7 +148,7 @@ def test_delayed_servos_follow_later(sim: SimParams) -> None:
     [(np.full(6, np.nan, np.float32), "action holds values that are not finite"), (np.zeros(5, np.float32), r"shape \(5,\)")],
 )
 def test_an_unusable_action_is_refused(sim: SimParams, action: np.ndarray, message: str) -> None:
-    env = PickPlaceEnv(sim)
+    env = SimEnv(sim)
     env.reset(seed=0)
 
     with pytest.raises(ObservationError, match=message):
@@ -154,11 +157,11 @@ def test_an_unusable_action_is_refused(sim: SimParams, action: np.ndarray, messa
 
 def test_step_before_reset_is_refused(sim: SimParams) -> None:
     with pytest.raises(ObservationError, match="before reset"):
-        PickPlaceEnv(sim).step(np.zeros(6, np.float32))
+        SimEnv(sim).step(np.zeros(6, np.float32))
 
 
 def test_a_batched_nan_is_refused_and_nothing_moves(sim: SimParams) -> None:
-    env = BatchPickPlace(sim, 2)
+    env = BatchSim(sim, 2)
     rows = np.arange(2)
     before = env.reset(rows, [0, 1])
     actions = before[STATE].copy()

@@ -12,10 +12,10 @@ import pytest
 
 from soarm import arm, kinematics
 from soarm.errors import SimulationError
+from soarm.sim.draw import draw_scene
 from soarm.sim.params import SimParams
-from soarm.sim.physics import Starter
+from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import adapt_menagerie, build_model
-from soarm.sim.task import draw_scene
 
 # Menagerie's arm with its names, order of bodies and kinds of elements, but boxes for meshes: what `adapt_menagerie` works on.
 _BODIES = ("Rotation_Pitch", "Upper_Arm", "Lower_Arm", "Wrist_Pitch_Roll", "Fixed_Jaw", "Moving_Jaw")
@@ -69,7 +69,7 @@ def test_physics_is_the_same_to_the_bit_without_what_is_only_seen(sim: SimParams
     for visuals in (True, False):
         model = build_model(sim, visuals=visuals)
         data = mujoco.MjData(model)
-        Starter(model, sim).write_state(data, draw_scene(sim, 1))
+        SceneWriter(model, sim).write_state(data, draw_scene(sim, 1))
         rng = np.random.default_rng(0)
         for _ in range(20):
             data.ctrl[:] = rng.uniform(*model.actuator_ctrlrange.T)
@@ -84,7 +84,7 @@ def test_physics_is_the_same_to_the_bit_without_what_is_only_seen(sim: SimParams
 def test_the_cube_at_rest_stays_on_the_table(sim: SimParams) -> None:
     model = build_model(sim, visuals=False)
     data = mujoco.MjData(model)
-    Starter(model, sim).write_state(data, draw_scene(sim, 2))
+    SceneWriter(model, sim).write_state(data, draw_scene(sim, 2))
     start = data.qpos[6:9].copy()
     mujoco.mj_step(model, data, sim.control_hz * sim.n_substeps)
 

@@ -8,8 +8,8 @@ import pytest
 
 from soarm.errors import ParamsError
 from soarm.params import changed
-from soarm.sim.expert import ExpertParams
 from soarm.sim.params import SimParams
+from soarm.sim.pick_place.expert import ExpertParams
 
 
 @pytest.mark.parametrize(

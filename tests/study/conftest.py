@@ -23,8 +23,9 @@ from soarm.recording import RecordParams
 from soarm.residual.training import TrainResidualParams
 from soarm.rollout import StepResult
 from soarm.sim.params import SimParams
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TASK_FEATURES
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 from soarm.study.method import Setting
+from soarm.tasks.pick_place import TASK
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 NETWORK = {"chunk_size": 5, "n_action_steps": 3, "dim_model": 8, "n_heads": 2, "dim_feedforward": 16, "latent_dim": 4}
@@ -53,7 +54,7 @@ def demonstrations() -> Dataset:
         path=Path("nowhere"),
         columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
         episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        features=TASK_FEATURES,
+        features=TASK.features,
         fps=30,
         robot_type=None,
         tasks=("pick",),
@@ -120,7 +121,7 @@ class ParityEnv:
     max_steps = 8
 
     def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
+        self.n_rows, self.task = n_rows, TASK
         self.seeds = np.zeros(n_rows, np.int64)
         self.age = np.zeros(n_rows, np.int64)
         self.stepped = 0

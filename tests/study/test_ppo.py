@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soarm.errors import ParamsError
-from soarm.policies import RESIDUAL_OBSERVATION_DIM, ChunkedPolicy, ResidualPolicy
+from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.residual.controller import residual_policy
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
@@ -15,6 +15,9 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.study.method import Setting
 from soarm.study.ppo import MeanAction, PPOOptions, fit_standardisation, new_model, ppo
 from soarm.study.scenes import training_env
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 OPTIONS = {
     "statistics_steps": 40,
@@ -58,7 +61,7 @@ def test_mean_actions_stay_within_the_bound(setting: Setting) -> None:
     model = new_model(wrapped(setting), PPOOptions(**OPTIONS), (16,), seed=0)
     torch.nn.init.constant_(model.policy.action_net.bias, 7.0)
 
-    assert (MeanAction(model.policy).predict_residual(np.zeros((2, RESIDUAL_OBSERVATION_DIM), np.float32)) == 1.0).all()
+    assert (MeanAction(model.policy).predict_residual(np.zeros((2, LAYOUT.dim), np.float32)) == 1.0).all()
 
 
 def test_the_standardisation_is_that_of_the_base_s_own_steps(setting: Setting) -> None:

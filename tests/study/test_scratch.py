@@ -8,12 +8,14 @@ import pytest
 from gymnasium import spaces
 
 from soarm.errors import ParamsError
-from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 from soarm.study import scratch as module
 from soarm.study.method import Outcome, Setting
 from soarm.study.scratch import ConstantPose, PoseBlueprint, scratch
+from soarm.tasks.pick_place import TASK
+
+LAYOUT = TASK.residual_observation
 
 ROWS = np.arange(3)
 
@@ -71,15 +73,15 @@ def test_the_same_seed_gives_the_same_outcome(setting: Setting) -> None:
 
 
 def test_actions_around_a_base_that_never_moves_reach_the_critics_in_units_of_the_bound() -> None:
-    box = spaces.Box(-np.inf, np.inf, (RESIDUAL_OBSERVATION_DIM,), np.float32)
+    box = spaces.Box(-np.inf, np.inf, (LAYOUT.dim,), np.float32)
     policy = ResidualTD3Policy(box, spaces.Box(-1.0, 1.0, (6,)), lambda _: 1e-3, scale=(50.0,) * 6, net_arch=[8])
-    std = np.ones(RESIDUAL_OBSERVATION_DIM)
-    std[BASE_ACTION] = [0.0, 0.0, 0.0, 3.0, 0.0, 0.0]
+    std = np.ones(LAYOUT.dim)
+    std[LAYOUT.base_action] = [0.0, 0.0, 0.0, 3.0, 0.0, 0.0]
 
-    policy.set_statistics(np.zeros(RESIDUAL_OBSERVATION_DIM), std)
+    policy.set_statistics(np.zeros(LAYOUT.dim), std)
 
     for network in (policy.critic, policy.critic_target, policy.actor.mu):
-        assert network.sight.std[BASE_ACTION].tolist() == [50.0, 50.0, 50.0, 3.0, 50.0, 50.0]
+        assert network.sight.std[LAYOUT.base_action].tolist() == [50.0, 50.0, 50.0, 3.0, 50.0, 50.0]
 
 
 def test_a_pose_can_be_built_again(setting: Setting) -> None:

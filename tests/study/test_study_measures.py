@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from soarm.errors import DatasetError
 from soarm.evaluation.results import EpisodeRow, Results
 from soarm.study import measures
 from soarm.study.method import Point
+from soarm.tasks.pick_place import TASK
 
 CURVE = (Point(0, (False, True)), Point(50, (True, False)), Point(100, (True, True)))
 
@@ -29,17 +31,11 @@ def rows(successes: list[bool], steps: list[int], jerk: float = 900.0) -> Result
             return_sparse=float(success),
             action_acceleration_rms_deg_s2=50.0,
             action_jerk_rms_deg_s3=jerk,
-            holding_at_end=False,
-            cube_moved_m=0.0,
-            cube_x_m=0.1,
-            cube_y_m=-0.2,
-            cube_yaw_deg=0.0,
-            bin_x_m=0.1,
-            bin_y_m=0.1,
+            of_task={},
         )
         for i, (success, n) in enumerate(zip(successes, steps, strict=True))
     ]
-    return Results(tuple(made))
+    return Results(tuple(made), dataclasses.replace(TASK, ending_columns=(), scene_columns=()))
 
 
 def test_the_area_is_that_of_straight_lines_per_scene() -> None:

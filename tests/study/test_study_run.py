@@ -29,6 +29,7 @@ from soarm.study import residual as study_residual
 from soarm.study.method import Outcome, Point, Setting
 from soarm.study.residual import residual
 from soarm.study.run import run
+from soarm.tasks.pick_place import TASK
 
 ROOT = Path(__file__).parents[2]
 _SPEC = importlib.util.spec_from_file_location("stages_study", ROOT / "stages" / "study.py")
@@ -45,7 +46,7 @@ class GripperEnv:
     control_hz = 30
 
     def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
+        self.n_rows, self.task = n_rows, TASK
         self.seeds, self.age = np.zeros(n_rows, np.int64), np.zeros(n_rows, np.int64)
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
@@ -56,7 +57,7 @@ class GripperEnv:
         self.age[rows] += 1
         done = (self.age[rows] == 2) & ((self.seeds[rows] % 2 == 0) | (actions[:, 5] == 100.0))
         info = {"is_success": done, "stage": np.zeros(len(rows), np.int64), "holding": done & False}
-        info |= {"cube_moved_m": np.zeros(len(rows)), "shaped_return": done + 0.5}
+        info |= {"moved_m": np.zeros(len(rows)), "shaped_return": done + 0.5}
         return StepResult(self._observe(rows), done.astype(float), done, self.age[rows] == 4, info)
 
     def _observe(self, rows: Rows) -> Observation:

@@ -19,6 +19,7 @@ from soarm.study import measures, tables
 from soarm.study.method import Point
 from soarm.study.summary import summarise
 from soarm.study.variants import StudyParams
+from soarm.tasks.pick_place import TASK
 
 BUDGET, N = 100, 10
 
@@ -43,9 +44,10 @@ def rows(n_solved: int, n: int = N) -> Results:
         solved = i < n_solved
         seconds = 3.0 if solved else math.nan
         outcome = "success" if solved else "dropped"
-        return EpisodeRow(i, solved, outcome, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, False, 0.0, 0.1, 0.1, 0.0, 0.2, 0.2)
+        own = {column.name: column.kind(0) for column in TASK.columns}
+        return EpisodeRow(i, solved, outcome, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, own)
 
-    return Results(tuple(row(i) for i in range(n)))
+    return Results(tuple(row(i) for i in range(n)), TASK)
 
 
 def write(folder: Path, name: str, n_solved: int, steps_to_90: float = math.inf, budget: int = BUDGET, n: int = N) -> None:

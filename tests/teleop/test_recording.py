@@ -13,8 +13,10 @@ from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
-from soarm.spec import TASK_FEATURES as FEATURES
+from soarm.tasks.pick_place import TASK
 from soarm.teleop.recording import recorder
+
+FEATURES = TASK.features
 
 OBJECTS = np.zeros((3, 7))
 JOINTS = np.zeros((3, 6))

@@ -11,7 +11,8 @@ from soarm.dataset import layout
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import FaultError, TeleopError
-from soarm.spec import ENVIRONMENT_STATE, STATE, TASK_FEATURES
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
 
 HZ = 10
@@ -110,7 +111,7 @@ def run(
     **params: Any,
 ) -> tuple[Session, Follower]:
     clock, follower = clock or Clock(), follower or Follower()
-    with Recorder.create(folder, TASK_FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder:
+    with Recorder.create(folder, TASK.features, HZ, layout.ROBOT_TYPE, "pick") as recorder:
         session = Session(
             follower, Hand(), recorder, SessionParams(**{"n_episodes": 2, **params}), Script(script), clock.now, clock.sleep
         )
@@ -206,7 +207,7 @@ def test_an_interrupt_keeps_what_was_kept_and_stops_the_arm(tmp_path: Path) -> N
 
     with (
         pytest.raises(KeyboardInterrupt),
-        Recorder.create(tmp_path / "d", TASK_FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder,
+        Recorder.create(tmp_path / "d", TASK.features, HZ, layout.ROBOT_TYPE, "pick") as recorder,
     ):
         Session(follower, Hand(), recorder, SessionParams(5), interrupted, clock.now, clock.sleep).run()
 
@@ -226,7 +227,7 @@ def test_a_device_that_goes_away_ends_the_session_and_the_arm_holds(tmp_path: Pa
     hand.action = gone  # type: ignore[method-assign]
     with (
         pytest.raises(TeleopError, match="the gamepad went away"),
-        Recorder.create(tmp_path / "d", TASK_FEATURES, HZ, layout.ROBOT_TYPE, "pick") as recorder,
+        Recorder.create(tmp_path / "d", TASK.features, HZ, layout.ROBOT_TYPE, "pick") as recorder,
     ):
         Session(follower, hand, recorder, SessionParams(5), script, clock.now, clock.sleep).run()
 

@@ -13,7 +13,8 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.states import State
 from soarm.runtime.objects import FileObjects, FixedObjects, NoObjects, Sight
-from soarm.spec import ENVIRONMENT_STATE, STATE, TASK_FEATURES
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms
 from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
@@ -32,7 +33,7 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
 
     assert status == more == 0
     assert dataset.n_episodes == 2
-    assert dict(dataset.features) == TASK_FEATURES
+    assert dict(dataset.features) == TASK.features
     assert timing["kept"][0]["late"] == 0
 
 

@@ -16,7 +16,7 @@ from soarm.hardware.bus import Bus
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.registers import Status
-from soarm.sim.env import PickPlaceEnv
+from soarm.sim.env import SimEnv
 from soarm.twin import wire
 from soarm.twin.__main__ import main
 from soarm.twin.faults import Fault
@@ -231,7 +231,7 @@ def test_a_fault_waits_for_its_time_and_its_writes(twin, active):
 
 
 def test_under_the_position_law_the_wire_costs_ticks_and_nothing_else(twin, active, sim):
-    env = PickPlaceEnv(sim)
+    env = SimEnv(sim)
     for seed in (3, 4):
         twin.reset(seed)
         observation, _ = env.reset(seed=seed)

@@ -19,7 +19,7 @@ from soarm import arm, kinematics
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.quantities import LOW_HIGH, NotNegative, Positive, within
 from soarm.sim.params import NotNegativeRange, PositiveRange
-from soarm.sim.scene import BIN_WALL_HEIGHT_M, CUBE_HALF_M
+from soarm.sim.pick_place.bodies import BIN_WALL_HEIGHT_M, CUBE_HALF_M
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
 _Height = Annotated[float, within(above=0, most=1)]

@@ -1,7 +1,6 @@
-"""Why an episode failed, as one of seven classes.
+"""How a pick and place ended, as success or one of seven failure classes, and what else an evaluation keeps of it.
 
-Knows the stages of pick and place and nothing of the simulator. The rules are asked from top to bottom and the first that
-holds decides, so that every episode gets exactly one outcome:
+The rules are asked from top to bottom and the first that holds decides, so that every episode gets exactly one outcome:
 
     | rule                                        | outcome             | in words                                         |
     |---------------------------------------------|---------------------|--------------------------------------------------|
@@ -21,8 +20,12 @@ the last step.
 from __future__ import annotations
 
 import enum
+import math
+from collections.abc import Mapping
+from typing import Any
 
-from soarm.rollout import Stage
+from soarm.tasks.pick_place.stages import Stage
+from soarm.tasks.task import Column
 
 
 class Outcome(enum.StrEnum):
@@ -38,26 +41,39 @@ class Outcome(enum.StrEnum):
     NEVER_REACHED = "never_reached"
 
 
-FAILURES: tuple[Outcome, ...] = tuple(outcome for outcome in Outcome if outcome is not Outcome.SUCCESS)
-"""The failure classes, furthest first."""
+LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome} | {
+    "timed_out": "timed out in the bin",
+    "missed_bin": "missed the bin",
+}
+"""Outcome -> the same in words."""
+ENDING_COLUMNS = (
+    Column("holding_at_end", bool, lambda info: bool(info["holding"])),  # whether the gripper held the cube at the end
+    Column("cube_moved_m", float, lambda info: float(info["moved_m"])),  # in the plane, from where it lay [m]
+)
+SCENE_COLUMNS = (
+    Column("cube_x_m", float, lambda objects: objects["cube.x"]),
+    Column("cube_y_m", float, lambda objects: objects["cube.y"]),
+    # In -45..45: a plain cube looks the same after a quarter turn.
+    Column("cube_yaw_deg", float, lambda at: math.degrees(math.atan2(at["cube.yaw4_sin"], at["cube.yaw4_cos"])) / 4.0),
+    Column("bin_x_m", float, lambda objects: objects["bin.x"]),
+    Column("bin_y_m", float, lambda objects: objects["bin.y"]),
+)
 
 
-def classify(*, success: bool, stage: Stage, holding: bool, cube_moved_m: float, knocked_away_m: float) -> Outcome:
+def classify(last_info: Mapping[str, Any], knocked_away_m: float) -> Outcome:
     """Return the outcome of an episode by the table of this module.
 
     Args:
-        success: `is_success` after the last step.
-        stage: Furthest stage reached.
-        holding: Whether the gripper holds the cube after the last step.
-        cube_moved_m: Distance in the plane from the cube's start to where it is after the last step [m].
+        last_info: After the last step: `is_success`, `stage` (furthest), `holding` and `moved_m`.
         knocked_away_m: A cube that was never lifted counts as knocked away beyond this distance [m].
     """
-    if success:
+    stage = Stage(int(last_info["stage"]))
+    if last_info["is_success"]:
         return Outcome.SUCCESS
-    if holding:
+    if last_info["holding"]:
         return Outcome.TIMED_OUT_HOLDING
     if stage >= Stage.LIFT:
         return {Stage.LIFT: Outcome.DROPPED, Stage.TRANSPORT: Outcome.MISSED_BIN, Stage.PLACE: Outcome.TIMED_OUT}[stage]
-    if cube_moved_m > knocked_away_m:
+    if last_info["moved_m"] > knocked_away_m:
         return Outcome.KNOCKED_AWAY
     return Outcome.NEVER_REACHED if stage == Stage.START else Outcome.MISSED_GRASP

@@ -1,0 +1,38 @@
+"""A seed -> the scene, and what the tasks' own draws have in common."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm, kinematics
+from soarm.policy import clip_to_limits
+from soarm.sim.params import PhysicsParams, SimParams, TaskParams
+from soarm.sim.task import Scene
+
+
+def draw_scene(params: SimParams, seed: int) -> Scene:
+    """Draw the scene of `seed`: the same scene for the same seed and parameters, whatever ran before."""
+    return params.sim_task.draw(np.random.default_rng(seed), params)
+
+
+def draw_pose(rng: np.random.Generator, task: TaskParams) -> NDArray[np.float64]:
+    """Draw the arm's start pose, shape (6,) [rad]."""
+    jitter = np.asarray(task.home_jitter) * rng.uniform(-1.0, 1.0, arm.N_JOINTS)
+    return arm.to_radians(clip_to_limits(np.asarray(task.home) + jitter))
+
+
+def draw_place(rng: np.random.Generator, radius_m: tuple[float, float], angle_deg: tuple[float, float]) -> NDArray[np.float64]:
+    """Draw a point evenly over a sector around the shoulder's axis, shape (2,) [m]."""
+    radius = math.sqrt(rng.uniform(radius_m[0] ** 2, radius_m[1] ** 2))
+    angle = math.radians(rng.uniform(*angle_deg))
+    axis = kinematics.CHAIN[0][0]
+    return np.array([axis[0] - radius * math.sin(angle), axis[1] - radius * math.cos(angle)])
+
+
+def draw_physics(rng: np.random.Generator, physics: PhysicsParams) -> dict[str, float]:
+    """Draw the physics of an episode: field -> value; a range of one value takes no random number."""
+    ranges = vars(physics)
+    return {name: float(rng.uniform(low, high)) if low < high else low for name, (low, high) in ranges.items()}

@@ -1,0 +1,70 @@
+"""Cube, bin and touch sensors as MuJoCo bodies."""
+
+from __future__ import annotations
+
+import mujoco
+
+from soarm.sim.pick_place.params import PickPlaceParams
+from soarm.sim.scene import ARM_BIT, OBJECT_BIT
+
+CUBE_HALF_M = 0.0125
+"""Half the edge of the cube: 25 mm."""
+BIN_HALF_M = 0.045
+"""Half the inner width of the bin."""
+BIN_WALL_HEIGHT_M = 0.04
+_WALL_HALF_M = 0.002
+
+
+def add_to(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
+    """Add cube, bin and one touch sensor per finger."""
+    _add_cube(spec, params)
+    _add_bin(spec)
+    _add_sensors(spec)
+
+
+def _add_cube(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
+    cube = spec.worldbody.add_body(name="cube", pos=[0, -0.25, CUBE_HALF_M])
+    cube.add_freejoint(name="cube")
+    cube.add_geom(
+        name="cube",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[CUBE_HALF_M] * 3,
+        mass=sum(params.physics.cube_mass_kg) / 2,
+        friction=[sum(params.physics.cube_friction) / 2, 0.005, 0.0001],
+        rgba=[0.13, 0.44, 0.92, 1],
+        contype=OBJECT_BIT,
+        conaffinity=OBJECT_BIT | ARM_BIT,
+    )
+
+
+def _add_bin(spec: mujoco.MjSpec) -> None:
+    body = spec.worldbody.add_body(name="bin", pos=[0.2, -0.2, 0], mocap=True)
+    inner, thick, height = BIN_HALF_M, _WALL_HALF_M, BIN_WALL_HEIGHT_M / 2
+    walls = [("floor", [0, 0, thick], [inner, inner, thick])]
+    for name, x, y in (("left", -1, 0), ("right", 1, 0), ("back", 0, 1), ("front", 0, -1)):
+        size = [thick if x else inner + 2 * thick, thick if y else inner + 2 * thick, height]
+        walls.append((name, [x * (inner + thick), y * (inner + thick), height], size))
+    for name, pos, size in walls:
+        body.add_geom(
+            name=f"bin_{name}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=pos,
+            size=size,
+            rgba=[0.36, 0.70, 0.46, 1],
+            contype=OBJECT_BIT,
+            conaffinity=OBJECT_BIT | ARM_BIT,
+        )
+
+
+def _add_sensors(spec: mujoco.MjSpec) -> None:
+    """One number per finger: how many of its contacts with the cube are found, at most one."""
+    for finger in ("gripper", "jaw"):
+        spec.add_sensor(
+            name=f"{finger}_touch",
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            objname="cube",
+            reftype=mujoco.mjtObj.mjOBJ_BODY,
+            refname=finger,
+            intprm=[1, 0, 1],
+        )
