@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from soarm.act import checkpoint
 from soarm.act.trainer import TrainActParams
 from soarm.act.training import train
+from soarm.base import save_base
 from soarm.dataset.reader import Dataset
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -17,7 +17,7 @@ def main() -> None:
         dataset = Dataset.open(run.dataset(), run.dataset_units)
         require_fitting({str(dataset.path): dataset.spec}, control_hz=run.control_hz())
         result = train(dataset, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
-        checkpoint.save(result.model, run.out)
+        save_base(result.model, run.out)
         run.finish(result.metrics)
 
 

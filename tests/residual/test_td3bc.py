@@ -110,7 +110,6 @@ def test_gymnasium_environments_are_wrapped_too(task: ModuleType) -> None:
         "ResidualPolicy",
         DummyVecEnv([lambda: _Gym(task), lambda: _Gym(task)]),
         base_model=task.Aimer(task.SPEC, 0.0),
-        blueprint=task.AimerBlueprint(task.SPEC),
         residual_scale=task.SCALE,
         learner=task.LEARNER,
         exploration=task.EXPLORATION,
