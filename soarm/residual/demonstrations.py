@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import NStepReplayBuffer
 
 from soarm import arm
-from soarm.chunking import Query
-from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, player_for, residual_observation
-from soarm.policy import Array, ChunkModel, Observation
+from soarm.policies import BASE_ACTION, N_LOOKAHEAD, RESIDUAL_OBSERVATION_DIM, ChunkedPolicy, residual_observation
+from soarm.policy import Array, ChunkModel
 from soarm.spec import ACTION, PolicySpec
 
 
@@ -68,15 +67,11 @@ def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkM
     """Return the residual observations along all episodes, played side by side, shape (N, D)."""
     keys = [key for key in spec.features if key != ACTION]
     lengths = np.diff(starts)
-    player = player_for(spec, len(lengths), N_LOOKAHEAD)
+    policy = ChunkedPolicy(base, spec, len(lengths), N_LOOKAHEAD, block=None)
     augmented = np.zeros((int(starts[-1]), RESIDUAL_OBSERVATION_DIM), np.float32)
     for t in range(int(lengths.max())):
         rows = np.flatnonzero(lengths > t)
         at = starts[rows] + t
         observation = {key: columns[key][at] for key in keys}
-        augmented[at] = residual_observation(observation, player.advance(rows, _query(base, observation)))
+        augmented[at] = residual_observation(observation, policy.advance(observation, rows))
     return augmented
-
-
-def _query(base: ChunkModel, observation: Observation) -> Query:
-    return lambda at: base.predict_chunks({key: value[at] for key, value in observation.items()})
