@@ -129,9 +129,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        if self.base_model is not None:
-            assert isinstance(self.base_model, nn.Module), "a base is a network of torch"
-            self.base_model.to(self.device).eval().requires_grad_(False)
+        assert isinstance(self.base_model, nn.Module), "a base is a network of torch"
+        self.base_model.to(self.device).eval().requires_grad_(False)
         if self._explorer is None or self._explorer.n_rows != self.n_envs:
             assert self.exploration is not None
             self._explorer = Explorer(self.n_envs, self.exploration, np.random.default_rng(self.seed))
