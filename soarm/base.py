@@ -1,6 +1,6 @@
-"""What a base policy is to all that comes after its training, and its checkpoint on disk.
+"""A base policy predicts chunks of actions from observations: its interface, and its checkpoint on disk.
 
-A base predicts chunks of actions from observations; it is evaluated, frozen under a residual and exported. `load_base` reads
+After its training a base is evaluated, frozen under a residual and exported through this interface alone. `load_base` reads
 the `"type"` of a checkpoint and finds the module that builds such a base in `BASES`, so that a policy beside ACT needs its own
 files and one line there.
 
@@ -38,7 +38,7 @@ _REMEDY = "train it again with `dvc repro train_act`, or copy the whole folder a
 
 
 class Demonstrations(Protocol):
-    """What a base is trained on; `soarm.dataset.reader.Dataset` has it.
+    """Demonstrations as the training of a base reads them; `soarm.dataset.reader.Dataset` is such an object.
 
     Attributes:
         columns: Feature key -> rows of all episodes, one after the other, shape (N, n) float32.
@@ -61,7 +61,7 @@ class Demonstrations(Protocol):
 
 
 class Blueprint(Protocol):
-    """All that is needed to build a base without its weights: a frozen dataclass, picklable.
+    """A blueprint builds a base without its weights; it is a frozen dataclass, picklable.
 
     Attributes:
         config: Sizes of the network; of a base with checkpoints a dataclass that `soarm.params.build` reads.
@@ -79,7 +79,7 @@ class Blueprint(Protocol):
 
 
 class BasePolicy(ChunkModel, Protocol):
-    """A network that predicts chunks, with what is needed to build, save and export it: a `torch.nn.Module`.
+    """A base is a `torch.nn.Module` that predicts chunks, and that can be built again, saved and exported.
 
     Attributes:
         spec: Features and chunking.

@@ -8,7 +8,7 @@ control steps play as in the simulator. The robot's own is here:
 - the bus: between two actions of a chunk the schedule goes in a straight line, so it can be asked at any rate;
 - the fade from one chunk into the next (a step from one to the other is a jerk of the arm: axol pull request 191);
 - actions that are not finite, which stay so for the safety chain to refuse;
-- running out: the schedule says so, and the arm holds.
+- running out: `Schedule.at` returns None where no chunk covers a moment, and the arm holds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Schedule:
         control_hz: Actions of a chunk per second [Hz].
         n_action_steps: Actions after which a new chunk is due.
         fade_s: How long one chunk fades into the next [s]; 0 changes at once.
-        temporal_ensemble_coeff: ACT's: then all chunks that know a moment are averaged, and a chunk is due every period.
+        temporal_ensemble_coeff: ACT's: then all chunks that cover a moment are averaged, and a chunk is due every period.
 
     Attributes:
         late: Chunks that came when their first action had passed.
@@ -78,50 +78,50 @@ class Schedule:
         return self._index(self._chunks[-1], t_s) >= self._n_action_steps
 
     def at(self, t_s: float) -> NDArray[np.float32] | None:
-        """Return the base action of a moment, shape (6,) [deg x 5, percent]; None if nobody knows it."""
-        known = self._known(t_s)
-        if not known:
+        """Return the base action of a moment, shape (6,) [deg x 5, percent]; None if no chunk covers it."""
+        covering = self._covering(t_s)
+        if not covering:
             return None
         if self._coeff is not None:
-            return self._average(known, t_s)
-        action = self._read(known[-1], t_s)
-        share = 1.0 if self._fade_s <= 0 else (t_s - known[-1].arrived_s) / self._fade_s
-        if len(known) > 1 and share < 1.0:
+            return self._average(covering, t_s)
+        action = self._read(covering[-1], t_s)
+        share = 1.0 if self._fade_s <= 0 else (t_s - covering[-1].arrived_s) / self._fade_s
+        if len(covering) > 1 and share < 1.0:
             share = max(0.0, share)
-            before = self._read(known[-2], t_s)
+            before = self._read(covering[-2], t_s)
             if np.isfinite(before).all():  # what the chunk before has wrong is over
                 with np.errstate(invalid="ignore"):
                     action = np.asarray(share * action + (1 - share) * before, np.float32)
         return action
 
     def step(self, t_s: float, n_lookahead: int) -> Step | None:
-        """Return what a residual is shown at a moment, for one row: action, phase and look-ahead; None if nobody knows it.
+        """Return what a residual is shown at a moment, for one row: action, phase and look-ahead; None if no chunk covers it.
 
         Of an action ahead that is not finite it is shown the one before: it counts when its moment has come.
         """
         action = self.at(t_s)
         if action is None:
             return None
-        newest = self._known(t_s)[-1]
+        newest = self._covering(t_s)[-1]
         at = np.array([int(self._index(newest, t_s) + _EPSILON)])
         rows = [action]
         for i in elements_ahead(at, n_lookahead, len(newest.actions))[0]:
             row, then_s = newest.actions[i], newest.t_s + float(i) * self._dt_s
             if self._coeff is not None:
-                row = self._average(self._known(then_s), then_s)
+                row = self._average(self._covering(then_s), then_s)
             rows.append(row if np.isfinite(row).all() else rows[-1])
         return Step(action[None], phase_of(at, self._n_action_steps), np.stack(rows[1:])[None])
 
-    def _known(self, t_s: float) -> list[Chunk]:
-        """Return the chunks that say something of a moment, the oldest first."""
+    def _covering(self, t_s: float) -> list[Chunk]:
+        """Return the chunks that cover a moment, the oldest first."""
         return [chunk for chunk in self._chunks if 0 <= self._index(chunk, t_s) < len(chunk.actions)]
 
-    def _average(self, known: Sequence[Chunk], t_s: float) -> NDArray[np.float32]:
-        """Return the temporal ensemble of what chunks say of a moment, shape (6,)."""
+    def _average(self, covering: Sequence[Chunk], t_s: float) -> NDArray[np.float32]:
+        """Return the weighted mean of what chunks hold for a moment, shape (6,)."""
         assert self._coeff is not None, "without a coefficient one chunk is played at a time"
-        weights = ensemble_weights(self._coeff, len(known))
+        weights = ensemble_weights(self._coeff, len(covering))
         with np.errstate(invalid="ignore"):
-            mixed = np.tensordot(weights / weights.sum(), np.stack([self._read(one, t_s) for one in known]), 1)
+            mixed = np.tensordot(weights / weights.sum(), np.stack([self._read(one, t_s) for one in covering]), 1)
         return np.asarray(mixed, np.float32)
 
     def _index(self, chunk: Chunk, t_s: float) -> float:
