@@ -35,8 +35,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from soarm import arm, params
-from soarm.act import checkpoint
-from soarm.act.model import ACT
+from soarm.base import BasePolicy, load_base
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.training import TrainResidualParams
@@ -63,7 +62,7 @@ def main() -> None:
     loaded = params.load(Path("params.yaml"))
     settings = loaded.section("train_residual", TrainResidualParams)
     updates = settings.learner.gradient_steps // settings.learner.train_freq if args.updates is None else args.updates
-    bench = _Bench(loaded.section("sim", SimParams), settings, checkpoint.load(args.data / "train_act"), updates)
+    bench = _Bench(loaded.section("sim", SimParams), settings, load_base(args.data / "train_act"), updates)
     with threadpoolctl.threadpool_limits(1):
         learners = {
             "sb3 gym": bench.sb3(bench.gym_envs(), "MlpPolicy"),
@@ -93,7 +92,7 @@ def main() -> None:
 
 
 class _Bench:
-    def __init__(self, sim: SimParams, settings: TrainResidualParams, act: ACT, updates: int) -> None:
+    def __init__(self, sim: SimParams, settings: TrainResidualParams, act: BasePolicy, updates: int) -> None:
         self._settings, self._act = settings, act
         self._max_steps = round(settings.time_limit_s * sim.control_hz)
         self._sim, self._prefill = sim, PREFILL_VEC_STEPS * settings.n_envs
@@ -144,7 +143,6 @@ class _Bench:
             "ResidualPolicy",
             self._raw(),
             base_model=self._act,
-            blueprint=self._act.blueprint,
             residual_scale=BOUND,
             learner=dataclasses.replace(self._learner, overlap=overlap),
             exploration=dataclasses.replace(self._settings.exploration, prefill_steps=self._prefill),

@@ -1,9 +1,10 @@
 """The one chunk player: it turns chunks of actions into one action per control step.
 
-Demonstration labelling, RL, evaluation and the robot all play chunks through `ChunkPlayer`, so none of them can disagree on
-when a policy is asked again. Two ways of playing, as in LeRobot: open loop (`n_action_steps` of each chunk, then a new query)
-and ACT's temporal ensemble (a query every step, predictions for the same instant averaged; Zhao et al. 2023, arXiv 2304.13705,
-section 4.2, with LeRobot's convention that a positive coefficient favours older predictions).
+Demonstration labelling, RL and evaluation play chunks through `ChunkPlayer`, so none of them can disagree on when a policy is
+asked again. The robot's chunks come late and are asked between control steps: `soarm.runtime.schedule` keeps their times and
+takes weights, phase and look-ahead from here. Two ways of playing, as in LeRobot: open loop (`n_action_steps` of each chunk,
+then a new query) and ACT's temporal ensemble (a query every step, predictions for the same instant averaged; Zhao et al. 2023,
+arXiv 2304.13705, section 4.2, with LeRobot's convention that a positive coefficient favours older predictions).
 """
 
 from __future__ import annotations
@@ -32,6 +33,23 @@ class Step:
 
     def __init__(self, action: Array, phase: Array, lookahead: Array) -> None:
         self.action, self.phase, self.lookahead = action, phase, lookahead
+
+
+def ensemble_weights(coeff: float, n: int) -> NDArray[np.float64]:
+    """Return the weights of n predictions of one instant, the oldest first, not normalised, shape (n,): exp(-coeff * i)."""
+    weights: NDArray[np.float64] = np.exp(-coeff * np.arange(n))
+    return weights
+
+
+def phase_of(at: NDArray[np.int64], n_action_steps: int) -> Array:
+    """Return how far into the executed part of a chunk elements `at` are, shape (B,), in [0, 1); past it, as at its end."""
+    return (np.minimum(at, n_action_steps - 1) / n_action_steps).astype(np.float32)
+
+
+def elements_ahead(at: NDArray[np.int64], n_lookahead: int, chunk_size: int) -> NDArray[np.int64]:
+    """Return which elements of a chunk follow its elements `at`, shape (B, K); the last one repeats past its end."""
+    ahead: NDArray[np.int64] = np.minimum(at[:, None] + np.arange(1, n_lookahead + 1), chunk_size - 1)
+    return ahead
 
 
 class ChunkPlayer:
@@ -67,7 +85,7 @@ class ChunkPlayer:
         self._chunk = np.zeros((n_rows, chunk_size, action_dim), np.float32)  # (B, T, A)
         self._count = np.zeros((n_rows, chunk_size), np.int64)  # predictions averaged into each element, ensemble only
         self._next = np.full(n_rows, n_action_steps, np.int64)  # next element to play; n_action_steps = ask first
-        self._ahead = np.arange(1, n_lookahead + 1)
+        self._n_lookahead = n_lookahead
 
     def reset(self, rows: Rows) -> None:
         """Forget the chunks of `rows`: their next step asks the network."""
@@ -103,14 +121,13 @@ class ChunkPlayer:
         # One control step has passed: element t of the old average is element t - 1 of the new chunk.
         old, count = np.roll(self._chunk[rows], -1, axis=1), np.roll(self._count[rows], -1, axis=1)
         count[:, -1] = 0  # the chunk's last element is predicted for the first time
-        weights = np.exp(-self._coeff * np.arange(chunks.shape[1]))  # by age: the first prediction of an instant has weight 1
+        weights = ensemble_weights(self._coeff, chunks.shape[1])
         total = np.concatenate([[0.0], np.cumsum(weights)])
         share = (weights[np.minimum(count, chunks.shape[1] - 1)] / total[count + 1])[:, :, None]  # (k, T, 1)
         self._chunk[rows] = (old * (1.0 - share) + chunks * share).astype(np.float32)
         self._count[rows] = count + 1
 
     def _read(self, rows: Rows, chunk: Array, at: NDArray[np.int64]) -> Step:
-        ahead = np.minimum(at[:, None] + self._ahead, chunk.shape[1] - 1)  # (k, K)
+        ahead = elements_ahead(at, self._n_lookahead, chunk.shape[1])  # (k, K)
         local = np.arange(len(rows))
-        phase = (at / self.n_action_steps).astype(np.float32)
-        return Step(chunk[local, at], phase, chunk[local[:, None], ahead])
+        return Step(chunk[local, at], phase_of(at, self.n_action_steps), chunk[local[:, None], ahead])

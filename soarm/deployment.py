@@ -35,7 +35,7 @@ from soarm.runtime.bundle import Bundle
 from soarm.runtime.lockstep import Clock, Immediate
 from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import CalledObjects, ObjectSource
-from soarm.runtime.onnx_policy import OnnxACT, Which
+from soarm.runtime.onnx_policy import OnnxBase, Which
 from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
 from soarm.seeds import Scenes
@@ -140,7 +140,7 @@ def mind_of(bundle: Bundle, which: Which) -> Mind:
 
     That is for chunks that come late. Here they come at once, and without it the policy does what it did in training.
     """
-    return Mind(OnnxACT(bundle), drive.make_schedule(bundle.spec, fade_s=0.0), drive.residual_of(bundle, which))
+    return Mind(OnnxBase(bundle), drive.make_schedule(bundle.spec, fade_s=0.0), drive.residual_of(bundle, which))
 
 
 class WiredArm:

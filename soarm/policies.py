@@ -22,12 +22,14 @@ BLOCK = 8
 """Rows in one query of a network, when there are so many; large enough to batch, small enough not to waste."""
 
 
-def in_blocks(predict: Callable[[Observation], Array], observation: Observation, size: int) -> Array:
-    """Ask a network in blocks of `size` rows, the last one filled up with copies of its last row.
+def in_blocks(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
+    """Ask a network in blocks of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
 
     Matrix products round differently for different numbers of rows (5e-5 deg in ACT's actions), and contacts amplify that to
     other outcomes. With one shape for every query, what a row does depends on its own observations alone, to the bit.
     """
+    if size is None:
+        return predict(observation)
     n_rows = len(next(iter(observation.values())))
     answers = []
     for first in range(0, n_rows, size):
@@ -36,32 +38,31 @@ def in_blocks(predict: Callable[[Observation], Array], observation: Observation,
     return np.concatenate(answers)[:n_rows]
 
 
-def player_for(spec: PolicySpec, n_rows: int, n_lookahead: int = 0) -> ChunkPlayer:
-    """Return a player with the chunking of `spec`."""
-    assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
-    assert spec.n_action_steps is not None, "the specification of a chunk policy says how much of a chunk is played"
-    return ChunkPlayer(n_rows, spec.chunk_size, spec.n_action_steps, spec.temporal_ensemble_coeff, n_lookahead)
-
-
 class ChunkedPolicy:
-    """A `BatchPolicy` that plays the chunks of one network.
+    """A `BatchPolicy` that plays the chunks of one network: the one place where a base is asked, on checked observations.
 
     Args:
         model: The network.
         spec: Its specification.
         n_rows: Number of arms.
+        n_lookahead: How many following actions `advance` shows.
+        block: Most rows in one query of the network; None asks for all at once, which is faster and rounds with their number.
+
+    Attributes:
+        model: The network.
+        block: Rows in one query; see `in_blocks`.
+        player: The queues of predicted actions.
     """
 
-    def __init__(self, model: ChunkModel, spec: PolicySpec, n_rows: int, n_lookahead: int = 0) -> None:
-        self._model = model
-        self._spec = spec
-        self._block = min(BLOCK, n_rows)
-        self._player = player_for(spec, n_rows, n_lookahead)
-
-    @property
-    def block(self) -> int:
-        """How many rows the network sees at a time; see `in_blocks`."""
-        return self._block
+    def __init__(
+        self, model: ChunkModel, spec: PolicySpec, n_rows: int, n_lookahead: int = 0, block: int | None = BLOCK
+    ) -> None:
+        assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
+        assert spec.n_action_steps is not None, "the specification of a chunk policy says how much of a chunk is played"
+        self.model, self._spec = model, spec
+        self.block = None if block is None else min(block, n_rows)
+        chunking = spec.chunk_size, spec.n_action_steps, spec.temporal_ensemble_coeff
+        self.player = ChunkPlayer(n_rows, *chunking, n_lookahead)
 
     @property
     def residual_observation(self) -> ResidualObservation:
@@ -70,7 +71,7 @@ class ChunkedPolicy:
 
     def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
         """Drop the queued actions of `rows`; the network itself has nothing random at inference."""
-        self._player.reset(rows)
+        self.player.reset(rows)
 
     def act(self, observation: Observation, rows: Rows) -> Array:
         """Return the next queued action of each row, inside the joint limits."""
@@ -78,18 +79,18 @@ class ChunkedPolicy:
 
     def advance(self, observation: Observation, rows: Rows) -> Step:
         """Play one step and return action, phase and look-ahead, as the network predicted them."""
-        return self._player.advance(rows, self._query(observation))
+        return self.player.advance(rows, self._query(observation))
 
     def peek(self, observation: Observation, rows: Rows) -> Step:
         """As `advance`, without moving any queue."""
-        return self._player.peek(rows, self._query(observation))
+        return self.player.peek(rows, self._query(observation))
 
     def _query(self, observation: Observation) -> Query:
         for key, feature in self._spec.features.items():
             if key.startswith("observation."):
                 _require(observation, key, feature.shape)
         return lambda at: in_blocks(
-            self._model.predict_chunks, {key: value[at] for key, value in observation.items()}, self._block
+            self.model.predict_chunks, {key: value[at] for key, value in observation.items()}, self.block
         )
 
 

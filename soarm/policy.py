@@ -88,6 +88,15 @@ def add_residual(base: ArrayLike, residual: ArrayLike, scale: ArrayLike) -> Arra
     return clip_to_limits(executed)
 
 
+def residual_correction(base: ArrayLike, residual: ArrayLike, scale: ArrayLike) -> Array:
+    """Return what a residual changes of the base action inside the limits, shape (..., 6) [deg x 5, percent].
+
+    The two-rate form of `add_residual`, for an arm that is commanded more often than the residual is asked: the correction,
+    executed - clip(base), is added to the base action of a later moment by `add_residual(later, correction, 1.0)`.
+    """
+    return add_residual(base, residual, scale) - clip_to_limits(base)
+
+
 def clip_to_limits(action: ArrayLike) -> Array:
     """Return `action` inside the joint limits, float32, shape (..., 6) [deg x 5, percent]."""
     clipped: Array = np.clip(np.asarray(action, np.float32), _LOWER, _UPPER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from soarm.act import checkpoint
+from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
@@ -28,7 +28,7 @@ def main() -> None:
         how = run.params("eval_base", EvaluationParams)
         sim = run.params("sim", SimParams)
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
-        act = checkpoint.load(act_folder)
+        act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
         require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
         seeds = scene_seeds("test")[: params.n_scenes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from soarm.act import checkpoint
+from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
 from soarm.evaluation.summary import summarise
 from soarm.policies import ChunkedPolicy
@@ -22,7 +22,7 @@ def main() -> None:
         params = run.params("eval_base", EvaluationParams)
         sim = run.params("sim", SimParams)
         folder = run.input("train_act")
-        act = checkpoint.load(folder)
+        act = load_base(folder)
         require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         results = evaluate(
             BatchSim(sim, params.n_rows, params.n_threads),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from soarm.act import checkpoint
+from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.export import agreement, parity
 from soarm.export.bundle import seal, write_bundle
@@ -13,7 +13,7 @@ from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.records import write_json
 from soarm.residual import actor
 from soarm.runtime import latency
-from soarm.runtime.bundle import ACT, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, Bundle, network_file
+from soarm.runtime.bundle import BASE, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, Bundle, network_file
 from soarm.runtime.onnx_policy import load_policy
 from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
@@ -29,7 +29,7 @@ def main() -> None:
     with open_stage("export") as run:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
-        act = checkpoint.load(run.input("train_act"))
+        act = load_base(run.input("train_act"))
         residual, spec = actor.load(run.input("train_residual"))
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
         require_fitting(artefacts, run.task.spec(sim.control_hz))
@@ -54,7 +54,7 @@ def main() -> None:
         outcomes.require(params.min_p)
 
         times = latency.measure(bundle, params.n_latency_calls)
-        files = {network: run.out / network_file(network) for network in (ACT, RESIDUAL)}
+        files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
         for network, path in files.items():
             if params.register:
                 run.model(path, f"soarm-{network}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soarm.act import checkpoint
+from soarm.base import load_base
 from soarm.policies import ChunkedPolicy
 from soarm.policy import PerRow
 from soarm.recording import RecordParams
@@ -20,7 +20,7 @@ def main() -> None:
     with open_stage("reach") as run:
         params = run.params("reach", reach.ReachParams)
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
-        act = checkpoint.load(run.input("train_act"))
+        act = load_base(run.input("train_act"))
         require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         env = BatchSim(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 
-from soarm.act import checkpoint
 from soarm.act.trainer import TrainActParams
+from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.recording import RecordParams
 from soarm.residual.reach import load_bound
@@ -18,7 +18,7 @@ from soarm.stage import open_stage
 from soarm.study import run as study
 from soarm.study.method import Setting
 from soarm.study.methods import METHODS
-from soarm.study.variants import StudyParams, base_of, params_of, require_seed
+from soarm.study.variants import StudyParams, params_of, rechunked, require_seed
 
 
 def main() -> None:
@@ -37,11 +37,11 @@ def main() -> None:
         sim, training = run.params("sim", SimParams), run.params("train_residual", TrainResidualParams)
         record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
         folder, dataset, reach = run.input("train_act"), run.dataset(), run.input("reach")
-        act, demonstrations = checkpoint.load(folder), Dataset.open(dataset, run.dataset_units)
+        act, demonstrations = load_base(folder), Dataset.open(dataset, run.dataset_units)
         require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, run.task.spec(sim.control_hz))
         setting = Setting(
             sim=sim,
-            base=base_of(variant, name, act),
+            base=rechunked(act, variant, name),
             demonstrations=demonstrations,
             params=params_of(variant, name, training, params.budget(name)),
             bound=tuple(variant.bound_factor * bound for bound in load_bound(reach)),

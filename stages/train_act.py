@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from soarm.act import checkpoint
 from soarm.act.trainer import TrainActParams
 from soarm.act.training import train
+from soarm.base import save_base
 from soarm.dataset.reader import Dataset
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -20,7 +20,7 @@ def main() -> None:
         require_fitting({str(dataset.path): dataset.spec}, run.task.spec(run.control_hz()))
         given: dict[str, Any] = {"seed": run.seed, "scratch": run.scratch, "log": run.log, "track": run.track}
         result = train(dataset, params, **given, task=run.task.name)
-        checkpoint.save(result.model, run.out)
+        save_base(result.model, run.out)
         run.finish(result.metrics)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from soarm.act import checkpoint as act_checkpoint
+from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.residual import actor
 from soarm.residual.reach import load_bound
@@ -21,13 +21,12 @@ def main() -> None:
         params = run.params("train_residual", TrainResidualParams)
         sim = run.params("sim", SimParams)
         demonstrations = Dataset.open(run.dataset(), run.dataset_units)
-        act = act_checkpoint.load(run.input("train_act"))
+        act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
         require_fitting(artefacts, run.task.spec(sim.control_hz))
         result = train(
             functools.partial(BatchSim, sim, n_threads=params.n_threads),
             act,
-            act.blueprint,
             demonstrations,
             params,
             bound=load_bound(run.input("reach")),

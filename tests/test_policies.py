@@ -8,7 +8,7 @@ import pytest
 from soarm import kinematics
 from soarm.chunking import Step
 from soarm.errors import ObservationError
-from soarm.policies import ChunkedPolicy, ResidualPolicy, in_blocks, player_for
+from soarm.policies import ChunkedPolicy, ResidualPolicy, in_blocks
 from soarm.policy import Array, Observation
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
@@ -59,6 +59,21 @@ def test_a_network_is_asked_in_blocks_of_one_size(n_rows: int) -> None:
 
     assert np.array_equal(answer, 2 * asked)
     assert set(shapes) == {(8, 6)}
+
+
+@pytest.mark.parametrize(("block", "asked"), [(None, [11]), (4, [4, 4, 4])])
+def test_a_chunked_policy_may_ask_for_all_rows_at_once(block: int | None, asked: list[int]) -> None:
+    shapes = []
+
+    class Counted(Ramp):
+        def predict_chunks(self, observation: Observation) -> Array:
+            shapes.append(len(observation[STATE]))
+            return super().predict_chunks(observation)
+
+    step = ChunkedPolicy(Counted(), SPEC, 11, block=block).advance(observe(11), np.arange(11))
+
+    assert shapes == asked
+    np.testing.assert_array_equal(step.action, 11.0)
 
 
 def test_a_chunked_policy_asks_when_its_chunk_has_run_out() -> None:
@@ -168,4 +183,4 @@ def test_an_observation_the_policy_was_not_trained_on_is_refused(change: dict[st
 
 def test_a_specification_that_does_not_say_how_to_play_is_a_mistake_of_ours() -> None:
     with pytest.raises(AssertionError, match="how long its chunks are"):
-        player_for(PolicySpec(SPEC.features, 30), 1)
+        ChunkedPolicy(Ramp(), PolicySpec(SPEC.features, 30), 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from soarm import arm
 from soarm.errors import ObservationError
-from soarm.policy import Array, Observation, PerRow, add_residual, clip_to_limits, require_finite
+from soarm.policy import Array, Observation, PerRow, add_residual, clip_to_limits, require_finite, residual_correction
 
 LOWER, UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)
 SCALE = np.array([5, 5, 5, 5, 5, 10], np.float32)
@@ -38,6 +38,17 @@ def test_a_residual_moves_at_most_by_its_scale_and_never_past_a_limit(share: Arr
     assert (np.abs(executed - base) <= SCALE + 1e-4).all()
     assert (executed >= LOWER).all()
     assert (executed <= UPPER).all()
+
+
+@given(shares, residuals)
+def test_the_correction_of_a_base_action_makes_of_it_what_is_executed(share: Array, residual: Array) -> None:
+    base = LOWER + (1.5 * share - 0.25) * (UPPER - LOWER)  # now and then outside the limits
+
+    correction = residual_correction(base, residual, SCALE)
+
+    executed = add_residual(base, residual, SCALE)
+    np.testing.assert_allclose(add_residual(clip_to_limits(base), correction, 1.0), executed, atol=1e-4)
+    np.testing.assert_array_equal(residual_correction(base, np.zeros(6), SCALE), 0.0)
 
 
 def test_the_formula_broadcasts_over_rows() -> None:

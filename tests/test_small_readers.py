@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from soarm import arm, cli, entry
-from soarm.act import checkpoint
+from soarm.base import load_base
 from soarm.dataset import journal
 from soarm.dataset.reader import Dataset
 from soarm.errors import (
@@ -148,9 +148,9 @@ READERS = {
     "wire log": Reader(lambda path: list(wire_log.read_wire_log(path)), (LogError,), {"t_s": 1.0, "dir": "tx", "hex": "ff"}),
     "motion": Reader(Motion.load, (TwinError,), {"t_s": [0.0, 1.0], "q": [[0] * 6, [1] * 6]}),
     "checkpoint": Reader(
-        _beside("config.json", checkpoint.load, model_safetensors=b""),
+        _beside("config.json", load_base, model_safetensors=b""),
         (CheckpointError,),
-        {"type": "act", "network": {}, "spec": _spec()},
+        {"type": "soarm.act", "network": {}, "spec": _spec()},
     ),
     "residual": Reader(
         _beside("config.json", actor.load, actor_safetensors=b""),

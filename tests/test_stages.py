@@ -89,6 +89,6 @@ def test_units_that_nobody_said_are_asked_for_once(train_act: ModuleType, tmp_pa
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
 def test_whatever_takes_a_dataset_or_a_network_compares_it(path: Path) -> None:
     source = path.read_text()
-    takes = re.search(r"Dataset\.open|checkpoint\.load|actor\.load|Bundle\.open\(run\.input", source) is not None
+    takes = re.search(r"Dataset\.open|load_base|actor\.load|Bundle\.open\(run\.input", source) is not None
 
     assert ("require_fitting(" in source) == takes

@@ -173,12 +173,17 @@ class ACT(nn.Module):
         actions: Tensor = self.action_head(self.decoder.norm(x))
         return actions
 
+    def export_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the features that `forward` takes, in its order: key -> shape without the batch."""
+        return {key: self.spec.features[key].shape for key in (STATE, ENVIRONMENT_STATE)}
+
     @torch.inference_mode()
-    def predict_chunks(self, observation: Observation) -> Array:
-        """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.policy.ChunkModel`).
+    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
+        """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.base.BasePolicy`).
 
         Args:
             observation: Joint positions (B, 6) and object poses (B, 7) under LeRobot's keys.
+            noise: Ignored: with the latent at zero nothing is sampled.
 
         Returns:
             Actions, shape (B, T, 6) float32 [deg x 5, percent].

@@ -22,7 +22,8 @@ from soarm.act.loss import losses, masked_l1
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
 from soarm.act.optimisation import learning_rate, update_average
-from soarm.act.windows import KEYS, Demonstrations, Shuffle, Windows, split_episodes
+from soarm.act.windows import KEYS, Shuffle, Windows, split_episodes
+from soarm.base import Demonstrations
 from soarm.errors import TrainingError
 from soarm.policy import Array
 from soarm.quantities import Count, InnerShare, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole

@@ -18,7 +18,8 @@ import torch
 
 from soarm.act.trainer import Result, TrainActParams, Trainer
 from soarm.act.training_state import TrainingState
-from soarm.act.windows import Demonstrations, require_usable
+from soarm.act.windows import require_usable
+from soarm.base import Demonstrations
 from soarm.errors import ParamsError
 from soarm.spec import DEFAULT_TASK
 

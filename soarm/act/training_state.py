@@ -7,21 +7,15 @@ import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from soarm.act.trainer import Trainer
 from soarm.errors import CheckpointError
 from soarm.smallfile import write_atomically
 
 logger = logging.getLogger(__name__)
-
-
-class Resumable(Protocol):
-    """Something whose state can be taken and given back."""
-
-    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
 
 class TrainingState:
@@ -35,14 +29,14 @@ class TrainingState:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self._path, self._identity = path, dict(identity)
 
-    def save(self, run: Resumable) -> None:
+    def save(self, run: Trainer) -> None:
         """Write the state of `run`; a kill while writing leaves the previous state."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save({"identity": self._identity, "state": run.state_dict()}, content)
         write_atomically(self._path, content.getvalue(), CheckpointError)
 
-    def restore(self, run: Resumable) -> bool:
+    def restore(self, run: Trainer) -> bool:
         """Bring `run` to the saved state, if there is one.
 
         Returns:

@@ -6,41 +6,18 @@ Knows rows and episodes; knows no file and no network. Nothing here runs once pe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soarm.base import Demonstrations
 from soarm.errors import DatasetError
-from soarm.policy import Array
-from soarm.spec import ACTION, ENVIRONMENT_STATE, NO_OBJECTS, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, NO_OBJECTS, STATE
 
 KEYS = (STATE, ENVIRONMENT_STATE, ACTION)
-
-
-class Demonstrations(Protocol):
-    """What training needs of a dataset; `soarm.dataset.reader.Dataset` has it.
-
-    Attributes:
-        columns: Feature key -> rows of all episodes, one after the other, shape (N, n) float32.
-        episode_starts: First row of each episode, and N, shape (E + 1,).
-        fps: Rows per second.
-        features: Feature key -> names, units and shape.
-        hash: Hash of the content.
-    """
-
-    @property
-    def columns(self) -> Mapping[str, Array]: ...  # noqa: D102
-    @property
-    def episode_starts(self) -> NDArray[np.int64]: ...  # noqa: D102
-    @property
-    def fps(self) -> int: ...  # noqa: D102
-    @property
-    def features(self) -> Mapping[str, Feature]: ...  # noqa: D102
-    @property
-    def hash(self) -> str: ...  # noqa: D102
 
 
 class Batch(NamedTuple):

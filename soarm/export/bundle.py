@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from pathlib import Path
 
 from torch import nn
 
+from soarm.base import BasePolicy
 from soarm.errors import SpecMismatchError
 from soarm.export.graph import to_onnx
 from soarm.runtime import bundle as layout
 from soarm.spec import PolicySpec
 
 
-def write_bundle(folder: Path, spec: PolicySpec, act: nn.Module, residual: nn.Module | None, opset: int) -> None:
+def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.Module | None, opset: int) -> None:
     """Export the networks into an existing folder.
 
     Args:
         folder: Gets the files of a bundle, whole but for `seal`.
         spec: Of the whole policy; its `residual_scale` says whether there is a residual.
-        act: Chunk (B, T, 6) from observations, which its `forward` names as the features are named: `state` takes
-            `observation.state`.
+        base: Predicts chunks (B, T, 6) from the features that its `export_inputs` names.
         residual: Residual observation (B, D) -> residual (B, 6) in [-1, 1].
         opset: ONNX operator set.
 
@@ -33,21 +32,17 @@ def write_bundle(folder: Path, spec: PolicySpec, act: nn.Module, residual: nn.Mo
             f"the specification has residual_scale {spec.residual_scale}, and there is {'no' if residual is None else 'a'} "
             "residual network to export; they belong together. Take the specification from the checkpoint of the residual."
         )
-    networks = {layout.ACT: act} | ({} if residual is None else {layout.RESIDUAL: residual})
+    assert isinstance(base, nn.Module), "a base is a network of torch"
+    networks = {layout.BASE: base} | ({} if residual is None else {layout.RESIDUAL: residual})
     for name, network in networks.items():
         metadata = {layout.SPEC_KEY: layout.spec_json(spec), layout.NETWORK_KEY: name}
         inputs, outputs = layout.signature(name, spec)
-        if name == layout.ACT:
-            inputs = {key: inputs[key] for key in _inputs_in_order(network)}
+        if name == layout.BASE:  # in the order of the network's arguments: that of a specification's features means nothing
+            inputs = base.export_inputs()
         content = to_onnx(network, inputs, outputs, metadata, opset)
         (folder / layout.network_file(name)).write_bytes(content)
     (folder / layout.SPEC_FILE).write_text(layout.spec_json(spec), encoding="utf-8")
     seal(folder)
-
-
-def _inputs_in_order(act: nn.Module) -> list[str]:
-    """Return the feature of each argument: by name, since the order of a specification's features means nothing."""
-    return [f"observation.{name}" for name in inspect.signature(act.forward).parameters]
 
 
 def seal(folder: Path) -> None:

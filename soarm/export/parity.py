@@ -18,7 +18,7 @@ from soarm.errors import ParityError
 from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, ChunkModel, Observation, ResidualModel
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
+from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, load_policy
 from soarm.spec import PolicySpec
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
@@ -102,14 +102,14 @@ def measure(
 
     Args:
         bundle: The exported side.
-        act: The trained ACT.
+        act: The trained base.
         residual: The trained residual, where the bundle has one.
         spec: The trained policy's specification.
         episodes: Recorded observations, one mapping of key -> (T, ...) per episode; played through both policies in order.
     """
     everything = {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
     n_observations = len(next(iter(everything.values())))
-    gaps = {"chunk": _chunk_gap(act, OnnxACT(bundle), everything)}
+    gaps = {"chunk": _chunk_gap(act, OnnxBase(bundle), everything)}
     base = ChunkedPolicy(act, spec, len(episodes))
     gaps["base_action"] = _gap(play(base, episodes), play(load_policy(bundle, len(episodes), "base"), episodes))
     if residual is not None:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import NStepReplayBuffer
 
 from soarm import arm
-from soarm.chunking import Query
-from soarm.policies import player_for
-from soarm.policy import Array, ChunkModel, Observation
+from soarm.policies import ChunkedPolicy
+from soarm.policy import Array, ChunkModel
 from soarm.spec import ACTION, PolicySpec
 from soarm.tasks.registry import find
 from soarm.tasks.residual_observation import N_LOOKAHEAD
@@ -71,16 +70,12 @@ def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkM
     """Return the residual observations along all episodes, played side by side, shape (N, D)."""
     keys = [key for key in spec.features if key != ACTION]
     lengths = np.diff(starts)
-    player = player_for(spec, len(lengths), N_LOOKAHEAD)
+    policy = ChunkedPolicy(base, spec, len(lengths), N_LOOKAHEAD, block=None)
     features = find(spec.task).residual_observation
     augmented = np.zeros((int(starts[-1]), features.dim), np.float32)
     for t in range(int(lengths.max())):
         rows = np.flatnonzero(lengths > t)
         at = starts[rows] + t
         observation = {key: columns[key][at] for key in keys}
-        augmented[at] = features.compute(observation, player.advance(rows, _query(base, observation)))
+        augmented[at] = features.compute(observation, policy.advance(observation, rows))
     return augmented
-
-
-def _query(base: ChunkModel, observation: Observation) -> Query:
-    return lambda at: base.predict_chunks({key: value[at] for key, value in observation.items()})

@@ -1,24 +1,12 @@
-"""How `ResidualTD3BC` is set up: its parameters, and how a base is described so that a saved residual can build it again."""
+"""How `ResidualTD3BC` is set up: its parameters."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from soarm.quantities import Count, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole
 from soarm.residual.objective import Ramp
-from soarm.spec import PolicySpec
-
-
-class Blueprint(Protocol):
-    """How to build the base again, untrained; picklable, so that a saved residual needs no other file."""
-
-    @property
-    def spec(self) -> PolicySpec:
-        """The base's specification."""
-
-    def build(self) -> Any:
-        """Return a base of the right shapes: an `nn.Module` that predicts chunks."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """TD3+BC on a residual, as a Stable-Baselines3 algorithm that owns the frozen base it corrects.
 
-Knows environments as `VecEnv`, the base as a network with a blueprint, and no simulator, dataset or stage.
+Knows environments as `VecEnv`, the base as a `soarm.base.BasePolicy`, and no simulator, dataset or stage.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.policies import BasePolicy as SB3Policy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from torch import Tensor
+from torch import Tensor, nn
 
+from soarm.base import BasePolicy
 from soarm.errors import ParamsError
 from soarm.policy import Array, add_residual
 from soarm.residual import calibration, objective
@@ -27,7 +28,7 @@ from soarm.residual.alarms import Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.frozen import base_of, in_front_of
 from soarm.residual.gate import GatedResidual
-from soarm.residual.learner import Blueprint, LearnerParams
+from soarm.residual.learner import LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
@@ -52,8 +53,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     Args:
         policy: "ResidualPolicy" or a class.
         env: Environments; raw or already wrapped.
-        base_model: The frozen base: an `nn.Module` that is a `ChunkModel`.
-        blueprint: How to build it again.
+        base_model: The frozen base.
         residual_scale: Bound per joint, shape (6,) [deg x 5, percent].
         learner: How to learn.
         exploration: How to explore.
@@ -65,15 +65,14 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         _init_setup_model: Of Stable-Baselines3; `load` sets it.
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ResidualPolicy": ResidualTD3Policy}
+    policy_aliases: ClassVar[dict[str, type[SB3Policy]]] = {"ResidualPolicy": ResidualTD3Policy}
     policy: ResidualTD3Policy
 
     def __init__(
         self,
         policy: str | type[ResidualTD3Policy],
         env: GymEnv,
-        base_model: Any = None,
-        blueprint: Blueprint | None = None,
+        base_model: BasePolicy | None = None,
         residual_scale: Sequence[float] | None = None,
         learner: LearnerParams | None = None,
         exploration: ExplorationParams | None = None,
@@ -84,7 +83,6 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        self.base_model, self.blueprint = base_model, blueprint
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
@@ -92,13 +90,14 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self._followed = (0, 0)  # updates of critics and actor that their targets know of
         self._explorer: Explorer | None = None
         self._smoothness: Smoothness | None = None
-        if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
+        if learner is None or exploration is None or base_model is None or residual_scale is None:
             # `load` fills everything in afterwards
-            assert not _init_setup_model, "base_model, blueprint, residual_scale, learner and exploration are required"
+            assert not _init_setup_model, "base_model, residual_scale, learner and exploration are required"
             super().__init__(policy, env, device=device, _init_setup_model=False)
             return
+        self.base_model, self.blueprint = base_model, base_model.blueprint
         self.overlap, self.updates_per_rollout = learner.overlap, learner.gradient_steps
-        self.spec = dataclasses.replace(blueprint.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
+        self.spec = dataclasses.replace(base_model.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
         super().__init__(
             policy,
             in_front_of(env, base_model, self.spec),
@@ -129,8 +128,8 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        if self.base_model is not None:
-            self.base_model.to(self.device).eval().requires_grad_(False)
+        assert isinstance(self.base_model, nn.Module), "a base is a network of torch"
+        self.base_model.to(self.device).eval().requires_grad_(False)
         if self._explorer is None or self._explorer.n_rows != self.n_envs:
             assert self.exploration is not None
             self._explorer = Explorer(self.n_envs, self.exploration, np.random.default_rng(self.seed))

@@ -1,6 +1,6 @@
 """Training of a residual from parameters to the network that is kept.
 
-    result = train(make_env, act, act.blueprint, dataset, params, bound=bound, seed=0, scratch=folder, log=run.log)
+    result = train(make_env, base, dataset, params, bound=bound, seed=0, scratch=folder, log=run.log)
 
 Knows no simulator (environments are made by the caller), no tracking server and no stage. Killed at any instant and started
 again with the same arguments, it goes on from its last checkpoint in `scratch`.
@@ -13,14 +13,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
-from soarm.policy import Array
+from soarm.base import BasePolicy, Demonstrations
 from soarm.quantities import SOME, Count, Positive, Threads, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
@@ -38,18 +36,6 @@ from soarm.spec import PolicySpec
 logger = logging.getLogger(__name__)
 Log = Callable[[int, Mapping[str, float]], None]
 Track = Callable[[Iterable[int], int, str], Iterable[int]]
-
-
-class Demonstrations(Protocol):
-    """What of a dataset is needed."""
-
-    @property
-    def columns(self) -> Mapping[str, Array]:
-        """Feature key -> (N, ...)."""
-
-    @property
-    def episode_starts(self) -> NDArray[np.int64]:
-        """Offsets of E episodes, shape (E + 1,)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +113,7 @@ class Result:
 
 def train(
     make_env: Callable[[int], BatchEnv],
-    base: Any,
-    blueprint: Any,
+    base: BasePolicy,
     demonstrations: Demonstrations,
     params: TrainResidualParams,
     *,
@@ -142,8 +127,7 @@ def train(
 
     Args:
         make_env: Makes environments with as many rows as asked for.
-        base: The frozen base: a `torch.nn.Module` that is a `soarm.policy.ChunkModel`.
-        blueprint: How to build it again (`soarm.residual.learner.Blueprint`).
+        base: The frozen base.
         demonstrations: What the base was trained on; read only if batches mix them in.
         params: How.
         bound: How far the residual reaches, shape (6,) [deg x 5, percent]; see `soarm.residual.reach`.
@@ -157,14 +141,14 @@ def train(
     """
     env = make_env(params.n_envs)
     max_steps = round(params.time_limit_s * env.control_hz)
-    venv = BatchVecEnv(env, blueprint.spec, scene_seeds("residual", seed), max_steps)
+    venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), max_steps)
     path = scratch / "resume.pkl"
     candidates: list[Candidate] = []
     if path.exists():
         model, candidates = checkpoint.restore(path, venv, "cpu")
         logger.info("resuming at environment step %d", model.num_timesteps)
     else:
-        model = _new_model(venv, base, blueprint, params, bound, seed)
+        model = _new_model(venv, base, params, bound, seed)
     if params.learner.demonstration_share:
         model.set_demonstrations(
             label(
@@ -201,13 +185,12 @@ def train(
 
 
 def _new_model(
-    venv: BatchVecEnv, base: Any, blueprint: Any, params: TrainResidualParams, bound: Sequence[float], seed: int
+    venv: BatchVecEnv, base: BasePolicy, params: TrainResidualParams, bound: Sequence[float], seed: int
 ) -> ResidualTD3BC:
     return ResidualTD3BC(
         "ResidualPolicy",
         venv,
         base_model=base,
-        blueprint=blueprint,
         residual_scale=bound,
         learner=params.learner,
         exploration=params.exploration,

@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from soarm import arm
 from soarm.chunking import Step
 from soarm.errors import CheckpointError
-from soarm.policies import player_for
+from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, ChunkModel, Observation, Rows, add_residual, require_finite
 from soarm.rollout import BatchEnv
 from soarm.spec import ACTION, PolicySpec
@@ -193,16 +193,15 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         self.task, self._features = spec.task, find(spec.task).residual_observation
         action_space = spaces.Box(-1.0, 1.0, (arm.N_JOINTS,), np.float32)
         super().__init__(venv, _unbounded((self._features.dim,)), action_space)
-        self._base = base
+        self._base = ChunkedPolicy(base, spec, venv.num_envs, N_LOOKAHEAD, block=None)
         self._scale = np.asarray(scale, np.float32)
-        self._player = player_for(spec, venv.num_envs, N_LOOKAHEAD)
         self._rows: Rows = np.arange(venv.num_envs, dtype=np.intp)
         self._action: Array = np.zeros((venv.num_envs, arm.N_JOINTS), np.float32)
 
     def reset(self) -> Array:
         """Start an episode in every row."""
         observation: Any = self.venv.reset()
-        self._player.reset(self._rows)
+        self._base.player.reset(self._rows)
         return self._advance(observation)
 
     def step_async(self, actions: Array) -> None:
@@ -216,16 +215,16 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         ended = np.flatnonzero(dones)
         if len(ended):  # look at the old chunks before they are dropped
             last = {key: np.stack([infos[i]["terminal_observation"][key] for i in ended]) for key in observation}
-            step = self._player.peek(ended, self._query(last))
+            step = self._base.peek(last, ended)
             for i, augmented in zip(ended, self._features.compute(last, step), strict=True):
                 infos[i]["terminal_observation"] = augmented
-            self._player.reset(ended)
+            self._base.player.reset(ended)
         return self._advance(observation), rewards, dones, infos
 
     def state(self) -> tuple[VecState, Any]:
         """Return where environments and chunks stand; the environments must be a `BatchVecEnv`."""
         assert isinstance(self.venv, BatchVecEnv)
-        return self.venv.state(), (copy.deepcopy(self._player), self._action.copy())
+        return self.venv.state(), (copy.deepcopy(self._base.player), self._action.copy())
 
     def restore(self, state: tuple[VecState, Any], last_observation: Array) -> None:
         """Continue from a state.
@@ -240,7 +239,7 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         assert isinstance(self.venv, BatchVecEnv)
         vec_state, (player, action) = state
         observation = self.venv.restore(vec_state)
-        self._player, self._action = copy.deepcopy(player), action.copy()
+        self._base.player, self._action = copy.deepcopy(player), action.copy()
         # The chunks have already been advanced to this observation; its raw parts come first and must be the same bits.
         nothing = Step(
             self._action, np.zeros(len(action), np.float32), np.zeros((len(action), N_LOOKAHEAD, arm.N_JOINTS), np.float32)
@@ -254,14 +253,11 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
             )
 
     def _advance(self, observation: Observation) -> Array:
-        step = self._player.advance(self._rows, self._query(observation))
+        step = self._base.advance(observation, self._rows)
         self._action = step.action
         augmented = self._features.compute(observation, step)
         require_finite("the residual's observation", augmented)
         return augmented
-
-    def _query(self, observation: Observation):  # type: ignore[no-untyped-def]
-        return lambda at: self._base.predict_chunks({key: value[at] for key, value in observation.items()})
 
 
 def _unbounded(shape: tuple[int, ...]) -> spaces.Box:

@@ -1,6 +1,6 @@
 """The exported bundle on disk: which files, and the proof that they are whole and belong together.
 
-    act.onnx           observation in raw units -> chunk of actions in raw units
+    act.onnx           the base: observation in raw units -> chunk of actions in raw units
     residual.onnx      raw residual observation -> residual in [-1, 1]; only where a residual was trained
     spec.json          the PolicySpec; each network carries the same one in its metadata
     training_arm.json  rate, stiffness and torque of the arm it was trained on; bundles of old have none
@@ -27,11 +27,12 @@ from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
 from soarm.spec import ACTION, PolicySpec
 from soarm.tasks.registry import find
 
-ACT, RESIDUAL = "act", "residual"
+BASE, RESIDUAL = "act", "residual"
+"""The two networks of a bundle; the base's file is `act.onnx` whatever its kind, and a bundle of old stays readable."""
 SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
 TRAINING_ARM_FILE = "training_arm.json"
 SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
-"""Metadata of a network: the PolicySpec as JSON, and which network it is (ACT or RESIDUAL)."""
+"""Metadata of a network: the PolicySpec as JSON, and which network it is (BASE or RESIDUAL)."""
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
 _REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
 
@@ -73,7 +74,7 @@ class Bundle:
         folder: Where it lies.
         spec: What it was trained for.
         checksums: File name -> SHA-256.
-        sessions: ACT and, where there is one, RESIDUAL -> the loaded network.
+        sessions: BASE and, where there is one, RESIDUAL -> the loaded network.
         training_arm: What it was trained on; None where the bundle does not say.
     """
 
@@ -93,8 +94,8 @@ class Bundle:
         checksums = _read_checksums(folder)
         contents = _read_files(folder, checksums)
         spec = _read_spec(folder / SPEC_FILE, contents[SPEC_FILE])
-        networks = [ACT] if spec.residual_scale is None else [ACT, RESIDUAL]
-        listed = [network for network in (ACT, RESIDUAL) if network_file(network) in checksums]
+        networks = [BASE] if spec.residual_scale is None else [BASE, RESIDUAL]
+        listed = [network for network in (BASE, RESIDUAL) if network_file(network) in checksums]
         if networks != listed:
             raise BundleError(
                 f"{folder}: {SPEC_FILE} has residual_scale {spec.residual_scale} and so asks for the networks {networks}; "
@@ -128,7 +129,7 @@ def _read_checksums(folder: Path) -> dict[str, str]:
         raise BundleError(
             f"{path} was changed: it is not laid out as the export writes it (file name: SHA-256, sorted). {_REMEDY}"
         )
-    required = {SPEC_FILE, network_file(ACT)}
+    required = {SPEC_FILE, network_file(BASE)}
     if not required <= set(checksums) or any(Path(name).name != name for name in checksums):
         raise BundleError(f"{path} lists {sorted(checksums)}; it must list {sorted(required)}, plain names only. {_REMEDY}")
     return checksums

@@ -26,7 +26,7 @@ from soarm.runtime.ending import wind_down
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource, Sight, first_sight
-from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, Which
+from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
@@ -111,7 +111,7 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         log = None
         if order.log is not None:
             log = stack.enter_context(RunLog(order.log, _header(order, config, limits, arm)))
-        thinker = stack.enter_context(Thinker(OnnxACT(order.bundle)))
+        thinker = stack.enter_context(Thinker(OnnxBase(order.bundle)))
         watcher = None
         if order.deadman and not order.dry_run:
             watcher = stack.enter_context(_deadman(port, arm))

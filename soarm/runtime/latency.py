@@ -10,7 +10,7 @@ import numpy as np
 
 from soarm.policy import Observation
 from soarm.runtime.bundle import RESIDUAL, Bundle
-from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
+from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, load_policy
 from soarm.tasks.registry import find
 
 N_WARM_UP = 20
@@ -32,7 +32,7 @@ def measure(bundle: Bundle, n_calls: int) -> dict[str, Latency]:
         bundle's best policy, forward kinematics and queue included, of which every `n_action_steps`-th asks ACT.
     """
     observation = _observation(bundle)
-    act = OnnxACT(bundle)
+    act = OnnxBase(bundle)
     found = {"act": time_calls(lambda: act.predict_chunks(observation), n_calls)}
     has_residual = RESIDUAL in bundle.sessions
     if has_residual:

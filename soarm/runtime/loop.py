@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from soarm.errors import FaultError, ObservationError, SoarmError
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
-from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits
+from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits, residual_correction
 from soarm.runtime import records
 from soarm.runtime.objects import Feeling, ObjectSource, Sight
 from soarm.runtime.run_report import TIME_WAS_UP, TOLD_TO_STOP, RunReport
@@ -217,10 +217,11 @@ class Loop:
         every = self._config.bus_hz // self._config.control_hz
         base = self._schedule.at(t_s)
         correction = self._before + (self._correction - self._before) * np.float32((place + 1) / every)
-        wanted = last.q if base is None else (base + correction).astype(np.float64)
-        if np.isfinite(wanted).all():  # what is not is for the safety chain to refuse, not to be cut into shape
-            wanted = clip_to_limits(wanted).astype(np.float64)
-        return base, correction, wanted
+        if base is None:
+            return None, correction, clip_to_limits(last.q).astype(np.float64)
+        if not np.isfinite(base).all():  # for the safety chain to refuse, not to be cut into shape
+            return base, correction, (base + correction).astype(np.float64)
+        return base, correction, add_residual(base, correction, 1.0).astype(np.float64)
 
     def _judge(self, t_s: float, age_s: float, refused: str | None, empty: bool, seen: Observed, control: bool) -> Verdict:
         state = self._arm.state
@@ -284,8 +285,7 @@ class Loop:
             self._uncorrected = "the residual's correction is not finite"
             self.report.uncorrected += 1
             return
-        executed = add_residual(step.action, residual, scale)[0]
-        self._correction = (executed - clip_to_limits(step.action)[0]).astype(np.float32)
+        self._correction = residual_correction(step.action, residual, scale)[0]
 
     def _obey(self, verdict: Verdict, q: Joints, t_s: float) -> NDArray[np.int64] | None:
         """Do what the watchdogs say; return the ticks that were sent, None for none."""

@@ -9,17 +9,17 @@ import numpy as np
 from soarm.errors import BundleError
 from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, Observation
-from soarm.runtime.bundle import ACT, RESIDUAL, RESIDUAL_INPUT, Bundle
+from soarm.runtime.bundle import BASE, RESIDUAL, RESIDUAL_INPUT, Bundle
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 Which = Literal["base", "residual"]
 
 
-class OnnxACT:
-    """The exported ACT as a `ChunkModel`; safe to call from any thread."""
+class OnnxBase:
+    """The exported base as a `ChunkModel`; safe to call from any thread."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._session = bundle.sessions[ACT]
+        self._session = bundle.sessions[BASE]
         self._inputs = [node.name for node in self._session.get_inputs()]
 
     def predict_chunks(self, observation: Observation) -> Array:
@@ -55,7 +55,7 @@ def load_policy(bundle: Bundle, n_rows: int, which: Which) -> BatchPolicy:
     """
     spec = bundle.spec
     if which == "base":
-        return ChunkedPolicy(OnnxACT(bundle), spec, n_rows)
+        return ChunkedPolicy(OnnxBase(bundle), spec, n_rows)
     residual = OnnxResidual(bundle)
     assert spec.residual_scale is not None, "Bundle.open admits a residual network only with its scale"
-    return ResidualPolicy(ChunkedPolicy(OnnxACT(bundle), spec, n_rows, N_LOOKAHEAD), residual, spec.residual_scale)
+    return ResidualPolicy(ChunkedPolicy(OnnxBase(bundle), spec, n_rows, N_LOOKAHEAD), residual, spec.residual_scale)

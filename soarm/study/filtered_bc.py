@@ -19,7 +19,7 @@ from soarm import params
 from soarm.act.model import ACT
 from soarm.act.trainer import TrainActParams, Trainer
 from soarm.act.training import resolve_device
-from soarm.act.windows import Demonstrations
+from soarm.base import BasePolicy, Demonstrations
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, Observation, Rows, add_residual
 from soarm.quantities import Count, NotNegative, PositiveShare, Whole
@@ -59,7 +59,7 @@ def filtered_bc(setting: Setting) -> Outcome:
     options = params.build(FilteredBCOptions, setting.options, "options of filtered_bc")
     recipe = replace(
         setting.train_act,
-        network=setting.base.config,
+        network=setting.act.config,
         steps=options.steps,
         warmup_steps=options.warmup_steps,
         learning_rate=options.learning_rate,
@@ -68,7 +68,7 @@ def filtered_bc(setting: Setting) -> Outcome:
     env = training_env(setting)
     seeds = iter(scene_seeds("residual", setting.seed))
     noise = HeldNoise(env.n_rows, setting.params.exploration.hold_steps, np.random.default_rng(setting.seed))
-    model, kept, n_episodes = setting.base, list[dict[str, Array]](), 0
+    model, kept, n_episodes = setting.act, list[dict[str, Array]](), 0
     judge.look(0, greedy(model))
     for i in setting.track(range(options.rounds), options.rounds, "filtered behaviour cloning"):
         policy = NoisyPolicy(model, noise, options.noise_std, setting.bound)
@@ -98,7 +98,7 @@ class NoisyPolicy:
         bound: Of the residual, shape (6,) [deg x 5, percent].
     """
 
-    def __init__(self, model: ACT, noise: HeldNoise, std: float, bound: Sequence[float]) -> None:
+    def __init__(self, model: BasePolicy, noise: HeldNoise, std: float, bound: Sequence[float]) -> None:
         self._policy = ChunkedPolicy(model, model.spec, noise.n_rows)
         self._noise, self._std, self._bound = noise, std, np.asarray(bound, np.float32)
 
@@ -141,6 +141,6 @@ def fine_tune(model: ACT, data: Demonstrations, recipe: TrainActParams, seed: in
     return tuned.eval()
 
 
-def greedy(model: ACT) -> functools.partial[ChunkedPolicy]:
+def greedy(model: BasePolicy) -> functools.partial[ChunkedPolicy]:
     """Return what makes a policy of `model` for a number of rows."""
     return functools.partial(ChunkedPolicy, model, model.spec)

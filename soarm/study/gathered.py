@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.act.windows import Demonstrations
+from soarm.base import Demonstrations
 from soarm.policy import Array
 from soarm.rollout import Episode
 from soarm.spec import ACTION, Feature, content_hash
@@ -16,7 +16,7 @@ from soarm.spec import ACTION, Feature, content_hash
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Columns of episodes, as `soarm.act.windows.Demonstrations` wants them.
+    """Columns of episodes, as `soarm.base.Demonstrations` wants them.
 
     Attributes:
         columns: Feature key -> rows of all episodes, shape (N, n).

@@ -15,7 +15,9 @@ from typing import Any
 
 from soarm.act.model import ACT
 from soarm.act.trainer import TrainActParams
+from soarm.base import BasePolicy
 from soarm.dataset.reader import Dataset
+from soarm.errors import ParamsError
 from soarm.policy import BatchPolicy
 from soarm.recording import RecordParams
 from soarm.residual.training import TrainResidualParams
@@ -79,7 +81,7 @@ class Setting:
     """
 
     sim: SimParams
-    base: ACT
+    base: BasePolicy
     demonstrations: Dataset
     params: TrainResidualParams
     bound: tuple[float, ...]
@@ -90,6 +92,17 @@ class Setting:
     log: Log
     track: Track
     options: Mapping[str, Any]
+
+    @property
+    def act(self) -> ACT:
+        """The base, for methods that train an ACT further.
+
+        Raises:
+            ParamsError: The base is no ACT.
+        """
+        if not isinstance(self.base, ACT):
+            raise ParamsError(f"this method trains an ACT further, and the base is a {type(self.base).__name__}; leave it out")
+        return self.base
 
 
 Method = Callable[[Setting], Outcome]

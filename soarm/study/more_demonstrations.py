@@ -64,7 +64,7 @@ def more_demonstrations(setting: Setting) -> Outcome:
         policy = greedy(
             training.train(
                 joined(setting.demonstrations, recorded),
-                replace(setting.train_act, network=setting.base.config, steps=steps),
+                replace(setting.train_act, network=setting.act.config, steps=steps),
                 seed=setting.seed,
                 scratch=setting.scratch / f"act_{limit}",
                 log=lambda step, metrics: None,

@@ -6,9 +6,9 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from soarm import params as params_file
+from soarm.base import BasePolicy
 from soarm.residual.controller import residual_policy
 from soarm.residual.training import TrainResidualParams, train
 from soarm.sim.batch_env import BatchSim
@@ -26,12 +26,11 @@ def residual(setting: Setting) -> Outcome:
     return learn(setting, setting.base, setting.params, setting.bound)
 
 
-def learn(setting: Setting, base: Any, params: TrainResidualParams, bound: Sequence[float]) -> Outcome:
-    """Train a residual on `base`, a module that is a `soarm.policy.ChunkModel` and has a blueprint."""
+def learn(setting: Setting, base: BasePolicy, params: TrainResidualParams, bound: Sequence[float]) -> Outcome:
+    """Train a residual on `base`."""
     result = train(
         functools.partial(BatchSim, setting.sim, n_threads=params.n_threads),
         base,
-        base.blueprint,
         setting.demonstrations,
         params,
         bound=bound,

@@ -14,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from soarm import params
 from soarm.policy import Array, Observation
@@ -71,11 +70,11 @@ class PoseBlueprint:
 
     Attributes:
         spec: Its specification; a chunk is one action.
-        pose: What it answers, shape (6,) [deg x 5, percent].
+        config: What it answers, shape (6,) [deg x 5, percent].
     """
 
     spec: PolicySpec
-    pose: tuple[float, ...]
+    config: tuple[float, ...]
 
     def build(self) -> ConstantPose:
         """Return it."""
@@ -83,25 +82,20 @@ class PoseBlueprint:
 
 
 class ConstantPose(nn.Module):
-    """A base that always answers one pose: a `soarm.policy.ChunkModel`.
+    """A base that always answers one pose: a `soarm.base.BasePolicy`.
 
     Args:
         blueprint: What it is built from.
     """
 
-    pose: Tensor
-
     def __init__(self, blueprint: PoseBlueprint) -> None:
         super().__init__()
-        self.blueprint = blueprint
-        self.register_buffer("pose", torch.tensor(blueprint.pose, dtype=torch.float32))
+        self.blueprint, self.spec = blueprint, blueprint.spec
 
-    @property
-    def spec(self) -> PolicySpec:
-        """Its specification."""
-        return self.blueprint.spec
+    def export_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Return nothing: there is no graph."""
+        return {}
 
-    def predict_chunks(self, observation: Observation) -> Array:
+    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
         """Return the pose, shape (B, 1, 6) [deg x 5, percent]."""
-        pose: Array = self.pose.expand(len(observation[STATE]), 1, -1).cpu().numpy()
-        return pose
+        return np.tile(np.array(self.blueprint.config, np.float32), (len(observation[STATE]), 1, 1))

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from soarm.act.config import ACTConfig
-from soarm.act.model import ACT
+from soarm.base import BasePolicy
 from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import Resamples
@@ -54,7 +53,7 @@ class Variant:
         unknown = [key for key in self.act if key not in _CHUNKING]
         if unknown:
             raise ValueError(
-                f"act has unknown keys {unknown}; a variant can change {list(_CHUNKING)} without training ACT anew"
+                f"act has unknown keys {unknown}; a variant can change {list(_CHUNKING)} without training the base anew"
             )
 
 
@@ -136,17 +135,18 @@ def params_of(variant: Variant, name: str, params: TrainResidualParams, env_step
     return changed(params, {**variant.residual, "env_steps": env_steps}, f"params.yaml: study.variants.{name}.residual")
 
 
-def base_of(variant: Variant, name: str, act: ACT) -> ACT:
-    """Return the trained ACT, its chunks played as the variant wants; `act` itself where the variant changes nothing.
+def rechunked(base: BasePolicy, variant: Variant, name: str) -> BasePolicy:
+    """Return the trained base, its chunks played as the variant wants; `base` itself where the variant changes nothing.
 
     Raises:
         ParamsError: The chunks cannot be played like that.
     """
     if not variant.act:
-        return act
-    config: ACTConfig = changed(act.config, variant.act, f"params.yaml: study.variants.{name}.act")
-    played = ACT(config, dataclasses.replace(act.spec, **{key: getattr(config, key) for key in _CHUNKING}))
-    played.load_state_dict(act.state_dict())
+        return base
+    config = changed(base.blueprint.config, variant.act, f"params.yaml: study.variants.{name}.act")
+    spec = dataclasses.replace(base.spec, **{key: getattr(config, key) for key in _CHUNKING})
+    played = dataclasses.replace(base.blueprint, config=config, spec=spec).build()
+    played.load_state_dict(base.state_dict())
     return played.eval()
 
 

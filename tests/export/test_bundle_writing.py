@@ -2,6 +2,7 @@ import dataclasses
 
 import onnx
 import pytest
+import torch
 
 from soarm.errors import SpecMismatchError
 from soarm.export.bundle import seal, write_bundle
@@ -16,6 +17,21 @@ def test_an_exported_bundle_opens_with_the_specification_it_was_given(bundle, tr
 
 def test_inputs_are_bound_by_name_whatever_the_order_of_the_features(bundle):
     assert [node.name for node in bundle.sessions["act"].get_inputs()] == [STATE, ENVIRONMENT_STATE]
+
+
+def test_another_base_says_itself_what_its_arguments_are(trained, tmp_path, monkeypatch):
+    class Other(torch.nn.Module):
+        def forward(self, poses, joints):
+            return joints[:, None] + poses.sum()
+
+        def export_inputs(self):
+            return {ENVIRONMENT_STATE: (7,), STATE: (6,)}
+
+    asked = []
+    monkeypatch.setattr("soarm.export.bundle.to_onnx", lambda network, inputs, *_: asked.append(list(inputs)) or b"")
+    write_bundle(tmp_path, dataclasses.replace(trained.spec, residual_scale=None), Other(), None, 20)
+
+    assert asked == [[ENVIRONMENT_STATE, STATE]]
 
 
 def test_the_variational_encoder_stays_behind(exported):

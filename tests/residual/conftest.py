@@ -78,6 +78,10 @@ class Aimer(nn.Module):
         self.spec = spec
         self.miss = nn.Parameter(torch.tensor(miss))
 
+    @property
+    def blueprint(self) -> AimerBlueprint:
+        return AimerBlueprint(self.spec)
+
     def predict_chunks(self, observation: Observation) -> Array:
         target = 100 * observation[ENVIRONMENT_STATE][:, 0] + self.miss.item()
         chunk = np.zeros((len(target), 6, 6), np.float32)
@@ -145,7 +149,6 @@ def make_model(
         "ResidualPolicy",
         make_env(n_rows),
         base_model=Aimer(SPEC, MISS_DEG),
-        blueprint=AimerBlueprint(SPEC),
         residual_scale=SCALE,
         learner=learner,
         exploration=exploration,

@@ -68,12 +68,9 @@ class Run:
                 yield step
                 self.tracked += 1
 
-        spec = self.task.SPEC
-        base, blueprint = self.task.Aimer(spec, miss), self.task.AimerBlueprint(spec)
         return train(
             make_env,
-            base,
-            blueprint,
+            self.task.Aimer(self.task.SPEC, miss),
             self.demonstrations,
             params,
             bound=self.task.SCALE,

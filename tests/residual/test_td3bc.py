@@ -92,7 +92,7 @@ def test_loaded_model_learns_on_in_another_number_of_environments(task: ModuleTy
     loaded.learn(100, log_interval=None, reset_num_timesteps=False)
 
     assert isinstance(loaded.env, ResidualVecEnvWrapper)
-    assert loaded.env._base is loaded.base_model
+    assert loaded.env._base.model is loaded.base_model
     assert loaded.num_timesteps == 300
     assert not torch.equal(weights(loaded), weights(model))
 
@@ -110,7 +110,6 @@ def test_gymnasium_environments_are_wrapped_too(task: ModuleType) -> None:
         "ResidualPolicy",
         DummyVecEnv([lambda: _Gym(task), lambda: _Gym(task)]),
         base_model=task.Aimer(task.SPEC, 0.0),
-        blueprint=task.AimerBlueprint(task.SPEC),
         residual_scale=task.SCALE,
         learner=task.LEARNER,
         exploration=task.EXPLORATION,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from soarm.errors import BundleError
-from soarm.runtime.bundle import ACT, RESIDUAL, Bundle
+from soarm.runtime.bundle import BASE, RESIDUAL, Bundle
 
 FILES = ["act.onnx", "residual.onnx", "spec.json", "parity.json", "checksums.json"]
 
@@ -18,7 +18,7 @@ def test_a_whole_bundle_opens_with_its_specification(bundle_folder, spec):
     bundle = Bundle.open(bundle_folder)
 
     assert bundle.spec == spec
-    assert set(bundle.sessions) == {ACT, RESIDUAL}
+    assert set(bundle.sessions) == {BASE, RESIDUAL}
     assert sorted([*bundle.checksums, "checksums.json"]) == sorted(FILES)
 
 
@@ -28,7 +28,7 @@ def test_a_bundle_may_have_no_residual(tmp_path, bundle_files, write_bundle, net
 
     bundle = Bundle.open(write_bundle(tmp_path / "alone", files))
 
-    assert set(bundle.sessions) == {ACT}
+    assert set(bundle.sessions) == {BASE}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,7 +10,7 @@ from soarm.errors import BundleError, ObservationError
 from soarm.policies import ChunkedPolicy
 from soarm.policy import add_residual, clip_to_limits
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.onnx_policy import OnnxACT, OnnxResidual, load_policy
+from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, load_policy
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.residual_observation import N_LOOKAHEAD
@@ -38,7 +38,7 @@ def weight(content):
 def test_chunks_are_what_the_graph_says_for_any_batch(bundle, bundle_files, n):
     seen = observations(n)
 
-    chunks = OnnxACT(bundle).predict_chunks(seen)
+    chunks = OnnxBase(bundle).predict_chunks(seen)
 
     expected = np.concatenate([seen[STATE], seen[ENVIRONMENT_STATE]], axis=1) @ weight(bundle_files["act.onnx"])
     assert chunks.shape == (n, 5, 6)
@@ -59,15 +59,15 @@ def test_float64_observations_are_taken(bundle):
     seen = observations(2)
 
     assert np.array_equal(
-        OnnxACT(bundle).predict_chunks({key: value.astype(np.float64) for key, value in seen.items()}),
-        OnnxACT(bundle).predict_chunks(seen),
+        OnnxBase(bundle).predict_chunks({key: value.astype(np.float64) for key, value in seen.items()}),
+        OnnxBase(bundle).predict_chunks(seen),
     )
 
 
 def test_the_residual_policy_is_the_base_plus_the_scaled_residual(bundle, spec):
     rows = np.arange(3)
     policy = load_policy(bundle, 3, "residual")
-    base = ChunkedPolicy(OnnxACT(bundle), spec, 3, N_LOOKAHEAD)
+    base = ChunkedPolicy(OnnxBase(bundle), spec, 3, N_LOOKAHEAD)
     policy.reset(rows, [0, 1, 2])
 
     for t in range(7):
@@ -81,8 +81,8 @@ def test_the_residual_policy_is_the_base_plus_the_scaled_residual(bundle, spec):
 def test_the_base_policy_plays_each_chunk_for_n_action_steps(bundle):
     row = np.arange(1)
     policy = load_policy(bundle, 1, "base")
-    first = OnnxACT(bundle).predict_chunks(observations(1, seed=0))[0]
-    fourth = OnnxACT(bundle).predict_chunks(observations(1, seed=3))[0]
+    first = OnnxBase(bundle).predict_chunks(observations(1, seed=0))[0]
+    fourth = OnnxBase(bundle).predict_chunks(observations(1, seed=3))[0]
 
     actions = np.concatenate([policy.act(observations(1, seed=t), row) for t in range(4)])
 
@@ -115,7 +115,7 @@ def test_opening_and_running_a_bundle_starts_no_threads(bundle):
 
 
 def test_two_threads_may_share_a_network(bundle):
-    act, seen = OnnxACT(bundle), observations(4)
+    act, seen = OnnxBase(bundle), observations(4)
     expected, found = act.predict_chunks(seen), []
     threads = [threading.Thread(target=lambda: found.extend(act.predict_chunks(seen) for _ in range(50))) for _ in range(2)]
     for thread in threads:

@@ -16,21 +16,32 @@ def chunk(value, slope=0.0):
     return (value + slope * np.arange(T)[:, None] * np.ones(6)).astype(np.float32)
 
 
-def test_at_its_own_moments_a_chunk_plays_as_it_does_in_training():
+@pytest.mark.parametrize(("n_action_steps", "coeff"), [(4, None), (T, None), (1, None), (1, 0.0), (1, 0.01), (1, -0.3)])
+def test_chunks_that_come_at_once_play_as_in_the_simulator(n_action_steps, coeff):
     rng = np.random.default_rng(0)
-    chunks = [rng.normal(size=(T, 6)).astype(np.float32) for _ in range(3)]
-    player, schedule = ChunkPlayer(1, T, 4, n_lookahead=3), Schedule(HZ, 4)
-    rows, asked = np.zeros(1, int), iter(chunks)
-    left = iter(chunks)
-    for k in range(12):
+    chunks = [rng.normal(size=(T, 6)).astype(np.float32) for _ in range(15)]
+    player = ChunkPlayer(1, T, n_action_steps, coeff, n_lookahead=3)
+    schedule = Schedule(HZ, n_action_steps, temporal_ensemble_coeff=coeff)
+    rows, asked, answered = np.zeros(1, int), iter(chunks), iter(chunks)
+    for k in range(15):
+        t_s = 1e5 + k * DT
         expected = player.advance(rows, lambda _: next(asked)[None])
-        if schedule.due(k * DT):
-            schedule.add(k * DT, next(left), k * DT)
-        found = schedule.step(k * DT, 3)
+        if schedule.due(t_s):
+            schedule.add(t_s, next(answered), t_s)
+        found = schedule.step(t_s, 3)
 
-        np.testing.assert_allclose(found.action, expected.action, atol=1e-5)
-        np.testing.assert_allclose(found.lookahead, expected.lookahead, atol=1e-6)
-        np.testing.assert_allclose(found.phase, expected.phase, atol=1e-6)
+        exact = 0.0 if coeff is None else 1e-5  # the player's average is a running one
+        np.testing.assert_allclose(found.action, expected.action, rtol=0, atol=exact)
+        np.testing.assert_allclose(found.lookahead, expected.lookahead, rtol=0, atol=exact)
+        np.testing.assert_array_equal(found.phase, expected.phase)
+    assert len(list(asked)) == len(list(answered))
+
+
+def test_the_phase_stays_at_the_end_while_the_next_chunk_is_late():
+    schedule = Schedule(HZ, 4)
+    schedule.add(0.0, chunk(1.0), 0.0)
+
+    np.testing.assert_array_equal([schedule.step(k * DT, 3).phase[0] for k in (0, 3, 4, 8)], np.float32([0, 0.75, 0.75, 0.75]))
 
 
 @given(st.floats(0.0, T * DT - 0.01))

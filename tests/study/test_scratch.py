@@ -52,7 +52,7 @@ def test_the_bound_reaches_all_that_was_demonstrated_and_nothing_is_cloned(
     monkeypatch.setattr(module, "learn", learn)
     scratch(with_options(setting))
 
-    corrections = (setting.demonstrations.columns[ACTION] - given["base"].pose.numpy()) / np.array(given["bound"])
+    corrections = (setting.demonstrations.columns[ACTION] - given["base"].blueprint.config) / np.array(given["bound"])
     assert np.abs(corrections).max() == pytest.approx(1 / 1.1, rel=1e-5)
     assert (given["params"].learner.penalty.start, given["params"].learner.imitation.start) == (0.0, 0.0)
 

@@ -16,7 +16,7 @@ from soarm.residual.training import TrainResidualParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.study.methods import METHODS
 from soarm.study.run import find_method
-from soarm.study.variants import StudyParams, base_of, params_of, require_seed
+from soarm.study.variants import StudyParams, params_of, rechunked, require_seed
 
 COMMON = {
     "method": "residual",
@@ -67,7 +67,7 @@ def test_a_variant_s_changes_lie_over_the_common_ones_and_both_over_the_stage_s(
 
 def test_a_variant_may_play_the_base_s_chunks_differently_with_the_same_weights(base: ACT) -> None:
     variant = one(act={"n_action_steps": 1, "temporal_ensemble_coeff": 0.01}).variant("residual")
-    played = base_of(variant, "residual", base)
+    played = rechunked(base, variant, "residual")
     seen = {STATE: np.ones((2, 6), np.float32), ENVIRONMENT_STATE: np.ones((2, 7), np.float32)}
 
     assert (played.spec.n_action_steps, played.spec.temporal_ensemble_coeff) == (1, 0.01)
@@ -120,7 +120,7 @@ def test_chunks_that_cannot_be_played_are_refused(base: ACT) -> None:
     with pytest.raises(
         ParamsError, match=r"variants\.residual\.act: n_action_steps is 99; it must be in 1\.\.chunk_size \(5\)"
     ):
-        base_of(variant, "residual", base)
+        rechunked(base, variant, "residual")
 
 
 def test_unknown_variants_methods_and_seeds_are_named_with_what_there_is() -> None:
