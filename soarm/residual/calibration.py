@@ -6,7 +6,6 @@ A sparse reward makes this simple: a value is a probability of success, discount
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,41 +20,6 @@ N_STARTS = 100
 """Episodes whose start it looks at."""
 SPAN = 1000
 """How far back they reach, per row [control steps]."""
-
-
-class Promise(NamedTuple):
-    """Means over the first steps of the base's own episodes.
-
-    Attributes:
-        promised: Value that the critics give them.
-        given: Discounted return that followed.
-        n_episodes: How many they are; with none the means are NaN.
-    """
-
-    promised: float
-    given: float
-    n_episodes: int
-
-    @property
-    def gap(self) -> float:
-        """How far the two are apart, at least 0."""
-        return abs(self.promised - self.given)
-
-    def __str__(self) -> str:
-        return f"they promise {self.promised:.3f} where {self.n_episodes} episodes of the base gave {self.given:.3f}"
-
-
-@torch.no_grad()
-def promise(policy: ResidualTD3Policy, buffer: EpisodeReplayBuffer) -> Promise:
-    """Hold the value of the base's first steps against what came of them.
-
-    Only episodes that start without noise count: the target of the critics acts without noise too.
-    """
-    starts = buffer.quiet_starts()
-    n = len(starts.returns)
-    if n == 0:
-        return Promise(float("nan"), float("nan"), 0)
-    return Promise(float(_values(policy, starts).mean()), float(starts.returns.mean()), n)
 
 
 @torch.no_grad()

@@ -22,38 +22,6 @@ class Blueprint(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class GateParams:
-    """When the critics are good enough for the actor to follow them.
-
-    Attributes:
-        tolerance: Greatest distance between what they promise of the base's first steps and the discounted return that
-            followed. A tenth is the rule of thumb; the return of a base that solves half the scenes is about 0.2.
-        every: Updates between two looks.
-        extra_updates_max: Updates of patience beyond `warmup_updates`; 0 starts the actor there whatever they promise.
-    """
-
-    tolerance: NotNegative
-    every: Count
-    extra_updates_max: Whole
-
-
-@dataclasses.dataclass(frozen=True)
-class FilterParams:
-    """Where the actor is let off its penalty (`soarm.residual.objective.held_back`).
-
-    Attributes:
-        enabled: Whether it is at all. An actor update then draws a batch of its own and takes three quarters longer (measured
-            at 2 heads of width 128 and 256 steps: 7 ms and 5.5 ms more).
-        after_updates: Updates of the actor before the critics' preference counts.
-        margin: How much more than the return a trusted critic may promise.
-    """
-
-    enabled: bool
-    after_updates: Whole
-    margin: NotNegative
-
-
-@dataclasses.dataclass(frozen=True)
 class LearnerParams:
     """How `ResidualTD3BC` learns.
 
@@ -78,18 +46,12 @@ class LearnerParams:
         value_max: Greatest return there can be.
         warmup_updates: Critic updates between the prefill and the first actor update: an actor that climbs untrained critics
             unlearns the base (ResFiT: 10,000; DAWN calls it the cold start).
-        warmup_mc_updates: How many of them, from the first on, regress to the returns of the prefill's finished episodes in
-            place of temporal differences. Those carry a sparse reward backwards by `n_steps` per target network's lifetime,
-            returns carry it to the start at once; but they are the returns of whoever acted, and half of the prefill's
-            episodes acted with noise, so temporal differences should have the last word.
-        gate: Whether the warm-up is prolonged until the critics are calibrated.
         q_floor: Least normaliser of the actor's policy term: while rewards are rare mean |Q| is near 0, and a bare quotient
             (TD3+BC's) would blow up the critics' noise.
         max_grad_norm: Gradients of critics and of the actor are clipped to this norm (ResFiT, DICE-RL: 1).
         penalty: beta, the pull to the base. High while the critics know little, then low; in units of the bound squared, so a
             wider bound needs more of it for the same degrees. Without BC terms success falls to nothing before it rises
             (docs/results.md, `no_penalty`).
-        q_filter: Where beta does not count.
         imitation: beta_d, the pull to demonstrated corrections; falls, because the demonstrator is a start and no ceiling.
         demonstration_share: Share of demonstrated transitions in a batch (RLPD and ResFiT: half); 0 goes without
             demonstrations.
@@ -120,12 +82,9 @@ class LearnerParams:
     value_min: float
     value_max: float
     warmup_updates: Whole
-    warmup_mc_updates: Whole
-    gate: GateParams
     q_floor: Positive
     max_grad_norm: Positive
     penalty: Ramp
-    q_filter: FilterParams
     imitation: Ramp
     demonstration_share: ShareBelowOne
     critic_error: Literal["each", "mean"]
@@ -137,7 +96,3 @@ class LearnerParams:
     def __post_init__(self) -> None:
         if not self.value_min < self.value_max:
             raise ValueError(f"value_min is {self.value_min}; it must be below value_max ({self.value_max})")
-        if self.warmup_mc_updates > self.warmup_updates:
-            raise ValueError(
-                f"warmup_mc_updates is {self.warmup_mc_updates}; of {self.warmup_updates} warmup_updates it can be 0 to all"
-            )

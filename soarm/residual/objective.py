@@ -5,7 +5,7 @@ With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a
     critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
              L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
     actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                policy term, i = every head in turn
-                 + beta   mean m |r|^2 / 6                                   behaviour cloning of the base
+                 + beta   mean |r|^2 / 6                                     behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
              f = [min Q'(o, a_demo) >= min Q'(o, a_b)] where a_demo is in reach, else 0
 
@@ -13,7 +13,7 @@ The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data t
 the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
 demonstrated correction. f drops demonstrations that the target critics value below the base, and those out of the bound's
 reach: clipped labels would teach saturation. It asks the targets, whose opinion changes slowly and which stand still during a
-step, so that it can be asked ahead of the update. m is 1, or, with the soft Q-filter, what `held_back` says.
+step, so that it can be asked ahead of the update.
 beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
 """
 
@@ -28,7 +28,6 @@ from torch import Tensor
 
 from soarm.quantities import NotNegative, PositiveShare
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.replay import Steps
 from soarm.residual.sight import Seen
 
 REACH = 1.5
@@ -115,27 +114,6 @@ def critic_loss(values: tuple[Tensor, ...], target: Tensor, error: Literal["each
     return errors.square().sum() / len(target)
 
 
-@torch.no_grad()
-def held_back(policy: ResidualTD3Policy, steps: Steps, margin: float) -> Tensor:
-    """Return m, shape (B, 1): 0 where the penalty on the residual is dropped, 1 where it stays.
-
-    It is dropped where the critics prefer the residual to the base *and* can be trusted: where they do not promise more of
-    what was executed than came of it. An optimistic critic keeps the penalty, and so does a step whose return is not known
-    yet. After DICE-RL (arXiv 2603.10263), which asks for a promise 0.5 *below* the return; in a task whose returns lie
-    between 0 and 1, that would hardly ever be.
-
-    Args:
-        policy: The networks.
-        steps: Steps with their returns, NaN where unknown.
-        margin: How much more than the return a trusted critic may promise.
-    """
-    seen = steps.observations
-    residual = policy.actor(seen)
-    better = mean_value(policy.critic(seen, residual)) > mean_value(policy.critic(seen, torch.zeros_like(residual)))
-    trusted = mean_value(policy.critic(seen, steps.residuals)) - steps.returns < margin  # never, where the return is NaN
-    return 1.0 - (better & trusted).float()
-
-
 def actor_loss(
     policy: ResidualTD3Policy,
     for_actor: Tensor | Seen,
@@ -148,7 +126,6 @@ def actor_loss(
     heads: Sequence[int] = (0,),
     q_term_on: Literal["own", "all"] = "own",
     worth: Tensor | None = None,
-    held: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
 
@@ -166,7 +143,6 @@ def actor_loss(
         q_term_on: Whether the policy term is of the steps the policy met alone, because a critic is trusted where the policy
             goes (arXiv 2603.10263), or of all.
         worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
-        held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
     """
     if imitation == 0.0 and corrections is not None and q_term_on == "own":
         for_actor, corrections = for_actor[: len(for_actor) - len(corrections)], None
@@ -175,8 +151,7 @@ def actor_loss(
     own = residual[:n_own]
     n_valued = n_own if q_term_on == "own" else len(for_actor)
     value = mean_value(policy.critic(for_critics[:n_valued], residual[:n_valued], heads))
-    square = own.square() if held is None else held * own.square()
-    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * own.square().mean()
     if corrections is None:
         return loss
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)

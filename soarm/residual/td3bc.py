@@ -20,20 +20,17 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from torch import Tensor
 
-from soarm.errors import ParamsError
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
-from soarm.residual import calibration, objective
+from soarm.residual import calibration
 from soarm.residual.alarms import Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.frozen import base_of, in_front_of
-from soarm.residual.gate import GatedResidual
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.updates import Lesson, Updates
-from soarm.residual.warmup import warm_up
 
 ALARM_EVERY = 100
 """Updates between two looks at the residual's size; one look costs about a fifth of an update."""
@@ -156,14 +153,12 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[Array, Array]:
         """Return residuals to execute and to remember: they are the same."""
-        assert self.exploration is not None
         assert self._explorer is not None
         if self.num_timesteps < learning_starts:
             residual = self._explorer.prefill()
         else:
             assert isinstance(self._last_obs, np.ndarray)
-            greedy = GatedResidual(self.policy) if self.exploration.gated else self.policy.actor.mu
-            residual = self._explorer.around(greedy.predict_residual(self._last_obs), self.progress)
+            residual = self._explorer.around(self.policy.actor.mu.predict_residual(self._last_obs), self.progress)
         return residual, residual
 
     def _store_transition(
@@ -182,7 +177,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._last_obs[:, BASE_ACTION], buffer_action, np.asarray(self.spec.residual_scale, np.float32)
         )
         self._smoothness.add(executed, dones)
-        self._explorer.end_episodes(dones, self.num_timesteps - self.learning_starts)
+        self._explorer.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def settle(self) -> None:
@@ -204,8 +199,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         n_own = self.batch_size - n_demonstrated
         online = self.replay_buffer.sample(n * n_own)
         shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
-        steps = self.replay_buffer.sample_steps(n * n_own) if self.learner.q_filter.enabled else None
-        return self._updates.prepare(n, online, shown, steps, first)
+        return self._updates.prepare(n, online, shown, first)
 
     def practise(self, lessons: list[Lesson]) -> None:
         """Update critics and actor."""
@@ -239,26 +233,12 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
 
     def _warm_up(self) -> None:
+        """Update the critics alone: an actor that climbs critics who know nothing unlearns the base."""
         assert self.learner is not None
-        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        buffer = self.replay_buffer
-        if self.learner.warmup_mc_updates and np.isnan(buffer.returns).all():
-            raise ParamsError(
-                f"no episode ended in a prefill of {self.learning_starts} steps, so the critics have no returns to regress "
-                "to: raise exploration.prefill_steps, or set learner.warmup_mc_updates to 0"
-            )
-
-        def regress() -> None:
-            self._updates.critics_to_returns(buffer.sample_known(self.batch_size))
-            self._n_updates += 1
-            self._follow()
-
-        def improve() -> None:
+        for _ in range(self.learner.warmup_updates):
             (lesson,) = self.prepare(1, self._n_updates)
             self._update_critics(lesson)
             self._follow()
-
-        warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
 
     def _follow(self) -> None:
         updates = self._updates
@@ -273,16 +253,11 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     def _update_actor(self, lesson: Lesson) -> None:
         assert self.learner is not None
-        held, how = None, self.learner.q_filter
-        if lesson.steps is not None and self._n_actor_updates >= how.after_updates:
-            held = objective.held_back(self.policy, lesson.steps, how.margin)
-            self.logger.record_mean("train/penalised", float(held.mean()))
         self._updates.actor(
             lesson,
             number=self._n_actor_updates,
             penalty=self.learner.penalty.at(self.progress),
             imitation=self.learner.imitation.at(self.progress),
-            held=held,
         )
         self._n_actor_updates += 1
 

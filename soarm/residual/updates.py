@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from soarm.residual import objective
 from soarm.residual.learner import LearnerParams
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.replay import Steps
 from soarm.residual.sight import Seen
 
 ACTOR_IN_HEADS = 3
@@ -37,7 +36,6 @@ class Lesson:
         for_critics: The same, as the critics see them.
         corrections: Demonstrated corrections of their last rows, not clipped, shape (M, 6); None without demonstrations.
         worth: Which of them are worth imitating, shape (M, 1); None without, and where the actor does not learn from this.
-        steps: The own rows of `for_actor` with their returns; None where nobody asks for returns.
     """
 
     judged: Tensor
@@ -46,7 +44,6 @@ class Lesson:
     for_critics: Seen
     corrections: Tensor | None
     worth: Tensor | None
-    steps: Steps | None
 
     @property
     def own(self) -> tuple[Seen, Seen]:
@@ -73,7 +70,6 @@ class Updates:
         n: int,
         online: ReplayBufferSamples,
         demonstrated: ReplayBufferSamples | None,
-        steps: Steps | None = None,
         first: int = 0,
     ) -> list[Lesson]:
         """Return `n` lessons of equal size, made of n-step transitions.
@@ -86,7 +82,6 @@ class Updates:
             n: How many.
             online: What the policy did itself.
             demonstrated: What a demonstrator did; None without demonstrations.
-            steps: What the actor learns from in place of the observations in `online`; None takes these.
             first: Updates that will have been made before the first of these: the actor learns from every
                 `policy_delay`-th only.
         """
@@ -94,14 +89,9 @@ class Updates:
             return []
         actor, critic, alike = self._policy.actor, self._policy.critic, self._policy.sees_alike
         batch = _interleave(n, online, demonstrated)
-        seen = for_critics = critic.see(batch.observations)
-        judged = critic.inputs(seen, batch.actions, clip=self._learner.judged == "executed")
-        observations = batch.observations
-        if steps is not None:
-            shown = () if demonstrated is None else (demonstrated.observations,)
-            observations = _rows(n, steps.observations, *shown)
-            for_critics = critic.see(observations)
-        for_actor = for_critics if alike else actor.see(observations)
+        for_critics = critic.see(batch.observations)
+        judged = critic.inputs(for_critics, batch.actions, clip=self._learner.judged == "executed")
+        for_actor = for_critics if alike else actor.see(batch.observations)
         next_for_critics = self._policy.critic_target.see(batch.next_observations)
         next_for_actor = next_for_critics if alike else self._policy.actor_target.see(batch.next_observations)
         n_rows = len(judged) // n
@@ -120,7 +110,6 @@ class Updates:
                     for_critics[rows],
                     corrections,
                     worth,
-                    None if steps is None else Steps(*(part.chunk(n)[i] for part in steps)),
                 )
             )
         return lessons
@@ -141,12 +130,7 @@ class Updates:
         """
         return self._towards(lesson.target, lesson.judged, meanwhile)
 
-    def critics_to_returns(self, steps: Steps) -> Tensor:
-        """Bring the critics closer to known returns; return the loss, shape ()."""
-        target = steps.returns.clamp(self._learner.value_min, self._learner.value_max)
-        return self._towards(target, self._policy.critic.inputs(steps.observations, steps.residuals))
-
-    def actor(self, lesson: Lesson, *, number: int, penalty: float, imitation: float, held: Tensor | None = None) -> None:
+    def actor(self, lesson: Lesson, *, number: int, penalty: float, imitation: float) -> None:
         """Climb the critics under the pulls to base and demonstrations; see `soarm.residual.objective.actor_loss`.
 
         Args:
@@ -154,7 +138,6 @@ class Updates:
             number: Updates of the actor before this one.
             penalty: beta.
             imitation: beta_d.
-            held: m of the rows the policy met; None is 1 everywhere.
         """
         loss = objective.actor_loss(
             self._policy,
@@ -167,7 +150,6 @@ class Updates:
             heads=self._climbed(number),
             q_term_on=self._learner.q_term_on,
             worth=lesson.worth,
-            held=held,
         )
         parameters = _cleared(self._policy.actor)
         loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # it asks nothing of the critics

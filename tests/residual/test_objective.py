@@ -10,9 +10,8 @@ from torch import Tensor
 
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
-from soarm.residual.objective import Ramp, actor_loss, critic_loss, held_back, td_target, worth_imitating
+from soarm.residual.objective import Ramp, actor_loss, critic_loss, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.replay import Steps
 
 
 class Fake:
@@ -167,32 +166,6 @@ def test_errors_of_heads_are_squared_each_or_as_their_mean() -> None:
     assert float(critic_loss(values, target)) == (9 + 1) / 2
     assert float(critic_loss(values, target, "mean")) == 2 * 2.0**2 / 2
     assert float(critic_loss(values[:1], target, "mean")) == float(critic_loss(values[:1], target)) == 9 / 2
-
-
-@pytest.mark.parametrize(
-    ("slope", "returned", "m"),
-    [(1.0, 0.5, 0.0), (1.0, 0.45, 0.0), (1.0, 0.2, 1.0), (-1.0, 0.5, 1.0), (1.0, float("nan"), 1.0)],
-    ids=["preferred and trusted", "within the margin", "optimistic", "the base is preferred", "nobody knows yet"],
-)
-def test_penalty_is_dropped_only_where_the_critics_prefer_the_residual_and_can_be_trusted(
-    slope: float, returned: float, m: float
-) -> None:
-    policy, _ = fake(0.8, lambda residual: 0.5 + slope * (residual - 0.1))  # 0.5 is promised for what was executed, 0.1
-    steps = Steps(torch.zeros(3, RESIDUAL_OBSERVATION_DIM), torch.full((3, 6), 0.1), torch.full((3, 1), returned))
-
-    assert held_back(policy, steps, margin=0.1).tolist() == [[m]] * 3
-
-
-def test_only_steps_that_are_held_back_pay_the_penalty() -> None:
-    policy, _ = fake(0.5, lambda residual: residual)
-    seen, held = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
-    losses = [
-        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
-        for penalty, weights in ((0.0, None), (1.0, held), (1.0, None))
-    ]
-
-    assert float((losses[1] - losses[0]).detach()) == pytest.approx(0.25 / 4)
-    assert float((losses[2] - losses[0]).detach()) == pytest.approx(0.25)
 
 
 def test_ramp_falls_and_then_stays() -> None:

@@ -17,7 +17,6 @@ from soarm import arm
 from soarm.errors import CheckpointError
 from soarm.residual import actor, objective
 from soarm.residual.controller import ResidualController, residual_policy
-from soarm.residual.learner import FilterParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.rollout import rollout
@@ -245,28 +244,6 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
     assert {len(set(pair or ())) for pair in asked} == {2}
     assert {head for pair in asked for head in pair or ()} == {0, 1, 2, 3}
     assert torch.isfinite(weights(model)).all()
-
-
-def test_penalty_is_filtered_from_some_actor_update_on(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    at: list[int] = []
-    kept: list[float] = []
-    real = objective.held_back
-    filtered = dataclasses.replace(task.LEARNER, q_filter=FilterParams(enabled=True, after_updates=10, margin=0.1))
-    model = task.make_model(learner=filtered)
-
-    def held_back(*args: Any) -> torch.Tensor:
-        at.append(model._n_actor_updates)
-        held = real(*args)
-        kept.append(float(held.mean()))
-        return held
-
-    monkeypatch.setattr(objective, "held_back", held_back)
-    model.learn(300, log_interval=None)
-    plain = task.make_model().learn(300, log_interval=None)
-
-    assert at == list(range(10, model._n_actor_updates))
-    assert model.logger.name_to_value["train/penalised"] == pytest.approx(np.mean(kept))
-    assert not torch.equal(weights(model), weights(plain))
 
 
 def test_alarms_reach_the_log(task: ModuleType) -> None:
