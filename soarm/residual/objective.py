@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from soarm.quantities import NotNegative, PositiveShare
+from soarm.residual.batches import PreparedBatch
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.sight import Seen
 
 REACH = 1.5
 """A demonstrated correction beyond this many bounds in any joint is another movement, not a correction."""
@@ -66,36 +66,26 @@ def least_value(values: tuple[Tensor, ...]) -> Tensor:
 @torch.no_grad()
 def td_target(
     policy: ResidualTD3Policy,
-    for_actor: Tensor | Seen,
-    for_critics: Tensor | Seen,
+    batch: PreparedBatch,
     *,
-    rewards: Tensor,
-    dones: Tensor,
-    discounts: Tensor,
-    noise_std: float,
-    noise_clip: float,
+    heads: Sequence[int] | None,
+    noise: tuple[float, float],
     value_range: tuple[float, float],
-    heads: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return the critics' targets, shape (B, 1), of n-step transitions.
+    """Return y, the critics' targets of n-step transitions, shape (B, 1).
 
     Args:
         policy: The networks.
-        for_actor: Observations that followed, raw of shape (B, D) or as the target actor sees them.
-        for_critics: The same, raw or as the target critics see them.
-        rewards: R_n, discounted, shape (B, 1).
-        dones: d, shape (B, 1); 0 where an episode was cut by the time limit, so its value goes on.
-        discounts: gamma^k, shape (B, 1).
-        noise_std: Of the target policy's smoothing noise, in units of the bound.
-        noise_clip: Limit of that noise.
-        value_range: Least and greatest return there can be; targets are clamped to it.
+        batch: The transitions; d is 0 where an episode was cut by the time limit, so its value goes on.
         heads: Which heads of the target critic are asked; None asks all. The least of a few out of many is less pessimistic
             than the least of all, and less optimistic than their mean (Chen et al. 2021, arXiv 2101.05982).
+        noise: Standard deviation of the target policy's smoothing noise and its limit, in units of the bound.
+        value_range: Least and greatest return there can be; targets are clamped to it.
     """
-    residual = policy.actor_target(for_actor)
-    noise = torch.randn_like(residual).mul_(noise_std).clamp_(-noise_clip, noise_clip)
-    value = least_value(policy.critic_target(for_critics, (residual + noise).clamp(-1.0, 1.0), heads))
-    target: Tensor = rewards + (1.0 - dones) * discounts * value
+    residual = policy.actor_target(batch.next_for_actor)
+    smoothing = torch.randn_like(residual).mul_(noise[0]).clamp_(-noise[1], noise[1])
+    value = least_value(policy.critic_target(batch.next_for_critics, (residual + smoothing).clamp(-1.0, 1.0), heads))
+    target: Tensor = batch.rewards + (1.0 - batch.dones) * batch.discounts * value
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
@@ -116,59 +106,50 @@ def critic_loss(values: tuple[Tensor, ...], target: Tensor, error: Literal["each
 
 def actor_loss(
     policy: ResidualTD3Policy,
-    for_actor: Tensor | Seen,
-    for_critics: Tensor | Seen,
-    corrections: Tensor | None,
+    batch: PreparedBatch,
     *,
+    heads: Sequence[int],
     penalty: float,
     imitation: float,
     q_floor: float,
-    heads: Sequence[int] = (0,),
     q_term_on: Literal["own", "all"] = "own",
-    worth: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
 
     Args:
         policy: The networks.
-        for_actor: Residual observations, raw of shape (B, D) or as the actor sees them. First those the policy met itself,
-            then the demonstrated ones.
-        for_critics: The same, raw or as the critics see them.
-        corrections: Demonstrated corrections of the last rows, in units of the bound and not clipped, shape (M, 6); None
-            without demonstrations.
+        batch: Observations and demonstrated corrections; f is 1 everywhere where it is None.
+        heads: Whose mean to climb. One in turn, all of them are climbed as their mean would be, at the price of one.
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
-        heads: Whose mean to climb. One in turn, all of them are climbed as their mean would be, at the price of one.
         q_term_on: Whether the policy term is of the steps the policy met alone, because a critic is trusted where the policy
             goes (arXiv 2603.10263), or of all.
-        worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
     """
-    if imitation == 0.0 and corrections is not None and q_term_on == "own":
-        for_actor, corrections = for_actor[: len(for_actor) - len(corrections)], None
-    n_own = len(for_actor) - (0 if corrections is None else len(corrections))
-    residual = policy.actor(for_actor)
-    own = residual[:n_own]
-    n_valued = n_own if q_term_on == "own" else len(for_actor)
-    value = mean_value(policy.critic(for_critics[:n_valued], residual[:n_valued], heads))
-    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * own.square().mean()
+    n_own, corrections = batch.n_own, batch.corrections
+    if imitation == 0.0 and q_term_on == "own":
+        corrections = None
+    residual = policy.actor(batch.for_actor if corrections is not None or q_term_on == "all" else batch.for_actor[:n_own])
+    n_valued = n_own if q_term_on == "own" else len(batch.for_actor)
+    value = mean_value(policy.critic(batch.for_critics[:n_valued], residual[:n_valued], heads))
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * residual[:n_own].square().mean()
     if corrections is None:
         return loss
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
-    loss += imitation * (error if worth is None else worth * error).mean()
+    loss += imitation * (error if batch.worth is None else batch.worth * error).mean()
     return loss
 
 
 @torch.no_grad()
-def worth_imitating(policy: ResidualTD3Policy, observations: Tensor | Seen, corrections: Tensor) -> Tensor:
+def worth_imitating(policy: ResidualTD3Policy, batch: PreparedBatch) -> Tensor | None:
     """Return f, shape (M, 1): 1 where the target critics value a correction no less than none, and the bound can reach it.
 
-    Args:
-        policy: The networks.
-        observations: Demonstrated observations, raw of shape (M, D) or as the target critics see them.
-        corrections: What was demonstrated there, in units of the bound and not clipped, shape (M, 6).
+    None where nothing is demonstrated.
     """
-    corrected = least_value(policy.critic_target(observations, corrections))
-    better = corrected >= least_value(policy.critic_target(observations, torch.zeros_like(corrections)))
+    if batch.corrections is None:
+        return None
+    corrections, seen = batch.corrections, batch.for_critics[batch.n_own :]
+    corrected = least_value(policy.critic_target(seen, corrections))
+    better = corrected >= least_value(policy.critic_target(seen, torch.zeros_like(corrections)))
     near = corrections.abs().amax(dim=1, keepdim=True) <= REACH
     return (better & near).float()

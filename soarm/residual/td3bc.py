@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,15 +22,16 @@ from torch import Tensor
 
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
-from soarm.residual import calibration
+from soarm.residual import calibration, objective
 from soarm.residual.alarms import Smoothness, residual_alarms
+from soarm.residual.batches import PreparedBatch, prepare
 from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.frozen import base_of, in_front_of
+from soarm.residual.gradients import descend, fit_critics, polyak_update
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
-from soarm.residual.updates import Lesson, Updates
 
 ALARM_EVERY = 100
 """Updates between two looks at the residual's size; one look costs about a fifth of an update."""
@@ -39,10 +40,11 @@ ALARM_EVERY = 100
 class ResidualTD3BC(LearnsWhileStepping, TD3):
     """TD3+BC on a bounded residual over a frozen chunk policy (see `soarm.residual.objective` for the losses).
 
-    Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). Departures from
-    Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow by the
-    number of updates, not of the actor's, and stand still during a step; two learning rates; held noise; clamped
-    targets; gradients clipped; updates while the environments step instead of after it (`soarm.residual.overlap`).
+    Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). `train` is one update
+    from top to bottom. Departures from Stable-Baselines3's TD3: critics on the executed action; the first updates are the
+    critics' alone; target networks follow by the number of updates, not of the actor's, and stand still during a step; two
+    learning rates; held noise; clamped targets; gradients clipped; updates while the environments step instead of after it
+    (`soarm.residual.overlap`).
 
     Environments with the base's own features are wrapped at construction, in `set_env` and in `load`. The base's weights are
     saved inside the zip with its blueprint, so `load` needs no other file.
@@ -87,7 +89,6 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
         self._worst_loss = 0.0  # of the critics, since it was last logged
-        self._followed = (0, 0)  # updates of critics and actor that their targets know of
         self._explorer: Explorer | None = None
         self._smoothness: Smoothness | None = None
         if learner is None or exploration is None or blueprint is None or base_model is None or residual_scale is None:
@@ -144,6 +145,11 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.demonstrations = buffer
 
     @property
+    def _settings(self) -> LearnerParams:
+        assert self.learner is not None
+        return self.learner
+
+    @property
     def progress(self) -> float:
         """How far learning is, 0 at the end of the prefill and 1 at the last step."""
         steps = max(self._total_timesteps - self.learning_starts, 1)
@@ -180,86 +186,100 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self._explorer.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
-    def settle(self) -> None:
-        """Bring the targets after the updates of the last step; before the first, standardise and warm the critics up."""
-        assert self.learner is not None
-        for network, rate in ((self.critic, self.learner.critic_lr), (self.actor, self.learner.actor_lr)):
-            for group in network.optimizer.param_groups:
-                group["lr"] = rate
-        if self._n_updates == 0:
-            self._take_statistics()
-            self._warm_up()
-        self._follow()
+    def warm_up(self) -> None:
+        """Standardise observations by what the prefill saw, and update the critics alone.
 
-    def prepare(self, n: int, first: int) -> list[Lesson]:
-        """Return so many batches of own and demonstrated transitions."""
-        assert self.learner is not None
-        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        n_demonstrated = 0 if self.demonstrations is None else round(self.learner.demonstration_share * self.batch_size)
-        n_own = self.batch_size - n_demonstrated
-        online = self.replay_buffer.sample(n * n_own)
+        An actor that climbs critics who know nothing unlearns the base.
+        """
+        buffer = self.replay_buffer
+        assert buffer is not None
+        seen = buffer.observations[: buffer.buffer_size if buffer.full else buffer.pos].reshape(-1, buffer.obs_shape[0])
+        self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
+        for _ in range(self._settings.warmup_updates):
+            for _ in self.train(self.sample(1), self._n_updates):
+                pass
+
+    def sample(self, n: int) -> list[PreparedBatch]:
+        """Return `n` batches of own and demonstrated transitions."""
+        assert self.replay_buffer is not None
+        if n == 0:
+            return []
+        n_demonstrated = 0 if self.demonstrations is None else round(self._settings.demonstration_share * self.batch_size)
+        own = self.replay_buffer.sample(n * (self.batch_size - n_demonstrated))
         shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
-        return self._updates.prepare(n, online, shown, first)
+        return prepare(self.policy, n, own, shown, clip=self._settings.judged == "executed")
 
-    def practise(self, lessons: list[Lesson]) -> None:
-        """Update critics and actor."""
-        rest: Callable[[], None] | None = None
-        for lesson in lessons:
-            loss = self._update_critics(lesson, rest)
-            rest = functools.partial(self._after_critics, lesson, loss)
-        if rest is not None:
-            rest()
+    def train(self, batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:  # type: ignore[override]
+        """Make one update per batch: TD3+BC from top to bottom; symbols are those of `soarm.residual.objective`.
 
-    def _after_critics(self, lesson: Lesson, loss: Tensor) -> None:
-        """Do what follows an update of the critics, before they move again."""
-        if self._updates.teaches_actor(self._n_updates):
-            self._update_actor(lesson)
+        At each `yield` the environments may step (`soarm.residual.overlap`); exhausted at once, the updates are the same.
+
+        Args:
+            batches: What to learn from, as `sample` returns it.
+            first: Updates made before the first of these.
+        """
+        policy, learner = self.policy, self._settings
+        numbers = range(first + 1, first + 1 + len(batches))
+        actor_is_due = [n > learner.warmup_updates and n % learner.policy_delay == 0 for n in numbers]
+
+        # Targets y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)), and f of the demonstrated corrections.
+        for batch, due in zip(batches, actor_is_due, strict=True):
+            if batch.target is None:  # else a checkpoint brought it
+                batch.target = objective.td_target(
+                    policy,
+                    batch,
+                    heads=self._random_pair(),
+                    noise=(learner.target_policy_noise, learner.target_noise_clip),
+                    value_range=(learner.value_min, learner.value_max),
+                )
+                batch.worth = objective.worth_imitating(policy, batch) if due else None
+        yield
+
+        # Critics: sum_i mean (Q_i(o, a) - y)^2, one gradient step per batch.
+        critic_loss = functools.partial(objective.critic_loss, error=learner.critic_error)
+        helper = self.idle_thread if learner.critic_error == "each" else None  # else no head's gradient is its own
+        losses = fit_critics(
+            policy.critic, batches, critic_loss, learner.critic_lr, learner.max_grad_norm, helper, actor_is_due
+        )
+        for batch, due, loss in zip(batches, actor_is_due, losses, strict=True):
+            self._n_updates += 1
+            if due:  # Actor: - mean Q_i(o, a(r)) / |Q| + beta mean |r|^2 + beta_d mean f |r - r*|^2
+                actor_loss = objective.actor_loss(
+                    policy,
+                    batch,
+                    heads=self._heads_in_turn(),
+                    penalty=learner.penalty.at(self.progress),
+                    imitation=learner.imitation.at(self.progress),
+                    q_floor=learner.q_floor,
+                    q_term_on=learner.q_term_on,
+                )
+                descend(policy.actor, learner.actor_lr, learner.max_grad_norm, actor_loss)
+                self._n_actor_updates += 1
+            if self._n_updates > learner.warmup_updates:
+                self._record(batch, loss)
+        yield
+
+        # Target networks: theta' <- (1 - tau) theta' + tau theta, once per update of theta.
+        polyak_update(policy.critic, policy.critic_target, learner.tau, len(batches))
+        polyak_update(policy.actor, policy.actor_target, learner.tau, sum(actor_is_due))
+
+    def _heads_in_turn(self) -> tuple[int, ...]:
+        """Return the heads that the actor climbs in its next update."""
+        n_critics, climbs = self.critic.n_critics, self._settings.actor_climbs
+        return {"in_turn": (self._n_actor_updates % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[climbs]
+
+    def _random_pair(self) -> tuple[int, ...] | None:
+        """Return the two heads whose least is the target, drawn anew; None where there are but two."""
+        n_critics = self.critic.n_critics
+        return None if n_critics == 2 else tuple(torch.randperm(n_critics)[:2].tolist())
+
+    def _record(self, batch: PreparedBatch, loss: Tensor) -> None:
+        """Note the critics' loss, and now and then the residual's size, for the log."""
         self._worst_loss = max(self._worst_loss, float(loss))
         if self._n_updates % ALARM_EVERY == 0:
-            alarms = residual_alarms(self.policy, *lesson.own)
+            alarms = residual_alarms(self.policy, batch.for_actor[: batch.n_own], batch.for_critics[: batch.n_own])
             for name, value in {"critic_loss": float(loss), **alarms}.items():
                 self.logger.record_mean(f"train/{name}", value)
-
-    @property
-    def _updates(self) -> Updates:
-        assert self.learner is not None
-        return Updates(self.policy, self.learner, self.helper)
-
-    def _take_statistics(self) -> None:
-        """Standardise observations by what the prefill saw."""
-        assert self.replay_buffer is not None
-        n_seen = self.replay_buffer.buffer_size if self.replay_buffer.full else self.replay_buffer.pos
-        seen = self.replay_buffer.observations[:n_seen].reshape(-1, self.replay_buffer.obs_shape[0])
-        self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
-
-    def _warm_up(self) -> None:
-        """Update the critics alone: an actor that climbs critics who know nothing unlearns the base."""
-        assert self.learner is not None
-        for _ in range(self.learner.warmup_updates):
-            (lesson,) = self.prepare(1, self._n_updates)
-            self._update_critics(lesson)
-            self._follow()
-
-    def _follow(self) -> None:
-        updates = self._updates
-        updates.follow(self.critic, self.critic_target, self._n_updates - self._followed[0])
-        updates.follow(self.actor, self.actor_target, self._n_actor_updates - self._followed[1])
-        self._followed = (self._n_updates, self._n_actor_updates)
-
-    def _update_critics(self, lesson: Lesson, meanwhile: Callable[[], None] | None = None) -> Tensor:
-        loss = self._updates.critics(lesson, meanwhile)
-        self._n_updates += 1
-        return loss
-
-    def _update_actor(self, lesson: Lesson) -> None:
-        assert self.learner is not None
-        self._updates.actor(
-            lesson,
-            number=self._n_actor_updates,
-            penalty=self.learner.penalty.at(self.progress),
-            imitation=self.learner.imitation.at(self.progress),
-        )
-        self._n_actor_updates += 1
 
     def dump_logs(self) -> None:
         """Write log data, with the alarms that need finished episodes."""
@@ -289,7 +309,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if reset_num_timesteps or self._last_obs is None:  # Stable-Baselines3 is about to reset the environments
             assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
             self.replay_buffer.forget_running()
-            self.next_lessons = None
+            self.next_update = None
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     @classmethod

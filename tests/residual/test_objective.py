@@ -10,6 +10,7 @@ from torch import Tensor
 
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
+from soarm.residual.batches import PreparedBatch
 from soarm.residual.objective import Ramp, actor_loss, critic_loss, td_target, worth_imitating
 from soarm.residual.policies import ResidualTD3Policy
 
@@ -38,20 +39,25 @@ def fake(residual: float, value: Any) -> tuple[ResidualTD3Policy, Fake]:
     return cast("ResidualTD3Policy", networks), networks
 
 
-def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
-    seen, column = torch.zeros(4, RESIDUAL_OBSERVATION_DIM), torch.ones(4, 1)
-    found = td_target(
-        policy,
+def transitions(n: int = 4, corrections: Tensor | None = None, **columns: float) -> PreparedBatch:
+    """Return `n` transitions of the policy and one per demonstrated correction, all of them with the same numbers."""
+    n += 0 if corrections is None else len(corrections)
+    seen: Any = torch.zeros(n, RESIDUAL_OBSERVATION_DIM)
+    numbers = {"rewards": 0.0, "dones": 0.0, "discounts": 0.5, **columns}
+    return PreparedBatch(
         seen,
         seen,
-        rewards=rewards * column,
-        dones=dones * column,
-        discounts=0.5 * column,
-        noise_std=0.0,
-        noise_clip=0.0,
-        value_range=(0.0, 1.0),
-        heads=heads,
+        seen,
+        seen,
+        seen,
+        **{name: torch.full((n, 1), one) for name, one in numbers.items()},
+        corrections=corrections,
     )
+
+
+def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
+    batch = transitions(rewards=rewards, dones=dones)
+    found = td_target(policy, batch, heads=heads, noise=(0.0, 0.0), value_range=(0.0, 1.0))
     assert found.shape == (4, 1)
     return float(found[0, 0])
 
@@ -86,8 +92,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
     gradients = {}
     for penalty in (0.0, 1.0, 10.0):
         policy, networks = fake(0.5, lambda residual: residual)
-        seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
+        actor_loss(policy, transitions(), heads=(0,), penalty=penalty, imitation=0.0, q_floor=0.1).backward()
         gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
 
     # d/dr (-(r + 0.1) / 0.6 + beta r^2), the first head being 0.1 above the residual
@@ -97,16 +102,14 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
 @pytest.mark.parametrize(("heads", "value"), [((0,), 0.6), ((1,), 0.4), ((0, 2), 0.35)])
 def test_actor_climbs_the_mean_of_the_heads_it_is_told_to(heads: tuple[int, ...], value: float) -> None:
     policy, networks = fake(0.5, lambda residual: residual)
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, heads=heads).backward()
+    actor_loss(policy, transitions(), heads=heads, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1 / value)
 
 
 def test_small_values_are_not_blown_up() -> None:
     policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
-    seen = torch.zeros(4, RESIDUAL_OBSERVATION_DIM)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.2).backward()
+    actor_loss(policy, transitions(), heads=(0,), penalty=0.0, imitation=0.0, q_floor=0.2).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-4 / 0.2)  # 0.1 is what the head adds
 
@@ -114,11 +117,10 @@ def test_small_values_are_not_blown_up() -> None:
 def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
     torch.manual_seed(0)
     policy, _ = fake(0.5, lambda residual: residual)
-    seen, column = torch.zeros(400, RESIDUAL_OBSERVATION_DIM), torch.ones(400, 1)
 
     def spread(std: float, clip: float) -> Tensor:
-        made = {"rewards": 0 * column, "dones": 0 * column, "discounts": column, "value_range": (0.0, 1.0)}
-        return td_target(policy, seen, seen, **made, noise_std=std, noise_clip=clip) - 0.4  # the lesser head
+        batch = transitions(400, discounts=1.0)
+        return td_target(policy, batch, heads=None, noise=(std, clip), value_range=(0.0, 1.0)) - 0.4  # the lesser head
 
     assert float(spread(0.1, 9.0).std()) == pytest.approx(0.1 / 6**0.5, rel=0.15)  # the mean of six joints
     assert float(spread(9.0, 0.05).abs().max()) <= 0.05 + 1e-6
@@ -132,13 +134,9 @@ def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
 )
 def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
     policy, networks = fake(0.0, lambda residual: slope * residual)
-    corrections = torch.full((4, 6), correction)
-    seen = torch.zeros(4 + len(corrections), RESIDUAL_OBSERVATION_DIM)
-    worth = worth_imitating(policy, seen[4:], corrections)
-    losses = [
-        actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=imitation, q_floor=0.1, worth=worth)
-        for imitation in (0.0, 1.0)
-    ]
+    batch = transitions(corrections=torch.full((4, 6), correction))
+    batch.worth = worth_imitating(policy, batch)
+    losses = [actor_loss(policy, batch, heads=(0,), penalty=0.0, imitation=imitation, q_floor=0.1) for imitation in (0.0, 1.0)]
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None
@@ -152,9 +150,8 @@ def test_the_value_of_demonstrated_steps_is_raised_only_where_it_is_asked_for(im
         asked: list[int] = []
         critic = networks.critic
         networks.critic = lambda seen, *args, critic=critic, asked=asked: (asked.append(len(seen)), critic(seen, *args))[1]  # type: ignore[method-assign]
-        seen = torch.zeros(4 + 3, RESIDUAL_OBSERVATION_DIM)
-        options = {"penalty": 0.0, "imitation": imitation, "q_floor": 0.1, "q_term_on": q_term_on}
-        actor_loss(policy, seen, seen, torch.zeros(3, 6), **options)  # type: ignore[arg-type]
+        batch = transitions(corrections=torch.zeros(3, 6))
+        actor_loss(policy, batch, heads=(0,), penalty=0.0, imitation=imitation, q_floor=0.1, q_term_on=q_term_on)  # type: ignore[arg-type]
         rows[q_term_on] = asked
 
     assert rows == {"own": [4], "all": [7]}

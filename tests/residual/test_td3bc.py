@@ -206,7 +206,7 @@ def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:
     model = task.make_model(learner=dataclasses.replace(task.LEARNER, warmup_updates=50, gradient_steps=0))
     model.learn(120, log_interval=None)
     critic = weights(model).clone()
-    model.settle()
+    model.warm_up()
 
     assert model._n_updates == 50
     assert not torch.equal(weights(model), critic)

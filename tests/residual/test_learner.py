@@ -56,7 +56,7 @@ def test_targets_are_smoothed_by_the_noise_that_is_asked_for(task: ModuleType, m
     real = objective.td_target
 
     def td_target(*args: Any, **kwargs: Any) -> torch.Tensor:
-        asked.add((kwargs["noise_std"], kwargs["noise_clip"]))
+        asked.add(kwargs["noise"])
         return real(*args, **kwargs)
 
     monkeypatch.setattr(objective, "td_target", td_target)
@@ -71,9 +71,9 @@ def test_critics_learn_of_what_was_executed_or_of_what_was_asked_for(task: Modul
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
     model.replay_buffer.observations[..., BASE_ACTION] = arm.UPPER  # nothing can be added to it
     model.replay_buffer.actions[:] = 0.5
-    (lesson,) = model.prepare(1, 1)
+    (batch,) = model.sample(1)
 
-    assert lesson.judged[:, -6:].numpy() == pytest.approx(correction, abs=1e-4)
+    assert batch.critic_inputs[:, -6:].numpy() == pytest.approx(correction, abs=1e-4)
 
 
 @pytest.mark.parametrize("beyond", [True, False])
