@@ -79,7 +79,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any words do": (("text", "number as text"), ("record.task", "study.variants.*.label")),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "*.layer_norm", "*.magnified", "*.beyond_time_limit"),
+        ("*.overlap", "*.layer_norm", "*.magnified", "*.bootstrap_on_timeout"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),

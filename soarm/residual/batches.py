@@ -1,4 +1,4 @@
-"""Batches of the residual's learner: own and demonstrated transitions, encoded for actor and critics.
+"""Batches of own and demonstrated transitions, encoded for actor and critics; symbols are those of `soarm.residual.objective`.
 
 Knows the networks' encoders; knows no loss and no replay buffer.
 """
@@ -20,7 +20,7 @@ class PreparedBatch:
     """What one update learns from; B rows, of which the last M are demonstrated.
 
     Attributes:
-        critic_inputs: Observations and actions of the past, as `ResidualCritic.inputs` returns them.
+        critic_inputs: o and the past action, as `ResidualCritic.inputs` returns them.
         for_actor: Observations as the actor sees them.
         for_critics: The same as the critics see them.
         next_for_actor: Observations n steps later, as the target actor sees them.
@@ -28,9 +28,9 @@ class PreparedBatch:
         rewards: R_n, shape (B, 1).
         dones: d, shape (B, 1).
         discounts: gamma^k, shape (B, 1).
-        corrections: Demonstrated corrections, in units of the bound, not clipped, shape (M, 6); None without demonstrations.
-        target: y, shape (B, 1); None until the target networks were asked.
-        worth: f of the corrections, shape (M, 1); None where the actor does not learn from this batch.
+        corrections: (a_demo - a_b) / s of the demonstrated rows, not clipped, shape (M, 6); None without demonstrations.
+        target: y, shape (B, 1); None until it was computed.
+        imitation_mask: f of the demonstrated rows, shape (M, 1); None where the actor does not learn from this batch.
     """
 
     critic_inputs: Tensor
@@ -43,11 +43,11 @@ class PreparedBatch:
     discounts: Tensor
     corrections: Tensor | None
     target: Tensor | None = None
-    worth: Tensor | None = None
+    imitation_mask: Tensor | None = None
 
     @property
     def n_own(self) -> int:
-        """Rows that the policy met itself; they come first."""
+        """Number of the policy's own rows, which come first."""
         return len(self.for_actor) - (0 if self.corrections is None else len(self.corrections))
 
 
@@ -62,7 +62,7 @@ def prepare(
         n: Number of batches, at least 1.
         own: n-step transitions of the policy, those of the first batch first.
         demonstrated: n-step transitions of a demonstrator; None without demonstrations.
-        clip: Whether critics learn of the action that was executed; if not, of the sum that was asked for.
+        clip: Whether the critics' input holds the executed action, clipped as the arm clips it; if not, the requested sum.
     """
     rows = _interleave(n, own, demonstrated)
     assert rows.discounts is not None

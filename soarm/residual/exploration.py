@@ -1,7 +1,7 @@
 """Exploration in units of the residual's bound: noise that is held for several control steps.
 
-White noise of a fraction of the bound hardly moves an arm that is 30 times a second asked to be elsewhere: a servo averages it
-away. Noise held for a quarter of a second pushes the gripper aside and teaches the critic what a residual does.
+White noise of a fraction of the bound, drawn 30 times a second, hardly moves an arm: a servo averages it away. Noise held for
+a quarter of a second pushes the gripper aside and teaches the critic what a residual does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ExplorationParams:
         start_std: The same when learning starts; less, because it comes on top of a residual.
         end_std: And when it ends; in between it falls linearly, so that the last steps are near what will be shipped.
         hold_steps: Control steps each draw is held; 8 are a quarter of a second. White noise hardly moves the arm, and from
-            noise held for 24 steps the base does not recover (docs/residual-rl.md, row e).
+            noise held for 24 steps the base does not recover (docs/notebook.md, row e).
     """
 
     prefill_steps: Count

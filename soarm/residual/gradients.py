@@ -80,7 +80,7 @@ class _Gradients:
     def _backward(self, heads: Sequence[int]) -> tuple[Tensor, ...]:
         if not heads:
             return ()
-        values = self._critic.judge(self._inputs, heads)
+        values = self._critic.q_values(self._inputs, heads)
         # BLAS rounds the gradient of a lone, contiguous column in another way than that of a column among others; next to
         # one without error it is such a column, and it matters to no bit how the heads are shared out.
         columns = values if len(values) > 1 else (values[0], self._target)

@@ -1,19 +1,19 @@
-"""What the critics and the actor minimise, as functions of networks and batches.
+"""The losses of critics and actor, as functions of networks and batches.
 
 With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a_b + s r):
 
     critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
              L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
-    actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                policy term, i = every head in turn
+    actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                Q term, i = every head in turn
                  + beta   mean |r|^2 / 6                                     behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
              f = [min Q'(o, a_demo) >= min Q'(o, a_b)] where a_demo is in reach, else 0
 
-The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
-the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
-demonstrated correction. f drops demonstrations that the target critics value below the base, and those out of the bound's
-reach: clipped labels would teach saturation. It asks the targets, whose opinion changes slowly and which stand still during a
-step, so that it can be asked ahead of the update.
+The Q term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
+the buffer, which are past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
+demonstrated correction. f is a Q-filter (Nair et al. 2018, arXiv 1709.10089): it drops demonstrations that the target critics
+value below the base, and those out of the bound's reach, whose clipped labels would teach saturation. Target critics change
+slowly and stand still during a step, so f can be computed ahead of the update.
 beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
 """
 
@@ -77,8 +77,8 @@ def td_target(
     Args:
         policy: The networks.
         batch: The transitions; d is 0 where an episode was cut by the time limit, so its value goes on.
-        heads: Which heads of the target critic are asked; None asks all. The least of a few out of many is less pessimistic
-            than the least of all, and less optimistic than their mean (Chen et al. 2021, arXiv 2101.05982).
+        heads: H, None for all. The least of a few out of many is less pessimistic than the least of all, and less optimistic
+            than their mean (Chen et al. 2021, arXiv 2101.05982).
         noise: Standard deviation of the target policy's smoothing noise and its limit, in units of the bound.
         value_range: Least and greatest return there can be; targets are clamped to it.
     """
@@ -89,17 +89,17 @@ def td_target(
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
-def critic_loss(values: tuple[Tensor, ...], target: Tensor, error: Literal["each", "mean"] = "each") -> Tensor:
+def critic_loss(values: tuple[Tensor, ...], target: Tensor, reduction: Literal["each", "mean"] = "each") -> Tensor:
     """Return the loss of some heads, shape ().
 
     Args:
-        values: Of each head, (B, 1).
-        target: What they should be, shape (B, 1).
-        error: "each" sums the heads' mean squared errors; "mean" squares the mean of the heads' absolute errors, times as many
-            heads, so that both are the same where all heads miss by as much.
+        values: Q of each head, (B, 1).
+        target: y, shape (B, 1).
+        reduction: "each" sums the heads' mean squared errors; "mean" squares the mean of the heads' absolute errors, times the
+            number of heads, so that both are the same where all heads err by as much.
     """
     errors = torch.cat(values, dim=1) - target
-    if error == "mean":
+    if reduction == "mean":
         return len(values) * errors.abs().mean(dim=1).square().mean()
     return errors.square().sum() / len(target)
 
@@ -118,13 +118,13 @@ def actor_loss(
 
     Args:
         policy: The networks.
-        batch: Observations and demonstrated corrections; f is 1 everywhere where it is None.
-        heads: Whose mean to climb. One in turn, all of them are climbed as their mean would be, at the price of one.
+        batch: Observations and demonstrated corrections; without an `imitation_mask` f is 1 everywhere.
+        heads: The heads whose mean is the Q term. One in turn teaches what the mean of all would, at the price of one.
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
-        q_term_on: Whether the policy term is of the steps the policy met alone, because a critic is trusted where the policy
-            goes (arXiv 2603.10263), or of all.
+        q_term_on: Whether the Q term is of the policy's own steps, because a critic is trusted where the policy goes (arXiv
+            2603.10263), or of all.
     """
     n_own, corrections = batch.n_own, batch.corrections
     if imitation == 0.0 and q_term_on == "own":
@@ -136,15 +136,15 @@ def actor_loss(
     if corrections is None:
         return loss
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
-    loss += imitation * (error if batch.worth is None else batch.worth * error).mean()
+    loss += imitation * (error if batch.imitation_mask is None else batch.imitation_mask * error).mean()
     return loss
 
 
 @torch.no_grad()
-def worth_imitating(policy: ResidualTD3Policy, batch: PreparedBatch) -> Tensor | None:
-    """Return f, shape (M, 1): 1 where the target critics value a correction no less than none, and the bound can reach it.
+def q_filter(policy: ResidualTD3Policy, batch: PreparedBatch) -> Tensor | None:
+    """Return f, shape (M, 1): 1 where a demonstrated correction is in reach and the target critics value it no less than none.
 
-    None where nothing is demonstrated.
+    None without demonstrations.
     """
     if batch.corrections is None:
         return None

@@ -1,6 +1,6 @@
-"""The replay buffer, which also remembers what came of every step: its discounted return once the episode has ended.
+"""The replay buffer, which also stores the discounted return of every step once its episode has ended.
 
-The critics' values are compared with these returns (`soarm.residual.calibration`).
+The critics' values are compared with these returns (`soarm.residual.diagnostics`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from soarm.policy import Array
 
 
 class Steps(NamedTuple):
-    """Single steps and what came of them.
+    """Single steps and their returns.
 
     Attributes:
         observations: Residual observations, shape (B, D).

@@ -22,19 +22,19 @@ from torch import Tensor
 
 from soarm.policies import BASE_ACTION
 from soarm.policy import Array, add_residual
-from soarm.residual import calibration, objective
-from soarm.residual.alarms import Smoothness, residual_alarms
+from soarm.residual import objective
 from soarm.residual.batches import PreparedBatch, prepare
+from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.exploration import ExplorationParams, Explorer
-from soarm.residual.frozen import base_of, in_front_of
+from soarm.residual.frozen import base_of, wrap_with_base
 from soarm.residual.gradients import descend, fit_critics, polyak_update
 from soarm.residual.learner import Blueprint, LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
 
-ALARM_EVERY = 100
-"""Updates between two looks at the residual's size; one look costs about a fifth of an update."""
+DIAGNOSE_EVERY = 100
+"""Updates between two diagnostics of the residual's size; one costs about a fifth of an update."""
 
 
 class ResidualTD3BC(LearnsWhileStepping, TD3):
@@ -100,7 +100,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.spec = dataclasses.replace(blueprint.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
         super().__init__(
             policy,
-            in_front_of(env, base_model, self.spec),
+            wrap_with_base(env, base_model, self.spec),
             learning_rate=learner.critic_lr,
             buffer_size=learner.buffer_size,
             learning_starts=exploration.prefill_steps,
@@ -113,7 +113,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             replay_buffer_kwargs={
                 "n_steps": learner.n_steps,
                 "gamma": learner.gamma,
-                "handle_timeout_termination": learner.beyond_time_limit,
+                "handle_timeout_termination": learner.bootstrap_on_timeout,
             },
             policy_delay=learner.policy_delay,
             target_policy_noise=learner.target_policy_noise,
@@ -138,7 +138,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Take other environments, raw or wrapped."""
         assert self.base_model is not None
-        super().set_env(in_front_of(env, self.base_model, self.spec), force_reset)
+        super().set_env(wrap_with_base(env, self.base_model, self.spec), force_reset)
 
     def set_demonstrations(self, buffer: ReplayBuffer) -> None:
         """Mix demonstrated transitions into the batches (`soarm.residual.demonstrations`)."""
@@ -151,14 +151,14 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
 
     @property
     def progress(self) -> float:
-        """How far learning is, 0 at the end of the prefill and 1 at the last step."""
+        """Share of the learning steps that were made, 0 at the end of the prefill and 1 at the last step."""
         steps = max(self._total_timesteps - self.learning_starts, 1)
         return min(max(self.num_timesteps - self.learning_starts, 0) / steps, 1.0)
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[Array, Array]:
-        """Return residuals to execute and to remember: they are the same."""
+        """Return the residuals to execute and those for the replay buffer, which are the same."""
         assert self._explorer is not None
         if self.num_timesteps < learning_starts:
             residual = self._explorer.prefill()
@@ -187,9 +187,9 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def warm_up(self) -> None:
-        """Standardise observations by what the prefill saw, and update the critics alone.
+        """Take the observation statistics of the prefill, and update the critics alone.
 
-        An actor that climbs critics who know nothing unlearns the base.
+        An actor that climbs untrained critics would unlearn the base.
         """
         buffer = self.replay_buffer
         assert buffer is not None
@@ -207,7 +207,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         n_demonstrated = 0 if self.demonstrations is None else round(self._settings.demonstration_share * self.batch_size)
         own = self.replay_buffer.sample(n * (self.batch_size - n_demonstrated))
         shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
-        return prepare(self.policy, n, own, shown, clip=self._settings.judged == "executed")
+        return prepare(self.policy, n, own, shown, clip=self._settings.critic_action == "executed")
 
     def train(self, batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:  # type: ignore[override]
         """Make one update per batch: TD3+BC from top to bottom; symbols are those of `soarm.residual.objective`.
@@ -222,7 +222,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         numbers = range(first + 1, first + 1 + len(batches))
         actor_is_due = [n > learner.warmup_updates and n % learner.policy_delay == 0 for n in numbers]
 
-        # Targets y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)), and f of the demonstrated corrections.
+        # Targets: y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)), and the Q-filter f of demonstrations.
         for batch, due in zip(batches, actor_is_due, strict=True):
             if batch.target is None:  # else a checkpoint brought it
                 batch.target = objective.td_target(
@@ -232,12 +232,12 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
                     noise=(learner.target_policy_noise, learner.target_noise_clip),
                     value_range=(learner.value_min, learner.value_max),
                 )
-                batch.worth = objective.worth_imitating(policy, batch) if due else None
+                batch.imitation_mask = objective.q_filter(policy, batch) if due else None
         yield
 
         # Critics: sum_i mean (Q_i(o, a) - y)^2, one gradient step per batch.
-        critic_loss = functools.partial(objective.critic_loss, error=learner.critic_error)
-        helper = self.idle_thread if learner.critic_error == "each" else None  # else no head's gradient is its own
+        critic_loss = functools.partial(objective.critic_loss, reduction=learner.critic_loss_reduction)
+        helper = self.idle_thread if learner.critic_loss_reduction == "each" else None  # else no head's gradient is its own
         losses = fit_critics(
             policy.critic, batches, critic_loss, learner.critic_lr, learner.max_grad_norm, helper, actor_is_due
         )
@@ -247,7 +247,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
                 actor_loss = objective.actor_loss(
                     policy,
                     batch,
-                    heads=self._heads_in_turn(),
+                    heads=self._actor_heads(),
                     penalty=learner.penalty.at(self.progress),
                     imitation=learner.imitation.at(self.progress),
                     q_floor=learner.q_floor,
@@ -263,10 +263,10 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         polyak_update(policy.critic, policy.critic_target, learner.tau, len(batches))
         polyak_update(policy.actor, policy.actor_target, learner.tau, sum(actor_is_due))
 
-    def _heads_in_turn(self) -> tuple[int, ...]:
-        """Return the heads that the actor climbs in its next update."""
-        n_critics, climbs = self.critic.n_critics, self._settings.actor_climbs
-        return {"in_turn": (self._n_actor_updates % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[climbs]
+    def _actor_heads(self) -> tuple[int, ...]:
+        """Return the heads in the Q term of the actor's next update."""
+        n_critics, reduction = self.critic.n_critics, self._settings.actor_q_reduction
+        return {"in_turn": (self._n_actor_updates % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[reduction]
 
     def _random_pair(self) -> tuple[int, ...] | None:
         """Return the two heads whose least is the target, drawn anew; None where there are but two."""
@@ -274,21 +274,21 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         return None if n_critics == 2 else tuple(torch.randperm(n_critics)[:2].tolist())
 
     def _record(self, batch: PreparedBatch, loss: Tensor) -> None:
-        """Note the critics' loss, and now and then the residual's size, for the log."""
+        """Record the critics' loss, and every `DIAGNOSE_EVERY` updates the residual's size."""
         self._worst_loss = max(self._worst_loss, float(loss))
-        if self._n_updates % ALARM_EVERY == 0:
-            alarms = residual_alarms(self.policy, batch.for_actor[: batch.n_own], batch.for_critics[: batch.n_own])
-            for name, value in {"critic_loss": float(loss), **alarms}.items():
+        if self._n_updates % DIAGNOSE_EVERY == 0:
+            own = batch.for_actor[: batch.n_own], batch.for_critics[: batch.n_own]
+            for name, value in {"critic_loss": float(loss), **residual_diagnostics(self.policy, *own)}.items():
                 self.logger.record_mean(f"train/{name}", value)
 
     def dump_logs(self) -> None:
-        """Write log data, with the alarms that need finished episodes."""
+        """Write log data, with the diagnostics that need finished episodes."""
         assert self._smoothness is not None
         assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        alarms = self._smoothness.take()
+        diagnostics = self._smoothness.take()
         if self._n_updates:
-            alarms = {**alarms, **calibration.alarms(self.policy, self.replay_buffer)}
-        for name, value in alarms.items():
+            diagnostics = {**diagnostics, **critic_calibration(self.policy, self.replay_buffer)}
+        for name, value in diagnostics.items():
             self.logger.record(f"train/{name}", value)
         if self._worst_loss:
             self.logger.record("train/critic_loss_max", self._worst_loss)
@@ -324,7 +324,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         """
         base, spec = base_of(path)
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
-            env = in_front_of(env, base, spec)
+            env = wrap_with_base(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:

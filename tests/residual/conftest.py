@@ -115,11 +115,11 @@ LEARNER = LearnerParams(
     penalty=Ramp(0.5, 0.05, 0.5),
     imitation=Ramp(1.0, 0.0, 0.5),
     demonstration_share=0.0,
-    critic_error="each",
-    actor_climbs="in_turn",
+    critic_loss_reduction="each",
+    actor_q_reduction="in_turn",
     q_term_on="own",
-    judged="executed",
-    beyond_time_limit=True,
+    critic_action="executed",
+    bootstrap_on_timeout=True,
 )
 EXPLORATION = ExplorationParams(prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4)
 

@@ -80,7 +80,7 @@ def test_a_batch_says_what_is_worth_imitating_where_the_actor_learns_from_it(
     def note(batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:
         parts = train(batches, first)
         yield next(parts)
-        found.extend(((first + i) % 2 == 0, batch.worth is not None) for i, batch in enumerate(batches, 1))
+        found.extend(((first + i) % 2 == 0, batch.imitation_mask is not None) for i, batch in enumerate(batches, 1))
         yield from parts
 
     monkeypatch.setattr(model, "train", note)

@@ -11,7 +11,7 @@ from torch import Tensor
 from soarm import arm
 from soarm.policies import BASE_ACTION, RESIDUAL_OBSERVATION_DIM
 from soarm.residual.batches import PreparedBatch
-from soarm.residual.objective import Ramp, actor_loss, critic_loss, td_target, worth_imitating
+from soarm.residual.objective import Ramp, actor_loss, critic_loss, q_filter, td_target
 from soarm.residual.policies import ResidualTD3Policy
 
 
@@ -135,7 +135,7 @@ def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
 def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
     policy, networks = fake(0.0, lambda residual: slope * residual)
     batch = transitions(corrections=torch.full((4, 6), correction))
-    batch.worth = worth_imitating(policy, batch)
+    batch.imitation_mask = q_filter(policy, batch)
     losses = [actor_loss(policy, batch, heads=(0,), penalty=0.0, imitation=imitation, q_floor=0.1) for imitation in (0.0, 1.0)]
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)

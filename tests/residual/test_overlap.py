@@ -79,7 +79,7 @@ def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(
 ) -> None:
     found = []
     for overlap, pause_s in ((False, 0.0), (True, 0.0), (True, 0.003)):
-        learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_error": error}
+        learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_loss_reduction": error}
         model = make(task, policy_kwargs={"n_critics": n_critics}, **learner)
         call_before_step(model, lambda pause_s=pause_s: time.sleep(pause_s))
         found.append(everything(model.learn(240, log_interval=None)))

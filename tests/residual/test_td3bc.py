@@ -225,7 +225,7 @@ def test_actor_climbs_every_head_in_turn_or_as_it_is_told(
     monkeypatch.setattr(
         objective, "actor_loss", lambda *args, heads, **kwargs: (climbed.append(heads), real(*args, heads=heads, **kwargs))[1]
     )
-    learner = dataclasses.replace(task.LEARNER, actor_climbs=climbs)
+    learner = dataclasses.replace(task.LEARNER, actor_q_reduction=climbs)
     task.make_model(learner=learner, policy_kwargs={"n_critics": 3}).learn(160, log_interval=None)
 
     assert climbed[:5] == heads
@@ -246,7 +246,7 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
     assert torch.isfinite(weights(model)).all()
 
 
-def test_alarms_reach_the_log(task: ModuleType) -> None:
+def test_diagnostics_reach_the_log(task: ModuleType) -> None:
     model = task.make_model(learner=dataclasses.replace(task.LEARNER, actor_lr=0.0))
     torch.nn.init.constant_(model.actor.mu.net[-2].bias[arm.GRIPPER :], 3.0)  # where nothing depends on it
     model.learn(1200, log_interval=None)

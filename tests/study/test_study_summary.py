@@ -42,8 +42,8 @@ def rows(n_solved: int, n: int = N) -> Results:
     def row(i: int) -> EpisodeRow:
         solved = i < n_solved
         seconds = 3.0 if solved else math.nan
-        outcome = "success" if solved else "dropped"
-        return EpisodeRow(i, solved, outcome, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, False, 0.0, 0.1, 0.1, 0.0, 0.2, 0.2)
+        result = "success" if solved else "dropped"
+        return EpisodeRow(i, solved, result, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, False, 0.0, 0.1, 0.1, 0.0, 0.2, 0.2)
 
     return Results(tuple(row(i) for i in range(n)))
 
