@@ -1,6 +1,6 @@
-"""Gradient steps of the residual's learner: critics whose heads two threads share, clipped steps, targets that follow.
+"""Gradient steps of the residual's learner: critics' heads over two threads, clipped steps, and Polyak averages.
 
-Knows networks with an optimiser and batches; which loss is descended, and when, is the algorithm's (`soarm.residual.td3bc`).
+Knows networks with an optimiser and batches. The algorithm (`soarm.residual.td3bc`) chooses losses and their order.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def fit_critics(
 ) -> Iterator[Tensor]:
     """Make one gradient step of all heads per batch, and yield its loss, shape ().
 
-    The gradients of the next batch are begun before a loss is yielded, in the second thread: whoever takes the loss may move
-    the actor meanwhile, but not the critics.
+    The second thread begins the gradients of the next batch before a loss is yielded, so the caller may move the actor between
+    two losses, but not the critics.
 
     Args:
         critic: The critics.
@@ -41,8 +41,8 @@ def fit_critics(
         loss: What to descend.
         rate: Learning rate.
         max_norm: Gradients are clipped to this norm.
-        helper: Returns a thread that takes some of the heads, to the same bits, or None while it is busy; None asks nobody.
-        actor_is_due: Of each batch, whether the actor is updated once its loss was yielded.
+        helper: Returns a thread that computes some of the heads, to the same bits; None while it is busy, or for none at all.
+        actor_is_due: Whether the actor is updated after the loss of each batch.
     """
 
     def begin(batch: PreparedBatch, *, busy: bool) -> _Gradients:
@@ -57,7 +57,7 @@ def fit_critics(
 
 
 class _Gradients:
-    """The gradients of one batch, which are begun in one thread and finished in another.
+    """The critics' gradients of one batch, begun in the second thread and finished in this one.
 
     Heads meet in the norm of all gradients only, so which thread computes a head changes no bit.
     """
@@ -73,7 +73,7 @@ class _Gradients:
         self._begun = None if helper is None else helper.submit(self._backward, range(self._n_helped))
 
     def finish(self) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Return the heads' values and their target once all gradients are there."""
+        """Compute the remaining gradients, wait for the others, and return the heads' values and the target."""
         values = self._backward(range(self._n_helped, self._critic.n_critics))
         return values if self._begun is None else self._begun.result() + values, self._target
 

@@ -32,7 +32,7 @@ Step = Callable[[], VecEnvStepReturn]
 
 
 class _OverlappedVecEnv(VecEnvWrapper):
-    """Environments whose steps are given to somebody who makes them and does other things meanwhile."""
+    """Environments whose steps are made by a function that learns at the same time."""
 
     def __init__(self, venv: VecEnv, run: Callable[[Step], VecEnvStepReturn]) -> None:
         super().__init__(venv)
@@ -70,24 +70,24 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
     updates_per_rollout: int
     """Updates for each `train_freq` steps of all environments, spread over them evenly."""
     next_update: Update | None = None
-    """Of the next step: its batches have their targets. None before the first step that learns."""
-    _update: Update | None = None  # of the step that runs or ran last; the target networks do not know of it yet
+    """Updates of the next step, whose batches have their targets; None before the first step that learns."""
+    _update: Update | None = None  # of the step that runs or ran last; the target networks have not moved after it
     _executor: Executor | None = None
     _pending: Future[VecEnvStepReturn] | None = None
 
     def warm_up(self) -> None:
-        """Do what must be done before the first update."""
+        """Prepare the first update, once the prefill is over."""
         raise NotImplementedError
 
     def sample(self, n: int) -> list[PreparedBatch]:
-        """Return so many batches."""
+        """Return `n` batches."""
         raise NotImplementedError
 
     def train(self, batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:  # type: ignore[override]
         """Make one update per batch, in three parts; each ends where the iterator stops.
 
-        The first part asks target networks, in any thread; the second moves actor and critics, in the main thread; the third
-        moves the target networks, while no step runs.
+        The first part computes targets, in any thread; the second moves actor and critics, in the main thread; the third moves
+        the target networks, while no step runs.
 
         Args:
             batches: What to learn from.
@@ -96,19 +96,19 @@ class LearnsWhileStepping(OffPolicyAlgorithm):
         raise NotImplementedError
 
     def sync_targets(self) -> None:
-        """Let the target networks follow the updates of the last step; does nothing where they have."""
+        """Move the target networks after the updates of the last step, once."""
         if self._update is not None:
             for _ in self._update.parts:
                 pass
             self._update = None
 
     def schedule(self, batches: Sequence[PreparedBatch], first: int) -> None:
-        """Make `batches` those of the next step and compute their targets, where they have none."""
+        """Schedule updates with `batches` for the next step and compute the targets they lack."""
         self.next_update = Update(batches, self.train(batches, first))
         next(self.next_update.parts)
 
     def idle_thread(self) -> Executor | None:
-        """Return the second thread, where there is one and it has nothing to do: its step is over, or has not begun."""
+        """Return the second thread while no step runs in it; None while one does, or without `overlap`."""
         return self._executor if self._pending is None or self._pending.done() else None
 
     def learn(self, *args: Any, **kwargs: Any) -> Self:

@@ -136,7 +136,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._smoothness = Smoothness(self.n_envs, self.spec.control_hz)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Take other environments, raw or wrapped."""
+        """Replace the environments, raw or wrapped."""
         assert self.base_model is not None
         super().set_env(wrap_with_base(env, self.base_model, self.spec), force_reset)
 
