@@ -97,7 +97,7 @@ class _Bench:
         self._max_steps = round(settings.time_limit_s * sim.control_hz)
         self._sim, self._prefill = sim, PREFILL_VEC_STEPS * settings.n_envs
         self._learner = dataclasses.replace(
-            settings.learner, train_freq=1, gradient_steps=updates, warmup_updates=0, warmup_mc_updates=0, buffer_size=50_000
+            settings.learner, train_freq=1, gradient_steps=updates, warmup_updates=0, buffer_size=50_000
         )
 
     def gym_envs(self) -> VecEnv:

@@ -78,19 +78,19 @@ class StageRun:
         self._history = History()
         self._finished = False
 
-    def params(self, section: str, cls: type[T], follows: Callable[[T], Any] | None = None) -> T:
+    def params(self, section: str, cls: type[T], depends_on: Callable[[T], Any] | None = None) -> T:
         """Return a section of params.yaml as the dataclass `cls`.
 
         Args:
             section: Its name.
             cls: The dataclass.
-            follows: What of it the result follows from; all of it by default.
+            depends_on: What of the section the result depends on; all of it by default.
 
         Raises:
             ParamsError: The section does not fit; lists every fault.
         """
         value = self._params.section(section, cls)
-        self._identify(f"params.{section}", self._params.sections[section] if follows is None else follows(value))
+        self._identify(f"params.{section}", self._params.sections[section] if depends_on is None else depends_on(value))
         self._tracker.params(section, self._params.sections[section])
         return value
 

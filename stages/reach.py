@@ -28,7 +28,7 @@ def main() -> None:
         expert = PerRow([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])
         seeds = scene_seeds("validation")[: params.n_scenes]
 
-        def at(bound: reach.Bound, factor: float) -> reach.Ceiling:
+        def at(bound: reach.Bound, factor: float) -> reach.OracleResult:
             scenes = run.track(seeds, description=f"reaching {[round(one, 1) for one in bound]}")
             return reach.measure(env, base, expert, scenes, bound, factor)
 
@@ -38,7 +38,7 @@ def main() -> None:
         bound = reach.with_margin(chosen, params.margin)
         reach.save_bound(bound, chosen, run.out)
         ceilings = tables.ceilings([alone, *swept], chosen.factor)
-        joints = tables.joint_ceilings(reach.by_joint(at, chosen.bound, params.joint_factors))
+        joints = tables.joint_ceilings(reach.per_joint(at, chosen.bound, params.joint_factors))
         gallery.save_all(gallery.of_reach(ceilings, joints), run.out / "figures")
         for path in sorted((run.out / "figures").glob("*.png")):
             run.artifact(path)

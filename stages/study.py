@@ -16,7 +16,7 @@ from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import open_stage
 from soarm.study import run as study
-from soarm.study.method import Setting
+from soarm.study.method import MethodInput
 from soarm.study.methods import METHODS
 from soarm.study.variants import StudyParams, params_of, rechunked, require_seed
 
@@ -30,7 +30,7 @@ def main() -> None:
     name, seed = given.variant, require_seed(given.seed)
     with open_stage("study", part=f"{name}-{seed}") as run:
         params = run.params(
-            "study", StudyParams, follows=lambda params: (params.variant(name), params.budget(name), params.test)
+            "study", StudyParams, depends_on=lambda params: (params.variant(name), params.budget(name), params.test)
         )
         variant = params.variant(name)
         method = study.find_method(variant, name, METHODS)
@@ -39,7 +39,7 @@ def main() -> None:
         folder, dataset, reach = run.input("train_act"), run.dataset(), run.input("reach")
         act, demonstrations = load_base(folder), Dataset.open(dataset, run.dataset_units)
         require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, run.task.spec(sim.control_hz))
-        setting = Setting(
+        inputs = MethodInput(
             sim=sim,
             base=rechunked(act, variant, name),
             demonstrations=demonstrations,
@@ -54,7 +54,7 @@ def main() -> None:
             options=variant.options,
         )
         make_env = functools.partial(BatchSim, sim, n_threads=params.test.n_threads)
-        made = study.run(method, setting, make_env, params.test, run.track)
+        made = study.run(method, inputs, make_env, params.test, run.track)
         made.save(run.out)
         run.finish({"variant": name, "label": variant.label, "training_seed": seed, **made.metrics})
 

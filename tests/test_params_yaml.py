@@ -79,7 +79,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any words do": (("text", "number as text"), ("record.task", "study.variants.*.label")),
     "a switch is on or off": (
         ("truth",),
-        ("*.gated", "*.enabled", "*.overlap", "*.layer_norm", "*.magnified", "*.beyond_time_limit"),
+        ("*.overlap", "*.layer_norm", "*.magnified", "*.bootstrap_on_timeout"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
@@ -120,14 +120,13 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "train_residual.exploration.*_std",
             "*.target_policy_noise",
             "*.target_noise_clip",
-            "*.tolerance",
             "*.margin",
             "*.noise_std",
         ),
     ),
     "no steps of that sort": (
         ("zero",),
-        ("*.warmup_steps", "*.warmup_updates", "*.gradient_steps", "*.after_updates", "*.skip", "*.sde_sample_freq"),
+        ("*.warmup_steps", "*.warmup_updates", "*.gradient_steps", "*.skip", "*.sde_sample_freq"),
     ),
 }
 """Reason -> kinds of nonsense that are no nonsense at some places."""

@@ -301,7 +301,7 @@ def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> No
         data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": n}}, "ci": {}}
         (root / "params.yaml").write_text(yaml.safe_dump(data))
         with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
-            run.params("toy", Toy, follows=lambda toy: toy.n > 5)
+            run.params("toy", Toy, depends_on=lambda toy: toy.n > 5)
             found = run.scratch
             raise KeyboardInterrupt
         return found

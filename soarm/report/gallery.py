@@ -41,7 +41,7 @@ CURVES: tuple[figures.Curve, ...] = (
         name="residual_value",
         stage="train_residual",
         policy="residual",
-        columns={"q_start": "what the critics promise", "mc_start": "what episodes give"},
+        columns={"q_start": "mean Q of first steps", "mc_start": "mean return"},
         title="Residual: value of the start",
         y_label="discounted return",
         scale="linear",
@@ -54,7 +54,7 @@ CURVES: tuple[figures.Curve, ...] = (
         title="Residual: critics against whole recent episodes",
         y_label="discounted return; correlation",
         scale="linear",
-        limits={"alarm of the mean: above, the critics dream": 0.1},
+        limits={"alarm of the mean: above, over-estimation": 0.1},
     ),
     figures.Curve(
         name="residual_loss",

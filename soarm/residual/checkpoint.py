@@ -36,6 +36,7 @@ def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
     """
     assert isinstance(model.env, ResidualVecEnvWrapper)
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
+    model.sync_targets()
     saved = io.BytesIO()
     model.save(saved)
     state = {
@@ -43,7 +44,7 @@ def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
         "replay": _pack(model.replay_buffer),
         "env": model.env.state(),
         "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
-        "lessons": model.next_lessons,
+        "batches": None if model.next_update is None else model.next_update.batches,
         "extra": extra,
     }
     partial = path.with_suffix(".partial")
@@ -71,7 +72,7 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     try:
         with path.open("rb") as file:
             state = pickle.load(file)
-        names = {"model", "replay", "env", "random", "lessons", "extra"}
+        names = {"model", "replay", "env", "random", "batches", "extra"}
         if set(state) != names:
             raise ValueError(f"it holds {sorted(state)}, not {sorted(names)}")
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
@@ -82,7 +83,8 @@ def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[Residu
     assert isinstance(model._last_obs, np.ndarray)
     _unpack(state["replay"], model.replay_buffer)
     model.env.restore(state["env"], model._last_obs)
-    model.next_lessons = state["lessons"]
+    if state["batches"] is not None:
+        model.schedule(state["batches"], model._n_updates)
     python_state, numpy_state, torch_state = state["random"]
     random.setstate(python_state)
     np.random.set_state(numpy_state)  # noqa: NPY002

@@ -1,7 +1,7 @@
 """Exploration in units of the residual's bound: noise that is held for several control steps.
 
-White noise of a fraction of the bound hardly moves an arm that is 30 times a second asked to be elsewhere: a servo averages it
-away. Noise held for a quarter of a second pushes the gripper aside and teaches the critic what a residual does.
+White noise of a fraction of the bound, drawn 30 times a second, hardly moves an arm: a servo averages it away. Noise held for
+a quarter of a second pushes the gripper aside and teaches the critic what a residual does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.policy import Array
-from soarm.quantities import Count, NotNegative, Whole
+from soarm.quantities import Count, NotNegative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +28,7 @@ class ExplorationParams:
         start_std: The same when learning starts; less, because it comes on top of a residual.
         end_std: And when it ends; in between it falls linearly, so that the last steps are near what will be shipped.
         hold_steps: Control steps each draw is held; 8 are a quarter of a second. White noise hardly moves the arm, and from
-            noise held for 24 steps the base does not recover (docs/residual-rl.md, row e).
-        progressive_steps: Environment steps after the prefill over which episodes with the residual become the rule: one that
-            starts t steps after it is the base's alone with probability 1 - t / progressive_steps (Yuan et al. 2024, arXiv
-            2412.13630, who decide at every control step; an arm that switches 30 times a second shakes). 0 is never.
-        gated: Whether the residual is executed only where the critics prefer it to none (Hu et al. 2023, arXiv 2311.02198).
-            While exploring only: neither the validated nor the exported policy has critics, and so the targets of the
-            critics stay those of the actor by itself, whose value is asked for.
+            noise held for 24 steps the base does not recover (docs/notebook.md, row e).
     """
 
     prefill_steps: Count
@@ -42,8 +36,6 @@ class ExplorationParams:
     start_std: NotNegative
     end_std: NotNegative
     hold_steps: Count
-    progressive_steps: Whole
-    gated: bool
 
 
 class HeldNoise:
@@ -85,19 +77,17 @@ class HeldNoise:
 
 
 class Explorer:
-    """What the arm tries: the residual with noise, or, before there is one and now and then, the base alone.
+    """Draw the residuals to execute: the base with noise in every other episode at first, then the actor's with noise.
 
     Args:
         n_rows: Number of environments.
         params: How it explores.
-        rng: Where all that is random is drawn from.
+        rng: Where the noise is drawn from.
     """
 
     def __init__(self, n_rows: int, params: ExplorationParams, rng: np.random.Generator) -> None:
         self._params = params
         self._noise = HeldNoise(n_rows, params.hold_steps, rng)
-        self._coins = rng.spawn(1)[0]
-        self._alone = np.full(n_rows, params.progressive_steps > 0)
 
     @property
     def n_rows(self) -> int:
@@ -117,13 +107,8 @@ class Explorer:
             progress: How far learning is, 0 to 1.
         """
         std = self._params.start_std + (self._params.end_std - self._params.start_std) * progress
-        residual = np.clip(greedy + std * self._noise.sample(), -1.0, 1.0).astype(np.float32)
-        residual[self._alone] = 0.0
-        return residual
+        return np.clip(greedy + std * self._noise.sample(), -1.0, 1.0).astype(np.float32)
 
-    def end_episodes(self, done: NDArray[np.bool_], steps_learnt: int) -> None:
-        """Start anew in the rows that are done, shape (n,), that many environment steps after the prefill."""
+    def end_episodes(self, done: NDArray[np.bool_]) -> None:
+        """Start anew in the rows that are done, shape (n,)."""
         self._noise.end_episodes(done)
-        horizon = self._params.progressive_steps
-        if horizon and done.any():
-            self._alone[done] = self._coins.random(int(done.sum())) >= steps_learnt / horizon

@@ -17,8 +17,8 @@ from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.spec import PolicySpec
 
 
-def in_front_of(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:
-    """Return `env` with the base in front of it, unless it already is."""
+def wrap_with_base(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:
+    """Return `env` wrapped with the base, unless it already is."""
     if isinstance(env, ResidualVecEnvWrapper):
         return env
     assert spec.residual_scale is not None

@@ -1,19 +1,19 @@
-"""What the critics and the actor minimise, as functions of networks and batches.
+"""The losses of critics and actor, as functions of networks and batches.
 
 With base action a_b, residual r in [-1, 1], bound s per joint and a(r) = clip(a_b + s r):
 
     critic   y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)),  clamped to what a return can be
              L = sum_i mean (Q_i(o, a) - y)^2,  H = a random pair of heads
-    actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                policy term, i = every head in turn
-                 + beta   mean m |r|^2 / 6                                   behaviour cloning of the base
+    actor    L = - mean Q_i(o, a(r)) / max(mean |Q_i|, floor)                Q term, i = every head in turn
+                 + beta   mean |r|^2 / 6                                     behaviour cloning of the base
                  + beta_d mean f (|r - r*|^2 / 6),  r* = clip((a_demo - a_b) / s)    behaviour cloning of demonstrations
              f = [min Q'(o, a_demo) >= min Q'(o, a_b)] where a_demo is in reach, else 0
 
-The policy term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
-the buffer, that is towards past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
-demonstrated correction. f drops demonstrations that the target critics value below the base, and those out of the bound's
-reach: clipped labels would teach saturation. It asks the targets, whose opinion changes slowly and which stand still during a
-step, so that it can be asked ahead of the update. m is 1, or, with the soft Q-filter, what `held_back` says.
+The Q term is TD3+BC's (Fujimoto & Gu 2021, arXiv 2106.06860), whose data term would here pull towards the residuals in
+the buffer, which are past noise; so the "BC" of a residual pulls to the base (r = 0) and, on demonstrated states, to the
+demonstrated correction. f is a Q-filter (Nair et al. 2018, arXiv 1709.10089): it drops demonstrations that the target critics
+value below the base, and those out of the bound's reach, whose clipped labels would teach saturation. Target critics change
+slowly and stand still during a step, so f can be computed ahead of the update.
 beta = beta_d = 0 is the objective of ResFiT (Ankile et al. 2025, arXiv 2509.19301).
 """
 
@@ -27,9 +27,8 @@ import torch
 from torch import Tensor
 
 from soarm.quantities import NotNegative, PositiveShare
+from soarm.residual.batches import PreparedBatch
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.replay import Steps
-from soarm.residual.sight import Seen
 
 REACH = 1.5
 """A demonstrated correction beyond this many bounds in any joint is another movement, not a correction."""
@@ -67,133 +66,90 @@ def least_value(values: tuple[Tensor, ...]) -> Tensor:
 @torch.no_grad()
 def td_target(
     policy: ResidualTD3Policy,
-    for_actor: Tensor | Seen,
-    for_critics: Tensor | Seen,
+    batch: PreparedBatch,
     *,
-    rewards: Tensor,
-    dones: Tensor,
-    discounts: Tensor,
-    noise_std: float,
-    noise_clip: float,
+    heads: Sequence[int] | None,
+    noise: tuple[float, float],
     value_range: tuple[float, float],
-    heads: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return the critics' targets, shape (B, 1), of n-step transitions.
+    """Return y, the critics' targets of n-step transitions, shape (B, 1).
 
     Args:
         policy: The networks.
-        for_actor: Observations that followed, raw of shape (B, D) or as the target actor sees them.
-        for_critics: The same, raw or as the target critics see them.
-        rewards: R_n, discounted, shape (B, 1).
-        dones: d, shape (B, 1); 0 where an episode was cut by the time limit, so its value goes on.
-        discounts: gamma^k, shape (B, 1).
-        noise_std: Of the target policy's smoothing noise, in units of the bound.
-        noise_clip: Limit of that noise.
+        batch: The transitions; d is 0 where an episode was cut by the time limit, so its value goes on.
+        heads: H, None for all. The least of a few out of many is less pessimistic than the least of all, and less optimistic
+            than their mean (Chen et al. 2021, arXiv 2101.05982).
+        noise: Standard deviation of the target policy's smoothing noise and its limit, in units of the bound.
         value_range: Least and greatest return there can be; targets are clamped to it.
-        heads: Which heads of the target critic are asked; None asks all. The least of a few out of many is less pessimistic
-            than the least of all, and less optimistic than their mean (Chen et al. 2021, arXiv 2101.05982).
     """
-    residual = policy.actor_target(for_actor)
-    noise = torch.randn_like(residual).mul_(noise_std).clamp_(-noise_clip, noise_clip)
-    value = least_value(policy.critic_target(for_critics, (residual + noise).clamp(-1.0, 1.0), heads))
-    target: Tensor = rewards + (1.0 - dones) * discounts * value
+    residual = policy.actor_target(batch.next_for_actor)
+    smoothing = torch.randn_like(residual).mul_(noise[0]).clamp_(-noise[1], noise[1])
+    value = least_value(policy.critic_target(batch.next_for_critics, (residual + smoothing).clamp(-1.0, 1.0), heads))
+    target: Tensor = batch.rewards + (1.0 - batch.dones) * batch.discounts * value
     return target.clamp(min=value_range[0], max=value_range[1])
 
 
-def critic_loss(values: tuple[Tensor, ...], target: Tensor, error: Literal["each", "mean"] = "each") -> Tensor:
+def critic_loss(values: tuple[Tensor, ...], target: Tensor, reduction: Literal["each", "mean"] = "each") -> Tensor:
     """Return the loss of some heads, shape ().
 
     Args:
-        values: Of each head, (B, 1).
-        target: What they should be, shape (B, 1).
-        error: "each" sums the heads' mean squared errors; "mean" squares the mean of the heads' absolute errors, times as many
-            heads, so that both are the same where all heads miss by as much.
+        values: Q of each head, (B, 1).
+        target: y, shape (B, 1).
+        reduction: "each" sums the heads' mean squared errors; "mean" squares the mean of the heads' absolute errors, times the
+            number of heads, so that both are the same where all heads err by as much.
     """
     errors = torch.cat(values, dim=1) - target
-    if error == "mean":
+    if reduction == "mean":
         return len(values) * errors.abs().mean(dim=1).square().mean()
     return errors.square().sum() / len(target)
 
 
-@torch.no_grad()
-def held_back(policy: ResidualTD3Policy, steps: Steps, margin: float) -> Tensor:
-    """Return m, shape (B, 1): 0 where the penalty on the residual is dropped, 1 where it stays.
-
-    It is dropped where the critics prefer the residual to the base *and* can be trusted: where they do not promise more of
-    what was executed than came of it. An optimistic critic keeps the penalty, and so does a step whose return is not known
-    yet. After DICE-RL (arXiv 2603.10263), which asks for a promise 0.5 *below* the return; in a task whose returns lie
-    between 0 and 1, that would hardly ever be.
-
-    Args:
-        policy: The networks.
-        steps: Steps with their returns, NaN where unknown.
-        margin: How much more than the return a trusted critic may promise.
-    """
-    seen = steps.observations
-    residual = policy.actor(seen)
-    better = mean_value(policy.critic(seen, residual)) > mean_value(policy.critic(seen, torch.zeros_like(residual)))
-    trusted = mean_value(policy.critic(seen, steps.residuals)) - steps.returns < margin  # never, where the return is NaN
-    return 1.0 - (better & trusted).float()
-
-
 def actor_loss(
     policy: ResidualTD3Policy,
-    for_actor: Tensor | Seen,
-    for_critics: Tensor | Seen,
-    corrections: Tensor | None,
+    batch: PreparedBatch,
     *,
+    heads: Sequence[int],
     penalty: float,
     imitation: float,
     q_floor: float,
-    heads: Sequence[int] = (0,),
     q_term_on: Literal["own", "all"] = "own",
-    worth: Tensor | None = None,
-    held: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
 
     Args:
         policy: The networks.
-        for_actor: Residual observations, raw of shape (B, D) or as the actor sees them. First those the policy met itself,
-            then the demonstrated ones.
-        for_critics: The same, raw or as the critics see them.
-        corrections: Demonstrated corrections of the last rows, in units of the bound and not clipped, shape (M, 6); None
-            without demonstrations.
+        batch: Observations and demonstrated corrections; without an `imitation_mask` f is 1 everywhere.
+        heads: The heads whose mean is the Q term. One in turn teaches what the mean of all would, at the price of one.
         penalty: beta.
         imitation: beta_d.
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
-        heads: Whose mean to climb. One in turn, all of them are climbed as their mean would be, at the price of one.
-        q_term_on: Whether the policy term is of the steps the policy met alone, because a critic is trusted where the policy
-            goes (arXiv 2603.10263), or of all.
-        worth: f of each correction, shape (M, 1), as `worth_imitating` returns it; None is 1 everywhere.
-        held: m of each row the policy met, shape (B - M, 1); None is 1 everywhere.
+        q_term_on: Whether the Q term is of the policy's own steps, because a critic is trusted where the policy goes (arXiv
+            2603.10263), or of all.
     """
-    if imitation == 0.0 and corrections is not None and q_term_on == "own":
-        for_actor, corrections = for_actor[: len(for_actor) - len(corrections)], None
-    n_own = len(for_actor) - (0 if corrections is None else len(corrections))
-    residual = policy.actor(for_actor)
-    own = residual[:n_own]
-    n_valued = n_own if q_term_on == "own" else len(for_actor)
-    value = mean_value(policy.critic(for_critics[:n_valued], residual[:n_valued], heads))
-    square = own.square() if held is None else held * own.square()
-    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * square.mean()
+    n_own, corrections = batch.n_own, batch.corrections
+    if imitation == 0.0 and q_term_on == "own":
+        corrections = None
+    residual = policy.actor(batch.for_actor if corrections is not None or q_term_on == "all" else batch.for_actor[:n_own])
+    n_valued = n_own if q_term_on == "own" else len(batch.for_actor)
+    value = mean_value(policy.critic(batch.for_critics[:n_valued], residual[:n_valued], heads))
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * residual[:n_own].square().mean()
     if corrections is None:
         return loss
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)
-    loss += imitation * (error if worth is None else worth * error).mean()
+    loss += imitation * (error if batch.imitation_mask is None else batch.imitation_mask * error).mean()
     return loss
 
 
 @torch.no_grad()
-def worth_imitating(policy: ResidualTD3Policy, observations: Tensor | Seen, corrections: Tensor) -> Tensor:
-    """Return f, shape (M, 1): 1 where the target critics value a correction no less than none, and the bound can reach it.
+def q_filter(policy: ResidualTD3Policy, batch: PreparedBatch) -> Tensor | None:
+    """Return f, shape (M, 1): 1 where a demonstrated correction is in reach and the target critics value it no less than none.
 
-    Args:
-        policy: The networks.
-        observations: Demonstrated observations, raw of shape (M, D) or as the target critics see them.
-        corrections: What was demonstrated there, in units of the bound and not clipped, shape (M, 6).
+    None without demonstrations.
     """
-    corrected = least_value(policy.critic_target(observations, corrections))
-    better = corrected >= least_value(policy.critic_target(observations, torch.zeros_like(corrections)))
+    if batch.corrections is None:
+        return None
+    corrections, seen = batch.corrections, batch.for_critics[batch.n_own :]
+    corrected = least_value(policy.critic_target(seen, corrections))
+    better = corrected >= least_value(policy.critic_target(seen, torch.zeros_like(corrections)))
     near = corrections.abs().amax(dim=1, keepdim=True) <= REACH
     return (better & near).float()

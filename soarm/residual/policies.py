@@ -1,6 +1,6 @@
 """Actor and critics of the residual in Stable-Baselines3's terms.
 
-The actor is `soarm.residual.actor.ResidualActor`, zero at the start. The critics judge what the arm *executes*, clip(base +
+The actor is `soarm.residual.actor.ResidualActor`, zero at the start. The critics see the *executed* action, clip(base +
 scale * residual), not the bare residual: two residuals that are clipped to the same action have the same value.
 """
 
@@ -47,8 +47,8 @@ class SB3Actor(Actor):
 class ResidualCritic(ContinuousCritic):
     """Q(o, executed action), one network per head.
 
-    The heads are asked one after the other: as one batched product they were no faster on a CPU (update of 10 heads of width
-    128: 13 ms one by one, 16 ms batched; of 5: 8 ms either way).
+    The heads are computed one after the other: as one batched product they were no faster on a CPU (update of 10 heads of
+    width 128: 13 ms one by one, 16 ms batched; of 5: 8 ms either way).
 
     Each head sees what the actor sees (the base action among it), the executed action in the units of the base
     action's statistics, and the executed correction in units of the bound. The last two say the same thing twice, on purpose:
@@ -92,14 +92,14 @@ class ResidualCritic(ContinuousCritic):
         Args:
             obs: Raw residual observations, shape (B, D), or what `see` returned.
             actions: Residuals, shape (B, 6).
-            heads: Which heads to ask; None asks all.
+            heads: Which heads; None is all.
         """
-        return self.judge(self.inputs(obs, actions), heads)
+        return self.q_values(self.inputs(obs, actions), heads)
 
-    def judge(self, inputs: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+    def q_values(self, inputs: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
         """Return one value per head for what `inputs` returned; see `forward`."""
-        asked = self.q_networks if heads is None else [self.q_networks[head] for head in heads]
-        return tuple(q_network(inputs) for q_network in asked)
+        q_networks = self.q_networks if heads is None else [self.q_networks[head] for head in heads]
+        return tuple(q_network(inputs) for q_network in q_networks)
 
     def parameters_of(self, heads: Sequence[int]) -> list[nn.Parameter]:
         """Return the parameters of some heads."""
@@ -116,7 +116,7 @@ class ResidualCritic(ContinuousCritic):
         Args:
             obs: Raw residual observations, shape (B, D), or what `see` returned.
             residual: Residuals, shape (B, 6).
-            clip: Whether the arm's range is kept to; if not it is the sum that was asked for.
+            clip: Whether the sum is clipped to the arm's range, as the arm does.
         """
         seen, at = self.see(obs), self.sight.base_action
         base = seen.base

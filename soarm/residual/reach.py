@@ -1,8 +1,8 @@
-"""How far a bounded residual could get at all, and the bound that follows from it.
+"""Bound search: success of an oracle residual under several bounds, and the bound that follows from it.
 
-A residual that knew what the demonstrator knows would execute base + clip(demonstrator - base, -bound, bound). Its success is
-a ceiling of what the bound allows, measured in seconds, before anything is learnt. It is no strict upper limit: reinforcement
-may find a way that this demonstrator does not take.
+The oracle residual knows what the demonstrator knows: it executes base + clip(demonstrator - base, -bound, bound). Its success
+says what a bound allows, in seconds, before anything is learnt. It is no strict upper limit: reinforcement may find a way that
+this demonstrator does not take.
 
 Knows policies and environments by their protocols; knows no simulator, no demonstrator and no network.
 """
@@ -53,7 +53,7 @@ class ReachParams:
         n_scenes: Validation scenes per rollout.
         n_rows: Episodes simulated at once.
         n_threads: Threads that step physics.
-        joint_factors: What one joint's bound is multiplied with to see what its reach is worth; none takes no time.
+        joint_factors: Factors on one joint's bound, to measure what its reach is worth; none takes no time.
     """
 
     shape: tuple[_Reach, _Reach, _Reach, _Reach, _Reach, _Reach]
@@ -67,8 +67,8 @@ class ReachParams:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ceiling:
-    """What a bound allows.
+class OracleResult:
+    """Success of the oracle residual under one bound.
 
     Attributes:
         factor: Of the shape, or of one joint's bound; 0 of the shape is the base alone.
@@ -97,11 +97,11 @@ class Ceiling:
 
 
 class ReachPolicy:
-    """A `BatchPolicy`: the base, corrected towards a demonstrator as far as a bound allows.
+    """The oracle residual, a `BatchPolicy`: the base, corrected towards a demonstrator as far as a bound allows.
 
     Args:
         base: The base.
-        demonstrator: What a perfect residual would know.
+        demonstrator: The oracle.
         bound: Bound per joint, shape (6,), at least 0 [deg x 5, percent].
     """
 
@@ -129,21 +129,21 @@ class ReachPolicy:
 
 def measure(
     env: BatchEnv, base: BatchPolicy, demonstrator: BatchPolicy, seeds: Iterable[int], bound: Sequence[float], factor: float
-) -> Ceiling:
-    """Run one episode per seed with the best residual inside a bound.
+) -> OracleResult:
+    """Run one episode per seed with the oracle residual.
 
     Args:
         env: The environment; both policies have its number of rows.
         base: The base.
-        demonstrator: What a perfect residual would know.
+        demonstrator: The oracle.
         seeds: Of the scenes.
         bound: Bound per joint, shape (6,) [deg x 5, percent].
-        factor: What to call it.
+        factor: Of the bound, for the result.
     """
     policy = ReachPolicy(base, demonstrator, bound)
     solved, n_scenes, steps_mean = _run(env, policy, seeds)
     wanted = np.concatenate(policy.wanted).astype(np.float64)  # (steps of all episodes, 6)
-    return Ceiling(
+    return OracleResult(
         factor=factor,
         bound=tuple(float(one) for one in bound),
         solved=solved,
@@ -154,10 +154,10 @@ def measure(
     )
 
 
-def measure_base(env: BatchEnv, base: BatchPolicy, seeds: Iterable[int]) -> Ceiling:
-    """Run one episode per seed with the base alone; saves asking the demonstrator what nobody would do."""
+def measure_base(env: BatchEnv, base: BatchPolicy, seeds: Iterable[int]) -> OracleResult:
+    """Run one episode per seed with the base alone, without asking the demonstrator."""
     nothing = np.full((len(QUANTILES), arm.N_JOINTS), math.nan)
-    return Ceiling(0.0, (0.0,) * arm.N_JOINTS, *_run(env, base, seeds), nothing, nothing[0])
+    return OracleResult(0.0, (0.0,) * arm.N_JOINTS, *_run(env, base, seeds), nothing, nothing[0])
 
 
 def _run(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> tuple[int, int, float]:
@@ -167,13 +167,13 @@ def _run(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> tuple[int,
     return len(lengths), len(episodes), float(np.mean(lengths)) if lengths else math.nan
 
 
-Measure = Callable[[Bound, float], Ceiling]
+Measure = Callable[[Bound, float], OracleResult]
 """`measure` with everything but bound and factor."""
 
 
-def sweep(at: Measure, params: ReachParams) -> list[Ceiling]:
-    """Return the ceilings from the smallest factor up, ending with the first one above a bound that reaches the target."""
-    found: list[Ceiling] = []
+def sweep(at: Measure, params: ReachParams) -> list[OracleResult]:
+    """Return the results from the smallest factor up, ending one above the first that reaches the target."""
+    found: list[OracleResult] = []
     for factor in params.factors:
         enough = any(one.success_rate >= params.target for one in found)
         found.append(at(tuple(factor * bound for bound in params.shape), factor))
@@ -183,12 +183,12 @@ def sweep(at: Measure, params: ReachParams) -> list[Ceiling]:
     return found
 
 
-def choose(ceilings: Sequence[Ceiling], target: float) -> Ceiling:
-    """Return the smallest reach that allows the target, else the largest there is, with a warning."""
-    enough = [one for one in ceilings if one.success_rate >= target]
+def choose(results: Sequence[OracleResult], target: float) -> OracleResult:
+    """Return the smallest reach with the target success, else the largest there is, with a warning."""
+    enough = [one for one in results if one.success_rate >= target]
     if enough:
         return min(enough, key=lambda one: one.factor)
-    largest = max(ceilings, key=lambda one: one.factor)
+    largest = max(results, key=lambda one: one.factor)
     logger.warning(
         "no reach allows %.1f %%: the largest, factor %g, allows %.1f %%; raise reach.factors, or reach.shape where "
         "corrections are cut off",
@@ -199,8 +199,8 @@ def choose(ceilings: Sequence[Ceiling], target: float) -> Ceiling:
     return largest
 
 
-def by_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[Ceiling]:
-    """Return the ceilings with one joint's bound multiplied by each of `factors`, joint by joint."""
+def per_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[OracleResult]:
+    """Return the results with one joint's bound multiplied by each of `factors`, joint by joint."""
     found = []
     for i, joint in enumerate(arm.JOINT_NAMES):
         for factor in factors:
@@ -210,13 +210,13 @@ def by_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[Ceilin
     return found
 
 
-def with_margin(chosen: Ceiling, margin: float) -> Bound:
+def with_margin(chosen: OracleResult, margin: float) -> Bound:
     """Return the residual's bound per joint: that of the chosen reach times the margin."""
     return tuple(margin * one for one in chosen.bound)
 
 
-def save_bound(bound: Bound, chosen: Ceiling, folder: Path) -> None:
-    """Write the residual's bound, and the reach it follows from with what that allows, to `folder`."""
+def save_bound(bound: Bound, chosen: OracleResult, folder: Path) -> None:
+    """Write the residual's bound, the reach it follows from and the success under that reach to `folder`."""
     about = {
         "reach": list(chosen.bound),
         "factor": chosen.factor,

@@ -1,7 +1,6 @@
-"""The replay buffer, which also remembers what came of every step: its discounted return once the episode has ended.
+"""The replay buffer, which also stores the discounted return of every step once its episode has ended.
 
-What was promised can then be held against what was given: when the critics are warm (`soarm.residual.calibration`), and where
-the actor may be let off its penalty (`soarm.residual.objective.held_back`).
+The critics' values are compared with these returns (`soarm.residual.diagnostics`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from soarm.policy import Array
 
 
 class Steps(NamedTuple):
-    """Single steps and what came of them.
+    """Single steps and their returns.
 
     Attributes:
         observations: Residual observations, shape (B, D).
@@ -82,20 +81,6 @@ class EpisodeReplayBuffer(NStepReplayBuffer):
         running = self.ages > 0
         self.dones[self.pos - 1, running] = self.timeouts[self.pos - 1, running] = 1.0
         self.ages[:] = 0
-
-    def sample_steps(self, n: int) -> Steps:
-        """Return steps drawn uniformly, with NaN for the returns that are not known yet."""
-        return self._steps(np.random.randint(0, self.size() * self.n_envs, n))  # noqa: NPY002  # as Stable-Baselines3 draws
-
-    def sample_known(self, n: int) -> Steps:
-        """Return steps drawn uniformly from those with a known return; there must be some."""
-        known = np.flatnonzero(~np.isnan(self.returns[: self.size()]))
-        return self._steps(known[np.random.randint(0, len(known), n)])  # noqa: NPY002
-
-    def quiet_starts(self) -> Steps:
-        """Return the first steps of all known episodes that start without any residual: those of the base alone."""
-        start = self.first & ~np.isnan(self.returns) & (self.actions == 0).all(axis=2)
-        return self._steps(np.flatnonzero(start[: self.size()]))
 
     def recent(self, n: int, span: int) -> Steps:
         """Return `n` steps or fewer, evenly spread over the last `span` steps of all rows in which every episode has ended.

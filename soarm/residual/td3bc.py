@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,31 +21,30 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from torch import Tensor, nn
 
 from soarm.base import BasePolicy
-from soarm.errors import ParamsError
 from soarm.policy import Array, add_residual
-from soarm.residual import calibration, objective
-from soarm.residual.alarms import Smoothness, residual_alarms
+from soarm.residual import objective
+from soarm.residual.batches import PreparedBatch, prepare
+from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.exploration import ExplorationParams, Explorer
-from soarm.residual.frozen import base_of, in_front_of
-from soarm.residual.gate import GatedResidual
+from soarm.residual.frozen import base_of, wrap_with_base
+from soarm.residual.gradients import descend, fit_critics, polyak_update
 from soarm.residual.learner import LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
-from soarm.residual.updates import Lesson, Updates
-from soarm.residual.warmup import warm_up
 
-ALARM_EVERY = 100
-"""Updates between two looks at the residual's size; one look costs about a fifth of an update."""
+DIAGNOSE_EVERY = 100
+"""Updates between two diagnostics of the residual's size; one costs about a fifth of an update."""
 
 
 class ResidualTD3BC(LearnsWhileStepping, TD3):
     """TD3+BC on a bounded residual over a frozen chunk policy (see `soarm.residual.objective` for the losses).
 
-    Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). Departures from
-    Stable-Baselines3's TD3: critics on the executed action; the first updates are the critics' alone; targets follow by the
-    number of updates, not of the actor's, and stand still during a step; two learning rates; held noise; clamped
-    targets; gradients clipped; updates while the environments step instead of after it (`soarm.residual.overlap`).
+    Lineage: TD3 (Fujimoto et al. 2018, arXiv 1802.09477), TD3+BC (2106.06860), ResFiT (2509.19301). `train` is one update
+    from top to bottom. Departures from Stable-Baselines3's TD3: critics on the executed action; the first updates are the
+    critics' alone; target networks follow by the number of updates, not of the actor's, and stand still during a step; two
+    learning rates; held noise; clamped targets; gradients clipped; updates while the environments step instead of after it
+    (`soarm.residual.overlap`).
 
     Environments with the base's own features are wrapped at construction, in `set_env` and in `load`. The base's weights are
     saved inside the zip with its blueprint, so `load` needs no other file.
@@ -87,7 +86,6 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.demonstrations: ReplayBuffer | None = None
         self._n_actor_updates = 0
         self._worst_loss = 0.0  # of the critics, since it was last logged
-        self._followed = (0, 0)  # updates of critics and actor that their targets know of
         self._explorer: Explorer | None = None
         self._smoothness: Smoothness | None = None
         if learner is None or exploration is None or base_model is None or residual_scale is None:
@@ -100,7 +98,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         self.spec = dataclasses.replace(base_model.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
         super().__init__(
             policy,
-            in_front_of(env, base_model, self.spec),
+            wrap_with_base(env, base_model, self.spec),
             learning_rate=learner.critic_lr,
             buffer_size=learner.buffer_size,
             learning_starts=exploration.prefill_steps,
@@ -113,7 +111,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             replay_buffer_kwargs={
                 "n_steps": learner.n_steps,
                 "gamma": learner.gamma,
-                "handle_timeout_termination": learner.beyond_time_limit,
+                "handle_timeout_termination": learner.bootstrap_on_timeout,
             },
             policy_delay=learner.policy_delay,
             target_policy_noise=learner.target_policy_noise,
@@ -136,32 +134,35 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             self._smoothness = Smoothness(self.n_envs, self.spec.control_hz)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Take other environments, raw or wrapped."""
+        """Replace the environments, raw or wrapped."""
         assert self.base_model is not None
-        super().set_env(in_front_of(env, self.base_model, self.spec), force_reset)
+        super().set_env(wrap_with_base(env, self.base_model, self.spec), force_reset)
 
     def set_demonstrations(self, buffer: ReplayBuffer) -> None:
         """Mix demonstrated transitions into the batches (`soarm.residual.demonstrations`)."""
         self.demonstrations = buffer
 
     @property
+    def _settings(self) -> LearnerParams:
+        assert self.learner is not None
+        return self.learner
+
+    @property
     def progress(self) -> float:
-        """How far learning is, 0 at the end of the prefill and 1 at the last step."""
+        """Share of the learning steps that were made, 0 at the end of the prefill and 1 at the last step."""
         steps = max(self._total_timesteps - self.learning_starts, 1)
         return min(max(self.num_timesteps - self.learning_starts, 0) / steps, 1.0)
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[Array, Array]:
-        """Return residuals to execute and to remember: they are the same."""
-        assert self.exploration is not None
+        """Return the residuals to execute and those for the replay buffer, which are the same."""
         assert self._explorer is not None
         if self.num_timesteps < learning_starts:
             residual = self._explorer.prefill()
         else:
             assert isinstance(self._last_obs, np.ndarray)
-            greedy = GatedResidual(self.policy) if self.exploration.gated else self.policy.actor.mu
-            residual = self._explorer.around(greedy.predict_residual(self._last_obs), self.progress)
+            residual = self._explorer.around(self.policy.actor.mu.predict_residual(self._last_obs), self.progress)
         return residual, residual
 
     def _store_transition(
@@ -179,118 +180,112 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         base = self._last_obs[:, self.policy.critic.sight.base_action]
         executed = add_residual(base, buffer_action, np.asarray(self.spec.residual_scale, np.float32))
         self._smoothness.add(executed, dones)
-        self._explorer.end_episodes(dones, self.num_timesteps - self.learning_starts)
+        self._explorer.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
-    def settle(self) -> None:
-        """Bring the targets after the updates of the last step; before the first, standardise and warm the critics up."""
-        assert self.learner is not None
-        for network, rate in ((self.critic, self.learner.critic_lr), (self.actor, self.learner.actor_lr)):
-            for group in network.optimizer.param_groups:
-                group["lr"] = rate
-        if self._n_updates == 0:
-            self._take_statistics()
-            self._warm_up()
-        self._follow()
+    def warm_up(self) -> None:
+        """Take the observation statistics of the prefill, and update the critics alone.
 
-    def prepare(self, n: int, first: int) -> list[Lesson]:
-        """Return so many batches of own and demonstrated transitions."""
-        assert self.learner is not None
-        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        n_demonstrated = 0 if self.demonstrations is None else round(self.learner.demonstration_share * self.batch_size)
-        n_own = self.batch_size - n_demonstrated
-        online = self.replay_buffer.sample(n * n_own)
+        An actor that climbs untrained critics would unlearn the base.
+        """
+        buffer = self.replay_buffer
+        assert buffer is not None
+        seen = buffer.observations[: buffer.buffer_size if buffer.full else buffer.pos].reshape(-1, buffer.obs_shape[0])
+        self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
+        for _ in range(self._settings.warmup_updates):
+            for _ in self.train(self.sample(1), self._n_updates):
+                pass
+
+    def sample(self, n: int) -> list[PreparedBatch]:
+        """Return `n` batches of own and demonstrated transitions."""
+        assert self.replay_buffer is not None
+        if n == 0:
+            return []
+        n_demonstrated = 0 if self.demonstrations is None else round(self._settings.demonstration_share * self.batch_size)
+        own = self.replay_buffer.sample(n * (self.batch_size - n_demonstrated))
         shown = self.demonstrations.sample(n * n_demonstrated) if self.demonstrations is not None and n_demonstrated else None
-        steps = self.replay_buffer.sample_steps(n * n_own) if self.learner.q_filter.enabled else None
-        return self._updates.prepare(n, online, shown, steps, first)
+        return prepare(self.policy, n, own, shown, clip=self._settings.critic_action == "executed")
 
-    def practise(self, lessons: list[Lesson]) -> None:
-        """Update critics and actor."""
-        rest: Callable[[], None] | None = None
-        for lesson in lessons:
-            loss = self._update_critics(lesson, rest)
-            rest = functools.partial(self._after_critics, lesson, loss)
-        if rest is not None:
-            rest()
+    def train(self, batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:  # type: ignore[override]
+        """Make one update per batch: TD3+BC from top to bottom; symbols are those of `soarm.residual.objective`.
 
-    def _after_critics(self, lesson: Lesson, loss: Tensor) -> None:
-        """Do what follows an update of the critics, before they move again."""
-        if self._updates.teaches_actor(self._n_updates):
-            self._update_actor(lesson)
+        At each `yield` the environments may step (`soarm.residual.overlap`); exhausted at once, the updates are the same.
+
+        Args:
+            batches: What to learn from, as `sample` returns it.
+            first: Updates made before the first of these.
+        """
+        policy, learner = self.policy, self._settings
+        numbers = range(first + 1, first + 1 + len(batches))
+        actor_is_due = [n > learner.warmup_updates and n % learner.policy_delay == 0 for n in numbers]
+
+        # Targets: y = R_n + gamma^k (1 - d) min_{i in H} Q_i'(o', a(r' + noise)), and the Q-filter f of demonstrations.
+        for batch, due in zip(batches, actor_is_due, strict=True):
+            if batch.target is None:  # else a checkpoint brought it
+                batch.target = objective.td_target(
+                    policy,
+                    batch,
+                    heads=self._random_pair(),
+                    noise=(learner.target_policy_noise, learner.target_noise_clip),
+                    value_range=(learner.value_min, learner.value_max),
+                )
+                batch.imitation_mask = objective.q_filter(policy, batch) if due else None
+        yield
+
+        # Critics: sum_i mean (Q_i(o, a) - y)^2, one gradient step per batch.
+        critic_loss = functools.partial(objective.critic_loss, reduction=learner.critic_loss_reduction)
+        helper = self.idle_thread if learner.critic_loss_reduction == "each" else None  # else no head's gradient is its own
+        losses = fit_critics(
+            policy.critic, batches, critic_loss, learner.critic_lr, learner.max_grad_norm, helper, actor_is_due
+        )
+        for batch, due, loss in zip(batches, actor_is_due, losses, strict=True):
+            self._n_updates += 1
+            if due:  # Actor: - mean Q_i(o, a(r)) / |Q| + beta mean |r|^2 + beta_d mean f |r - r*|^2
+                actor_loss = objective.actor_loss(
+                    policy,
+                    batch,
+                    heads=self._actor_heads(),
+                    penalty=learner.penalty.at(self.progress),
+                    imitation=learner.imitation.at(self.progress),
+                    q_floor=learner.q_floor,
+                    q_term_on=learner.q_term_on,
+                )
+                descend(policy.actor, learner.actor_lr, learner.max_grad_norm, actor_loss)
+                self._n_actor_updates += 1
+            if self._n_updates > learner.warmup_updates:
+                self._record(batch, loss)
+        yield
+
+        # Target networks: theta' <- (1 - tau) theta' + tau theta, once per update of theta.
+        polyak_update(policy.critic, policy.critic_target, learner.tau, len(batches))
+        polyak_update(policy.actor, policy.actor_target, learner.tau, sum(actor_is_due))
+
+    def _actor_heads(self) -> tuple[int, ...]:
+        """Return the heads in the Q term of the actor's next update."""
+        n_critics, reduction = self.critic.n_critics, self._settings.actor_q_reduction
+        return {"in_turn": (self._n_actor_updates % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[reduction]
+
+    def _random_pair(self) -> tuple[int, ...] | None:
+        """Return the two heads whose least is the target, drawn anew; None where there are but two."""
+        n_critics = self.critic.n_critics
+        return None if n_critics == 2 else tuple(torch.randperm(n_critics)[:2].tolist())
+
+    def _record(self, batch: PreparedBatch, loss: Tensor) -> None:
+        """Record the critics' loss, and every `DIAGNOSE_EVERY` updates the residual's size."""
         self._worst_loss = max(self._worst_loss, float(loss))
-        if self._n_updates % ALARM_EVERY == 0:
-            alarms = residual_alarms(self.policy, *lesson.own)
-            for name, value in {"critic_loss": float(loss), **alarms}.items():
+        if self._n_updates % DIAGNOSE_EVERY == 0:
+            own = batch.for_actor[: batch.n_own], batch.for_critics[: batch.n_own]
+            for name, value in {"critic_loss": float(loss), **residual_diagnostics(self.policy, *own)}.items():
                 self.logger.record_mean(f"train/{name}", value)
 
-    @property
-    def _updates(self) -> Updates:
-        assert self.learner is not None
-        return Updates(self.policy, self.learner, self.helper)
-
-    def _take_statistics(self) -> None:
-        """Standardise observations by what the prefill saw."""
-        assert self.replay_buffer is not None
-        n_seen = self.replay_buffer.buffer_size if self.replay_buffer.full else self.replay_buffer.pos
-        seen = self.replay_buffer.observations[:n_seen].reshape(-1, self.replay_buffer.obs_shape[0])
-        self.policy.set_statistics(seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64))
-
-    def _warm_up(self) -> None:
-        assert self.learner is not None
-        assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        buffer = self.replay_buffer
-        if self.learner.warmup_mc_updates and np.isnan(buffer.returns).all():
-            raise ParamsError(
-                f"no episode ended in a prefill of {self.learning_starts} steps, so the critics have no returns to regress "
-                "to: raise exploration.prefill_steps, or set learner.warmup_mc_updates to 0"
-            )
-
-        def regress() -> None:
-            self._updates.critics_to_returns(buffer.sample_known(self.batch_size))
-            self._n_updates += 1
-            self._follow()
-
-        def improve() -> None:
-            (lesson,) = self.prepare(1, self._n_updates)
-            self._update_critics(lesson)
-            self._follow()
-
-        warm_up(self.learner, regress, improve, functools.partial(calibration.promise, self.policy, buffer))
-
-    def _follow(self) -> None:
-        updates = self._updates
-        updates.follow(self.critic, self.critic_target, self._n_updates - self._followed[0])
-        updates.follow(self.actor, self.actor_target, self._n_actor_updates - self._followed[1])
-        self._followed = (self._n_updates, self._n_actor_updates)
-
-    def _update_critics(self, lesson: Lesson, meanwhile: Callable[[], None] | None = None) -> Tensor:
-        loss = self._updates.critics(lesson, meanwhile)
-        self._n_updates += 1
-        return loss
-
-    def _update_actor(self, lesson: Lesson) -> None:
-        assert self.learner is not None
-        held, how = None, self.learner.q_filter
-        if lesson.steps is not None and self._n_actor_updates >= how.after_updates:
-            held = objective.held_back(self.policy, lesson.steps, how.margin)
-            self.logger.record_mean("train/penalised", float(held.mean()))
-        self._updates.actor(
-            lesson,
-            number=self._n_actor_updates,
-            penalty=self.learner.penalty.at(self.progress),
-            imitation=self.learner.imitation.at(self.progress),
-            held=held,
-        )
-        self._n_actor_updates += 1
-
     def dump_logs(self) -> None:
-        """Write log data, with the alarms that need finished episodes."""
+        """Write log data, with the diagnostics that need finished episodes."""
         assert self._smoothness is not None
         assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
-        alarms = self._smoothness.take()
+        diagnostics = self._smoothness.take()
         if self._n_updates:
-            alarms = {**alarms, **calibration.alarms(self.policy, self.replay_buffer)}
-        for name, value in alarms.items():
+            diagnostics = {**diagnostics, **critic_calibration(self.policy, self.replay_buffer)}
+        for name, value in diagnostics.items():
             self.logger.record(f"train/{name}", value)
         if self._worst_loss:
             self.logger.record("train/critic_loss_max", self._worst_loss)
@@ -311,7 +306,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if reset_num_timesteps or self._last_obs is None:  # Stable-Baselines3 is about to reset the environments
             assert isinstance(self.replay_buffer, EpisodeReplayBuffer)
             self.replay_buffer.forget_running()
-            self.next_lessons = None
+            self.next_update = None
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     @classmethod
@@ -326,7 +321,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         """
         base, spec = base_of(path)
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
-            env = in_front_of(env, base, spec)
+            env = wrap_with_base(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:

@@ -53,7 +53,7 @@ class TrainResidualParams:
         layer_norm: Whether a LayerNorm follows each hidden layer. In the critics it keeps values of unseen actions bounded
             (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
-            (Chen et al. 2021, arXiv 2101.05982); the actor climbs all of them in turn. Two are the least there can be.
+            (Chen et al. 2021, arXiv 2101.05982). Two are the least there can be.
         actor_sight: What of the observation the actor sees.
         critic_sight: What the critics see.
         exploration: How it explores.
@@ -91,13 +91,13 @@ class TrainResidualParams:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What training gave.
+    """The result of a training.
 
     Attributes:
         model: The algorithm, with the kept actor in it.
         spec: Specification of base and residual.
         metrics: For the stage's metrics file.
-        candidates: What the validations found, by step; the first is the base, the last the residual as training left it.
+        candidates: Results of the validations, by step; the first is the base, the last the residual as training left it.
     """
 
     model: ResidualTD3BC
@@ -162,16 +162,16 @@ def train(
             )
         )
     model.set_logger(Logger(None, [_LogWriter(log)]))
-    judge = _Judge(make_env(params.validation.n_rows), params, candidates)
+    validator = _Validator(make_env(params.validation.n_rows), params, candidates)
     first, start_s = model.num_timesteps, time.monotonic()
     remaining = params.env_steps - first
     steps = iter(track(range(-(-remaining // params.n_envs)), -(-remaining // params.n_envs), "training the residual"))
-    schedule = _Schedule(params, judge, path, steps, first)
+    schedule = _Schedule(params, validator, path, steps, first)
     model.learn(remaining, schedule, log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
     wall_s = time.monotonic() - start_s
-    judge.look(model)
+    validator.evaluate(model)
     model.dump_logs()
-    kept = validation.choose(judge.candidates, params.validation.max_p)
+    kept = validation.choose(validator.candidates, params.validation.max_p)
     for network in (model.policy.actor.mu, model.policy.actor_target.mu):
         network.load_state_dict(kept.weights)
     metrics = {
@@ -179,9 +179,9 @@ def train(
         "env_steps_per_s": (model.num_timesteps - first) / wall_s,
         "updates": model._n_updates,
         "residual_scale": list(model.spec.residual_scale or ()),
-        **judge.summary(kept),
+        **validator.summary(kept),
     }
-    return Result(model, model.spec, metrics, tuple(judge.candidates))
+    return Result(model, model.spec, metrics, tuple(validator.candidates))
 
 
 def _new_model(
@@ -206,16 +206,16 @@ def _new_model(
     )
 
 
-class _Judge:
-    """Compares the residual with the base on validation scenes, now and then."""
+class _Validator:
+    """Evaluates residuals and the base on the validation scenes, and keeps what was found."""
 
     def __init__(self, env: BatchEnv, params: TrainResidualParams, candidates: list[Candidate]) -> None:
         self._env = env
         self._seeds = params.validation.seeds
         self.candidates = candidates
 
-    def look(self, model: ResidualTD3BC) -> None:
-        """Evaluate the residual as it is; before learning starts it is the base."""
+    def evaluate(self, model: ResidualTD3BC) -> None:
+        """Evaluate the residual, once per environment step; before learning starts it is the base."""
         learning = model.num_timesteps > model.learning_starts
         step = model.num_timesteps if learning else BASE_STEP
         if any(candidate.step == step for candidate in self.candidates):
@@ -245,14 +245,16 @@ class _Judge:
 
 
 class _Schedule(BaseCallback):
-    """What happens between steps: validation, log, checkpoint, progress.
+    """Callback for validation, log, checkpoint and progress.
 
-    All of it at the start of a rollout, the one moment when steps taken, transitions stored and updates made agree.
+    All of it happens at the start of a rollout, the one moment when steps taken, transitions stored and updates made agree.
     """
 
-    def __init__(self, params: TrainResidualParams, judge: _Judge, path: Path, steps: Iterator[int], resumed_at: int) -> None:
+    def __init__(
+        self, params: TrainResidualParams, validator: _Validator, path: Path, steps: Iterator[int], resumed_at: int
+    ) -> None:
         super().__init__()
-        self._params, self._judge, self._path, self._steps = params, judge, path, steps
+        self._params, self._validator, self._path, self._steps = params, validator, path, steps
         self._resumed_at = resumed_at
 
     def _on_rollout_start(self) -> None:
@@ -262,11 +264,11 @@ class _Schedule(BaseCallback):
         if step and step == self._resumed_at:  # all of it was done before the checkpoint was made
             return
         if step == 0 or self._crossed(self._params.validation.every):
-            self._judge.look(model)
+            self._validator.evaluate(model)
         if step and self._crossed(self._params.log_every):
             model.dump_logs()
         if step and self._crossed(self._params.checkpoint_every):
-            checkpoint.save(model, self._judge.candidates, self._path)
+            checkpoint.save(model, self._validator.candidates, self._path)
 
     def _on_step(self) -> bool:
         next(self._steps, None)

@@ -1,9 +1,9 @@
-"""Which residual to keep: checkpoints are compared on validation scenes, and the base itself is one of them.
+"""The choice of the residual to keep: checkpoints and the base are compared on validation scenes.
 
-Neither training nor test scenes decide, so the comparison that follows on test scenes is not flattered by the choice (the
-validation success of the chosen one is: it is the best of several). A residual that is not clearly better than the base on
-these scenes (exact McNemar test, corrected for the number of looks) is thrown away, and a residual of zero, which is the base,
-is kept instead: the best of several looks at an unchanged policy is better than one look by luck alone.
+These are neither training nor test scenes, so the choice does not flatter the comparison on test scenes (it flatters the
+validation success of the chosen one, which is the best of several). A residual that is not clearly better than the base here
+(exact McNemar test, corrected for the number of evaluations) is thrown away, and a residual of zero, which is the base, is
+kept instead: the best of several evaluations of an unchanged policy is better than one by luck alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ValidationParams:
         n_rows: Episodes that run at once.
         every: Environment steps between two comparisons; the last residual is always one of them.
         max_p: The residual is kept if its exact two-sided McNemar p-value against the base, times the number of residuals
-            that were looked at (Bonferroni), is not above this.
+            that were evaluated (Bonferroni), is not above this.
     """
 
     n_scenes: Scenes
@@ -60,7 +60,7 @@ class ValidationParams:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A residual and how it did on the validation scenes.
+    """A residual and its success on the validation scenes.
 
     Attributes:
         step: Environment steps it was trained for; 0 is the base.
@@ -96,6 +96,6 @@ def choose(candidates: Sequence[Candidate], max_p: float) -> Candidate:
     base = candidates[0]
     best = max(candidates, key=lambda candidate: (candidate.success_rate, candidate.step))
     gains, regressions = (np.array(best.solved) > base.solved).sum(), (np.array(best.solved) < base.solved).sum()
-    looks = len(candidates) - 1
-    better = gains > regressions and looks * stats.binomtest(gains, gains + regressions).pvalue <= max_p
+    evaluations = len(candidates) - 1
+    better = gains > regressions and evaluations * stats.binomtest(gains, gains + regressions).pvalue <= max_p
     return best if better else base

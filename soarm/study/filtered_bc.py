@@ -25,9 +25,9 @@ from soarm.policy import Array, Observation, Rows, add_residual
 from soarm.quantities import Count, NotNegative, PositiveShare, Whole
 from soarm.residual.exploration import HeldNoise
 from soarm.seeds import scene_seeds
-from soarm.study.gathered import columns_of, joined
-from soarm.study.method import Outcome, Setting
-from soarm.study.scenes import Judge, collect, training_env
+from soarm.study.in_memory import columns_of, concatenate
+from soarm.study.method import MethodInput, MethodResult
+from soarm.study.scenes import Validator, collect, training_env
 
 
 @dataclass(frozen=True)
@@ -54,38 +54,38 @@ class FilteredBCOptions:
             raise ValueError(f"warmup_steps is {self.warmup_steps}; it must be in 0..steps - 1 ({self.steps - 1})")
 
 
-def filtered_bc(setting: Setting) -> Outcome:
+def filtered_bc(inputs: MethodInput) -> MethodResult:
     """Roll out, keep successes, train further, again; the last round's network is the policy."""
-    options = params.build(FilteredBCOptions, setting.options, "options of filtered_bc")
+    options = params.build(FilteredBCOptions, inputs.options, "options of filtered_bc")
     recipe = replace(
-        setting.train_act,
-        network=setting.act.config,
+        inputs.train_act,
+        network=inputs.act.config,
         steps=options.steps,
         warmup_steps=options.warmup_steps,
         learning_rate=options.learning_rate,
     )
-    start_s, judge = time.monotonic(), Judge(setting)
-    env = training_env(setting)
-    seeds = iter(scene_seeds("residual", setting.seed))
-    noise = HeldNoise(env.n_rows, setting.params.exploration.hold_steps, np.random.default_rng(setting.seed))
-    model, kept, n_episodes = setting.act, list[dict[str, Array]](), 0
-    judge.look(0, greedy(model))
-    for i in setting.track(range(options.rounds), options.rounds, "filtered behaviour cloning"):
-        policy = NoisyPolicy(model, noise, options.noise_std, setting.bound)
-        for episode in collect(env, policy, seeds, setting.params.env_steps * (i + 1) // options.rounds):
+    start_s, validator = time.monotonic(), Validator(inputs)
+    env = training_env(inputs)
+    seeds = iter(scene_seeds("residual", inputs.seed))
+    noise = HeldNoise(env.n_rows, inputs.params.exploration.hold_steps, np.random.default_rng(inputs.seed))
+    model, kept, n_episodes = inputs.act, list[dict[str, Array]](), 0
+    validator.evaluate(0, greedy(model))
+    for i in inputs.track(range(options.rounds), options.rounds, "filtered behaviour cloning"):
+        policy = NoisyPolicy(model, noise, options.noise_std, inputs.bound)
+        for episode in collect(env, policy, seeds, inputs.params.env_steps * (i + 1) // options.rounds):
             n_episodes += 1
             if episode.success:
                 kept.append(columns_of(episode))
-        model = fine_tune(model, joined(setting.demonstrations, kept), recipe, setting.seed)
-        setting.log(env.used, {"episodes": n_episodes, "successes": len(kept)})
-        judge.look(env.used, greedy(model))
+        model = fine_tune(model, concatenate(inputs.demonstrations, kept), recipe, inputs.seed)
+        inputs.log(env.used, {"episodes": n_episodes, "successes": len(kept)})
+        validator.evaluate(env.used, greedy(model))
     metrics = {
         "env_steps": env.used,
         "env_steps_per_s": env.used / (time.monotonic() - start_s),
         "episodes": n_episodes,
         "successes": len(kept),
     }
-    return Outcome(judge.curve, greedy(model), metrics)
+    return MethodResult(validator.curve, greedy(model), metrics)
 
 
 class NoisyPolicy:

@@ -19,7 +19,7 @@ from soarm.study.method import Point
 
 TARGET = 0.9
 """Success on the validation scenes whose reaching is timed."""
-TARGET_LOOKS = 3
+TARGET_EVALUATIONS = 3
 """Points in a row that must have it: one of them alone may be luck."""
 GAMMA = 0.99
 """Discount per control step of `return_discounted`, the sparse reward that the residual is trained on."""
@@ -46,11 +46,11 @@ def area(curve: Sequence[Point], budget: int) -> NDArray[np.float64]:
     return np.asarray(np.trapezoid(solved, inside, axis=0) / budget, np.float64)
 
 
-def steps_to_target(curve: Sequence[Point], target: float = TARGET, looks: int = TARGET_LOOKS) -> float:
-    """Return the environment steps of the first of `looks` points in a row at or above `target`; infinity without them."""
+def steps_to_target(curve: Sequence[Point], target: float = TARGET, evaluations: int = TARGET_EVALUATIONS) -> float:
+    """Return the environment steps of the first of `evaluations` points in a row at or above `target`; else infinity."""
     above = [point.success_rate >= target for point in curve]
-    starts = range(len(curve) - looks + 1)
-    return next((float(curve[i].step) for i in starts if all(above[i : i + looks])), math.inf)
+    starts = range(len(curve) - evaluations + 1)
+    return next((float(curve[i].step) for i in starts if all(above[i : i + evaluations])), math.inf)
 
 
 def compared(base: Results, policy: Results, control_hz: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What a method is to the study: it gets one setting and gives a curve and a policy.
+"""What a method is to the study: a function from a `MethodInput` to a `MethodResult`.
 
-    outcome = METHODS["residual"](setting)
+    result = METHODS["residual"](inputs)
 
 Every method has the same base, demonstrations, budget of environment steps and validation scenes; what it does with them is
 its own business. Whoever writes one needs this file alone.
@@ -46,8 +46,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a method gives.
+class MethodResult:
+    """The result of a method.
 
     Attributes:
         curve: Points by step; the first has step 0, the last is the policy.
@@ -61,8 +61,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a method works with.
+class MethodInput:
+    """The input of a method.
 
     Attributes:
         sim: The environment.
@@ -105,4 +105,4 @@ class Setting:
         return self.base
 
 
-Method = Callable[[Setting], Outcome]
+Method = Callable[[MethodInput], MethodResult]

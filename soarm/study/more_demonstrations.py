@@ -21,9 +21,9 @@ from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
 from soarm.spec import ACTION
 from soarm.study.filtered_bc import greedy
-from soarm.study.gathered import columns_of, joined
-from soarm.study.method import Outcome, Setting
-from soarm.study.scenes import Judge, Metered, collect
+from soarm.study.in_memory import columns_of, concatenate
+from soarm.study.method import MethodInput, MethodResult
+from soarm.study.scenes import BudgetedEnv, Validator, collect
 
 
 @dataclass(frozen=True)
@@ -44,41 +44,41 @@ class MoreDemonstrationsOptions:
             raise ValueError(f"steps is {list(self.steps)}; there must be one number for each of {list(self.fractions)}")
 
 
-def more_demonstrations(setting: Setting) -> Outcome:
+def more_demonstrations(inputs: MethodInput) -> MethodResult:
     """Record demonstrations until the budget is spent and train ACT on all; the last ACT is the policy.
 
     Recorded as the stage `record` does, on the scenes that reinforcement learning would train on. Steps of the expert's
     failures are spent too, but its failures are not learnt from.
     """
-    options = params.build(MoreDemonstrationsOptions, setting.options, "options of more_demonstrations")
-    start_s, judge = time.monotonic(), Judge(setting)
-    env = Metered(BatchSim(setting.sim, setting.record.n_rows, setting.record.n_threads), setting.sim.max_steps)
-    expert = PerRow([setting.sim.sim_task.expert(setting.record.expert, setting.sim.control_hz) for _ in range(env.n_rows)])
-    seeds = iter(scene_seeds("residual", setting.seed))
+    options = params.build(MoreDemonstrationsOptions, inputs.options, "options of more_demonstrations")
+    start_s, validator = time.monotonic(), Validator(inputs)
+    env = BudgetedEnv(BatchSim(inputs.sim, inputs.record.n_rows, inputs.record.n_threads), inputs.sim.max_steps)
+    expert = PerRow([inputs.sim.sim_task.expert(inputs.record.expert, inputs.sim.control_hz) for _ in range(env.n_rows)])
+    seeds = iter(scene_seeds("residual", inputs.seed))
     recorded: list[Mapping[str, Array]] = []
-    policy = greedy(setting.base)
-    judge.look(0, policy)
+    policy = greedy(inputs.base)
+    validator.evaluate(0, policy)
     for fraction, steps in zip(options.fractions, options.steps, strict=True):
-        limit = round(fraction * setting.params.env_steps)
+        limit = round(fraction * inputs.params.env_steps)
         recorded += [columns_of(episode) for episode in collect(env, expert, seeds, limit) if episode.success]
         policy = greedy(
             training.train(
-                joined(setting.demonstrations, recorded),
-                replace(setting.train_act, network=setting.act.config, steps=steps),
-                seed=setting.seed,
-                scratch=setting.scratch / f"act_{limit}",
+                concatenate(inputs.demonstrations, recorded),
+                replace(inputs.train_act, network=inputs.act.config, steps=steps),
+                seed=inputs.seed,
+                scratch=inputs.scratch / f"act_{limit}",
                 log=lambda step, metrics: None,
-                track=setting.track,
-                task=setting.base.spec.task,
+                track=inputs.track,
+                task=inputs.base.spec.task,
             ).model
         )
-        setting.log(env.used, {"demonstrations": len(recorded)})
-        judge.look(env.used, policy)
+        inputs.log(env.used, {"demonstrations": len(recorded)})
+        validator.evaluate(env.used, policy)
     metrics = {
         "env_steps": env.used,
         "env_steps_per_s": env.used / (time.monotonic() - start_s),
         "demonstrations": len(recorded),
         "frames": sum(len(one[ACTION]) for one in recorded),
-        "teleoperation_h": env.used / setting.sim.control_hz / 3600,
+        "teleoperation_h": env.used / inputs.sim.control_hz / 3600,
     }
-    return Outcome(judge.curve, policy, metrics)
+    return MethodResult(validator.curve, policy, metrics)

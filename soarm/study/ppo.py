@@ -34,8 +34,8 @@ from soarm.residual.controller import residual_policy
 from soarm.residual.sight import EVERYTHING, Sight
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
-from soarm.study.method import Outcome, Setting
-from soarm.study.scenes import Judge, training_env
+from soarm.study.method import MethodInput, MethodResult
+from soarm.study.scenes import Validator, training_env
 
 
 @dataclass(frozen=True)
@@ -74,41 +74,41 @@ class PPOOptions:
     sde_sample_freq: Whole
 
 
-def ppo(setting: Setting) -> Outcome:
+def ppo(inputs: MethodInput) -> MethodResult:
     """Train a residual with PPO; its mean action is the policy.
 
     Raises:
         ParamsError: The budget does not hold one rollout.
     """
-    options = params.build(PPOOptions, setting.options, "options of ppo")
-    rollout_steps = options.n_steps * setting.params.n_envs
-    n_rollouts = (setting.params.env_steps - options.statistics_steps) // rollout_steps
+    options = params.build(PPOOptions, inputs.options, "options of ppo")
+    rollout_steps = options.n_steps * inputs.params.n_envs
+    n_rollouts = (inputs.params.env_steps - options.statistics_steps) // rollout_steps
     if n_rollouts < 1:
         raise ParamsError(
-            f"env_steps is {setting.params.env_steps}; PPO needs {options.statistics_steps} for statistics and {rollout_steps}"
+            f"env_steps is {inputs.params.env_steps}; PPO needs {options.statistics_steps} for statistics and {rollout_steps}"
             " a rollout (n_steps * n_envs): raise env_steps or lower n_steps"
         )
-    start_s, judge = time.monotonic(), Judge(setting)
-    spec = replace(setting.base.spec, residual_scale=setting.bound)
-    venv = BatchVecEnv(training_env(setting), spec, scene_seeds("residual", setting.seed))
-    env = ResidualVecEnvWrapper(venv, setting.base, spec, setting.bound)
-    model = new_model(env, options, setting.params.hidden, setting.seed)
+    start_s, validator = time.monotonic(), Validator(inputs)
+    spec = replace(inputs.base.spec, residual_scale=inputs.bound)
+    venv = BatchVecEnv(training_env(inputs), spec, scene_seeds("residual", inputs.seed))
+    env = ResidualVecEnvWrapper(venv, inputs.base, spec, inputs.bound)
+    model = new_model(env, options, inputs.params.hidden, inputs.seed)
     mean = MeanAction(model.policy)
-    policy = functools.partial(residual_policy, setting.base, mean, spec)
-    judge.look(0, policy)
-    n_base = setting.params.env_steps - n_rollouts * rollout_steps
+    policy = functools.partial(residual_policy, inputs.base, mean, spec)
+    validator.evaluate(0, policy)
+    n_base = inputs.params.env_steps - n_rollouts * rollout_steps
     fit_standardisation(model, env, n_base)
-    looks = _Looks(judge, policy, setting, n_base, iter(setting.track(range(n_rollouts), n_rollouts, "PPO")))
-    model.learn(n_rollouts * rollout_steps, looks, log_interval=None)  # type: ignore[arg-type]
+    evaluations = _Evaluations(validator, policy, inputs, n_base, iter(inputs.track(range(n_rollouts), n_rollouts, "PPO")))
+    model.learn(n_rollouts * rollout_steps, evaluations, log_interval=None)  # type: ignore[arg-type]
     used = n_base + model.num_timesteps
-    judge.look(used, policy)
+    validator.evaluate(used, policy)
     metrics = {
         "env_steps": used,
         "env_steps_per_s": used / (time.monotonic() - start_s),
         "updates": model._n_updates * (rollout_steps // options.batch_size),
         "std": mean.std(),
     }
-    return Outcome(judge.curve, policy, metrics)
+    return MethodResult(validator.curve, policy, metrics)
 
 
 def new_model(env: ResidualVecEnvWrapper, options: PPOOptions, hidden: tuple[int, ...], seed: int) -> PPO:
@@ -193,27 +193,32 @@ class MeanAction:
         return float(self._policy.log_std.exp().mean())
 
 
-class _Looks(BaseCallback):
+class _Evaluations(BaseCallback):
     """Points of the curve and log entries, between two rollouts."""
 
     def __init__(
-        self, judge: Judge, policy: functools.partial[ResidualPolicy], setting: Setting, n_base: int, rollouts: Iterator[int]
+        self,
+        validator: Validator,
+        policy: functools.partial[ResidualPolicy],
+        inputs: MethodInput,
+        n_base: int,
+        rollouts: Iterator[int],
     ) -> None:
         super().__init__()
-        self._judge, self._policy, self._setting, self._rollouts = judge, policy, setting, rollouts
+        self._validator, self._policy, self._inputs, self._rollouts = validator, policy, inputs, rollouts
         self._n_base = n_base
-        self._due = setting.params.validation.every
+        self._due = inputs.params.validation.every
 
     def _on_rollout_start(self) -> None:
         step = self._n_base + self.model.num_timesteps
         next(self._rollouts, None)
         train = {name.removeprefix("train/"): value for name, value in self.logger.name_to_value.items() if "train/" in name}
         if train:
-            self._setting.log(step, {**train, "success_rate": float(np.mean(self.model.ep_success_buffer or [np.nan]))})
+            self._inputs.log(step, {**train, "success_rate": float(np.mean(self.model.ep_success_buffer or [np.nan]))})
         if step >= self._due:
-            every = self._setting.params.validation.every
+            every = self._inputs.params.validation.every
             self._due = (step // every + 1) * every
-            self._judge.look(step, self._policy)
+            self._validator.evaluate(step, self._policy)
 
     def _on_step(self) -> bool:
         return True

@@ -12,7 +12,7 @@ from soarm.base import BasePolicy
 from soarm.residual.controller import residual_policy
 from soarm.residual.training import TrainResidualParams, train
 from soarm.sim.batch_env import BatchSim
-from soarm.study.method import Outcome, Point, Setting
+from soarm.study.method import MethodInput, MethodResult, Point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,26 +20,26 @@ class ResidualOptions:
     """Options of the method `residual`: none, all of it is in `train_residual`."""
 
 
-def residual(setting: Setting) -> Outcome:
+def residual(inputs: MethodInput) -> MethodResult:
     """Train a residual on the frozen base; its last network is the policy, better than the base or not."""
-    params_file.build(ResidualOptions, setting.options, "options of residual")
-    return learn(setting, setting.base, setting.params, setting.bound)
+    params_file.build(ResidualOptions, inputs.options, "options of residual")
+    return learn(inputs, inputs.base, inputs.params, inputs.bound)
 
 
-def learn(setting: Setting, base: BasePolicy, params: TrainResidualParams, bound: Sequence[float]) -> Outcome:
+def learn(inputs: MethodInput, base: BasePolicy, params: TrainResidualParams, bound: Sequence[float]) -> MethodResult:
     """Train a residual on `base`."""
     result = train(
-        functools.partial(BatchSim, setting.sim, n_threads=params.n_threads),
+        functools.partial(BatchSim, inputs.sim, n_threads=params.n_threads),
         base,
-        setting.demonstrations,
+        inputs.demonstrations,
         params,
         bound=bound,
-        seed=setting.seed,
-        scratch=setting.scratch,
-        log=setting.log,
-        track=setting.track,
+        seed=inputs.seed,
+        scratch=inputs.scratch,
+        log=inputs.log,
+        track=inputs.track,
     )
     last = copy.deepcopy(result.actor)
     last.load_state_dict(result.candidates[-1].weights)
     curve = tuple(Point(candidate.step, candidate.solved) for candidate in result.candidates)
-    return Outcome(curve, functools.partial(residual_policy, base, last.eval(), result.spec), result.metrics)
+    return MethodResult(curve, functools.partial(residual_policy, base, last.eval(), result.spec), result.metrics)

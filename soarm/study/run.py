@@ -20,7 +20,7 @@ from soarm.policy import BatchPolicy
 from soarm.rollout import BatchEnv
 from soarm.seeds import scene_seeds
 from soarm.study import measures
-from soarm.study.method import Method, Outcome, Setting
+from soarm.study.method import Method, MethodInput, MethodResult
 from soarm.study.variants import Variant
 
 logger = logging.getLogger(__name__)
@@ -32,20 +32,20 @@ class Run:
     """What a run leaves.
 
     Attributes:
-        outcome: Of the method.
+        result: Of the method.
         base: Rows of the base, chunking as the variant wants, on the test scenes.
         policy: Rows of the final policy on the same scenes.
         metrics: Of both.
     """
 
-    outcome: Outcome
+    result: MethodResult
     base: Results
     policy: Results
     metrics: dict[str, Any]
 
     def save(self, folder: Path) -> None:
         """Write `curve.csv`, `base.parquet` and `policy.parquet` (and both as CSV) into `folder`."""
-        measures.write_curve(self.outcome.curve, folder / "curve.csv")
+        measures.write_curve(self.result.curve, folder / "curve.csv")
         self.base.save(folder, "base")
         self.policy.save(folder, "policy")
 
@@ -66,7 +66,7 @@ def find_method(variant: Variant, name: str, methods: dict[str, Method]) -> Meth
 
 def run(
     method: Method,
-    setting: Setting,
+    inputs: MethodInput,
     make_env: Callable[[int], BatchEnv],
     test: EvaluationParams,
     track: Scenes = lambda seeds, total, description: seeds,
@@ -75,43 +75,43 @@ def run(
 
     Args:
         method: The method.
-        setting: What it works with.
+        inputs: What it works with.
         make_env: Makes test environments with as many rows as asked for.
         test: How to evaluate.
         track: Wraps test scenes to show progress.
     """
     start_s = time.monotonic()
-    outcome = method(setting)
+    result = method(inputs)
     wall_s = time.monotonic() - start_s
-    _require_curve(outcome, setting)
+    _require_curve(result, inputs)
     env, seeds = make_env(test.n_rows), scene_seeds("test")[: test.n_scenes]
 
     def rows(policy: BatchPolicy, name: str) -> Results:
         scenes = track(seeds, len(seeds), f"evaluating {name}")
         return evaluate(env, policy, scenes, knocked_away_m=test.knocked_away_m)
 
-    base = rows(ChunkedPolicy(setting.base, setting.base.spec, test.n_rows), "the base")
-    policy = rows(outcome.policy(test.n_rows), "the final policy")
-    budget, to_target = setting.params.env_steps, measures.steps_to_target(outcome.curve)
+    base = rows(ChunkedPolicy(inputs.base, inputs.base.spec, test.n_rows), "the base")
+    policy = rows(result.policy(test.n_rows), "the final policy")
+    budget, to_target = inputs.params.env_steps, measures.steps_to_target(result.curve)
     metrics = {
-        **outcome.metrics,
+        **result.metrics,
         **measures.compared(base, policy, env.control_hz),
         "budget": budget,
-        "auc": float(np.mean(measures.area(outcome.curve, budget))),
-        "n_validation_scenes": len(outcome.curve[0].solved),
-        "validation_success_first": outcome.curve[0].success_rate,
-        "validation_success_last": outcome.curve[-1].success_rate,
+        "auc": float(np.mean(measures.area(result.curve, budget))),
+        "n_validation_scenes": len(result.curve[0].solved),
+        "validation_success_first": result.curve[0].success_rate,
+        "validation_success_last": result.curve[-1].success_rate,
         "steps_to_90": to_target,  # infinity is written as null
-        "seconds_to_90": to_target / outcome.metrics["env_steps_per_s"],
+        "seconds_to_90": to_target / result.metrics["env_steps_per_s"],
         "training_s": wall_s,
     }
-    return Run(outcome, base, policy, metrics)
+    return Run(result, base, policy, metrics)
 
 
-def _require_curve(outcome: Outcome, setting: Setting) -> None:
-    steps = [point.step for point in outcome.curve]
+def _require_curve(result: MethodResult, inputs: MethodInput) -> None:
+    steps = [point.step for point in result.curve]
     assert steps[:1] == [0], "a method's curve starts before it learns"
     assert all(a < b for a, b in itertools.pairwise(steps)), f"a method's curve goes forward: {steps}"
-    assert {"env_steps", "env_steps_per_s"} <= set(outcome.metrics), "a method says how many steps it took, and how fast"
-    if steps[-1] < 0.9 * setting.params.env_steps:
-        logger.warning("the curve ends at step %d of a budget of %d", steps[-1], setting.params.env_steps)
+    assert {"env_steps", "env_steps_per_s"} <= set(result.metrics), "a method says how many steps it took, and how fast"
+    if steps[-1] < 0.9 * inputs.params.env_steps:
+        logger.warning("the curve ends at step %d of a budget of %d", steps[-1], inputs.params.env_steps)

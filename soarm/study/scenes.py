@@ -1,4 +1,4 @@
-"""Where methods train and where they are judged: the same environments, scenes and counting of steps for all of them.
+"""Environments in which methods train and are validated: the same scenes and the same counting of steps for all of them.
 
 Knows simulator and rollouts; knows no network.
 """
@@ -13,22 +13,22 @@ import numpy as np
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, Episode, StepResult, rollout
 from soarm.sim.batch_env import BatchSim
-from soarm.study.method import Point, Setting
+from soarm.study.method import MethodInput, Point
 from soarm.tasks.task import Task
 
 
-class Judge:
-    """Runs policies on the validation scenes of a setting and keeps the curve.
+class Validator:
+    """Runs policies on the validation scenes and keeps the curve.
 
     Args:
-        setting: What the method works with.
+        inputs: Of the method.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        validation = setting.params.validation
-        self._env = BatchSim(setting.sim, validation.n_rows, setting.params.n_threads)
+    def __init__(self, inputs: MethodInput) -> None:
+        validation = inputs.params.validation
+        self._env = BatchSim(inputs.sim, validation.n_rows, inputs.params.n_threads)
         self._seeds = validation.seeds
-        self._log = setting.log
+        self._log = inputs.log
         self._points: list[Point] = []
 
     @property
@@ -36,7 +36,7 @@ class Judge:
         """The points so far."""
         return tuple(self._points)
 
-    def look(self, step: int, policy: Callable[[int], BatchPolicy]) -> Point:
+    def evaluate(self, step: int, policy: Callable[[int], BatchPolicy]) -> Point:
         """Run the greedy policy that `policy` makes for a number of rows, after `step` environment steps of learning."""
         episodes = rollout(self._env, policy(self._env.n_rows), self._seeds)
         point = Point(step, tuple(episode.success for episode in episodes))
@@ -45,7 +45,7 @@ class Judge:
         return point
 
 
-class Metered:
+class BudgetedEnv:
     """A `BatchEnv` that counts what is spent on it, so that a budget of environment steps can be kept to.
 
     Args:
@@ -56,7 +56,7 @@ class Metered:
     def __init__(self, env: BatchEnv, max_steps: int) -> None:
         self._env, self._max_steps = env, max_steps
         self._age = np.zeros(env.n_rows, np.int64)
-        self._promised = 0  # steps the running episodes may still take
+        self._reserved = 0  # steps the running episodes may still take
         self.used = 0
 
     @property
@@ -84,33 +84,33 @@ class Metered:
         result = self._env.step(actions, rows)
         self._age[rows] += 1
         self.used += len(rows)
-        self._promised -= len(rows)
+        self._reserved -= len(rows)
         ended = rows[result.terminated | result.truncated]
-        self._promised -= int((self._max_steps - self._age[ended]).sum())
+        self._reserved -= int((self._max_steps - self._age[ended]).sum())
         return result
 
-    def affordable(self, seeds: Iterator[int], limit: int) -> Iterator[int]:
+    def seeds_within_budget(self, seeds: Iterator[int], limit: int) -> Iterator[int]:
         """Yield scenes as long as their episodes are sure to end before `limit` steps are used."""
-        while self.used + self._promised + self._max_steps <= limit:
-            self._promised += self._max_steps
+        while self.used + self._reserved + self._max_steps <= limit:
+            self._reserved += self._max_steps
             yield next(seeds)
 
 
-def training_env(setting: Setting) -> Metered:
+def training_env(inputs: MethodInput) -> BudgetedEnv:
     """Return the environments a method trains in, with the time limit of the residual's training episodes."""
-    task = setting.sim.task
-    limit_s = min(task.time_limit_s, setting.params.time_limit_s)
-    sim = replace(setting.sim, task=replace(task, time_limit_s=limit_s))
-    return Metered(BatchSim(sim, setting.params.n_envs, setting.params.n_threads), sim.max_steps)
+    task = inputs.sim.task
+    limit_s = min(task.time_limit_s, inputs.params.time_limit_s)
+    sim = replace(inputs.sim, task=replace(task, time_limit_s=limit_s))
+    return BudgetedEnv(BatchSim(sim, inputs.params.n_envs, inputs.params.n_threads), sim.max_steps)
 
 
-def collect(env: Metered, policy: BatchPolicy, seeds: Iterator[int], limit: int) -> Iterator[Episode]:
+def collect(env: BudgetedEnv, policy: BatchPolicy, seeds: Iterator[int], limit: int) -> Iterator[Episode]:
     """Yield episodes until `env` has used `limit` steps, or so nearly that no further episode is sure to fit.
 
     Every episode that is started is finished, and all of them are counted, successful or not.
     """
     while True:
         before = env.used
-        yield from rollout(env, policy, env.affordable(seeds, limit))
+        yield from rollout(env, policy, env.seeds_within_budget(seeds, limit))
         if env.used == before:  # episodes that ended early may have left room for more
             return

@@ -21,7 +21,7 @@ from soarm.policy import Array, Observation
 from soarm.quantities import NotNegative
 from soarm.residual.objective import Ramp
 from soarm.spec import ACTION, STATE, PolicySpec
-from soarm.study.method import Outcome, Setting
+from soarm.study.method import MethodInput, MethodResult
 from soarm.study.residual import learn
 
 LEAST = 1.0
@@ -41,27 +41,27 @@ class ScratchOptions:
     margin: NotNegative
 
 
-def scratch(setting: Setting) -> Outcome:
+def scratch(inputs: MethodInput) -> MethodResult:
     """Learn the whole action; the last network is the policy.
 
     Neither the pull to the base nor the one to demonstrated corrections is used, whatever the parameters say: there is no base
     to stay near, and RLPD clones nothing.
     """
-    options = params.build(ScratchOptions, setting.options, "options of scratch")
-    actions = setting.demonstrations.columns[ACTION]
+    options = params.build(ScratchOptions, inputs.options, "options of scratch")
+    actions = inputs.demonstrations.columns[ACTION]
     low, high = actions.min(axis=0), actions.max(axis=0)
     spec = PolicySpec(
-        features=setting.base.spec.features,
-        control_hz=setting.base.spec.control_hz,
+        features=inputs.base.spec.features,
+        control_hz=inputs.base.spec.control_hz,
         chunk_size=1,
         n_action_steps=1,
-        dataset_hash=setting.base.spec.dataset_hash,
-        task=setting.base.spec.task,
+        dataset_hash=inputs.base.spec.dataset_hash,
+        task=inputs.base.spec.task,
     )
     still = ConstantPose(PoseBlueprint(spec, tuple(((low + high) / 2).tolist())))
     bound = tuple(np.maximum((high - low) / 2 * (1.0 + options.margin), LEAST).tolist())
-    learner = replace(setting.params.learner, penalty=_NONE, imitation=_NONE)
-    return learn(setting, still, replace(setting.params, learner=learner), bound)
+    learner = replace(inputs.params.learner, penalty=_NONE, imitation=_NONE)
+    return learn(inputs, still, replace(inputs.params, learner=learner), bound)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import nn
 
 from soarm.policy import Array, Observation, Rows
 from soarm.residual.exploration import ExplorationParams
-from soarm.residual.learner import FilterParams, GateParams, LearnerParams
+from soarm.residual.learner import LearnerParams
 from soarm.residual.objective import Ramp
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import BatchVecEnv
@@ -115,23 +115,18 @@ LEARNER = LearnerParams(
     value_min=0.0,
     value_max=1.0,
     warmup_updates=20,
-    warmup_mc_updates=0,
-    gate=GateParams(tolerance=0.1, every=10, extra_updates_max=0),
     q_floor=0.1,
     max_grad_norm=1.0,
     penalty=Ramp(0.5, 0.05, 0.5),
-    q_filter=FilterParams(enabled=False, after_updates=10, margin=0.1),
     imitation=Ramp(1.0, 0.0, 0.5),
     demonstration_share=0.0,
-    critic_error="each",
-    actor_climbs="in_turn",
+    critic_loss_reduction="each",
+    actor_q_reduction="in_turn",
     q_term_on="own",
-    judged="executed",
-    beyond_time_limit=True,
+    critic_action="executed",
+    bootstrap_on_timeout=True,
 )
-EXPLORATION = ExplorationParams(
-    prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4, progressive_steps=0, gated=False
-)
+EXPLORATION = ExplorationParams(prefill_steps=120, prefill_std=0.5, start_std=0.3, end_std=0.1, hold_steps=4)
 
 
 def make_env(n_rows: int = 4) -> BatchVecEnv:

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from soarm.policy import Array
+from soarm.residual.batches import PreparedBatch
 from soarm.residual.demonstrations import label
-from soarm.residual.updates import Lesson
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
 
@@ -73,19 +73,19 @@ def test_training_with_demonstrations_changes_what_is_learnt(task: ModuleType, s
 def test_a_batch_says_what_is_worth_imitating_where_the_actor_learns_from_it(
     task: ModuleType, spec: PolicySpec, gradient_steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = dataclasses.replace(task.LEARNER, demonstration_share=0.5, gradient_steps=gradient_steps, policy_delay=2)
+    learner = dataclasses.replace(task.LEARNER, demonstration_share=0.5, gradient_steps=gradient_steps, warmup_updates=0)
     model = task.make_model(2, learner=learner)
     model.set_demonstrations(label(columns(), STARTS, model.base_model, spec, model.device, 0.9, 3))
     found: list[tuple[bool, bool]] = []
-    update = model._update_critics
+    train = model.train
 
-    def note(lesson: Lesson, meanwhile: Any = None) -> torch.Tensor:
-        loss: torch.Tensor = update(lesson, meanwhile)
-        found.append((model._n_updates % 2 == 0, lesson.worth is not None))
-        return loss
+    def note(batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:
+        parts = train(batches, first)
+        yield next(parts)
+        found.extend(((first + i) % 2 == 0, batch.imitation_mask is not None) for i, batch in enumerate(batches, 1))
+        yield from parts
 
-    model._n_updates = 1  # no warm-up
-    monkeypatch.setattr(model, "_update_critics", note)
+    monkeypatch.setattr(model, "train", note)
     model.learn(140, log_interval=None)
 
     assert len(found) == 10 * gradient_steps

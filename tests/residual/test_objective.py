@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from soarm import arm
-from soarm.residual.objective import Ramp, actor_loss, critic_loss, held_back, td_target, worth_imitating
+from soarm.residual.batches import PreparedBatch
+from soarm.residual.objective import Ramp, actor_loss, critic_loss, q_filter, td_target
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.replay import Steps
 from soarm.tasks.pick_place import TASK
 
 LAYOUT = TASK.residual_observation
@@ -41,20 +41,25 @@ def fake(residual: float, value: Any) -> tuple[ResidualTD3Policy, Fake]:
     return cast("ResidualTD3Policy", networks), networks
 
 
-def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
-    seen, column = torch.zeros(4, LAYOUT.dim), torch.ones(4, 1)
-    found = td_target(
-        policy,
+def transitions(n: int = 4, corrections: Tensor | None = None, **columns: float) -> PreparedBatch:
+    """Return `n` transitions of the policy and one per demonstrated correction, all of them with the same numbers."""
+    n += 0 if corrections is None else len(corrections)
+    seen: Any = torch.zeros(n, LAYOUT.dim)
+    numbers = {"rewards": 0.0, "dones": 0.0, "discounts": 0.5, **columns}
+    return PreparedBatch(
         seen,
         seen,
-        rewards=rewards * column,
-        dones=dones * column,
-        discounts=0.5 * column,
-        noise_std=0.0,
-        noise_clip=0.0,
-        value_range=(0.0, 1.0),
-        heads=heads,
+        seen,
+        seen,
+        seen,
+        **{name: torch.full((n, 1), one) for name, one in numbers.items()},
+        corrections=corrections,
     )
+
+
+def ask(policy: ResidualTD3Policy, rewards: float = 0.0, dones: float = 0.0, heads: Sequence[int] | None = None) -> float:
+    batch = transitions(rewards=rewards, dones=dones)
+    found = td_target(policy, batch, heads=heads, noise=(0.0, 0.0), value_range=(0.0, 1.0))
     assert found.shape == (4, 1)
     return float(found[0, 0])
 
@@ -89,8 +94,7 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
     gradients = {}
     for penalty in (0.0, 1.0, 10.0):
         policy, networks = fake(0.5, lambda residual: residual)
-        seen = torch.zeros(4, LAYOUT.dim)
-        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1).backward()
+        actor_loss(policy, transitions(), heads=(0,), penalty=penalty, imitation=0.0, q_floor=0.1).backward()
         gradients[penalty] = float(cast("Tensor", networks.parameter.grad))
 
     # d/dr (-(r + 0.1) / 0.6 + beta r^2), the first head being 0.1 above the residual
@@ -100,16 +104,14 @@ def test_actor_follows_the_value_and_is_held_by_the_penalty() -> None:
 @pytest.mark.parametrize(("heads", "value"), [((0,), 0.6), ((1,), 0.4), ((0, 2), 0.35)])
 def test_actor_climbs_the_mean_of_the_heads_it_is_told_to(heads: tuple[int, ...], value: float) -> None:
     policy, networks = fake(0.5, lambda residual: residual)
-    seen = torch.zeros(4, LAYOUT.dim)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.1, heads=heads).backward()
+    actor_loss(policy, transitions(), heads=heads, penalty=0.0, imitation=0.0, q_floor=0.1).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1 / value)
 
 
 def test_small_values_are_not_blown_up() -> None:
     policy, networks = fake(0.5, lambda residual: 1e-4 * residual)
-    seen = torch.zeros(4, LAYOUT.dim)
-    actor_loss(policy, seen, seen, None, penalty=0.0, imitation=0.0, q_floor=0.2).backward()
+    actor_loss(policy, transitions(), heads=(0,), penalty=0.0, imitation=0.0, q_floor=0.2).backward()
 
     assert float(cast("Tensor", networks.parameter.grad)) == pytest.approx(-1e-4 / 0.2)  # 0.1 is what the head adds
 
@@ -117,11 +119,10 @@ def test_small_values_are_not_blown_up() -> None:
 def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
     torch.manual_seed(0)
     policy, _ = fake(0.5, lambda residual: residual)
-    seen, column = torch.zeros(400, LAYOUT.dim), torch.ones(400, 1)
 
     def spread(std: float, clip: float) -> Tensor:
-        made = {"rewards": 0 * column, "dones": 0 * column, "discounts": column, "value_range": (0.0, 1.0)}
-        return td_target(policy, seen, seen, **made, noise_std=std, noise_clip=clip) - 0.4  # the lesser head
+        batch = transitions(400, discounts=1.0)
+        return td_target(policy, batch, heads=None, noise=(std, clip), value_range=(0.0, 1.0)) - 0.4  # the lesser head
 
     assert float(spread(0.1, 9.0).std()) == pytest.approx(0.1 / 6**0.5, rel=0.15)  # the mean of six joints
     assert float(spread(9.0, 0.05).abs().max()) <= 0.05 + 1e-6
@@ -135,13 +136,9 @@ def test_targets_are_smoothed_by_clipped_noise_on_the_target_actor() -> None:
 )
 def test_demonstrations_pull_only_where_they_help_and_can_be_reached(correction: float, slope: float, pulls: bool) -> None:
     policy, networks = fake(0.0, lambda residual: slope * residual)
-    corrections = torch.full((4, 6), correction)
-    seen = torch.zeros(4 + len(corrections), LAYOUT.dim)
-    worth = worth_imitating(policy, seen[4:], corrections)
-    losses = [
-        actor_loss(policy, seen, seen, corrections, penalty=0.0, imitation=imitation, q_floor=0.1, worth=worth)
-        for imitation in (0.0, 1.0)
-    ]
+    batch = transitions(corrections=torch.full((4, 6), correction))
+    batch.imitation_mask = q_filter(policy, batch)
+    losses = [actor_loss(policy, batch, heads=(0,), penalty=0.0, imitation=imitation, q_floor=0.1) for imitation in (0.0, 1.0)]
 
     assert float((losses[1] - losses[0]).detach()) == pytest.approx(min(correction, 1.0) ** 2 if pulls else 0.0)
     assert networks.parameter.grad is None
@@ -155,9 +152,8 @@ def test_the_value_of_demonstrated_steps_is_raised_only_where_it_is_asked_for(im
         asked: list[int] = []
         critic = networks.critic
         networks.critic = lambda seen, *args, critic=critic, asked=asked: (asked.append(len(seen)), critic(seen, *args))[1]  # type: ignore[method-assign]
-        seen = torch.zeros(4 + 3, LAYOUT.dim)
-        options = {"penalty": 0.0, "imitation": imitation, "q_floor": 0.1, "q_term_on": q_term_on}
-        actor_loss(policy, seen, seen, torch.zeros(3, 6), **options)  # type: ignore[arg-type]
+        batch = transitions(corrections=torch.zeros(3, 6))
+        actor_loss(policy, batch, heads=(0,), penalty=0.0, imitation=imitation, q_floor=0.1, q_term_on=q_term_on)  # type: ignore[arg-type]
         rows[q_term_on] = asked
 
     assert rows == {"own": [4], "all": [7]}
@@ -169,32 +165,6 @@ def test_errors_of_heads_are_squared_each_or_as_their_mean() -> None:
     assert float(critic_loss(values, target)) == (9 + 1) / 2
     assert float(critic_loss(values, target, "mean")) == 2 * 2.0**2 / 2
     assert float(critic_loss(values[:1], target, "mean")) == float(critic_loss(values[:1], target)) == 9 / 2
-
-
-@pytest.mark.parametrize(
-    ("slope", "returned", "m"),
-    [(1.0, 0.5, 0.0), (1.0, 0.45, 0.0), (1.0, 0.2, 1.0), (-1.0, 0.5, 1.0), (1.0, float("nan"), 1.0)],
-    ids=["preferred and trusted", "within the margin", "optimistic", "the base is preferred", "nobody knows yet"],
-)
-def test_penalty_is_dropped_only_where_the_critics_prefer_the_residual_and_can_be_trusted(
-    slope: float, returned: float, m: float
-) -> None:
-    policy, _ = fake(0.8, lambda residual: 0.5 + slope * (residual - 0.1))  # 0.5 is promised for what was executed, 0.1
-    steps = Steps(torch.zeros(3, LAYOUT.dim), torch.full((3, 6), 0.1), torch.full((3, 1), returned))
-
-    assert held_back(policy, steps, margin=0.1).tolist() == [[m]] * 3
-
-
-def test_only_steps_that_are_held_back_pay_the_penalty() -> None:
-    policy, _ = fake(0.5, lambda residual: residual)
-    seen, held = torch.zeros(4, LAYOUT.dim), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
-    losses = [
-        actor_loss(policy, seen, seen, None, penalty=penalty, imitation=0.0, q_floor=0.1, held=weights)
-        for penalty, weights in ((0.0, None), (1.0, held), (1.0, None))
-    ]
-
-    assert float((losses[1] - losses[0]).detach()) == pytest.approx(0.25 / 4)
-    assert float((losses[2] - losses[0]).detach()) == pytest.approx(0.25)
 
 
 def test_ramp_falls_and_then_stays() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from soarm.errors import ObservationError, ParamsError, SimulationError
 from soarm.params import build
-from soarm.residual import checkpoint
+from soarm.residual import checkpoint, objective
+from soarm.residual.batches import PreparedBatch
 from soarm.residual.learner import LearnerParams
 from soarm.residual.td3bc import ResidualTD3BC
-from soarm.residual.updates import Lesson
 from soarm.spec import STATE
 
 
@@ -58,6 +59,18 @@ def call_before_step(model: ResidualTD3BC, action: Any) -> None:
     env.step = lambda actions, rows: (action(), step(actions, rows))[1]
 
 
+def replace_second_part(model: ResidualTD3BC, instead: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `instead` have the batches where actor and critics would move; there is no warm-up."""
+
+    def train(batches: Sequence[PreparedBatch], first: int) -> Iterator[None]:
+        yield
+        instead(batches)
+        yield
+
+    monkeypatch.setattr(model, "train", train)
+    model._n_updates = 1
+
+
 @pytest.mark.parametrize(
     ("train_freq", "n_critics", "error"), [(1, 2, "each"), (3, 2, "each"), (1, 5, "each"), (1, 5, "mean")]
 )
@@ -66,7 +79,7 @@ def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(
 ) -> None:
     found = []
     for overlap, pause_s in ((False, 0.0), (True, 0.0), (True, 0.003)):
-        learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_error": error}
+        learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_loss_reduction": error}
         model = make(task, policy_kwargs={"n_critics": n_critics}, **learner)
         call_before_step(model, lambda pause_s=pause_s: time.sleep(pause_s))
         found.append(everything(model.learn(240, log_interval=None)))
@@ -78,16 +91,15 @@ def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(
 def test_updates_run_in_the_main_thread_while_a_step_runs_in_another(
     task: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = task.make_model()
+    model = make(task, policy_delay=1)
     updated = threading.Event()
     threads: dict[str, set[int]] = {"update": set(), "step": set()}
-    update = model._update_critics
+    actor_loss = objective.actor_loss
 
-    def update_and_tell(lesson: Lesson, meanwhile: Any = None) -> Any:
+    def update_and_tell(*args: Any, **kwargs: Any) -> torch.Tensor:
         threads["update"].add(threading.get_ident())
-        result = update(lesson, meanwhile)
         updated.set()
-        return result
+        return actor_loss(*args, **kwargs)
 
     def wait_for_an_update() -> None:
         threads["step"].add(threading.get_ident())
@@ -95,7 +107,7 @@ def test_updates_run_in_the_main_thread_while_a_step_runs_in_another(
             assert updated.wait(timeout=60.0), "the step ended before the updates began"
             updated.clear()
 
-    monkeypatch.setattr(model, "_update_critics", update_and_tell)
+    monkeypatch.setattr(objective, "actor_loss", update_and_tell)
     call_before_step(model, wait_for_an_update)
     model.learn(140, log_interval=None)
 
@@ -109,22 +121,21 @@ def test_batches_are_drawn_a_step_ahead_from_all_steps_but_the_one_that_runs(
     task: ModuleType, overlap: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(task, overlap=overlap)
-    prepared: list[tuple[int, int]] = []
-    practised: list[int] = []
-    prepare, practise = model.prepare, model.practise
+    drawn: list[tuple[int, int]] = []
+    learnt: list[int] = []
+    sample = model.sample
 
-    def note(n: int, first: int) -> list[Lesson]:
-        prepared.append((model.num_timesteps, 4 * model.replay_buffer.size()))
-        return prepare(n, first)
+    def note(n: int) -> list[PreparedBatch]:
+        drawn.append((model.num_timesteps, 4 * model.replay_buffer.size()))
+        return sample(n)
 
-    monkeypatch.setattr(model, "prepare", note)
-    model._n_updates = 1  # no warm-up
-    monkeypatch.setattr(model, "practise", lambda lessons: (practised.append(model.num_timesteps), practise(lessons)))
+    monkeypatch.setattr(model, "sample", note)
+    replace_second_part(model, lambda batches: learnt.append(model.num_timesteps), monkeypatch)
     model.learn(140, log_interval=None)
 
     # from the end of the prefill on; the first step has none prepared for it
-    assert prepared == [(steps, steps) for steps in (120, 120, 124, 128, 132, 136)]
-    assert practised == [120, 124, 128, 132, 136]
+    assert drawn == [(steps, steps) for steps in (120, 120, 124, 128, 132, 136)]
+    assert learnt == [120, 124, 128, 132, 136]
 
 
 def test_targets_stand_still_during_a_step_and_follow_all_its_updates(task: ModuleType) -> None:
@@ -132,11 +143,11 @@ def test_targets_stand_still_during_a_step_and_follow_all_its_updates(task: Modu
     model.learn(124, log_interval=None)  # the prefill and one step with updates
     parameter, target = model.critic.qf0[0].weight, model.critic_target.qf0[0].weight
     before = target.detach().clone()
-    model.settle()
+    model.sync_targets()
 
     torch.testing.assert_close(target, before + (1.0 - 0.9**4) * (parameter - before))
     after = target.detach().clone()
-    model.settle()
+    model.sync_targets()
     assert torch.equal(target, after)
 
 
@@ -146,7 +157,7 @@ def test_updates_are_spread_over_the_steps_they_belong_to(
 ) -> None:
     model = make(task, train_freq=train_freq, gradient_steps=gradient_steps)
     made: dict[int, int] = {}
-    monkeypatch.setattr(model, "practise", lambda lessons: made.update({model.num_timesteps // 4: len(lessons)}))
+    replace_second_part(model, lambda batches: made.update({model.num_timesteps // 4: len(batches)}), monkeypatch)
     model.learn(4 * 54, log_interval=None)
     per_step = [made.get(step, 0) for step in range(54)]
     first = 32  # the first multiple of 4 after the prefill's 30 steps
@@ -225,11 +236,11 @@ def test_no_thread_outlives_an_error_in_an_update(task: ModuleType, monkeypatch:
     model = task.make_model()
     call_before_step(model, lambda: time.sleep(0.01))
 
-    def fail(lessons: list[Lesson]) -> None:
+    def fail(batches: Sequence[PreparedBatch]) -> None:
         assert len(simulation_threads()) == 1
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "practise", fail)
+    replace_second_part(model, fail, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         model.learn(300, log_interval=None)
 

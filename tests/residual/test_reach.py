@@ -19,7 +19,7 @@ from soarm.params import build
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, Observation, Rows, add_residual
 from soarm.residual import reach
-from soarm.residual.reach import Ceiling, ReachParams, ReachPolicy
+from soarm.residual.reach import OracleResult, ReachParams, ReachPolicy
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
 PARAMS = ReachParams(
@@ -65,12 +65,12 @@ def seen(n_rows: int) -> Observation:
     return {STATE: np.zeros((n_rows, 6), np.float32)}
 
 
-def ceiling(factor: float, solved: int) -> Ceiling:
+def ceiling(factor: float, solved: int) -> OracleResult:
     nothing = np.zeros((3, 6))
-    return Ceiling(factor, tuple(factor * bound for bound in PARAMS.shape), solved, 20, 10.0, nothing, nothing[0])
+    return OracleResult(factor, tuple(factor * bound for bound in PARAMS.shape), solved, 20, 10.0, nothing, nothing[0])
 
 
-def at(solved: dict[float, int], bound: reach.Bound, factor: float) -> Ceiling:
+def at(solved: dict[float, int], bound: reach.Bound, factor: float) -> OracleResult:
     return dataclasses.replace(ceiling(factor, solved[factor]), bound=bound)
 
 
@@ -141,7 +141,7 @@ def test_without_one_that_is_enough_the_largest_is_chosen_and_its_ceiling_said(c
 
 
 def test_joints_are_cut_one_by_one() -> None:
-    found = reach.by_joint(functools.partial(at, {0.0: 5, 0.5: 9}), PARAMS.shape, (0.5, 0.0))
+    found = reach.per_joint(functools.partial(at, {0.0: 5, 0.5: 9}), PARAMS.shape, (0.5, 0.0))
 
     assert [(one.joint, one.solved) for one in found[:2]] == [("shoulder_pan", 9), ("shoulder_pan", 5)]
     assert found[0].bound == (1.0, 1.0, 1.0, 1.0, 1.0, 4.0)

@@ -110,27 +110,6 @@ def test_only_rows_with_a_running_episode_are_cut_at_their_last_step() -> None:
     np.testing.assert_array_equal(buffer.ages, [0, 0, 0])
 
 
-def test_known_steps_are_drawn_from_finished_episodes_alone() -> None:
-    buffer = make()
-    assert isinstance(buffer, EpisodeReplayBuffer)
-    play(buffer, [[0, 0], [1, 0], [0, 0]], [[False, False], [True, False], [False, False]])
-    known, any_step = buffer.sample_known(200), buffer.sample_steps(200)
-
-    assert set(known.returns.ravel().tolist()) == {0.5, 1.0}
-    assert known.returns.shape == known.observations.shape == (200, 1)
-    assert ((1 - known.observations) * 0.5 + known.observations == known.returns).all()  # the return belongs to the step
-    assert 0.2 < any_step.returns.isnan().float().mean() < 0.95
-
-
-def test_quiet_starts_are_those_of_the_base_alone() -> None:
-    buffer = make(n_envs=1)
-    assert isinstance(buffer, EpisodeReplayBuffer)
-    for residual, done in ((0.0, False), (0.0, True), (0.3, False), (0.0, True), (0.0, False)):
-        buffer.add(np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), residual), np.ones(1), np.array([done]), [{}])
-
-    assert buffer.quiet_starts().returns.tolist() == [[1.5]]
-
-
 def test_recent_steps_leave_out_the_time_in_which_an_episode_runs() -> None:
     buffer = make()
     assert isinstance(buffer, EpisodeReplayBuffer)

@@ -17,7 +17,6 @@ from soarm import arm
 from soarm.errors import CheckpointError
 from soarm.residual import actor, objective
 from soarm.residual.controller import ResidualController, residual_policy
-from soarm.residual.learner import FilterParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.rollout import rollout
@@ -206,7 +205,7 @@ def test_first_updates_are_the_critics_alone(task: ModuleType) -> None:
     model = task.make_model(learner=dataclasses.replace(task.LEARNER, warmup_updates=50, gradient_steps=0))
     model.learn(120, log_interval=None)
     critic = weights(model).clone()
-    model.settle()
+    model.warm_up()
 
     assert model._n_updates == 50
     assert not torch.equal(weights(model), critic)
@@ -225,7 +224,7 @@ def test_actor_climbs_every_head_in_turn_or_as_it_is_told(
     monkeypatch.setattr(
         objective, "actor_loss", lambda *args, heads, **kwargs: (climbed.append(heads), real(*args, heads=heads, **kwargs))[1]
     )
-    learner = dataclasses.replace(task.LEARNER, actor_climbs=climbs)
+    learner = dataclasses.replace(task.LEARNER, actor_q_reduction=climbs)
     task.make_model(learner=learner, policy_kwargs={"n_critics": 3}).learn(160, log_interval=None)
 
     assert climbed[:5] == heads
@@ -246,29 +245,7 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
     assert torch.isfinite(weights(model)).all()
 
 
-def test_penalty_is_filtered_from_some_actor_update_on(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    at: list[int] = []
-    kept: list[float] = []
-    real = objective.held_back
-    filtered = dataclasses.replace(task.LEARNER, q_filter=FilterParams(enabled=True, after_updates=10, margin=0.1))
-    model = task.make_model(learner=filtered)
-
-    def held_back(*args: Any) -> torch.Tensor:
-        at.append(model._n_actor_updates)
-        held = real(*args)
-        kept.append(float(held.mean()))
-        return held
-
-    monkeypatch.setattr(objective, "held_back", held_back)
-    model.learn(300, log_interval=None)
-    plain = task.make_model().learn(300, log_interval=None)
-
-    assert at == list(range(10, model._n_actor_updates))
-    assert model.logger.name_to_value["train/penalised"] == pytest.approx(np.mean(kept))
-    assert not torch.equal(weights(model), weights(plain))
-
-
-def test_alarms_reach_the_log(task: ModuleType) -> None:
+def test_diagnostics_reach_the_log(task: ModuleType) -> None:
     model = task.make_model(learner=dataclasses.replace(task.LEARNER, actor_lr=0.0))
     torch.nn.init.constant_(model.actor.mu.net[-2].bias[arm.GRIPPER :], 3.0)  # where nothing depends on it
     model.learn(1200, log_interval=None)

@@ -1,4 +1,4 @@
-"""A small setting for methods: the real simulator with short episodes, tiny networks, made-up demonstrations."""
+"""A small input for methods: the real simulator with short episodes, tiny networks, made-up demonstrations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from soarm.residual.training import TrainResidualParams
 from soarm.rollout import StepResult
 from soarm.sim.params import SimParams
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
-from soarm.study.method import Setting
+from soarm.study.method import MethodInput
 from soarm.tasks.pick_place import TASK
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -83,14 +83,14 @@ def base(demonstrations: Dataset, ci_params: params_file.Params) -> ACT:
 
 
 @pytest.fixture
-def setting(base: ACT, demonstrations: Dataset, ci_params: params_file.Params, tmp_path: Path) -> Setting:
+def inputs(base: ACT, demonstrations: Dataset, ci_params: params_file.Params, tmp_path: Path) -> MethodInput:
     """Four environments, episodes of a second, 480 environment steps, two validation scenes; `log` and `track` do nothing."""
     sim = ci_params.section("sim", SimParams)
     params = ci_params.section("train_residual", TrainResidualParams)
     train_act = ci_params.section("train_act", TrainActParams)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    return Setting(
+    return MethodInput(
         sim=dataclasses.replace(sim, task=dataclasses.replace(sim.task, time_limit_s=1.0)),
         base=base,
         demonstrations=demonstrations,

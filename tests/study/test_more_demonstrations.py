@@ -10,41 +10,41 @@ from soarm import arm
 from soarm.act import training
 from soarm.errors import ParamsError
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
-from soarm.study.method import Setting
+from soarm.study.method import MethodInput
 from soarm.study.more_demonstrations import more_demonstrations
 
 OPTIONS = {"fractions": [0.5, 1.0], "steps": [3, 3]}
 
 
-def teaching(setting: Setting) -> Setting:
-    """Return a setting with time for two demonstrations in each half of the budget."""
-    sim = dataclasses.replace(setting.sim, task=dataclasses.replace(setting.sim.task, time_limit_s=6.0))
-    record = dataclasses.replace(setting.record, n_rows=2, n_threads=1)
-    params = dataclasses.replace(setting.params, env_steps=800)
-    return dataclasses.replace(setting, sim=sim, record=record, params=params, options=OPTIONS)
+def teaching(inputs: MethodInput) -> MethodInput:
+    """Return an input with time for two demonstrations in each half of the budget."""
+    sim = dataclasses.replace(inputs.sim, task=dataclasses.replace(inputs.sim.task, time_limit_s=6.0))
+    record = dataclasses.replace(inputs.record, n_rows=2, n_threads=1)
+    params = dataclasses.replace(inputs.params, env_steps=800)
+    return dataclasses.replace(inputs, sim=sim, record=record, params=params, options=OPTIONS)
 
 
-def test_frames_are_counted_and_learnt_from(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_counted_and_learnt_from(inputs: MethodInput, monkeypatch: pytest.MonkeyPatch) -> None:
     data: list[Any] = []
     train = training.train
     monkeypatch.setattr(
         training, "train", lambda gathered, *args, **kwargs: data.append(gathered) or train(gathered, *args, **kwargs)
     )
 
-    outcome = more_demonstrations(teaching(setting))
+    result = more_demonstrations(teaching(inputs))
 
-    metrics, n = outcome.metrics, setting.demonstrations.n_frames
+    metrics, n = result.metrics, inputs.demonstrations.n_frames
     assert [len(gathered.columns[ACTION]) - n for gathered in data][-1] == metrics["frames"]
     assert len(data[0].columns[ACTION]) < len(data[1].columns[ACTION])
-    assert len(data[1].episode_starts) - len(setting.demonstrations.episode_starts) == metrics["demonstrations"]
+    assert len(data[1].episode_starts) - len(inputs.demonstrations.episode_starts) == metrics["demonstrations"]
     assert 0 < metrics["frames"] <= metrics["env_steps"] <= 800
     assert metrics["env_steps"] > 800 - 6 * 30  # no further demonstration would have been sure to fit
     assert metrics["teleoperation_h"] == pytest.approx(metrics["env_steps"] / 30 / 3600)
-    steps = [point.step for point in outcome.curve]
+    steps = [point.step for point in result.curve]
     assert steps[0] == 0
     assert 0 < steps[1] <= 400 < steps[2] == metrics["env_steps"]
-    seen = {key: setting.demonstrations.columns[key][:3] for key in (STATE, ENVIRONMENT_STATE)}
-    action = outcome.policy(3).act(seen, np.arange(3))
+    seen = {key: inputs.demonstrations.columns[key][:3] for key in (STATE, ENVIRONMENT_STATE)}
+    action = result.policy(3).act(seen, np.arange(3))
     assert ((action >= arm.LOWER) & (action <= arm.UPPER)).all()
 
 
@@ -57,11 +57,11 @@ def test_frames_are_counted_and_learnt_from(setting: Setting, monkeypatch: pytes
         ([0.5, 1.5], r"fractions\[1\] is 1.5; it must be above 0 and at most 1"),
     ],
 )
-def test_fractions_must_rise(setting: Setting, fractions: list[float], message: str) -> None:
+def test_fractions_must_rise(inputs: MethodInput, fractions: list[float], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        more_demonstrations(dataclasses.replace(setting, options={"fractions": fractions, "steps": [3] * len(fractions)}))
+        more_demonstrations(dataclasses.replace(inputs, options={"fractions": fractions, "steps": [3] * len(fractions)}))
 
 
-def test_every_training_has_its_steps(setting: Setting) -> None:
+def test_every_training_has_its_steps(inputs: MethodInput) -> None:
     with pytest.raises(ParamsError, match=r"steps is \[3\]; there must be one number for each of \[0.5, 1.0\]"):
-        more_demonstrations(dataclasses.replace(setting, options={"fractions": [0.5, 1.0], "steps": [3]}))
+        more_demonstrations(dataclasses.replace(inputs, options={"fractions": [0.5, 1.0], "steps": [3]}))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from soarm.policy import Array, Observation, Rows
-from soarm.study.method import Setting
-from soarm.study.scenes import Judge, Metered, collect, training_env
+from soarm.study.method import MethodInput
+from soarm.study.scenes import BudgetedEnv, Validator, collect, training_env
 
 
 class Still:
@@ -22,7 +22,7 @@ class Still:
 
 @pytest.mark.parametrize("limit", [8, 50, 51, 200])
 def test_collecting_counts_every_step_and_keeps_to_the_limit(parity_env: Any, limit: int) -> None:
-    env = Metered(parity_env, parity_env.max_steps)
+    env = BudgetedEnv(parity_env, parity_env.max_steps)
 
     episodes = list(collect(env, Still(), itertools.count(), limit))
 
@@ -31,7 +31,7 @@ def test_collecting_counts_every_step_and_keeps_to_the_limit(parity_env: Any, li
 
 
 def test_collecting_goes_on_where_it_stopped(parity_env: Any) -> None:
-    env, seeds = Metered(parity_env, parity_env.max_steps), itertools.count()
+    env, seeds = BudgetedEnv(parity_env, parity_env.max_steps), itertools.count()
 
     first = list(collect(env, Still(), seeds, 60))
     second = list(collect(env, Still(), seeds, 120))
@@ -41,27 +41,27 @@ def test_collecting_goes_on_where_it_stopped(parity_env: Any) -> None:
 
 
 def test_nothing_is_collected_where_no_episode_is_sure_to_fit(parity_env: Any) -> None:
-    env = Metered(parity_env, parity_env.max_steps)
+    env = BudgetedEnv(parity_env, parity_env.max_steps)
 
     assert list(collect(env, Still(), itertools.count(), parity_env.max_steps - 1)) == []
     assert env.used == 0
 
 
 @pytest.mark.parametrize(("limit_s", "steps"), [(0.5, 15), (5.0, 30)])  # the task's own limit is a second
-def test_training_episodes_end_at_the_shorter_time_limit(setting: Setting, limit_s: float, steps: int) -> None:
-    env = training_env(replace(setting, params=replace(setting.params, time_limit_s=limit_s)))
+def test_training_episodes_end_at_the_shorter_time_limit(inputs: MethodInput, limit_s: float, steps: int) -> None:
+    env = training_env(replace(inputs, params=replace(inputs.params, time_limit_s=limit_s)))
 
     episodes = list(collect(env, Still(), itertools.count(), 4 * steps))
 
     assert [len(episode) for episode in episodes] == [steps] * 4
 
 
-def test_a_judge_runs_the_validation_scenes_and_logs(setting: Setting) -> None:
+def test_a_judge_runs_the_validation_scenes_and_logs(inputs: MethodInput) -> None:
     logged: list[tuple[int, dict[str, float]]] = []
-    judge = Judge(replace(setting, log=lambda step, metrics: logged.append((step, dict(metrics)))))
+    validator = Validator(replace(inputs, log=lambda step, metrics: logged.append((step, dict(metrics)))))
 
-    judge.look(0, lambda n_rows: Still())
-    judge.look(7, lambda n_rows: Still())
+    validator.evaluate(0, lambda n_rows: Still())
+    validator.evaluate(7, lambda n_rows: Still())
 
-    assert [(point.step, point.solved) for point in judge.curve] == [(0, (False, False)), (7, (False, False))]
+    assert [(point.step, point.solved) for point in validator.curve] == [(0, (False, False)), (7, (False, False))]
     assert logged == [(0, {"validation_success": 0.0}), (7, {"validation_success": 0.0})]

@@ -48,9 +48,9 @@ def test_behind_the_last_point_success_stays_and_behind_the_budget_nothing_count
 
 
 def test_the_target_is_reached_at_the_first_of_some_points_in_a_row_that_have_it() -> None:
-    assert measures.steps_to_target(CURVE, 0.5, looks=1) == 0
-    assert measures.steps_to_target(CURVE, looks=1) == 100
-    assert measures.steps_to_target(CURVE[:2], looks=1) == math.inf
+    assert measures.steps_to_target(CURVE, 0.5, evaluations=1) == 0
+    assert measures.steps_to_target(CURVE, evaluations=1) == 100
+    assert measures.steps_to_target(CURVE[:2], evaluations=1) == math.inf
 
 
 def test_a_lucky_point_is_not_the_target() -> None:

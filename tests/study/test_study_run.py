@@ -26,7 +26,7 @@ from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.study import measures
 from soarm.study import residual as study_residual
-from soarm.study.method import Outcome, Point, Setting
+from soarm.study.method import MethodInput, MethodResult, Point
 from soarm.study.residual import residual
 from soarm.study.run import run
 from soarm.tasks.pick_place import TASK
@@ -72,14 +72,14 @@ class Opener:
         return np.full((len(rows), 6), 100.0, np.float32)
 
 
-def opening(setting: Setting) -> Outcome:
-    early, end = (True, False), setting.params.env_steps
+def opening(inputs: MethodInput) -> MethodResult:
+    early, end = (True, False), inputs.params.env_steps
     curve = (Point(0, early), *(Point(step, (True, True)) for step in (end // 2, end - 1, end)))
-    return Outcome(curve, lambda n_rows: Opener(), {"env_steps": 480, "env_steps_per_s": 10.0, "own": 1})
+    return MethodResult(curve, lambda n_rows: Opener(), {"env_steps": 480, "env_steps_per_s": 10.0, "own": 1})
 
 
-def test_a_run_trains_and_compares_the_last_policy_with_the_base(setting: Setting, tmp_path: Path) -> None:
-    made = run(opening, setting, GripperEnv, TEST)
+def test_a_run_trains_and_compares_the_last_policy_with_the_base(inputs: MethodInput, tmp_path: Path) -> None:
+    made = run(opening, inputs, GripperEnv, TEST)
     made.save(tmp_path)
 
     assert (made.metrics["base_success"], made.metrics["success"]) == (0.5, 1.0)
@@ -87,37 +87,37 @@ def test_a_run_trains_and_compares_the_last_policy_with_the_base(setting: Settin
     assert made.metrics["auc"] == 0.875
     assert (made.metrics["steps_to_90"], made.metrics["seconds_to_90"]) == (240.0, 24.0)
     assert made.metrics["own"] == 1
-    assert measures.read_curve(tmp_path / "curve.csv") == made.outcome.curve
+    assert measures.read_curve(tmp_path / "curve.csv") == made.result.curve
     assert Results.load(tmp_path, "policy").success.all()
     assert Results.load(tmp_path, "base").seeds == tuple(range(40_000_000, 40_000_006))
 
 
-def test_a_curve_that_goes_backwards_is_a_broken_promise(setting: Setting) -> None:
-    def backwards(setting: Setting) -> Outcome:
-        return dataclasses.replace(opening(setting), curve=opening(setting).curve[::-1])
+def test_a_curve_that_goes_backwards_is_a_broken_promise(inputs: MethodInput) -> None:
+    def backwards(inputs: MethodInput) -> MethodResult:
+        return dataclasses.replace(opening(inputs), curve=opening(inputs).curve[::-1])
 
     with pytest.raises(AssertionError, match="starts before it learns"):
-        run(backwards, setting, GripperEnv, TEST)
+        run(backwards, inputs, GripperEnv, TEST)
 
 
-def test_the_residual_s_curve_starts_with_the_base_and_ends_with_the_budget(setting: Setting) -> None:
-    ensembling = dataclasses.replace(setting.base.config, n_action_steps=1, temporal_ensemble_coeff=0.01)
-    spec = dataclasses.replace(setting.base.spec, n_action_steps=1, temporal_ensemble_coeff=0.01)
-    base = type(setting.base)(ensembling, spec)
-    base.load_state_dict(setting.base.state_dict())
-    outcome = residual(dataclasses.replace(setting, base=base.eval()))
+def test_the_residual_s_curve_starts_with_the_base_and_ends_with_the_budget(inputs: MethodInput) -> None:
+    ensembling = dataclasses.replace(inputs.base.config, n_action_steps=1, temporal_ensemble_coeff=0.01)
+    spec = dataclasses.replace(inputs.base.spec, n_action_steps=1, temporal_ensemble_coeff=0.01)
+    base = type(inputs.base)(ensembling, spec)
+    base.load_state_dict(inputs.base.state_dict())
+    result = residual(dataclasses.replace(inputs, base=base.eval()))
 
-    assert outcome.curve[0].step == 0
-    assert outcome.curve[-1].step == outcome.metrics["env_steps"] >= 480
-    assert outcome.policy(3).act is not None
+    assert result.curve[0].step == 0
+    assert result.curve[-1].step == result.metrics["env_steps"] >= 480
+    assert result.policy(3).act is not None
 
 
 def test_the_residual_s_policy_is_the_last_network_and_not_the_one_that_is_kept(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    inputs: MethodInput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Result] = []
     monkeypatch.setattr(study_residual, "train", lambda *args, **kwargs: made.append(train(*args, **kwargs)) or made[0])
-    outcome = residual(setting)
+    found = residual(inputs)
     result, rows = made[0], np.arange(2)
     seen = {STATE: np.full((2, 6), 5.0, np.float32), ENVIRONMENT_STATE: np.ones((2, 7), np.float32)}
 
@@ -128,10 +128,10 @@ def test_the_residual_s_policy_is_the_last_network_and_not_the_one_that_is_kept(
     def of(candidate: Candidate) -> Array:
         actor = copy.deepcopy(result.actor)
         actor.load_state_dict(candidate.weights)
-        return action(residual_policy(setting.base, actor.eval(), result.spec, 2))
+        return action(residual_policy(inputs.base, actor.eval(), result.spec, 2))
 
     assert result.metrics["kept"] == "base"
-    np.testing.assert_array_equal(action(outcome.policy(2)), of(result.candidates[-1]))
+    np.testing.assert_array_equal(action(found.policy(2)), of(result.candidates[-1]))
     assert not np.array_equal(of(result.candidates[-1]), of(result.candidates[0]))
 
 

@@ -43,9 +43,9 @@ def rows(n_solved: int, n: int = N) -> Results:
     def row(i: int) -> EpisodeRow:
         solved = i < n_solved
         seconds = 3.0 if solved else math.nan
-        outcome = "success" if solved else "dropped"
+        result = "success" if solved else "dropped"
         own = {column.name: column.kind(0) for column in TASK.columns}
-        return EpisodeRow(i, solved, outcome, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, own)
+        return EpisodeRow(i, solved, result, "place", 90, seconds, 1.0, 1.0, 5.0, 9.0, own)
 
     return Results(tuple(row(i) for i in range(n)), TASK)
 

@@ -58,7 +58,7 @@ def test_targets_are_smoothed_by_the_noise_that_is_asked_for(task: ModuleType, m
     real = objective.td_target
 
     def td_target(*args: Any, **kwargs: Any) -> torch.Tensor:
-        asked.add((kwargs["noise_std"], kwargs["noise_clip"]))
+        asked.add(kwargs["noise"])
         return real(*args, **kwargs)
 
     monkeypatch.setattr(objective, "td_target", td_target)
@@ -67,20 +67,20 @@ def test_targets_are_smoothed_by_the_noise_that_is_asked_for(task: ModuleType, m
     assert asked == {(0.25, 0.4)}
 
 
-@pytest.mark.parametrize(("judged", "correction"), [("executed", 0.0), ("asked", 0.5)])
-def test_critics_learn_of_what_was_executed_or_of_what_was_asked_for(task: ModuleType, judged: str, correction: float) -> None:
-    model = trained(task, judged=judged)
+@pytest.mark.parametrize(("action", "correction"), [("executed", 0.0), ("requested", 0.5)])
+def test_critics_learn_of_the_executed_or_of_the_requested_action(task: ModuleType, action: str, correction: float) -> None:
+    model = trained(task, critic_action=action)
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
     model.replay_buffer.observations[..., LAYOUT.base_action] = arm.UPPER  # nothing can be added to it
     model.replay_buffer.actions[:] = 0.5
-    (lesson,) = model.prepare(1, 1)
+    (batch,) = model.sample(1)
 
-    assert lesson.judged[:, -6:].numpy() == pytest.approx(correction, abs=1e-4)
+    assert batch.critic_inputs[:, -6:].numpy() == pytest.approx(correction, abs=1e-4)
 
 
 @pytest.mark.parametrize("beyond", [True, False])
 def test_a_value_ends_at_the_time_limit_or_goes_on(task: ModuleType, beyond: bool) -> None:
-    model = trained(task, n_steps=120, beyond_time_limit=beyond)  # the prefill
+    model = trained(task, n_steps=120, bootstrap_on_timeout=beyond)  # the prefill
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
     batch = model.replay_buffer.sample(400)
     lost = (batch.dones == 1) & (batch.rewards == 0)

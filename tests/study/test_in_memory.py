@@ -5,7 +5,7 @@ import numpy as np
 from soarm.act.windows import require_usable
 from soarm.dataset.reader import Dataset
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
-from soarm.study.gathered import joined
+from soarm.study.in_memory import concatenate
 
 
 def episode(length: int, value: float) -> dict[str, np.ndarray]:
@@ -14,7 +14,7 @@ def episode(length: int, value: float) -> dict[str, np.ndarray]:
 
 
 def test_episodes_come_after_the_demonstrations(demonstrations: Dataset) -> None:
-    gathered = joined(demonstrations, [episode(3, 1.0), episode(5, 2.0)])
+    gathered = concatenate(demonstrations, [episode(3, 1.0), episode(5, 2.0)])
 
     n = demonstrations.n_frames
     assert gathered.episode_starts.tolist() == [*demonstrations.episode_starts.tolist(), n + 3, n + 8]
@@ -25,7 +25,7 @@ def test_episodes_come_after_the_demonstrations(demonstrations: Dataset) -> None
 
 
 def test_nothing_to_add_leaves_the_demonstrations(demonstrations: Dataset) -> None:
-    gathered = joined(demonstrations, [])
+    gathered = concatenate(demonstrations, [])
 
     assert gathered.episode_starts.tolist() == demonstrations.episode_starts.tolist()
     assert (gathered.columns[ACTION] == demonstrations.columns[ACTION]).all()
@@ -34,4 +34,4 @@ def test_nothing_to_add_leaves_the_demonstrations(demonstrations: Dataset) -> No
 def test_the_hash_tells_episodes_and_their_borders_apart(demonstrations: Dataset) -> None:
     contents = [[episode(4, 1.0)], [episode(4, 2.0)], [episode(2, 1.0), episode(2, 1.0)], []]
 
-    assert len({joined(demonstrations, more).hash for more in contents}) == 4
+    assert len({concatenate(demonstrations, more).hash for more in contents}) == 4

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from soarm import arm
-from soarm.residual import calibration
-from soarm.residual.alarms import Smoothness, residual_alarms
+from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.tasks.pick_place import TASK
@@ -22,12 +21,12 @@ def test_a_joint_that_leans_on_its_bound_is_named(task: ModuleType) -> None:
         policy.actor.mu.net[-2].bias[arm.GRIPPER] = 5.0
         policy.actor.mu.net[-2].bias[0] = -0.5
     seen = torch.zeros(4, LAYOUT.dim)
-    alarms = residual_alarms(policy, seen, seen)
+    found = residual_diagnostics(policy, seen, seen)
 
-    assert alarms["saturated_gripper"] == 1.0
-    assert alarms["residual_abs_shoulder_pan"] == pytest.approx(np.tanh(0.5))
-    assert alarms["saturated_shoulder_pan"] == alarms["residual_abs_elbow_flex"] == 0.0
-    assert alarms["saturated"] == pytest.approx(1 / 6)
+    assert found["saturated_gripper"] == 1.0
+    assert found["residual_abs_shoulder_pan"] == pytest.approx(np.tanh(0.5))
+    assert found["saturated_shoulder_pan"] == found["residual_abs_elbow_flex"] == 0.0
+    assert found["saturated"] == pytest.approx(1 / 6)
 
 
 def test_smoothness_is_the_second_difference_inside_episodes() -> None:
@@ -63,35 +62,30 @@ def constant(policy: ResidualTD3Policy, value: float) -> None:
             head[-1].bias.fill_(value)
 
 
-def test_promise_is_held_against_the_base_s_own_episodes(task: ModuleType) -> None:
-    policy, buffer = filled(task)
-    constant(policy, 0.7)
-    buffer.returns[np.isfinite(buffer.returns)] = 0.0
-    starts = buffer.first & np.isfinite(buffer.returns) & (buffer.actions == 0).all(axis=2)
-    buffer.returns[starts] = 0.5
-    found = calibration.promise(policy, buffer)
-
-    assert found.n_episodes == starts.sum() > 0
-    assert (found.promised, found.given) == pytest.approx((0.7, 0.5))
-    assert found.gap == pytest.approx(0.2)
-
-
 def test_gap_and_correlation_are_over_whole_episodes(task: ModuleType) -> None:
     policy, buffer = filled(task)
     buffer.returns[:] = buffer.observations[:, :, 6]
     constant(policy, 0.1)
-    flat = calibration.alarms(policy, buffer)
+    flat = critic_calibration(policy, buffer)
     policy.critic.forward = lambda obs, actions, heads=None: (0.3 + obs[:, 6:7],)  # type: ignore[method-assign]
-    alarms = calibration.alarms(policy, buffer)
+    found = critic_calibration(policy, buffer)
 
     assert set(flat) == {"q_start", "mc_start", "q_gap_mean"}
-    assert alarms["q_return_corr"] == pytest.approx(1.0)
-    assert alarms["q_gap_mean"] == pytest.approx(0.3)
+    assert found["q_return_corr"] == pytest.approx(1.0)
+    assert found["q_gap_mean"] == pytest.approx(0.3)
 
 
 def test_nothing_is_said_before_an_episode_has_ended(task: ModuleType) -> None:
     model = task.make_model()
     assert isinstance(model.replay_buffer, EpisodeReplayBuffer)
 
-    assert calibration.alarms(model.policy, model.replay_buffer) == {}
-    assert calibration.promise(model.policy, model.replay_buffer).n_episodes == 0
+    assert critic_calibration(model.policy, model.replay_buffer) == {}
+
+
+def test_diagnostics_draw_no_random_numbers(task: ModuleType) -> None:
+    policy, buffer = filled(task)
+    states = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    critic_calibration(policy, buffer)
+
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002

@@ -15,7 +15,7 @@ from soarm.spec import ACTION, Feature, content_hash
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class InMemoryDataset:
     """Columns of episodes, as `soarm.base.Demonstrations` wants them.
 
     Attributes:
@@ -38,14 +38,14 @@ def columns_of(episode: Episode) -> dict[str, Array]:
     return {**episode.observations, ACTION: episode.actions}
 
 
-def joined(demonstrations: Demonstrations, more: Sequence[Mapping[str, Array]]) -> Gathered:
+def concatenate(demonstrations: Demonstrations, more: Sequence[Mapping[str, Array]]) -> InMemoryDataset:
     """Return `demonstrations` with episodes, as `columns_of` gives them, after them."""
     parts = {key: [rows, *(one[key] for one in more)] for key, rows in demonstrations.columns.items()}
     columns = {key: np.concatenate(rows, dtype=np.float32) for key, rows in parts.items()}
     lengths = [len(one[ACTION]) for one in more]
     ends = int(demonstrations.episode_starts[-1]) + np.cumsum(lengths, dtype=np.int64)
     bytes_hashes = [content_hash(rows.tobytes()) for _, rows in sorted(columns.items())]
-    return Gathered(
+    return InMemoryDataset(
         columns,
         np.concatenate([demonstrations.episode_starts, ends]).astype(np.int64),
         demonstrations.fps,
