@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -82,6 +83,24 @@ def connect() -> Iterator[Callable[..., Arm]]:
             return stack.enter_context(Arm.connect(twin.ports[0], twin.config.calibration, config, sleep=lambda _: None))
 
         yield to
+
+
+@pytest.fixture
+def exchanges() -> Callable[[Path], list[tuple[bytes, bytes]]]:
+    """Return a function that reads a wire log: every request, and all that came until the next one."""
+
+    def read(path: Path) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        for line in path.read_text().splitlines():
+            event = json.loads(line)
+            data = bytes.fromhex(event["hex"])
+            if event["dir"] == "tx":
+                found.append((data, b""))
+            else:
+                found[-1] = (found[-1][0], found[-1][1] + data)
+        return found
+
+    return read
 
 
 @pytest.fixture

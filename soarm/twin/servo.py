@@ -62,13 +62,12 @@ class Servo:
         actual_ticks: Where the shaft is, before the offset, 0..4095 [ticks].
         turns: Whole turns of the shaft since power-up; seen only with multi-turn feedback.
         deaf: Hears no write, as if the frame was lost.
-        boots: How often it was powered up.
     """
 
     def __init__(self, servo_id: int, values: dict[str, int], unknowns: Unknowns) -> None:
         self._unknowns = unknowns
         self.memory = bytearray(N_REGISTERS)
-        self.actual_ticks, self.turns, self.deaf, self.boots = TICKS_PER_TURN // 2, 0, False, 0
+        self.actual_ticks, self.turns, self.deaf = TICKS_PER_TURN // 2, 0, False
         for name, register in TABLE.items():
             if register.memory == "EPROM" and register.default is not None:
                 self.put(name, register.default)
@@ -101,7 +100,6 @@ class Servo:
         self.turns = 0
         self.place(self.actual_ticks)
         self.put("goal_position", min(max(self.present_ticks, 0), TICKS_PER_TURN - 1))
-        self.boots += 1
 
     @property
     def id(self) -> int:

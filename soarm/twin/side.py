@@ -28,7 +28,6 @@ class Side:
         parser: Takes the bytes.
         script: The faults of replies, and those of the arm that wait.
         goal_writes: SYNC WRITEs of goals so far.
-        requests: Instructions so far.
         echo: The adapter sends back what it is sent.
         baud: Of the line; servos that are set to another one neither hear nor speak.
         hand: Whoever holds the arm while it is limp; None where nobody does.
@@ -40,7 +39,7 @@ class Side:
         self.hand: Hand | None = None
         self.bench: Bench | None = None
         self.parser, self.script = Parser(), Script()
-        self.goal_writes = self.requests = 0
+        self.goal_writes = 0
         self.echo = False
         self.baud = BAUD_RATES[0]
         self._unknowns = unknowns
@@ -58,7 +57,6 @@ class Side:
 
     def obey(self, instruction: Instruction) -> list[Reply]:
         """Carry out an instruction and return the replies in the order in which they come."""
-        self.requests += 1
         for person in (self.bench, self.hand):
             if person is not None:
                 person.hear(instruction)
