@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import FaultError
-from soarm.evaluation.statistics import mcnemar_p, paired_table
 from soarm.evaluation.summary import Summary
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig, Six
@@ -288,12 +287,6 @@ def brief(summary: Summary) -> dict[str, Any]:
     """Return what of a summary the metrics hold."""
     kept = ("n_scenes", "success_rate", "success_ci95", "time_to_success_s", "failures")
     return {name: value for name, value in dataclasses.asdict(summary).items() if name in kept}
-
-
-def paired_p(direct: ArrayLike, wire: ArrayLike) -> float:
-    """Return McNemar's p-value of the scenes that only one of them solves."""
-    table = paired_table(direct, wire)
-    return mcnemar_p(table.residual_only, table.base_only)
 
 
 def _all(value: int) -> Six:

@@ -6,6 +6,7 @@ from soarm import deployment
 from soarm.deployment import DeployParams
 from soarm.evaluation.evaluator import EvaluationParams, episode_row
 from soarm.evaluation.results import Results
+from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import Summary, summarise
 from soarm.report import gallery
 from soarm.rollout import rollout
@@ -54,7 +55,7 @@ def main() -> None:
                 "policy": which,
                 "n_scenes": params.n_scenes,
                 **{name: deployment.brief(summary) for name, summary in summaries.items()},
-                "mcnemar_p": deployment.paired_p(results["direct"].success, results["wire"].success),
+                "mcnemar_p": paired_table(results["direct"].success, results["wire"].success).mcnemar_p,
                 **stats["wire"].to_dict(1.0 / sim.control_hz),
                 "servo_path": stats["servo"].to_dict(1.0 / sim.control_hz),
                 "gap_deg": gaps["wire"],

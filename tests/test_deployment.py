@@ -77,11 +77,6 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
     assert len(wire[0]) < 45
 
 
-def test_differences_of_outcomes_are_tested_scene_by_scene():
-    assert deployment.paired_p([True] * 10, [True] * 10) == 1.0
-    assert deployment.paired_p([True] * 10, [False] * 10) < 0.01
-
-
 @pytest.mark.parametrize(("name", "value"), [("n_scenes", 0), ("n_servo_scenes", 1000)])
 def test_parameters_that_make_no_sense_are_refused(name, value):
     with pytest.raises(ParamsError, match=name):
