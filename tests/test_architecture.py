@@ -51,6 +51,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
+    "signals": set(),
     "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
     "smallfile": set(),
     "spec": set(),
@@ -70,7 +71,7 @@ DISTRIBUTIONS = {
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
-ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership"}
+ROBOT_HOST |= {"quantities", "entry", "signals", "smallfile", "errors", "ownership"}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",

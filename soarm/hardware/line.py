@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from soarm.errors import PortError
 from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, form_of, scan, split_train
 from soarm.hardware.port import PORT_TROUBLE, SerialPort
-from soarm.hardware.signals import interrupts_held, may_raise
+from soarm.signals import deferred_signals, may_raise
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Line:
         """
         self._check_usable()
         if may_raise():
-            with interrupts_held():
+            with deferred_signals():
                 self._tell(packet)
         else:
             self._tell(packet)
@@ -148,7 +148,7 @@ class Line:
             within_s = self.timeout_s
         if not may_raise():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
-        with interrupts_held():
+        with deferred_signals():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
 
     @property
@@ -179,7 +179,7 @@ class Line:
             PortError: The port is closed, or was lost.
         """
         self._check_usable()
-        with interrupts_held():
+        with deferred_signals():
             try:
                 return self.port.receive(n_bytes, seconds)
             except PORT_TROUBLE as error:

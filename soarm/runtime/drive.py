@@ -31,9 +31,9 @@ from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.success import InTheBin
 from soarm.runtime.thinker import Thinker
+from soarm.signals import StopRequests, recorded_signals
 from soarm.spec import PolicySpec
 
 logger = logging.getLogger(__name__)
@@ -95,16 +95,16 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
         require_place(order.log)
     loop_config = _loop_config(order)
     sight = first_sight(order.objects, loop_config.patience.stop_sight_s)
-    with noted() as signals, Arm.connect(port, calibration, config) as arm:
+    with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
         found = gate.faults(order.bundle.spec, order.bundle.training_arm, config, volts)
         remarks = gate.remarks(order.bundle.training_arm, config, volts)
         for text in (*gate.require(found, order.allow), *remarks):
             logger.warning("%s", text)
-        return _run(order, port, arm, limits, loop_config, signals, sight)
+        return _run(order, port, arm, limits, loop_config, stop, sight)
 
 
-def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals, sight: Sight) -> RunReport:
+def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, stop: StopRequests, sight: Sight) -> RunReport:
     """Bring the arm up, drive, and wind down."""
     with contextlib.ExitStack() as stack:
         log = None
@@ -121,12 +121,12 @@ def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, 
         loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, **extras)
         try:
             if not order.dry_run:
-                _bring_up(order, arm, limits, boxes(sight.objects), lambda: _go_on(signals, journal.step), journal.note)
-            return loop.run(order.seconds, stop=lambda: bool(signals))
+                _bring_up(order, arm, limits, boxes(sight.objects), lambda: _go_on(stop, journal.step), journal.note)
+            return loop.run(order.seconds, stop=lambda: bool(stop))
         finally:
             if not order.dry_run:
                 around = boxes((loop.sight or sight).objects)
-                ended = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits, around=around)
+                ended = wind_down(arm, journal.step, park=order.park, signals=stop, limits=limits, around=around)
                 loop.report.live, loop.report.parked = ended.live, ended.parked
                 if ended.lost and watcher is not None:
                     watcher.stay()
@@ -228,10 +228,10 @@ def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
-def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
+def _go_on(stop: StopRequests, beat: Callable[[], None]) -> None:
     beat()
-    if signals:
-        raise FaultError(f"{signals.came[0]} came before the run began")
+    if stop:
+        raise FaultError(f"{stop.came[0]} came before the run began")
 
 
 def _deadman(port: str, arm: Arm) -> DeadMan:

@@ -13,14 +13,13 @@ from soarm import arm as joints
 from soarm.errors import BusError, FaultError
 from soarm.hardware import bringup
 from soarm.hardware.driver import Arm
-from soarm.hardware.signals import interrupts_held
 from soarm.hardware.states import State
 from soarm.runtime import way
 from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.standing import Box
-from soarm.runtime.stopping import Signals
+from soarm.signals import StopRequests, deferred_signals
 
 logger = logging.getLogger(__name__)
 _AT_REST_DEG = 8.0
@@ -46,7 +45,7 @@ def wind_down(
     beat: Callable[[], None],
     *,
     park: bool,
-    signals: Signals | None = None,
+    signals: StopRequests | None = None,
     limits: Limits | None = None,
     around: Sequence[Box] = (),
 ) -> Ended:
@@ -65,7 +64,7 @@ def wind_down(
     """
     said = _or_alone(beat, arm)
     if signals is not None:
-        signals.wind_down()
+        signals.begin_shutdown()
 
     def each() -> None:
         if signals is not None and signals.at_once:
@@ -151,7 +150,7 @@ def _let_go(arm: Arm) -> tuple[str, ...]:
     """Release the arm, whatever comes; return the joints that may still be live."""
     while True:
         try:
-            with interrupts_held():
+            with deferred_signals():
                 return arm.release()
         except (
             KeyboardInterrupt

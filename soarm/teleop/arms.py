@@ -19,8 +19,8 @@ from soarm.runtime.ending import Ended, wind_down
 from soarm.runtime.objects import NoObjects, ObjectSource, first_sight
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.stopping import Signals
 from soarm.runtime.watchdogs import Patience
+from soarm.signals import StopRequests
 from soarm.teleop.follower import ArmFollower
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def follower(
     config: ArmConfig,
     objects: ObjectSource,
     control_hz: int,
-    signals: Signals | None = None,
+    signals: StopRequests | None = None,
     *,
     deadman: bool = True,
 ) -> Iterator[ArmFollower]:
@@ -108,7 +108,9 @@ def follower(
             raise FaultError("the arm was let go above its rest pose; why stands above, and kept episodes are safe")
 
 
-def _end(arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: Signals | None, objects: ObjectSource) -> Ended:
+def _end(
+    arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, objects: ObjectSource
+) -> Ended:
     ended = wind_down(arm, beat, park=True, signals=signals, around=_standing(objects))
     if ended.lost and watcher is not None:
         watcher.stay()

@@ -37,6 +37,7 @@ from soarm import params as params_file
 from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.wire_log import WireLog
+from soarm.signals import STOP_SIGNALS, handled_by
 from soarm.sim.params import SimParams
 from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
@@ -109,15 +110,8 @@ def _told() -> Iterator[_Told]:
     def note(signum: int, frame: FrameType | None) -> None:
         (told.cable if signum == signal.SIGUSR1 else told.stop).set()
 
-    noted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    before = {signum: handler for signum in noted if (handler := signal.getsignal(signum)) is not signal.SIG_IGN}
-    for signum in before:
-        signal.signal(signum, note)
-    try:
+    with handled_by(note, (*STOP_SIGNALS, signal.SIGUSR1)):
         yield told
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _wire_log(path: Path) -> WireLog:

@@ -14,7 +14,7 @@ from soarm.hardware.registers import Status
 from soarm.hardware.states import State
 from soarm.runtime import persist
 from soarm.runtime.ending import Ended, wind_down
-from soarm.runtime.stopping import Signals
+from soarm.signals import StopRequests
 
 ALOFT = np.array([0.0, 0.0, 5.0, 85.0, -85.0, 30.0])
 WELL = (types.SimpleNamespace(voltage_v=7.4, status=Status(0)),) * 6
@@ -90,7 +90,7 @@ def test_an_arm_that_is_not_to_be_parked_is_only_let_go():
 def test_an_arm_that_lies_in_its_parking_pose_is_not_dropped_when_it_is_let_go_at_once():
     arm = FakeArm(State.HOLD)
     arm.q = np.clip(arm.config.park, arm.calibration.lower, arm.calibration.upper)
-    signals = Signals()
+    signals = StopRequests()
     signals.came = ["SIGINT", "SIGINT"]
 
     assert wind_down(arm, lambda: None, park=True, signals=signals).parked is True

@@ -17,7 +17,7 @@ import pytest
 from soarm.errors import BusError, FaultError
 from soarm.hardware.states import State
 from soarm.runtime import deadman, drive, ending
-from soarm.runtime.stopping import Signals, noted
+from soarm.signals import StopRequests, recorded_signals
 from soarm.twin.faults import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, activ
 
 
 def test_a_second_ctrl_c_lets_go_at_once_and_so_does_one_while_it_parks(twin, active):
-    signals = Signals()
+    signals = StopRequests()
     signals.came = ["SIGINT", "SIGINT"]
     before = twin.q()
     assert ending.wind_down(active, lambda: None, park=True, signals=signals).live == ()
@@ -125,9 +125,9 @@ def test_a_second_ctrl_c_lets_go_at_once_and_so_does_one_while_it_parks(twin, ac
     def beat():
         beats.append(1)
         if len(beats) == 5:
-            signals.note(signal.SIGHUP, None)
+            signals.record(signal.SIGHUP, None)
         if len(beats) == 10:
-            signals.note(signal.SIGINT, None)
+            signals.record(signal.SIGINT, None)
 
     assert ending.wind_down(active, beat, park=True, signals=signals).live == ()
     assert len(beats) == 10
@@ -153,7 +153,7 @@ def test_signals_that_raise_anywhere_while_it_is_let_go_leave_nothing_live(twin,
 def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with noted() as signals:
+        with recorded_signals() as signals:
             assert not signals
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGHUP)
@@ -162,7 +162,7 @@ def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
                 drive._go_on(signals, lambda: None)
             os.kill(os.getpid(), signal.SIGINT)
             assert not signals.at_once
-            signals.wind_down()
+            signals.begin_shutdown()
             assert not signals.at_once
             os.kill(os.getpid(), signal.SIGINT)
             assert signals.at_once

@@ -12,7 +12,7 @@ from soarm.errors import FaultError
 from soarm.hardware.states import State
 from soarm.runtime import ending
 from soarm.runtime.persist import passing, persist
-from soarm.runtime.stopping import Signals
+from soarm.signals import StopRequests
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
@@ -171,12 +171,12 @@ def test_a_port_that_is_gone_for_good_is_reported_as_such(twin, arm, caplog):
 
 
 def test_a_second_ctrl_c_while_it_waits_for_a_servo_lets_go_at_once_and_is_no_parking(twin, arm):
-    signals, beats = Signals(), []
+    signals, beats = StopRequests(), []
 
     def beat():
         beats.append(1)
         if arm.state is State.HOLD and len(beats) > 8:
-            signals.note(signal.SIGINT, None)
+            signals.record(signal.SIGINT, None)
 
     twin.inject(Fault("mute", servo_id=3, after_writes=8, count=12))
 

@@ -9,7 +9,7 @@ import serial
 from soarm.errors import PortError
 from soarm.hardware.packets import scan
 from soarm.hardware.wire_log import WireLog
-from soarm.runtime.stopping import noted
+from soarm.signals import recorded_signals
 
 TROUBLE = [OSError(5, "Input/output error"), serial.SerialException("gone"), termios.error(5, "Input/output error")]
 
@@ -125,7 +125,7 @@ def test_a_signal_that_is_only_noted_does_not_disturb_a_transaction(bus, wire):
         wire.on_read = None
         signal.raise_signal(signal.SIGINT)
 
-    with noted() as signals:
+    with recorded_signals() as signals:
         wire.on_read = strike
         readings = bus.sync_read()
         bus.sync_write("goal_position", {1: 2000})
