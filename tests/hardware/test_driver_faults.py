@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from soarm.errors import BusError, FaultError
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
 from soarm.twin.servo import Unknowns
@@ -47,14 +47,14 @@ def test_of_an_arm_met_with_torque_the_settings_are_not_judged_before_they_are_w
 
 def test_a_servo_that_was_silent_when_the_watch_began_is_judged_by_its_torque_alone(twin, active):
     twin.inject(Fault("mute", servo_id=3, count=None))
-    patrol = Patrol.of(active.bus)
+    mirror = RegisterMirror.of(active.bus)
     twin.mend()
     twin.servos[3].put("acceleration", 7)
-    verdicts = [verdict for _ in IDS for verdict in patrol.step(active.bus, [0] * 6)]
+    verdicts = [verdict for _ in IDS for verdict in mirror.audit([0] * 6)]
 
     assert verdicts == []
     twin.servos[3].put("torque_enable", 0)
-    verdicts = [verdict for _ in IDS for verdict in patrol.step(active.bus, [0] * 6)]
+    verdicts = [verdict for _ in IDS for verdict in mirror.audit([0] * 6)]
     assert [verdict.joint for verdict in verdicts] == [2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.states import State
 from soarm.twin.servo import Unknowns
 
@@ -40,7 +40,7 @@ def test_ctrl_c_right_after_torque_came_on_takes_it_back(twin, connect, monkeypa
         assert all(twin.torque(i) for i in IDS)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Patrol, "of", interrupted)
+    monkeypatch.setattr(RegisterMirror, "of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         arm.hold()
 

@@ -39,7 +39,7 @@ def test_a_lost_frame_does_not_leave_a_joint_under_way_in_an_arm_that_stopped(ma
     assert any("shoulder_pan (servo 1) had goal_position" in text for _, text in arm.events)
 
 
-def test_a_goal_that_changes_later_is_found_by_the_patrol_and_told_again(twin, active):
+def test_a_goal_that_changes_later_is_found_by_the_audit_and_told_again(twin, active):
     active.hold()
     goal = twin.servos[4].get("goal_position")
     twin.servos[4].put("goal_position", goal + 200)
