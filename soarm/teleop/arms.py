@@ -30,7 +30,7 @@ SILENCE_S = 3.0
 A program that is gone is noticed at once, by the end of the pipe."""
 
 
-class Guard:
+class SafetyFilter:
     """The safety chain with a memory of what was sent last.
 
     Args:
@@ -93,11 +93,11 @@ def follower(
         if deadman:
             watcher = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S))
             beat = watcher.beat
-        guard = Guard(Limits.usual(calibration.lower, calibration.upper), control_hz)
+        safety = SafetyFilter(Limits.usual(calibration.lower, calibration.upper), control_hz)
         try:
             arm.hold()
             arm.activate()
-            yield ArmFollower(arm, objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
+            yield ArmFollower(arm, objects, safety, control_hz, lambda _: safety.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
             _end(arm, beat, watcher, signals, objects)
             raise

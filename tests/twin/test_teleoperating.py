@@ -64,15 +64,15 @@ def test_a_twin_with_one_arm_has_no_leader(twin):
         twin.lead(np.zeros(6))
 
 
-def test_the_guard_remembers_what_was_sent_and_can_forget():
-    guard = arms.Guard(Limits.usual(np.full(6, -100.0), np.full(6, 100.0)), 30)
+def test_the_safety_filter_remembers_what_was_sent_and_can_forget():
+    safety = arms.SafetyFilter(Limits.usual(np.full(6, -100.0), np.full(6, 100.0)), 30)
     at = np.array([0, 0, 30, 60, 0, 30.0])
-    first = guard(at + 50, at)
+    first = safety(at + 50, at)
 
     assert (np.abs(first - at) <= 360 / 30 + 1e-4).all()
-    assert guard.clamped == 1
-    guard.forget()
-    np.testing.assert_allclose(guard(at, at), at)
+    assert safety.clamped == 1
+    safety.forget()
+    np.testing.assert_allclose(safety(at, at), at)
 
 
 def run_of(n=60, held=(), late=()):

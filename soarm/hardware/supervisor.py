@@ -1,4 +1,4 @@
-"""What is done about the servos in every cycle, whatever state the arm is in: judged, kept at what they were told, let go.
+"""Supervises the servos in every cycle, whatever state the arm is in: judges them, tells them again, lets them go.
 
 Knows no states; `soarm.hardware.driver` decides what follows from a verdict.
 """
@@ -28,7 +28,7 @@ CARRYING = tuple(arm.JOINT_NAMES.index(name) for name in ("shoulder_lift", "elbo
 """Without one of these the arm falls; the others turn it, or hang on its end."""
 
 
-class Guard:
+class ServoSupervisor:
     """The servos of one arm on one bus.
 
     Args:
