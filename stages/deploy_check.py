@@ -17,7 +17,7 @@ from soarm.sim.batch_env import BatchPickPlace
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
-from soarm.twin.law import Law
+from soarm.twin.actuator import ActuatorName
 
 
 def main() -> None:
@@ -35,12 +35,15 @@ def main() -> None:
         played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))
         results = {"direct": Results(tuple(episode_row(one, sim.control_hz, away_m) for one in played), {})}
         stats, gaps = {}, {}
-        ways: list[tuple[str, Law, int]] = [("wire", "position", params.n_scenes), ("servo", "sts3215", params.n_servo_scenes)]
+        ways: list[tuple[str, ActuatorName, int]] = [
+            ("wire", "position", params.n_scenes),
+            ("servo", "sts3215", params.n_servo_scenes),
+        ]
         for name, law, n in ways:
             stats[name] = deployment.WireStats()
             with deployment.wired(sim, params, law) as arm:
                 scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
-                episodes = arm.episodes(lambda _: deployment.mind_of(bundle, which), scenes, stats[name])
+                episodes = arm.episodes(lambda _: deployment.drive_stack(bundle, which), scenes, stats[name])
                 results[name] = Results(tuple(episode_row(one, sim.control_hz, away_m) for one in episodes), {})
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
 

@@ -15,11 +15,11 @@ from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.deadman import DeadMan, nobody
-from soarm.runtime.ending import Ended, wind_down
 from soarm.runtime.objects import NoObjects, ObjectSource, first_sight
 from soarm.runtime.safety import Last, Limits, check
+from soarm.runtime.shutdown import Shutdown, shut_down
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.watchdogs import Patience
+from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.signals import StopRequests
 from soarm.teleop.follower import ArmFollower
 
@@ -86,7 +86,7 @@ def follower(
             let go.
         ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
     """
-    first_sight(objects, Patience().stop_sight_s)
+    first_sight(objects, WatchdogLimits().stop_sight_s)
     with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
         beat: Callable[[], None] = nobody
         watcher = None
@@ -110,8 +110,8 @@ def follower(
 
 def _end(
     arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, objects: ObjectSource
-) -> Ended:
-    ended = wind_down(arm, beat, park=True, signals=signals, around=_standing(objects))
+) -> Shutdown:
+    ended = shut_down(arm, beat, park=True, signals=signals, around=_standing(objects))
     if ended.lost and watcher is not None:
         watcher.stay()
     return ended

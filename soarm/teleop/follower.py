@@ -12,10 +12,10 @@ from soarm.errors import FaultError, ObservationError
 from soarm.hardware.states import State
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime.objects import ObjectSource, Sight
-from soarm.runtime.watchdogs import Patience
+from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
-MAX_AGE_S, RESUME_S = Patience().hold_sight_s, Patience().resume_s
+MAX_AGE_S, RESUME_S = WatchdogLimits().hold_sight_s, WatchdogLimits().resume_s
 """Objects that were seen longer ago are not recorded, and an arm that held by itself follows again after so long without a
 cause [s]: as in the loop that drives a policy."""
 

@@ -11,7 +11,7 @@ from soarm.errors import BusError, FaultError
 from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 IDS = range(1, 7)
 
@@ -21,7 +21,7 @@ IDS = range(1, 7)
 def test_a_restart_is_seen_within_six_cycles_whether_or_not_torque_comes_back_with_it(
     make_twin, connect, servo_id, torque_at_power_up
 ):
-    twin = make_twin(unknowns=Unknowns(torque_at_power_up=torque_at_power_up))
+    twin = make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=torque_at_power_up))
     arm = connect(twin)
     arm.hold()
     arm.activate()
@@ -37,7 +37,7 @@ def test_a_restart_is_seen_within_six_cycles_whether_or_not_torque_comes_back_wi
 
 
 def test_of_an_arm_met_with_torque_the_settings_are_not_judged_before_they_are_written(make_twin, connect):
-    twin = make_twin(unknowns=Unknowns(torque_at_power_up=True))
+    twin = make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=True))
     arm = connect(twin)
     for _ in range(12):
         arm.observe()
@@ -182,7 +182,7 @@ def test_a_hold_that_fails_before_any_torque_leaves_the_arm_limp(twin, connect, 
 
 
 def test_taking_over_an_arm_that_holds_does_not_give_a_hot_servo_its_torque_back(make_twin, connect, settle):
-    arm = connect(twin := make_twin(unknowns=Unknowns(torque_at_power_up=True)))
+    arm = connect(twin := make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=True)))
     twin.inject(Fault("heat", servo_id=2, value=61))
     arm.observe()
     arm.activate()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from soarm.twin import wire
+from soarm.twin.emulator import BusEmulator
 from soarm.twin.faults import Fault, Reply
 from soarm.twin.outgoing import BYTE_S, Outgoing
-from soarm.twin.servo import Servo, Unknowns
-from soarm.twin.side import Side
+from soarm.twin.servo import FirmwareAssumptions, Servo
 
 IDS = range(1, 7)
 TELEMETRY = bytes((56, 15, *IDS))
@@ -24,14 +24,14 @@ def packet(servo_id, code, parameters=b""):
 REQUEST = packet(wire.BROADCAST, wire.SYNC_READ, TELEMETRY)
 
 
-def replies(fault=None, **unknowns):
-    switches = Unknowns(**unknowns)
-    side = Side([Servo(i, {"return_delay_time": 50}, switches) for i in IDS], switches)
+def replies(fault=None, **assumptions):
+    switches = FirmwareAssumptions(**assumptions)
+    emulator = BusEmulator([Servo(i, {"return_delay_time": 50}, switches) for i in IDS], switches)
     if fault is not None:
-        side.script.add(fault, 0)
-        side.script.due(0.0, 0)
-    (instruction,) = side.parser.feed(REQUEST)
-    return side.obey(instruction)
+        emulator.script.add(fault, 0)
+        emulator.script.due(0.0, 0)
+    (instruction,) = emulator.parser.feed(REQUEST)
+    return emulator.execute(instruction)
 
 
 def times(outgoing):

@@ -49,7 +49,7 @@ def test_the_follower_goes_where_the_leader_is_put(make_twin):
 
 def test_a_leader_with_torque_is_refused(make_twin):
     twin = make_twin(arms=2)
-    for servo in twin._sides[1].servos:
+    for servo in twin._emulators[1].servos:
         servo.put("torque_enable", 1)
 
     with (

@@ -21,7 +21,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.packets import scan
 from soarm.twin import __main__ as command
 from soarm.twin.leading import SWEEP_DEG, SWEEP_S, Motion
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 ROOT = Path(__file__).parents[2]
 IDS = range(1, 7)
@@ -73,13 +73,13 @@ def once(seconds):
 
 
 def test_every_unknown_has_a_switch_in_both_directions():
-    usual = Unknowns()
+    usual = FirmwareAssumptions()
     for name in vars(usual):
         word = name.replace("_", "-")
-        on, off = (command._config(command._options([f"--{no}{word}"]), None).unknowns for no in ("", "no-"))
+        on, off = (command._config(command._options([f"--{no}{word}"]), None).assumptions for no in ("", "no-"))
 
         assert (getattr(on, name), getattr(off, name)) == (True, False)
-    assert command._config(command._options([]), None).unknowns == usual
+    assert command._config(command._options([]), None).assumptions == usual
 
 
 def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch, exchanges):

@@ -8,7 +8,7 @@ from soarm.hardware.registers import BAUD_RATES
 from soarm.twin import wire
 from soarm.twin.faults import Fault, Reply, Script
 from soarm.twin.hand import Bench, Hand
-from soarm.twin.servo import Servo, Unknowns
+from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.wire import Instruction, Parser
 
 _GOAL_REGISTER = 42
@@ -16,13 +16,13 @@ _SKEWS_BITS = (3, 7, 1, 12, 5)
 """How much later the second of two servos with one id begins, time after time [bits]: their clocks are their own."""
 
 
-class Side:
+class BusEmulator:
     """The servos on one line.
 
     Args:
         servos: In the order of the joints, and after them any that are no joint. Two with one id both obey, and answer over
             each other.
-        unknowns: What is not settled about real ones.
+        assumptions: What is not settled about real ones.
 
     Attributes:
         parser: Takes the bytes.
@@ -34,7 +34,7 @@ class Side:
         bench: New servos, of which not all are plugged in; None where all are.
     """
 
-    def __init__(self, servos: Sequence[Servo], unknowns: Unknowns) -> None:
+    def __init__(self, servos: Sequence[Servo], assumptions: FirmwareAssumptions) -> None:
         self.servos = tuple(servos)
         self.hand: Hand | None = None
         self.bench: Bench | None = None
@@ -42,7 +42,7 @@ class Side:
         self.goal_writes = 0
         self.echo = False
         self.baud = BAUD_RATES[0]
-        self._unknowns = unknowns
+        self._assumptions = assumptions
         self._held: dict[int, tuple[int, bytes]] = {}  # REG_WRITE waits for ACTION
         self._collisions = 0
 
@@ -55,7 +55,7 @@ class Side:
                 found.setdefault(servo.id, []).append(servo)
         return found
 
-    def obey(self, instruction: Instruction) -> list[Reply]:
+    def execute(self, instruction: Instruction) -> list[Reply]:
         """Carry out an instruction and return the replies in the order in which they come."""
         for person in (self.bench, self.hand):
             if person is not None:
@@ -116,14 +116,14 @@ class Side:
         for servo_id in parameters[2:]:
             spoken = [self._reply(servo, servo_id, servo.read(address, n)) for servo in servos.get(servo_id, ())]
             replies += (heard := self._together(spoken))
-            if not heard and not self._unknowns.sync_read_after_missing:
+            if not heard and not self._assumptions.sync_read_after_missing:
                 break
         return replies
 
     def _reply(self, servo: Servo, servo_id: int, data: bytes) -> Reply | None:
         """Return a reply; a servo that just got another id still answers under the old one."""
         reply = self.script.spoil(servo_id, servo.get("status"), data)
-        if reply is not None and self._unknowns.return_delay:
+        if reply is not None and self._assumptions.return_delay:
             reply.wait_s += 2e-6 * servo.get("return_delay_time")
         return reply
 

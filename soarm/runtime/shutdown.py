@@ -26,7 +26,7 @@ _AT_REST_DEG = 8.0
 """An arm whose joints are all this near to the parking pose lies there, and falls nowhere when it is let go [deg]."""
 
 
-class Ended(NamedTuple):
+class Shutdown(NamedTuple):
     """How an arm was left.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ended(NamedTuple):
     lost: bool
 
 
-def wind_down(
+def shut_down(
     arm: Arm,
     beat: Callable[[], None],
     *,
@@ -48,7 +48,7 @@ def wind_down(
     signals: StopRequests | None = None,
     limits: Limits | None = None,
     around: Sequence[Box] = (),
-) -> Ended:
+) -> Shutdown:
     """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
 
     What holds the arm up on its way is waited for and mended (`soarm.runtime.persist`). An arm in FAULT is parked too, where
@@ -90,7 +90,7 @@ def wind_down(
             live = _let_go(arm)
     if live:
         logger.error("%s may still be live: cut the power", ", ".join(live))
-    return Ended(live, parked, lost=bool(live) and not arm.bus.line.is_open)
+    return Shutdown(live, parked, lost=bool(live) and not arm.bus.line.is_open)
 
 
 def _has_torque(arm: Arm) -> bool:
