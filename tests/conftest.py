@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from soarm.dataset.reader import Dataset
     from soarm.hardware.driver import Arm
     from soarm.sim.params import SimParams
     from soarm.twin.twin import Twin
@@ -53,6 +54,39 @@ def sim() -> SimParams:
     from soarm.sim.params import SimParams
 
     return params_file.load(ROOT / "params.yaml").section("sim", SimParams)
+
+
+@pytest.fixture(scope="session")
+def make_demonstrations() -> Callable[..., Dataset]:
+    """Return a maker of smooth made-up demonstrations, in memory: episodes of some lengths that no other seed gives."""
+    import numpy as np
+
+    from soarm.dataset.reader import Dataset
+    from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TASK_FEATURES
+
+    def make(lengths: tuple[int, ...] = (12, 9, 15, 11, 8), seed: int = 0) -> Dataset:
+        rng = np.random.default_rng(seed)
+        n = sum(lengths)
+        state = (rng.normal(size=(n, 6)).cumsum(axis=0) * 5.0).astype(np.float32)
+        objects = rng.normal(size=(n, 7)).astype(np.float32)
+        action = (state + 3.0 * objects[:, :6] + rng.normal(size=6)).astype(np.float32)
+        return Dataset(
+            path=Path("nowhere"),
+            columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
+            episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            features=TASK_FEATURES,
+            fps=30,
+            robot_type=None,
+            tasks=("pick",),
+            task_index=np.zeros(n, np.int64),
+            splits={"train": range(len(lengths))},
+            not_loaded={},
+            info={},
+            is_recording=False,
+            n_unfinished=0,
+        )
+
+    return make
 
 
 @pytest.fixture
