@@ -12,6 +12,7 @@ from soarm.errors import FaultError, ObservationError
 from soarm.hardware.states import State
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime.objects import ObjectSource, Sight
+from soarm.runtime.protocols import ArmLike
 from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
@@ -104,37 +105,6 @@ class SimFollower:
 
     def stop(self) -> None:
         """Nothing moves by itself."""
-
-
-class SeenLike(Protocol):
-    """What of the driver's observation is needed."""
-
-    @property
-    def q(self) -> Any:
-        """Positions, shape (6,) [deg x 5, percent]."""
-
-    @property
-    def age_s(self) -> Any:
-        """How old each of them is, shape (6,) [s]."""
-
-
-class ArmLike(Protocol):
-    """What of `soarm.hardware.driver.Arm` is needed."""
-
-    state: State
-    fault: str | None
-
-    def observe(self) -> SeenLike:
-        """Read the joints."""
-
-    def command(self, q: Array) -> Any:
-        """Send joint targets."""
-
-    def hold(self) -> None:
-        """Hold where it is."""
-
-    def activate(self) -> None:
-        """Let targets through again."""
 
 
 class ArmFollower:
