@@ -6,7 +6,7 @@
     states         those states, and the steps between them
     supervisor     what is done about the servos in every cycle, whatever the state
     mirror         goals, torque limits and settings as they should be, read back
-    watch          what telemetry means: verdicts per joint
+    watch          what telemetry means: alarms per joint
     observation    what the servos said, in LeRobot's units, with its age
     moves          targets that may be sent, and slow moves
     bringup        before an arm may move: is it the right one, torque on without a jump

@@ -1,4 +1,4 @@
-"""What happens to an arm before it may move: is it the arm it should be, and torque on without a jump."""
+"""Bring an arm up: check that it is the one that was calibrated, and switch its torque on without a jump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which servos are there: asked one by one, or all at once, and never fooled by two with the same id.
+"""Find the servos on a line, one by one or all at once; two with the same id are noticed.
 
 Two servos with one id answer together; what comes is a damaged packet, or two. Only where both send the very same bits at the
 very same time does nothing show.

@@ -26,7 +26,7 @@ from soarm.hardware.moves import MOVE_HZ, path, require_targets
 from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
 from soarm.hardware.supervisor import ServoSupervisor
-from soarm.hardware.watch import Severity, Verdict
+from soarm.hardware.watch import Alarm, Severity
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
@@ -350,9 +350,9 @@ class Arm:
         self.seen = seen = observed(self.bus.sync_read(), self.calibration, self.now())
         return seen
 
-    def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
-        """Do what the verdicts of a tick ask for, the worst last."""
-        for severity, joint, cause in sorted(verdicts):
+    def _follow(self, alarms: list[Alarm], seen: Observed) -> None:
+        """Do what the alarms of a tick ask for, the worst last."""
+        for severity, joint, cause in sorted(alarms):
             text = f"{self._supervisor.names[joint]} {cause}"
             if severity is Severity.NOTE:
                 self._note(text)

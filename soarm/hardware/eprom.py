@@ -1,4 +1,4 @@
-"""What survives a power cycle: written only where it differs, while the servo is limp and open, and after a backup.
+"""Write EPROM registers: only those that differ, while the servo is limp and its lock open, and after a backup.
 
 A servo has been bricked by a careless write before, and EPROM wears: so every write is compared first, read back after, and
 the servo is locked again whatever happens. `phase` is never written but to clear its multi-turn bit.

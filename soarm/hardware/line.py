@@ -1,4 +1,4 @@
-"""One question at a time on the half-duplex line, and every byte that comes back accounted for.
+"""Exchange one request at a time on the half-duplex line, and account for every byte that comes back.
 
 Knows packets and time, not registers. A status packet does not say which question it answers, so freshness is won here:
 

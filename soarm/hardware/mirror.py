@@ -1,4 +1,4 @@
-"""What the servos should hold, read back: goals and torque limits, and the settings in RAM that a restart forgets.
+"""Mirror the servos' registers: goals and torque limits as they should be, and the settings in RAM that a restart forgets.
 
 Nobody acknowledges a SYNC WRITE. One lost frame would leave a joint under way while the arm says that it stands, or a hot
 servo at its full torque; so a goal or a torque limit that has to last is read back, and what differs is written anew, servo by
@@ -15,7 +15,7 @@ from soarm.errors import BusError, PortError
 from soarm.hardware import packets
 from soarm.hardware.bus import Bus
 from soarm.hardware.registers import TABLE, decode
-from soarm.hardware.watch import Severity, Verdict
+from soarm.hardware.watch import Alarm, Severity
 
 _REGISTERS = tuple(TABLE[name] for name in ("torque_enable", "acceleration", "goal_velocity", "goal_position", "torque_limit"))
 _FIRST, _LAST = _REGISTERS[0], _REGISTERS[-1]
@@ -115,7 +115,7 @@ class RegisterMirror:
         self._late.discard(servo_id)
         self._let_go.add(servo_id)
 
-    def audit(self, misses: Sequence[int]) -> list[Verdict]:
+    def audit(self, misses: Sequence[int]) -> list[Alarm]:
         """Read one servo back, all of them in turn, and return what is wrong; a goal or limit that differs is then in doubt.
 
         Args:
@@ -130,11 +130,11 @@ class RegisterMirror:
         if held is None:
             return []
         if held.torque != 1:
-            return [Verdict(Severity.FAULT, joint, "lost its torque by itself: it restarted, or protects itself")]
+            return [Alarm(Severity.FAULT, joint, "lost its torque by itself: it restarted, or protects itself")]
         settings = self._settings.get(servo_id, held.settings)
         if held.settings != settings:
             was, now = (f"acceleration {one[0]} and speed {one[1]}" for one in (settings, held.settings))
-            return [Verdict(Severity.FAULT, joint, f"lost its settings: it restarted (it had {was}, now {now})")]
+            return [Alarm(Severity.FAULT, joint, f"lost its settings: it restarted (it had {was}, now {now})")]
         if self._wrong(servo_id, held):
             self._doubts.add(servo_id)
         return []

@@ -1,4 +1,4 @@
-"""Targets that may be sent, and slow moves of the arm's own: to the parking pose, to where a run starts."""
+"""Check targets before they are sent, and plan the driver's own slow moves: to the parking pose, to where a run starts."""
 
 from __future__ import annotations
 

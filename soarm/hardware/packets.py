@@ -1,4 +1,4 @@
-"""What goes over the wire: instruction packets to send, status packets found in whatever bytes came back.
+"""The wire protocol: instruction packets to send, and status packets found in whatever bytes came back.
 
     instruction   FF FF | id | length | instruction | parameters | checksum      length = parameters + 2
     status        FF FF | id | length | error bits  | data       | checksum      checksum = inverse of the sum from id on

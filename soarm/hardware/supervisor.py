@@ -1,6 +1,6 @@
 """Supervises the servos in every cycle, whatever state the arm is in: judges them, tells them again, lets them go.
 
-Knows no states; `soarm.hardware.driver` decides what follows from a verdict.
+Knows no states; `soarm.hardware.driver` decides what follows from an alarm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.observation import Joints, Observed, goals_here, goals_to_stay
 from soarm.hardware.registers import LATCHED, Status, Telemetry
 from soarm.hardware.torque import torque_off
-from soarm.hardware.watch import Severity, Verdict, Watch
+from soarm.hardware.watch import Alarm, Severity, Watch
 
 _LET_GO_S = 0.05
 """For proving that one hot servo was let go; the others are told to stay before that [s]."""
@@ -70,7 +70,7 @@ class ServoSupervisor:
         """Ask nothing more of the servos: their torque goes off."""
         self.geared, self._mirror, self._sick = False, RegisterMirror(self._bus), {}
 
-    def judge(self, seen: Observed, *, has_torque: bool) -> list[Verdict]:
+    def judge(self, seen: Observed, *, has_torque: bool) -> list[Alarm]:
         """Return what is wrong now.
 
         Args:
@@ -78,19 +78,19 @@ class ServoSupervisor:
             has_torque: Whether they should have torque; one of them is then asked for it.
         """
         misses = seen.misses.tolist()
-        verdicts = self._watch.judge(seen.t_s, seen.telemetry, misses)
-        for verdict in verdicts:
-            if verdict.severity >= Severity.FAULT:
-                latched = misses[verdict.joint] == 0 and self._is_latched(seen.telemetry[verdict.joint])
-                self._sick[verdict.joint] = latched and self._sick.get(verdict.joint, True)
+        alarms = self._watch.judge(seen.t_s, seen.telemetry, misses)
+        for alarm in alarms:
+            if alarm.severity >= Severity.FAULT:
+                latched = misses[alarm.joint] == 0 and self._is_latched(seen.telemetry[alarm.joint])
+                self._sick[alarm.joint] = latched and self._sick.get(alarm.joint, True)
         if has_torque or self.geared:
             quiet = [max(missed, joint in self._let_go) for joint, missed in enumerate(misses)]  # let go: none to lose
             found = self._mirror.audit(quiet)
-            self._sick |= {verdict.joint: False for verdict in found}
-            verdicts += found
+            self._sick |= {alarm.joint: False for alarm in found}
+            alarms += found
         self._missed = misses
-        self.causes = tuple(f"{self.names[joint]} {cause}" for severity, joint, cause in verdicts if severity >= Severity.HOLD)
-        return verdicts
+        self.causes = tuple(f"{self.names[joint]} {cause}" for severity, joint, cause in alarms if severity >= Severity.HOLD)
+        return alarms
 
     @property
     def sound(self) -> tuple[bool, ...]:

@@ -1,4 +1,4 @@
-"""Torque off, proved: the one action that must work when everything else has failed."""
+"""Switch torque off and prove it: the one action that must work when everything else has failed."""
 
 from __future__ import annotations
 

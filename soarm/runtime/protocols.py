@@ -1,4 +1,4 @@
-"""What the loop needs of the arm, of the network in its thread, and of a log."""
+"""Protocols of what the loop needs: the arm, the network in its thread, and a log."""
 
 from __future__ import annotations
 

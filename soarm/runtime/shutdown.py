@@ -1,4 +1,4 @@
-"""How a run ends: the arm holds, is parked, and is let go, whatever happened and whatever comes meanwhile."""
+"""Shut a run down: the arm holds, is parked and let go, whatever happened and whatever comes meanwhile."""
 
 from __future__ import annotations
 

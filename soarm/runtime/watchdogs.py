@@ -1,4 +1,4 @@
-"""When a run must not go on as it is: a pure judgement per tick, each with a named cause.
+"""Decide in every tick whether a run may go on, with a named cause for every stop.
 
 The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: objects that are seen too long ago,
 actions that are none, a policy that does not answer.

@@ -1,4 +1,4 @@
-"""What is driven: the simulated arm, or an arm on a bus (real or emulated)."""
+"""Followers of teleoperation: the simulated arm, or an arm on a bus (real or emulated)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a servo turns its goal into torque: the simulator's position actuator, or the STS3215's electrical law.
+"""Actuator models: from a servo's goal to torque, by the simulator's position actuator or the STS3215's electrical law.
 
 `position` is what policies are trained in, so that success through the wire can be held against direct simulation.
 `sts3215` is Rhoban's identified model (BAM, model m1, 7.4 V part): the P register and the supply are physics, so gains and

@@ -1,4 +1,4 @@
-"""One bus of servos: instructions in, replies out. No physics and no port."""
+"""Emulate one bus of servos: instructions in, replies out. It knows no physics and no port."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from soarm.hardware.registers import BAUD_RATES
 from soarm.twin import wire
-from soarm.twin.faults import Fault, Reply, Script
+from soarm.twin.faults import Fault, Script, TimedReply
 from soarm.twin.hand import Bench, Hand
 from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.wire import Instruction, Parser
@@ -55,12 +55,12 @@ class BusEmulator:
                 found.setdefault(servo.id, []).append(servo)
         return found
 
-    def execute(self, instruction: Instruction) -> list[Reply]:
+    def execute(self, instruction: Instruction) -> list[TimedReply]:
         """Carry out an instruction and return the replies in the order in which they come."""
         for person in (self.bench, self.hand):
             if person is not None:
                 person.hear(instruction)
-        replies = [Reply(instruction.raw)] if self.echo else []
+        replies = [TimedReply(instruction.raw)] if self.echo else []
         code, parameters, servos = instruction.code, instruction.parameters, self.by_id
         if code == wire.SYNC_WRITE and len(parameters) >= 2:
             self._sync_write(parameters, servos)
@@ -79,7 +79,7 @@ class BusEmulator:
                 replies += self._together([self._single(servo, instruction, silent=silent) for servo in servos[servo_id]])
         return replies
 
-    def _together(self, spoken: Sequence[Reply | None]) -> list[Reply]:
+    def _together(self, spoken: Sequence[TimedReply | None]) -> list[TimedReply]:
         """Return what comes of the answers of all servos with one id."""
         replies = [reply for reply in spoken if reply is not None]
         if len(replies) < 2:
@@ -87,9 +87,9 @@ class BusEmulator:
         self._collisions += 1
         skews = [_SKEWS_BITS[self._collisions % len(_SKEWS_BITS)] * i for i in range(len(replies))]
         first = replies[0]
-        return [Reply(wire.collide(replies, skews), wait_s=first.wait_s, late_s=first.late_s)]
+        return [TimedReply(wire.collide(replies, skews), wait_s=first.wait_s, late_s=first.late_s)]
 
-    def _single(self, servo: Servo, instruction: Instruction, *, silent: bool) -> Reply | None:
+    def _single(self, servo: Servo, instruction: Instruction, *, silent: bool) -> TimedReply | None:
         code, parameters, servo_id = instruction.code, instruction.parameters, servo.id
         data, answers = b"", not silent
         if code == wire.READ and len(parameters) == 2:
@@ -110,9 +110,9 @@ class BusEmulator:
                 servo.write(address, parameters[at + 1 : at + 1 + n])
         self.goal_writes += address <= _GOAL_REGISTER < address + n
 
-    def _sync_read(self, parameters: bytes, servos: Mapping[int, Sequence[Servo]]) -> list[Reply]:
+    def _sync_read(self, parameters: bytes, servos: Mapping[int, Sequence[Servo]]) -> list[TimedReply]:
         address, n = parameters[:2]
-        replies: list[Reply] = []
+        replies: list[TimedReply] = []
         for servo_id in parameters[2:]:
             spoken = [self._reply(servo, servo_id, servo.read(address, n)) for servo in servos.get(servo_id, ())]
             replies += (heard := self._together(spoken))
@@ -120,7 +120,7 @@ class BusEmulator:
                 break
         return replies
 
-    def _reply(self, servo: Servo, servo_id: int, data: bytes) -> Reply | None:
+    def _reply(self, servo: Servo, servo_id: int, data: bytes) -> TimedReply | None:
         """Return a reply; a servo that just got another id still answers under the old one."""
         reply = self.script.spoil(servo_id, servo.get("status"), data)
         if reply is not None and self._assumptions.return_delay:

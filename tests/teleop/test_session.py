@@ -12,7 +12,7 @@ from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import FaultError, TeleopError
 from soarm.spec import ENVIRONMENT_STATE, STATE, TASK_FEATURES
-from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
+from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, SessionState
 
 HZ = 10
 
@@ -293,5 +293,5 @@ def test_automatic_sessions_give_up_after_so_many_tries(tmp_path: Path) -> None:
 
 
 def test_every_command_ends_or_keeps_a_state_that_exists() -> None:
-    assert {state for state, _ in TRANSITIONS} == {State.IDLE, State.RECORDING}
-    assert all((state, Command.QUIT) in TRANSITIONS for state in (State.IDLE, State.RECORDING))
+    assert {state for state, _ in TRANSITIONS} == {SessionState.IDLE, SessionState.RECORDING}
+    assert all((state, Command.QUIT) in TRANSITIONS for state in (SessionState.IDLE, SessionState.RECORDING))
