@@ -30,7 +30,7 @@ from soarm.hardware.bus import Bus
 from soarm.hardware.packets import sync_read, sync_write
 from soarm.hardware.port import open_port
 from soarm.hardware.registers import TABLE, TELEMETRY_ADDRESS, TELEMETRY_BYTES
-from soarm.runtime.stopping import noted
+from soarm.signals import recorded_signals
 
 SERVO_IDS = (1, 2, 3, 4, 5, 6)
 GOAL = TABLE["goal_position"].address
@@ -69,7 +69,7 @@ def measure(port: str, where: str, seconds: float, repeats: int) -> None:
     drivers: dict[str, Callable[[str, float], tuple[float, float]]] = {"soarm": ours, "SDK as is": sdk, "floor": floor}
     rates: dict[str, list[float]] = {name: [] for name in drivers}
     cpu: dict[str, list[float]] = {name: [] for name in drivers}
-    with noted():
+    with recorded_signals():
         for _ in range(repeats):
             for name, driver in drivers.items():
                 rate, cpu_us = driver(port, seconds)

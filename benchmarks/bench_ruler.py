@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from soarm import params as params_file
-from soarm.deployment import DeployParams, Source, WireStats, mind_of, wired
+from soarm.deployment import DeployParams, Source, WireStats, drive_stack, wired
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.objects import CalledObjects, FixedObjects, ObjectSource
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
-from soarm.twin.law import Law
+from soarm.twin.actuator import ActuatorName
 
 
 def measured(kind: Callable[..., ObjectSource], off_m: float) -> Source:
@@ -49,7 +49,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     params, bundle = params_file.load(Path("params.yaml")), Bundle.open(options.bundle)
     sim, deploy = params.section("sim", SimParams), params.section("deploy_check", DeployParams)
-    law: Law = options.law
+    law: ActuatorName = options.law
     sources: dict[str, Source] = {
         "live": CalledObjects,
         "carried": measured(CarriedObjects, 0.0),
@@ -60,7 +60,7 @@ def main() -> None:
     for name, source in sources.items():
         with wired(sim, deploy, law) as arm:
             seeds = scene_seeds("test")[: options.scenes]
-            episodes = list(arm.episodes(lambda _: mind_of(bundle, "residual"), seeds, WireStats(), source))
+            episodes = list(arm.episodes(lambda _: drive_stack(bundle, "residual"), seeds, WireStats(), source))
         print(f"{name:18} {sum(episode.success for episode in episodes):3d} of {len(episodes)} solved", flush=True)
 
 

@@ -3,7 +3,6 @@
     soarm run [DVC ARGUMENTS]   `dvc repro` with this Python; with -S (`soarm run -S profile=ci`) `dvc exp run`
     soarm ui                    MLflow's pages on the local store
     soarm info [PATH]           versions, and what a dataset, a checkpoint or a bundle is
-    soarm results               the tables of docs/results.md, made anew from data/metrics
     soarm find-port, setup-motors, calibrate, check-pose, doctor, release, restore-registers,
           import-calibration, export-calibration
                                 the arm on its servo bus (soarm.hardware)
@@ -27,7 +26,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,7 +35,6 @@ from typing import Any
 
 from soarm import ownership
 from soarm.errors import SoarmError, SpecMismatchError, StageError, how_to_install
-from soarm.report import results
 from soarm.smallfile import DATASET_BYTES, read_json
 from soarm.spec import PolicySpec
 
@@ -74,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ui.add_argument("--port", type=int, default=5000, help="where to serve (%(default)s)")
     info = commands.add_parser("info", help="show versions, and what an artefact is")
     info.add_argument("path", type=Path, nargs="?", help="folder of a dataset, a checkpoint or a bundle")
-    commands.add_parser("results", help="make the tables of docs/results.md anew from data/metrics")
     for name, (_, text) in _ELSEWHERE.items():
         commands.add_parser(name, help=text)
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -99,10 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(passed_on)
         if options.command == "ui":
             return _ui(options.port)
-        if options.command == "results":
-            _results()
-        else:
-            _info(options.path)
+        _info(options.path)
     except SoarmError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
@@ -169,14 +162,6 @@ def _dataset_page(path: Path) -> list[str]:
 
 def _spec_lines(path: Path) -> list[str]:
     return [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]
-
-
-def _results() -> None:
-    _require_repository("docs")
-    results.write_page(Path("docs/results.md"), results.blocks(Path("data/metrics")))
-    figure = Path("data/study_summary/figures/study.png")
-    if figure.is_file():
-        shutil.copyfile(figure, Path("docs/images/study.png"))
 
 
 def read_spec(path: Path) -> PolicySpec:

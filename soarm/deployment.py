@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import FaultError
-from soarm.evaluation.statistics import mcnemar_p, paired_table
 from soarm.evaluation.summary import Summary
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig, Six
@@ -32,7 +31,7 @@ from soarm.quantities import Count, Threads, within
 from soarm.rollout import Episode
 from soarm.runtime import drive
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.lockstep import Clock, Immediate
+from soarm.runtime.lockstep import Clock, SyncInference
 from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import CalledObjects, ObjectSource
 from soarm.runtime.onnx_policy import OnnxBase, Which
@@ -42,7 +41,7 @@ from soarm.seeds import Scenes
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
-from soarm.twin.law import Law
+from soarm.twin.actuator import ActuatorName
 from soarm.twin.twin import Twin, TwinConfig
 
 Floats = NDArray[np.float64]
@@ -127,7 +126,7 @@ class WireStats:
 _REASONS = [reason.name or "" for reason in Reason if reason]
 
 
-class Mind(NamedTuple):
+class DriveStack(NamedTuple):
     """What drives an episode: a network, the schedule of its chunks, and a residual with its bound, shape (6,)."""
 
     model: ChunkModel
@@ -135,12 +134,12 @@ class Mind(NamedTuple):
     residual: tuple[ResidualModel, Floats] | None = None
 
 
-def mind_of(bundle: Bundle, which: Which) -> Mind:
+def drive_stack(bundle: Bundle, which: Which) -> DriveStack:
     """Return what `soarm drive` drives with, but for the fade of one chunk into the next.
 
     That is for chunks that come late. Here they come at once, and without it the policy does what it did in training.
     """
-    return Mind(OnnxBase(bundle), drive.make_schedule(bundle.spec, fade_s=0.0), drive.residual_of(bundle, which))
+    return DriveStack(OnnxBase(bundle), drive.make_schedule(bundle.spec, fade_s=0.0), drive.residual_of(bundle, which))
 
 
 class WiredArm:
@@ -152,12 +151,12 @@ class WiredArm:
         self._limits = Limits.usual(driver.calibration.lower, driver.calibration.upper)
 
     def episodes(
-        self, mind: Callable[[int], Mind], seeds: Iterable[int], stats: WireStats, source: Source = CalledObjects
+        self, stack: Callable[[int], DriveStack], seeds: Iterable[int], stats: WireStats, source: Source = CalledObjects
     ) -> Iterator[Episode]:
         """Run one episode per seed through the wire.
 
         Args:
-            mind: Returns what drives the episode of a seed.
+            stack: Returns what drives the episode of a seed.
             seeds: Scenes.
             stats: Is told of every step.
             source: Makes, of a function that returns where the objects truly are and the clock, what the policy is told.
@@ -165,7 +164,7 @@ class WiredArm:
         for seed in seeds:
             self._twin.reset(seed)
             self._make_ready()
-            yield self._episode(mind(seed), seed, stats, source)
+            yield self._episode(stack(seed), seed, stats, source)
 
     def follow(self, episode: Episode) -> Floats:
         """Play the actions of an episode again and return how far the joints are from where they were, (T - 1, 6).
@@ -181,14 +180,14 @@ class WiredArm:
             gaps.append(np.abs(self._driver.observe().q - after))
         return np.array(gaps)
 
-    def _episode(self, mind: Mind, seed: int, stats: WireStats, source: Source) -> Episode:
+    def _episode(self, stack: DriveStack, seed: int, stats: WireStats, source: Source) -> Episode:
         clock, tape = Clock(), _Tape(self._twin, self._driver, stats)
         hz = self._sim.control_hz
         loop = Loop(
             self._driver,
-            Immediate(mind.model),
-            mind.schedule,
-            mind.residual,
+            SyncInference(stack.model),
+            stack.schedule,
+            stack.residual,
             source(self._twin.objects, clock.now),
             self._limits,
             LoopConfig(hz, hz),
@@ -263,7 +262,7 @@ class _Tape:
 
 
 @contextmanager
-def wired(sim: SimParams, params: DeployParams, law: Law) -> Iterator[WiredArm]:
+def wired(sim: SimParams, params: DeployParams, law: ActuatorName) -> Iterator[WiredArm]:
     """Start a twin with a law of its servos, connect the driver, and hold and activate the arm."""
     calibration = Calibration.nominal()
     gains, registers = ArmConfig().gains, {}
@@ -288,12 +287,6 @@ def brief(summary: Summary) -> dict[str, Any]:
     """Return what of a summary the metrics hold."""
     kept = ("n_scenes", "success_rate", "success_ci95", "time_to_success_s", "failures")
     return {name: value for name, value in dataclasses.asdict(summary).items() if name in kept}
-
-
-def paired_p(direct: ArrayLike, wire: ArrayLike) -> float:
-    """Return McNemar's p-value of the scenes that only one of them solves."""
-    table = paired_table(direct, wire)
-    return mcnemar_p(table.residual_only, table.base_only)
 
 
 def _all(value: int) -> Six:

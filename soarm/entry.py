@@ -23,10 +23,11 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType
-from typing import NoReturn, TextIO
+from typing import NoReturn, TextIO, TypeVar
 
 from soarm.errors import SoarmError, how_to_install
 
+T = TypeVar("T", int, float)
 INTERRUPTED, CLOSED_PIPE = 130, 141
 """Exit status after Ctrl-C, and where whoever read the output has gone, as shells have them."""
 
@@ -87,26 +88,21 @@ def guarded(call: Callable[[], int]) -> int:
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Return the `type` of an argument that is a whole number from `low` to `high`."""
-
-    def read(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            value = int(text)
-            if low <= value <= high:
-                return value
-        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be a whole number in {low}..{high}")
-
-    return read
+    return _within(int, low, high, f"a whole number in {low}..{high}")
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
     """Return the `type` of an argument that is a number from `low` to `high`; NaN is none."""
+    return _within(float, low, high, f"a number in {low:g}..{high:g}")
 
-    def read(text: str) -> float:
+
+def _within(kind: Callable[[str], T], low: T, high: T, allowed: str) -> Callable[[str], T]:
+    def read(text: str) -> T:
         with contextlib.suppress(ValueError):
-            value = float(text)
+            value = kind(text)
             if low <= value <= high:
                 return value
-        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be a number in {low:g}..{high:g}")
+        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be {allowed}")
 
     return read
 

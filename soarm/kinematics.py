@@ -7,13 +7,14 @@ nothing of dynamics. The frame of the base: x to the arm's right, y backwards (t
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
 
+Share = TypeVar("Share", float, NDArray[np.float64], NDArray[np.float32])
 _HALF = math.sqrt(0.5)
 # Origin of each joint's body in its parent [m], the body's fixed rotation (w, x, y, z) and the joint's axis in the body.
 CHAIN: tuple[tuple[tuple[float, float, float], tuple[float, float, float, float], tuple[float, float, float]], ...] = (
@@ -27,6 +28,9 @@ CHAIN: tuple[tuple[tuple[float, float, float], tuple[float, float, float, float]
 
 TCP_IN_JAW_M = (-0.0046, -0.0975, 0.0)
 """The gripper point (TCP) in the fixed jaw's frame: the centre of a 25 mm cube held against the fixed jaw's pads [m]."""
+
+MINIMUM_JERK_PEAK = 1.875
+"""A minimum-jerk move is this many times as fast in its middle as on the average."""
 
 # In the fixed jaw's frame the fingers point along -y and the jaw opens along -x.
 
@@ -177,3 +181,12 @@ def _rotation_vector(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1.0) / 2.0
     vector: NDArray[np.float64] = axis * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-9))[..., None]
     return vector
+
+
+def minimum_jerk(share: Share) -> Share:
+    """Return how much of its way a minimum-jerk move has made (Flash and Hogan 1985): 10 s^3 - 15 s^4 + 6 s^5.
+
+    Args:
+        share: Share s of its time, 0..1, a number or an array.
+    """
+    return share**3 * (10 - 15 * share + 6 * share**2)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from soarm.errors import DatasetError
+from soarm.smallfile import replacing
 
 WRITTEN = Path("data", ".written")
 """Folder of a repository with a file per stage: the MD5 of every file of its last result."""
@@ -130,9 +131,8 @@ def note_written(root: Path, name: str, folders: Iterable[Path]) -> None:
     path = root / WRITTEN / name
     path.parent.mkdir(parents=True, exist_ok=True)
     found = {md5(file) for folder in folders for file in folder.rglob("*") if file.is_file()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(f"{one}\n" for one in sorted(found)), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path, durable=False) as file:
+        file.write("".join(f"{one}\n" for one in sorted(found)).encode())
 
 
 def md5(path: Path) -> str:

@@ -109,11 +109,7 @@ def build(cls: type[T], data: Any, where: str) -> T:
     Raises:
         ParamsError: Lists every fault.
     """
-    faults: list[str] = []
-    value = _convert(cls, data, where, faults)
-    if faults:
-        raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
-    return typing.cast(T, value)
+    return typing.cast(T, _sound(lambda faults: _convert(cls, data, where, faults)))
 
 
 def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
@@ -122,11 +118,15 @@ def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
     Raises:
         ParamsError: Lists every fault.
     """
+    return typing.cast(T, _sound(lambda faults: _change(section, changes, where, faults)))
+
+
+def _sound(make: Callable[[list[str]], Any]) -> Any:
     faults: list[str] = []
-    value = _change(section, changes, where, faults)
+    value = make(faults)
     if faults:
         raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
-    return typing.cast(T, value)
+    return value
 
 
 def _read(path: Path) -> Any:

@@ -15,9 +15,9 @@ import math
 import os
 import reprlib
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from soarm.errors import SmallFileError, SoarmError
 
@@ -27,6 +27,8 @@ DATASET_BYTES = 16 << 20
 """Greatest size of a JSON file in a dataset [bytes]: its statistics grow with its features."""
 BINARY_BYTES = 2 << 30
 """Greatest size of a log or a network [bytes]; ONNX allows no more."""
+PARTIAL = ".partial"
+"""Ending of a file that is still being written."""
 MOST_DEPTH = 32
 """Lists and objects inside one another."""
 _MOST_DIGITS = 19
@@ -152,21 +154,35 @@ def write_atomically(path: Path, content: bytes | str, error: type[SoarmError], 
     Raises:
         SoarmError: Of the class `error`: it cannot be written there.
     """
-    part = None
     try:
-        target, part = _places(path)
-        with part.open("wb") as file:
+        with replacing(_target(path), durable=durable) as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(part, target)
     except (OSError, ValueError) as fault:
-        _discard(part)
         raise error(
             f"{path} cannot be written ({_reason(fault)}); what was there is as it was. Make room, allow writing, or choose "
             "another place"
         ) from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a new file beside `path`, which takes its place when the block ends well and is deleted when it does not.
+
+    Args:
+        path: The file; its folder must exist. A link is replaced, not followed.
+        durable: Wait until the disk has it.
+
+    Raises:
+        OSError: It cannot be written there; `path` is as it was.
+    """
+    part = _part(path)
+    try:
+        with open(part, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(part, path)
     except BaseException:
         _discard(part)
         raise
@@ -180,7 +196,7 @@ def require_writable(path: Path, error: type[SoarmError]) -> None:
     """
     part = None
     try:
-        _, part = _places(path)
+        part = _part(_target(path))
         with part.open("wb") as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
@@ -202,12 +218,16 @@ def shown(value: object) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _places(path: Path) -> tuple[Path, Path]:
-    """Return where the file lies, links followed, and where its successor is written."""
+def _target(path: Path) -> Path:
+    """Return where the file lies, links followed."""
     target = Path(os.path.realpath(path))
     if target.exists():
         _require_regular(target.stat().st_mode)
-    return target, target.with_name(f"{target.name}.{os.getpid()}.part")
+    return target
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
 
 
 def _discard(part: Path | None) -> None:

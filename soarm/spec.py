@@ -86,12 +86,6 @@ class PolicySpec:
     git_rev: str | None = None
     task: str | None = DEFAULT_TASK
 
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """Names of the cameras, in feature order."""
-        prefix = IMAGES + "."
-        return tuple(key[len(prefix) :] for key in self.features if key.startswith(prefix))
-
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON-ready types."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))

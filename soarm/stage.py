@@ -39,7 +39,8 @@ from soarm.provenance import digest, git_revision, source_digest
 from soarm.records import History, write_json
 from soarm.spec import content_hash
 from soarm.tasks.registry import find
-from soarm.tracking.tracker import Provenance, Tracker, open_tracker
+from soarm.tracking.choice import open_tracker
+from soarm.tracking.tracker import Provenance, Tracker
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from soarm import deployment
 from soarm.deployment import DeployParams
 from soarm.evaluation.evaluator import EvaluationParams, results_of
+from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import Summary, summarise
 from soarm.report import gallery
 from soarm.rollout import rollout
@@ -15,7 +16,7 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
-from soarm.twin.law import Law
+from soarm.twin.actuator import ActuatorName
 
 
 def main() -> None:
@@ -33,12 +34,15 @@ def main() -> None:
         played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))
         results = {"direct": results_of(played, run.task, sim.control_hz, knocked_away_m=away_m)}
         stats, gaps = {}, {}
-        ways: list[tuple[str, Law, int]] = [("wire", "position", params.n_scenes), ("servo", "sts3215", params.n_servo_scenes)]
+        ways: list[tuple[str, ActuatorName, int]] = [
+            ("wire", "position", params.n_scenes),
+            ("servo", "sts3215", params.n_servo_scenes),
+        ]
         for name, law, n in ways:
             stats[name] = deployment.WireStats()
             with deployment.wired(sim, params, law) as arm:
                 scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
-                episodes = arm.episodes(lambda _: deployment.mind_of(bundle, which), scenes, stats[name])
+                episodes = arm.episodes(lambda _: deployment.drive_stack(bundle, which), scenes, stats[name])
                 results[name] = results_of(episodes, run.task, sim.control_hz, knocked_away_m=away_m)
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
 
@@ -53,7 +57,7 @@ def main() -> None:
                 "policy": which,
                 "n_scenes": params.n_scenes,
                 **{name: deployment.brief(summary) for name, summary in summaries.items()},
-                "mcnemar_p": deployment.paired_p(results["direct"].success, results["wire"].success),
+                "mcnemar_p": paired_table(results["direct"].success, results["wire"].success).mcnemar_p,
                 **stats["wire"].to_dict(1.0 / sim.control_hz),
                 "servo_path": stats["servo"].to_dict(1.0 / sim.control_hz),
                 "gap_deg": gaps["wire"],

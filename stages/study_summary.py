@@ -1,11 +1,10 @@
-"""The runs of the study there are -> data/study_summary: one table (Markdown, CSV) and one figure; missing runs are named."""
+"""The runs of the study there are -> data/study_summary: one table (CSV) and one figure; missing runs are named."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from soarm.records import plain
-from soarm.report import results, study
+from soarm.report import study
 from soarm.report.style import save, write_csv
 from soarm.stage import command, open_stage
 from soarm.study import summary, tables
@@ -17,13 +16,11 @@ def main() -> None:
     with open_stage("study_summary") as run:
         params = run.params("study", StudyParams)
         found = summary.summarise(run.input("study"), params, np.random.default_rng(run.seed))
-        metrics = plain(found.to_dict())
         write_csv(tables.table(found), run.out / "table.csv")
-        (run.out / "table.md").write_text("\n\n".join(results.study(metrics).values()) + "\n", encoding="utf-8")
         save(study.figure(tables.curves(found)), run.out / "figures")
-        for path in [run.out / "table.md", run.out / "figures" / "study.png"]:
+        for path in [run.out / "table.csv", run.out / "figures" / "study.png"]:
             run.artifact(path)
-        run.finish(metrics)
+        run.finish(found.to_dict())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from soarm.dataset.reader import Dataset
     from soarm.hardware.driver import Arm
     from soarm.sim.params import SimParams
     from soarm.twin.twin import Twin
@@ -54,6 +56,39 @@ def sim() -> SimParams:
     return params_file.load(ROOT / "params.yaml").section("sim", SimParams)
 
 
+@pytest.fixture(scope="session")
+def make_demonstrations() -> Callable[..., Dataset]:
+    """Return a maker of smooth made-up demonstrations, in memory: episodes of some lengths that no other seed gives."""
+    import numpy as np
+
+    from soarm.dataset.reader import Dataset
+    from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TASK_FEATURES
+
+    def make(lengths: tuple[int, ...] = (12, 9, 15, 11, 8), seed: int = 0) -> Dataset:
+        rng = np.random.default_rng(seed)
+        n = sum(lengths)
+        state = (rng.normal(size=(n, 6)).cumsum(axis=0) * 5.0).astype(np.float32)
+        objects = rng.normal(size=(n, 7)).astype(np.float32)
+        action = (state + 3.0 * objects[:, :6] + rng.normal(size=6)).astype(np.float32)
+        return Dataset(
+            path=Path("nowhere"),
+            columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
+            episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            features=TASK_FEATURES,
+            fps=30,
+            robot_type=None,
+            tasks=("pick",),
+            task_index=np.zeros(n, np.int64),
+            splits={"train": range(len(lengths))},
+            not_loaded={},
+            info={},
+            is_recording=False,
+            n_unfinished=0,
+        )
+
+    return make
+
+
 @pytest.fixture
 def make_twin(sim: SimParams) -> Iterator[Callable[..., Twin]]:
     """Return a function that starts a twin with options of `TwinConfig`."""
@@ -82,6 +117,24 @@ def connect() -> Iterator[Callable[..., Arm]]:
             return stack.enter_context(Arm.connect(twin.ports[0], twin.config.calibration, config, sleep=lambda _: None))
 
         yield to
+
+
+@pytest.fixture
+def exchanges() -> Callable[[Path], list[tuple[bytes, bytes]]]:
+    """Return a function that reads a wire log: every request, and all that came until the next one."""
+
+    def read(path: Path) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        for line in path.read_text().splitlines():
+            event = json.loads(line)
+            data = bytes.fromhex(event["hex"])
+            if event["dir"] == "tx":
+                found.append((data, b""))
+            else:
+                found[-1] = (found[-1][0], found[-1][1] + data)
+        return found
+
+    return read
 
 
 @pytest.fixture

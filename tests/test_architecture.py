@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -52,6 +53,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
+    "signals": set(),
     "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
     "smallfile": set(),
     "spec": set(),
@@ -74,7 +76,7 @@ BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
-ROBOT_HOST |= {"quantities", "entry", "smallfile", "errors", "ownership", "tasks"}
+ROBOT_HOST |= {"quantities", "entry", "signals", "smallfile", "errors", "ownership", "tasks"}
 NEVER_ON_THE_ROBOT = {"torch", "mujoco", "mlflow", "gymnasium", "stable_baselines3", "pyarrow", "pandas"} | {
     "matplotlib",
     "dvc",
@@ -249,6 +251,17 @@ def test_packages_hold_a_docstring_and_at_most_exports() -> None:
         assert ast.get_docstring(tree), f"{path.relative_to(ROOT)} does not say what its room knows"
         surplus = [ast.unparse(node) for node in tree.body[1:] if not isinstance(node, ast.ImportFrom)]
         assert [line for line in surplus if not line.startswith("__all__")] == [], path
+
+
+def test_the_map_of_a_room_names_every_file_of_it() -> None:
+    missing = []
+    for path in (ROOT / "soarm").rglob("__init__.py"):
+        _, mapped, listing = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("::\n")
+        if mapped:
+            words = set(re.findall(r"\w+", listing))
+            missing += [str(file) for file in sorted(path.parent.glob("*.py")) if file != path and file.stem not in words]
+
+    assert missing == []
 
 
 def test_every_module_says_what_it_is() -> None:

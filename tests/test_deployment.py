@@ -7,7 +7,7 @@ import pytest
 
 from soarm import deployment
 from soarm import params as params_file
-from soarm.deployment import DeployParams, Mind, WireStats
+from soarm.deployment import DeployParams, DriveStack, WireStats
 from soarm.errors import ParamsError
 from soarm.policy import PerRow
 from soarm.recording import RecordParams
@@ -40,15 +40,15 @@ class OneAtATime:
         return self._policy.act(observation, np.zeros(1, int))[None]
 
 
-def mind_of(expert):
-    return lambda seed: Mind(OneAtATime(expert, seed), Schedule(30, 1))
+def drive_stack(expert):
+    return lambda seed: DriveStack(OneAtATime(expert, seed), Schedule(30, 1))
 
 
 def test_through_the_wire_the_expert_does_what_it_does_in_the_simulator(sim, expert):
     direct = list(rollout(BatchSim(sim, 1), expert(), SEEDS))
     stats = WireStats()
     with deployment.wired(sim, PARAMS, "position") as arm:
-        wire = list(arm.episodes(mind_of(expert), SEEDS, stats))
+        wire = list(arm.episodes(drive_stack(expert), SEEDS, stats))
         gaps = deployment.gap_per_joint([arm.follow(direct[0])])
     found = stats.to_dict(1 / 30)
 
@@ -70,16 +70,11 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
     stats = WireStats()
     with deployment.wired(sim, PARAMS, "position") as arm:
         arm._twin.inject(Fault("overload", servo_id=6, after_writes=40))
-        wire = list(arm.episodes(mind_of(expert), SEEDS, stats))
+        wire = list(arm.episodes(drive_stack(expert), SEEDS, stats))
 
     assert [episode.success for episode in wire] == [False, True]
     assert stats.stops == ["the arm is in FAULT: gripper (servo 6) reports OVERLOAD"]
     assert len(wire[0]) < 45
-
-
-def test_differences_of_outcomes_are_tested_scene_by_scene():
-    assert deployment.paired_p([True] * 10, [True] * 10) == 1.0
-    assert deployment.paired_p([True] * 10, [False] * 10) < 0.01
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_scenes", 0), ("n_servo_scenes", 1000)])

@@ -97,3 +97,13 @@ def test_gripper_rotation_puts_fingers_and_opening_where_asked() -> None:
     np.testing.assert_allclose(rotation @ [0.0, -1.0, 0.0], [0.0, 0.0, -1.0], atol=1e-12)
     np.testing.assert_allclose(rotation @ [-1.0, 0.0, 0.0], [1.0, 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(rotation), 1.0)
+
+
+def test_a_minimum_jerk_move_starts_and_ends_at_rest_and_is_fastest_in_its_middle() -> None:
+    share = np.linspace(0.0, 1.0, 1001)
+    speed = np.diff(kinematics.minimum_jerk(share)) / np.diff(share)
+
+    assert (kinematics.minimum_jerk(0.0), kinematics.minimum_jerk(1.0)) == (0.0, 1.0)
+    assert max(speed[0], speed[-1]) < 1e-4
+    assert speed.max() == pytest.approx(kinematics.MINIMUM_JERK_PEAK, rel=1e-5)
+    assert abs(speed.argmax() - 500) <= 1

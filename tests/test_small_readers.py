@@ -29,7 +29,6 @@ from soarm.errors import (
     StageError,
     TwinError,
 )
-from soarm.hardware import wire_log
 from soarm.hardware.__main__ import main as hardware
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
@@ -145,7 +144,6 @@ READERS = {
         json.loads(TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), (0.0,) * 6).to_json()),
     ),
     "log": Reader(log.read, (LogError,)),
-    "wire log": Reader(lambda path: list(wire_log.read_wire_log(path)), (LogError,), {"t_s": 1.0, "dir": "tx", "hex": "ff"}),
     "motion": Reader(Motion.load, (TwinError,), {"t_s": [0.0, 1.0], "q": [[0] * 6, [1] * 6]}),
     "checkpoint": Reader(
         _beside("config.json", load_base, model_safetensors=b""),

@@ -101,16 +101,6 @@ def test_a_feature_that_is_missing_or_different_is_named() -> None:
     assert "'rad'" in str(caught.value)
 
 
-def test_cameras_are_the_image_features_in_order() -> None:
-    image = Feature((96, 96, 3), ("height", "width", "channel"), ())
-    spec = dataclasses.replace(
-        SPEC, features={"observation.images.wrist": image, **SPEC.features, "observation.images.top": image}
-    )
-
-    assert spec.cameras == ("wrist", "top")
-    assert SPEC.cameras == ()
-
-
 def test_the_hash_of_a_content_does_not_change_between_versions() -> None:
     assert content_hash("soarm") == content_hash(b"soarm") == "c72c4ccd825851d1"
 

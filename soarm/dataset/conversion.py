@@ -29,6 +29,7 @@ from soarm.dataset.contents import read_json
 from soarm.dataset.reader import Dataset
 from soarm.dataset.units import DEGREES, declare
 from soarm.errors import DatasetError
+from soarm.smallfile import PARTIAL
 from soarm.spec import ACTION, STATE, PolicySpec
 
 DEG_PER_TICK: Final = 360.0 / 4095.0
@@ -146,7 +147,7 @@ def _scale(dataset: Dataset, calibration: Path) -> NDArray[np.float64]:
 
 def _copy(source: Path, folder: Path) -> None:
     """Copy a dataset as files of its own: the Hub's cache holds links to elsewhere, and read-only files are no use to edit."""
-    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{storage.PARTIAL}"))
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{PARTIAL}"))
     for entry in (folder, *folder.rglob("*")):
         entry.chmod(entry.stat().st_mode | stat.S_IWUSR)
 

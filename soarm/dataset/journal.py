@@ -25,7 +25,7 @@ import numpy as np
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError, SmallFileError
-from soarm.smallfile import DATASET_BYTES, load_json, parse_json
+from soarm.smallfile import DATASET_BYTES, PARTIAL, load_json, parse_json
 from soarm.spec import PolicySpec
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def widths_of(session: Header) -> dict[str, int]:
 
 def repair(root: Path) -> None:
     """Drop what a kill left unfinished: partial files, and a last episode that cannot be read."""
-    for path in (root / layout.RECORDING).glob(f"*{storage.PARTIAL}"):
+    for path in (root / layout.RECORDING).glob(f"*{PARTIAL}"):
         logger.warning("%s was not finished when the recording stopped; dropped", path)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()

@@ -44,7 +44,7 @@ GRIPPER_CLOSES = 10.0
 Rows = NDArray[np.float32]
 
 
-class Motion(NamedTuple):
+class JointMotion(NamedTuple):
     """The motion of one episode: state and action, shapes (T, D) [deg, percent], the D joints' names, frames per second."""
 
     state: Rows
@@ -53,7 +53,7 @@ class Motion(NamedTuple):
     fps: int
 
 
-class Finding(NamedTuple):
+class Flaw(NamedTuple):
     """What is wrong, and with which joint of which feature; without one it is the episode itself."""
 
     text: str
@@ -75,44 +75,44 @@ def findings(dataset: Dataset) -> list[str]:
     contents: dict[bytes, int] = {}
     for i in range(dataset.n_episodes):
         values = dataset.episode(i).values
-        motion = Motion(values[STATE], values[ACTION], names, dataset.fps)
+        motion = JointMotion(values[STATE], values[ACTION], names, dataset.fps)
         looked = [finding for look in _LOOKS for finding in look(motion)]
         first = contents.setdefault(motion.state.tobytes() + motion.action.tobytes(), i)
         if first != i:
-            looked.append(Finding(f"the same as episode {first}, to the bit; delete one of them"))
+            looked.append(Flaw(f"the same as episode {first}, to the bit; delete one of them"))
         for text, feature, joint in looked:
             found.setdefault((text, feature), []).append((joint, i))
     lines = [_line(text, feature, hits, dataset.n_episodes) for (text, feature), hits in found.items()]
     return lines + list(_clipped(dataset)) + list(_never_moved(dataset))
 
 
-def _no_motion(motion: Motion) -> Iterator[Finding]:
+def _no_motion(motion: JointMotion) -> Iterator[Flaw]:
     if np.ptp(motion.state, axis=0).max() <= MOTION:
-        yield Finding(f"no joint moves by more than {MOTION:g}; delete it")
+        yield Flaw(f"no joint moves by more than {MOTION:g}; delete it")
 
 
-def _too_short(motion: Motion) -> Iterator[Finding]:
+def _too_short(motion: JointMotion) -> Iterator[Flaw]:
     if len(motion.state) < SHORTEST_S * motion.fps:
-        yield Finding(f"shorter than {SHORTEST_S:g} s; delete it")
+        yield Flaw(f"shorter than {SHORTEST_S:g} s; delete it")
 
 
-def _action_is_state(motion: Motion) -> Iterator[Finding]:
+def _action_is_state(motion: JointMotion) -> Iterator[Flaw]:
     """A policy whose target is where the arm is at the same instant learns to stand still."""
     same = (np.abs(motion.action - motion.state) < SAME).all(axis=1)
     if same.mean() >= SAME_SHARE and np.ptp(motion.state, axis=0).max() > MOTION:
-        yield Finding(
+        yield Flaw(
             "the action equals the state of the same step: a policy learns to stand still from it. Record as action "
             "what the arm was sent, not where it was"
         )
 
 
-def _frozen(motion: Motion) -> Iterator[Finding]:
+def _frozen(motion: JointMotion) -> Iterator[Flaw]:
     """A state that stands to the bit while the action moves on was not measured."""
     n_rows = max(2, round(FROZEN_S * motion.fps))
     for joint in np.flatnonzero(np.ptp(motion.state, axis=0) > MOTION):  # one that never moves is told of the whole dataset
         stretches = [(a, b) for a, b in _runs(motion.state[:, joint]) if b - a >= n_rows]
         if any(np.ptp(motion.action[a:b, joint]) > FROZEN_ACTION for a, b in stretches):
-            yield Finding(
+            yield Flaw(
                 f"one number for {FROZEN_S:g} s or more while the action moves on: the servo was not heard. Look at "
                 "its cable, and delete the episode",
                 STATE,
@@ -120,11 +120,11 @@ def _frozen(motion: Motion) -> Iterator[Finding]:
             )
 
 
-def _jumps(motion: Motion) -> Iterator[Finding]:
+def _jumps(motion: JointMotion) -> Iterator[Flaw]:
     for key, values, most in ((STATE, motion.state, TOP_SPEED_PER_S / motion.fps), (ACTION, motion.action, LEAP)):
         steps = np.abs(np.diff(values, axis=0)).max(axis=0, initial=0.0)
         for joint in np.flatnonzero(steps > most):
-            yield Finding(
+            yield Flaw(
                 f"a jump of more than {most:g} in one step, which no servo does: the encoder's seam lies in the joint's range "
                 "(calibrate it again), rows are missing, or two recordings were joined",
                 key,
@@ -132,14 +132,14 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
             )
 
 
-def _never_closes(motion: Motion) -> Iterator[Finding]:
+def _never_closes(motion: JointMotion) -> Iterator[Flaw]:
     for joint in _grippers(motion.names):
         target = motion.action[:, joint]
         if (np.maximum.accumulate(target) - target).max() < GRIPPER_CLOSES:
-            yield Finding(f"never closes by {GRIPPER_CLOSES:g} percent, so nothing is grasped", ACTION, motion.names[joint])
+            yield Flaw(f"never closes by {GRIPPER_CLOSES:g} percent, so nothing is grasped", ACTION, motion.names[joint])
 
 
-_LOOKS: Sequence[Callable[[Motion], Iterator[Finding]]] = (
+_LOOKS: Sequence[Callable[[JointMotion], Iterator[Flaw]]] = (
     _no_motion,
     _too_short,
     _action_is_state,

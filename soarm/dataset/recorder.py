@@ -15,6 +15,7 @@ from soarm.dataset import checks, journal, layout, reader, storage, units, write
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.dataset.journal import Header
 from soarm.errors import DatasetError, ObservationError
+from soarm.smallfile import PARTIAL
 from soarm.spec import ACTION, Feature, PolicySpec
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Recorder:
             raise DatasetError(f"cannot record {root}:\n  " + "\n  ".join(faults))
         if root.exists() and not root.is_dir():
             raise DatasetError(f"{root} is a file; a dataset is a folder. Choose another name.")
-        taken = [entry for entry in root.rglob("*") if not entry.is_dir() and entry.suffix != storage.PARTIAL]
+        taken = [entry for entry in root.rglob("*") if not entry.is_dir() and entry.suffix != PARTIAL]
         if taken:
             raise DatasetError(
                 f"{root} is not empty (it holds {taken[0].relative_to(root)}). "

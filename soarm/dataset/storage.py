@@ -13,11 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from soarm.errors import DatasetError
+from soarm.smallfile import PARTIAL, replacing
 
 logger = logging.getLogger(__name__)
-
-PARTIAL = ".partial"
-"""Ending of a file that is still being written."""
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
@@ -26,19 +24,10 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
     Raises:
         DatasetError: The disk is full or the folder cannot be written; names the file and the remedy.
     """
-    partial = path.with_name(path.name + PARTIAL)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
+        with replacing(path) as file:
+            file.write(content)
         sync_folder(path.parent)
 
 

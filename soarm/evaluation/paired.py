@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soarm.errors import SpecMismatchError
 from soarm.evaluation.results import Results, columns
-from soarm.evaluation.statistics import Estimate, PairedTable, mcnemar_p, paired_bootstrap, paired_table
+from soarm.evaluation.statistics import Estimate, PairedTable, paired_bootstrap, paired_table
 from soarm.evaluation.summary import Summary, summarise
 from soarm.quantities import within
 from soarm.seeds import Scenes
@@ -95,7 +95,7 @@ def compare(base: Results, residual: Results, rng: np.random.Generator, n_resamp
         base=summarise(base),
         residual=summarise(residual),
         table=table,
-        mcnemar_p=mcnemar_p(table.residual_only, table.base_only),
+        mcnemar_p=table.mcnemar_p,
         differences={
             name: paired_bootstrap(
                 base.column(column).astype(np.float64), residual.column(column).astype(np.float64), rng, n_resamples

@@ -73,6 +73,11 @@ class PairedTable(NamedTuple):
     residual_only: int
     neither: int
 
+    @property
+    def mcnemar_p(self) -> float:
+        """Return the two-sided p-value of the exact McNemar test, see `mcnemar_p`."""
+        return mcnemar_p(self.residual_only, self.base_only)
+
 
 def paired_table(base: ArrayLike, residual: ArrayLike) -> PairedTable:
     """Count the scenes both, one or neither policy solved; `base` and `residual` are success per scene, shape (N,) bool."""

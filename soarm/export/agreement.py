@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.errors import ParityError
-from soarm.evaluation.statistics import mcnemar_p, paired_table
+from soarm.evaluation.statistics import paired_table
 from soarm.policy import BatchPolicy
 from soarm.rollout import BatchEnv, rollout
 
@@ -49,8 +49,7 @@ class Agreement:
     @property
     def p_value(self) -> float:
         """How likely a split of the differing scenes at least this lopsided is, if both policies are equally good."""
-        table = paired_table(self.trained, self.exported)
-        return mcnemar_p(table.residual_only, table.base_only)
+        return paired_table(self.trained, self.exported).mcnemar_p
 
     def to_dict(self) -> dict[str, float | int]:
         """Return the metrics of the stage `export` on this."""

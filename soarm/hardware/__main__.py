@@ -39,7 +39,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot, write_lerobot
 from soarm.hardware.setup import set_id
-from soarm.hardware.signals import ToldToStop, raised_once
+from soarm.signals import StopRequested, raised_once
 from soarm.smallfile import read_bytes, require_writable, write_atomically
 
 logger = logging.getLogger("soarm.hardware")
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None, ask: Ask = input) -> int:
         return 1
     except KeyboardInterrupt as error:
         logger.error("stopped; `%s` was not finished, begin it again", options.command)
-        return 128 + (error.signum if isinstance(error, ToldToStop) else signal.SIGINT)
+        return 128 + (error.signum if isinstance(error, StopRequested) else signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:

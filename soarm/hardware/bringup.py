@@ -1,4 +1,4 @@
-"""What happens to an arm before it may move: is it the arm it should be, and torque on without a jump."""
+"""Bring an arm up: check that it is the one that was calibrated, and switch its torque on without a jump."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def require_heard(bus: Bus, calibration: Calibration) -> None:
     raise FaultError(f"{', '.join(silent)} did not answer in {_TRIES} cycles; `soarm doctor` says more")
 
 
-def meet(bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str], None]) -> tuple[bool, ...]:
-    """Ask servos that are met for the first time who they are, and hear each once; see `require_fit` and `require_heard`."""
+def identify(bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str], None]) -> tuple[bool, ...]:
+    """Ask servos of an arm that is new here who they are, and hear each once; see `require_fit` and `require_heard`."""
     with patience(bus):
         torque = require_fit(bus, calibration, config, note=note)
         require_heard(bus, calibration)
@@ -289,14 +289,14 @@ def make_hold(bus: Bus, calibration: Calibration, config: ArmConfig) -> list[str
     return changed
 
 
-def take_held(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
+def adopt(bus: Bus, calibration: Calibration, config: ArmConfig) -> None:
     """Take over an arm that had its torque before: see `require_gains` and `write_ram`."""
     with patience(bus):
         require_gains(bus, calibration, config)
         write_ram(bus, calibration, config)
 
 
-def come_back(bus: Bus, calibration: Calibration, config: ArmConfig, *, clear: bool) -> None:
+def recover(bus: Bus, calibration: Calibration, config: ArmConfig, *, clear: bool) -> None:
     """Make an arm hold again after a fault. A servo that has torque keeps it, but for one whose overload is to be cleared.
 
     Args:

@@ -17,7 +17,7 @@ from soarm.errors import BusError
 from soarm.hardware import discovery, eprom, packets
 from soarm.hardware.backups import back_up
 from soarm.hardware.line import Counters, Line
-from soarm.hardware.packets import Train
+from soarm.hardware.packets import ReplyBurst
 from soarm.hardware.port import SerialPort, open_port
 from soarm.hardware.readings import Reading, Readings
 from soarm.hardware.registers import (
@@ -253,9 +253,9 @@ class Bus:
             Servo -> its latest reading. One that missed keeps its last one with its time, and one more miss; one that was
             never heard has no entry.
         """
-        answers = self.line.ask_train(self._ask_telemetry, self.servo_ids, TELEMETRY_BYTES)
-        if isinstance(answers, Train):
-            n_out_of_range = self._readings.take_train(self.servo_ids, answers)
+        answers = self.line.ask_burst(self._ask_telemetry, self.servo_ids, TELEMETRY_BYTES)
+        if isinstance(answers, ReplyBurst):
+            n_out_of_range = self._readings.take_burst(self.servo_ids, answers)
         else:
             n_out_of_range = self._readings.take(self.servo_ids, answers)
         if n_out_of_range:

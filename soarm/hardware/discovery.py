@@ -1,4 +1,4 @@
-"""Which servos are there: asked one by one, or all at once, and never fooled by two with the same id.
+"""Find the servos on a line, one by one or all at once; two with the same id are noticed.
 
 Two servos with one id answer together; what comes is a damaged packet, or two. Only where both send the very same bits at the
 very same time does nothing show.
@@ -39,7 +39,7 @@ def ping(line: Line, servo_id: int) -> int:
         BusError: It does not answer.
         SharedIdError: Two servos share the id.
     """
-    model = _knock(line, servo_id, line.timeout_s)
+    model = _probe(line, servo_id, line.timeout_s)
     if model is None:
         raise BusError(
             f"no servo with the id {servo_id} answers on {line.port.port_name}: check its power, its cable and its id; "
@@ -58,7 +58,7 @@ def scan(line: Line, servo_ids: Iterable[int]) -> dict[int, int]:
     Raises:
         SharedIdError: Two servos share an id.
     """
-    found = {servo_id: _knock(line, servo_id, 0.6 * line.timeout_s) for servo_id in servo_ids}
+    found = {servo_id: _probe(line, servo_id, 0.6 * line.timeout_s) for servo_id in servo_ids}
     return {servo_id: model for servo_id, model in found.items() if model is not None}
 
 
@@ -82,7 +82,7 @@ def broadcast_ping(line: Line) -> list[int]:
     raise _shared(f"id {twice[0]}" if twice else "an id", answer)
 
 
-def _knock(line: Line, servo_id: int, within_s: float) -> int | None:
+def _probe(line: Line, servo_id: int, within_s: float) -> int | None:
     strange = b""
     for _ in range(_TRIES):
         replies = line.ask(lambda _, n: packets.read(servo_id, _MODEL.address, n), (servo_id,), _MODEL.n_bytes, 1, within_s)

@@ -1,4 +1,4 @@
-"""What is wrong with an arm that is plugged in: questions only, nothing is written and nothing moves."""
+"""Diagnose an arm that is plugged in. This only reads: no register is written and no joint moves."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ from soarm.hardware import bringup
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
-from soarm.hardware.guard import Guard
 from soarm.hardware.moves import MOVE_HZ, path, require_targets
 from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
-from soarm.hardware.watch import Severity, Verdict
+from soarm.hardware.supervisor import ServoSupervisor
+from soarm.hardware.watch import Alarm, Severity
 from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Arm:
         self.fault: str | None = None
         self.events: list[tuple[float, str]] = []
         self.now, self.sleep = now, sleep
-        self._guard = Guard(bus, calibration, config, self._note)
+        self._supervisor = ServoSupervisor(bus, calibration, config, self._note)
         self._proven_off = False
         self._recovered_s: list[float] = []
 
@@ -87,7 +87,7 @@ class Arm:
         """
         made = cls(bringup.open_bus(port, calibration, config, wire_log, now), calibration, config, now, sleep)
         try:
-            made._meet()
+            made._identify()
         except BaseException:
             made.bus.close()
             raise
@@ -118,8 +118,8 @@ class Arm:
         self._require(State.LIMP, State.HOLD, State.ACTIVE, State.FAULT)
         try:
             seen = self._look()
-            self._follow(self._guard.judge(seen, has_torque=self.state in (State.HOLD, State.ACTIVE)), seen)
-            self._guard.prove(seen)
+            self._follow(self._supervisor.judge(seen, has_torque=self.state in (State.HOLD, State.ACTIVE)), seen)
+            self._supervisor.prove(seen)
         except PortError as error:
             raise self._lost(error) from error
         return seen
@@ -141,7 +141,7 @@ class Arm:
             raise FaultError(f"the arm is in {self.state.name}, not ACTIVE{self._because()}; nothing was sent")
         ticks = self.calibration.to_ticks(require_targets(q, self.calibration.lower, self.calibration.upper))
         try:
-            self._guard.follow(ticks)
+            self._supervisor.follow(ticks)
         except PortError as error:
             raise self._lost(error) from error
         return ticks
@@ -165,13 +165,13 @@ class Arm:
                 self._proven_off = False
                 for change in bringup.make_hold(self.bus, self.calibration, self.config):
                     self._note(change)
-                self._guard.begin(self._look())
+                self._supervisor.begin(self._look())
                 self._go(State.HOLD, "torque on where it is")
             else:
-                if not self._guard.geared:  # it had its torque before we came
-                    bringup.take_held(self.bus, self.calibration, self.config)
-                    self._guard.begin(self._look())
-                self._guard.stay(self._look(), back_off=False)
+                if not self._supervisor.geared:  # it had its torque before we came
+                    bringup.adopt(self.bus, self.calibration, self.config)
+                    self._supervisor.begin(self._look())
+                self._supervisor.stay(self._look(), back_off=False)
                 if self.state is State.ACTIVE:
                     self._go(State.HOLD, "asked to")
         except PortError as error:
@@ -191,13 +191,13 @@ class Arm:
             FaultError: The arm does not hold, or what made it hold is not over; the message names it.
         """
         self._require(State.HOLD, State.ACTIVE)
-        if not self._guard.geared:
+        if not self._supervisor.geared:
             self.hold()
-        if self.state is State.HOLD and self._guard.causes:  # as of the last look
+        if self.state is State.HOLD and self._supervisor.causes:  # as of the last look
             self.observe()
             self._require(State.HOLD)
-            if self._guard.causes:
-                raise FaultError(f"the arm stays in HOLD as long as {'; '.join(self._guard.causes)}; nothing was sent")
+            if self._supervisor.causes:
+                raise FaultError(f"the arm stays in HOLD as long as {'; '.join(self._supervisor.causes)}; nothing was sent")
         if self.state is State.HOLD:
             self._go(State.ACTIVE, "asked to")
             self.fault = None
@@ -205,12 +205,12 @@ class Arm:
     @property
     def told(self) -> NDArray[np.int64]:
         """The goal each joint was told last, shape (6,) [ticks]; -1 for one that has none, as of a limp arm."""
-        return self._guard.told
+        return self._supervisor.told
 
     @property
     def sound(self) -> tuple[bool, ...]:
         """Per joint: it had no fault since the arm holds, and was heard lately."""
-        return self._guard.sound
+        return self._supervisor.sound
 
     def can_park(self) -> bool:
         """Say whether `park` may be called: the arm has torque, and the joints that carry it are sound.
@@ -218,8 +218,8 @@ class Arm:
         In FAULT the joints that are not sound are left where they are, holding or limp as their fault demands. The shoulder's
         lift and the elbow carry the arm, so they must be sound, or have no more than an overload that can be cleared.
         """
-        has_torque = self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._guard.geared)
-        return has_torque and self.bus.line.is_open and self._guard.carried
+        has_torque = self.state in (State.HOLD, State.ACTIVE) or (self.state is State.FAULT and self._supervisor.geared)
+        return has_torque and self.bus.line.is_open and self._supervisor.carried
 
     def park(self, each: Callable[[], None] = lambda: None) -> None:
         """Move slowly to the parking pose and stay there: in HOLD, see `move_to`, or in FAULT, see `can_park`.
@@ -228,7 +228,7 @@ class Arm:
             FaultError: Something stops the arm on its way, or it cannot be parked.
             BusError: A servo fell silent while its overload was cleared.
         """
-        stopped = self.state is State.FAULT or (self.state is State.HOLD and self._guard.causes)
+        stopped = self.state is State.FAULT or (self.state is State.HOLD and self._supervisor.causes)
         self._park_sound(each) if stopped else self.move_to(self.config.park, each)
         self._note("parked")
 
@@ -244,7 +244,7 @@ class Arm:
         """
         self._require(State.HOLD, State.ACTIVE)
         target = np.clip(np.asarray(q, np.float64), self.calibration.lower, self.calibration.upper)
-        start = self._guard.start(self.observe())
+        start = self._supervisor.start(self.observe())
         self.activate()
         for q_now in path(start, target, self.config.park_speed):
             each()
@@ -253,7 +253,7 @@ class Arm:
             self.observe()
         if self.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped on its way{self._because()}")
-        self._guard.arrive()
+        self._supervisor.arrive()
         self._go(State.HOLD, "arrived")
 
     def release(self) -> tuple[str, ...]:
@@ -264,10 +264,10 @@ class Arm:
             disconnected all of them, unless torque was known to be off when it was closed.
         """
         if self.state is State.DISCONNECTED:
-            return () if self._proven_off else self._guard.names
-        self._guard.rest()
+            return () if self._proven_off else self._supervisor.names
+        self._supervisor.rest()
         live = self.bus.torque_off()
-        names = tuple(self._guard.names[self.bus.servo_ids.index(servo_id)] for servo_id in live)
+        names = tuple(self._supervisor.names[self.bus.servo_ids.index(servo_id)] for servo_id in live)
         self._proven_off = not names
         if names:
             self._fail(f"torque off was not confirmed by {', '.join(names)}: they may still be live, cut their power")
@@ -290,7 +290,7 @@ class Arm:
             raise FaultError(
                 f"the arm was brought back {n} times in {within_s:g} s{self._because()}. Release it, and look for the cause"
             )
-        self._come_back("recovered", clear=True)
+        self._bring_back("recovered", clear=True)
 
     def reconnect(self) -> None:
         """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not let go.
@@ -301,45 +301,45 @@ class Arm:
         """
         self._require(State.FAULT)
         self.bus.close()
-        self._come_back("reconnected", clear=False)
+        self._bring_back("reconnected", clear=False)
 
     def _park_sound(self, each: Callable[[], None]) -> None:
         if not self.can_park():
-            names = [name for name, sound in zip(self._guard.names, self.sound, strict=True) if not sound]
+            names = [name for name, sound in zip(self._supervisor.names, self.sound, strict=True) if not sound]
             raise FaultError(f"the arm cannot be parked{self._because()} (not sound: {', '.join(names)}); support it")
         try:
-            self._guard.mend()
+            self._supervisor.mend()
             seen = self._look()
-            start, moving = self._guard.start(seen), np.array(self.sound)
+            start, moving = self._supervisor.start(seen), np.array(self.sound)
             target = np.where(moving, np.clip(self.config.park, self.calibration.lower, self.calibration.upper), start)
             for q in path(start, target, self.config.park_speed):
                 each()
-                self._guard.follow(self.calibration.to_ticks(q), moving)
+                self._supervisor.follow(self.calibration.to_ticks(q), moving)
                 self.sleep(1.0 / MOVE_HZ)
                 seen = self.observe()
                 if (moving & ~np.array(self.sound)).any():
-                    self._guard.stay(seen, back_off=True)
+                    self._supervisor.stay(seen, back_off=True)
                     raise FaultError(f"the arm stopped on its way to the parking pose: {self.events[-1][1]}")
-            self._guard.arrive()
+            self._supervisor.arrive()
         except PortError as error:
             raise self._lost(error) from error
 
-    def _meet(self) -> None:
-        torque = bringup.meet(self.bus, self.calibration, self.config, lambda text: self._note(text, logging.WARNING))
+    def _identify(self) -> None:
+        torque = bringup.identify(self.bus, self.calibration, self.config, lambda text: self._note(text, logging.WARNING))
         self._proven_off = not any(torque)
         if any(torque) and not all(torque):
             self._note("some servos have torque and some have not; the arm counts as limp")
         self._go(State.HOLD if all(torque) else State.LIMP, f"connected on {self.bus.port}")
 
-    def _come_back(self, how: str, *, clear: bool) -> None:
+    def _bring_back(self, how: str, *, clear: bool) -> None:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
                 wire_log = self.bus.line.port.wire_log
                 self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self.now)
-                self._guard = Guard(self.bus, self.calibration, self.config, self._note)
-            bringup.come_back(self.bus, self.calibration, self.config, clear=clear)
-            self._guard.begin(self._look())
+                self._supervisor = ServoSupervisor(self.bus, self.calibration, self.config, self._note)
+            bringup.recover(self.bus, self.calibration, self.config, clear=clear)
+            self._supervisor.begin(self._look())
         except (FaultError, BusError) as error:
             self._note(f"not {how}: {error}")
             raise
@@ -350,23 +350,23 @@ class Arm:
         self.seen = seen = observed(self.bus.sync_read(), self.calibration, self.now())
         return seen
 
-    def _follow(self, verdicts: list[Verdict], seen: Observed) -> None:
-        """Do what the verdicts of a tick ask for, the worst last."""
-        for severity, joint, cause in sorted(verdicts):
-            text = f"{self._guard.names[joint]} {cause}"
+    def _follow(self, alarms: list[Alarm], seen: Observed) -> None:
+        """Do what the alarms of a tick ask for, the worst last."""
+        for severity, joint, cause in sorted(alarms):
+            text = f"{self._supervisor.names[joint]} {cause}"
             if severity is Severity.NOTE:
                 self._note(text)
             elif severity is Severity.DERATE:
-                self._note(f"{text}; its torque limit is {self._guard.derate(joint) / 10:g} % now")
+                self._note(f"{text}; its torque limit is {self._supervisor.derate(joint) / 10:g} % now")
             elif severity is Severity.HOLD and self.state is State.ACTIVE:
-                self._guard.stay(seen, back_off=False)
+                self._supervisor.stay(seen, back_off=False)
                 self.fault = text
                 self._go(State.HOLD, text)
             elif severity >= Severity.FAULT:
                 if self.state in (State.HOLD, State.ACTIVE):
-                    self._guard.stay(seen, back_off=True)
+                    self._supervisor.stay(seen, back_off=True)
                 if severity is Severity.LET_GO:
-                    outcome, news = self._guard.let_go(joint)
+                    outcome, news = self._supervisor.let_go(joint)
                     text = f"{text}; it {outcome}"
                     if news and self.state is State.FAULT:
                         self._note(text)

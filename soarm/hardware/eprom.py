@@ -1,4 +1,4 @@
-"""What survives a power cycle: written only where it differs, while the servo is limp and open, and after a backup.
+"""Write EPROM registers: only those that differ, while the servo is limp and its lock open, and after a backup.
 
 A servo has been bricked by a careless write before, and EPROM wears: so every write is compared first, read back after, and
 the servo is locked again whatever happens. `phase` is never written but to clear its multi-turn bit.
@@ -18,7 +18,7 @@ from soarm.hardware import packets
 from soarm.hardware.backups import back_up, default_folder
 from soarm.hardware.line import Line
 from soarm.hardware.registers import BAUD_RATES, PHASE_MULTI_TURN, TABLE, Register, encode
-from soarm.hardware.signals import interrupts_held
+from soarm.signals import deferred_signals
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Eprom:
         if not self._bus.line.is_open:
             logger.error("servo %d was left with its EPROM open: the port was lost. Power it off and on", servo_id)
             return
-        with interrupts_held():
+        with deferred_signals():
             self._bus.write_block(servo_id, _LOCK, b"\1")
             if self._bus.read(servo_id, "lock") != 1:
                 raise BusError(f"servo {servo_id} could not be locked again: its EPROM is open. Power it off and on")

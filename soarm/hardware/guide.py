@@ -20,8 +20,8 @@ from soarm.errors import BusError, CalibrationError, PortError
 from soarm.hardware.backups import OPEN
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import TICKS_PER_DEG, Calibration
-from soarm.hardware.signals import interrupts_held
 from soarm.hardware.sweep import REST_TOLERANCE, SPAN_TICKS, TURN_TICKS, Sweep, sign_of
+from soarm.signals import deferred_signals
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]
@@ -80,11 +80,11 @@ def calibrate(
         raise BusError(f"the servos {list(live)} do not confirm that their torque is off; cut their power and begin again")
     with _put_back(bus, say, sleep) as before:
         for joint in arm.JOINTS:
-            with interrupts_held():  # what was written is noted, and its servo locked
+            with deferred_signals():  # what was written is noted, and its servo locked
                 before[joint.servo_id] = {name: bus.read(joint.servo_id, name) for name in OPEN}
                 bus.write_eprom(joint.servo_id, OPEN)
         calibration = _measure(bus, ask, say, done, sleep, show or _now_and_then(say))
-        with interrupts_held():  # servos and file belong together
+        with deferred_signals():  # servos and file belong together
             for measured in calibration.joints:
                 registers = {
                     "homing_offset": measured.homing_offset,
@@ -122,7 +122,7 @@ def _write_back(bus: Bus, before: dict[int, dict[str, int]], say: Say, sleep: Ca
                 if not bus.line.is_open:
                     say(f"the port {bus.port} was lost: plug the cable in again, and the servos get back what they had")
                     bus = stack.enter_context(_plugged_in_again(bus, tries, sleep))
-                with interrupts_held():
+                with deferred_signals():
                     lost += _write_while_open(bus, left)
         except (PortError, KeyboardInterrupt):  # nobody plugged it in, or wants to wait for it
             pass

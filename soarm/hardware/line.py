@@ -1,4 +1,4 @@
-"""One question at a time on the half-duplex line, and every byte that comes back accounted for.
+"""Exchange one request at a time on the half-duplex line, and account for every byte that comes back.
 
 Knows packets and time, not registers. A status packet does not say which question it answers, so freshness is won here:
 
@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable, Mapping
 
 from soarm.errors import PortError
-from soarm.hardware.packets import OVERHEAD, Reply, Scan, Train, form_of, scan, split_train
+from soarm.hardware.packets import OVERHEAD, Reply, ReplyBurst, Scan, form_of, scan, split_burst
 from soarm.hardware.port import PORT_TROUBLE, SerialPort
-from soarm.hardware.signals import interrupts_held, may_raise
+from soarm.signals import deferred_signals, may_raise
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Line:
         self.timeout_s = timeout_s
         self.now = now
         self.port = port
-        self._owed: dict[int, float] = {}  # number of data bytes -> until when such an answer may still come
+        self._late: dict[int, float] = {}  # number of data bytes -> until when such an answer may still come
         self._n_asked = 0
         self._thread: int | None = None
         self._closed: str | None = None
@@ -111,7 +111,7 @@ class Line:
         """
         self._check_usable()
         if may_raise():
-            with interrupts_held():
+            with deferred_signals():
                 self._tell(packet)
         else:
             self._tell(packet)
@@ -132,12 +132,12 @@ class Line:
         Raises:
             PortError: The port is closed, or was lost.
         """
-        answers = self.ask_train(ask, servo_ids, n_bytes, attempts, within_s)
-        return split_train(answers, servo_ids, n_bytes) if isinstance(answers, Train) else answers
+        answers = self.ask_burst(ask, servo_ids, n_bytes, attempts, within_s)
+        return split_burst(answers, servo_ids, n_bytes) if isinstance(answers, ReplyBurst) else answers
 
-    def ask_train(
+    def ask_burst(
         self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int = 2, within_s: float | None = None
-    ) -> Train | dict[int, Reply]:
+    ) -> ReplyBurst | dict[int, Reply]:
         """Ask servos as `ask` does, and return their answers undivided if all came, whole and in order.
 
         Raises:
@@ -148,7 +148,7 @@ class Line:
             within_s = self.timeout_s
         if not may_raise():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
-        with interrupts_held():
+        with deferred_signals():
             return self._ask(ask, servo_ids, n_bytes, attempts, within_s)
 
     @property
@@ -179,7 +179,7 @@ class Line:
             PortError: The port is closed, or was lost.
         """
         self._check_usable()
-        with interrupts_held():
+        with deferred_signals():
             try:
                 return self.port.receive(n_bytes, seconds)
             except PORT_TROUBLE as error:
@@ -218,35 +218,35 @@ class Line:
             "goal as long as they have power. Plug it in again and open the bus again"
         )
 
-    def _owe(self) -> None:
+    def _expect_late(self) -> None:
         if self._n_asked:  # the length of an acknowledgement is fixed
-            self._owed[self._n_asked] = self.now() + _LATE_S
+            self._late[self._n_asked] = self.now() + _LATE_S
 
     def _length(self, n_bytes: int) -> int:
         """Return how many bytes to ask for, so that no answer that is owed can be taken for the one to this question."""
         if n_bytes == 0:
             return n_bytes
         now_s = self.now()
-        self._owed = {n: until_s for n, until_s in self._owed.items() if until_s > now_s}
-        return min(range(n_bytes, n_bytes + _LENGTHS), key=lambda n: self._owed.get(n, 0.0))
+        self._late = {n: until_s for n, until_s in self._late.items() if until_s > now_s}
+        return min(range(n_bytes, n_bytes + _LENGTHS), key=lambda n: self._late.get(n, 0.0))
 
     def _ask(
         self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, attempts: int, within_s: float
-    ) -> Train | dict[int, Reply]:
+    ) -> ReplyBurst | dict[int, Reply]:
         end_s = self.now() + within_s
         try:
             replies = self._attempt(ask, servo_ids, n_bytes, within_s * _FIRST_SHARE if attempts > 1 else within_s)
-            if isinstance(replies, Train):
+            if isinstance(replies, ReplyBurst):
                 self._counters.replies += len(servo_ids)
                 return replies
             if len(replies) < len(servo_ids):
-                self._owe()
+                self._expect_late()
                 if attempts > 1:
                     replies |= self._ask_again(ask, servo_ids, n_bytes, replies, end_s)
         except PORT_TROUBLE as error:
             raise self._lost(error) from error
         except BaseException:  # whatever it was, the answer may still come
-            self._owe()
+            self._expect_late()
             raise
         self._counters.replies += len(replies)
         self._counters.misses += len(servo_ids) - len(replies)
@@ -259,14 +259,14 @@ class Line:
         self.port.drain(_QUIET_S, end_s)
         self._counters.retries += 1
         late = self._attempt(ask, missing, n_bytes, max(_QUIET_S, end_s - self.now()))
-        if isinstance(late, Train):
-            return split_train(late, missing, n_bytes)
+        if isinstance(late, ReplyBurst):
+            return split_burst(late, missing, n_bytes)
         if len(late) < len(missing):
-            self._owe()
+            self._expect_late()
         return late
 
-    def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> Train | dict[int, Reply]:
-        n_asked = self._n_asked = self._length(n_bytes) if self._owed else n_bytes
+    def _attempt(self, ask: Ask, servo_ids: tuple[int, ...], n_bytes: int, within_s: float) -> ReplyBurst | dict[int, Reply]:
+        n_asked = self._n_asked = self._length(n_bytes) if self._late else n_bytes
         self.port.send(ask(servo_ids, n_asked))
         sent_s = self.now()  # what can be done while the answer is under way is done here
         self.unexplained = b""
@@ -275,10 +275,10 @@ class Line:
         data = self.port.receive(form.n_bytes, within_s)
         # The echo of a read of two bytes looks like an answer to it.
         if form.fits(data) and data != self.port.sent:
-            train = Train(data, self.now())
+            burst = ReplyBurst(data, self.now())
             if n_asked == n_bytes:
-                return train
-            replies = split_train(train, servo_ids, n_asked)
+                return burst
+            replies = split_burst(burst, servo_ids, n_asked)
         else:
             replies = self._sort_out(data, servo_ids, n_asked, sent_s + within_s)
         if n_asked != n_bytes:

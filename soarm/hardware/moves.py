@@ -1,4 +1,4 @@
-"""Targets that may be sent, and slow moves of the arm's own: to the parking pose, to where a run starts."""
+"""Check targets before they are sent, and plan the driver's own slow moves: to the parking pose, to where a run starts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 
 from soarm import arm
 from soarm.hardware.observation import Joints
+from soarm.kinematics import MINIMUM_JERK_PEAK, minimum_jerk
 
 MOVE_HZ = 50
 """Steps per second of a move."""
-_PEAK = 1.875
-"""A minimum-jerk move is this many times as fast in its middle as on the average."""
 
 
 def path(start: Joints, target: Joints, speed: float) -> Iterator[Joints]:
@@ -25,10 +24,9 @@ def path(start: Joints, target: Joints, speed: float) -> Iterator[Joints]:
         target: The same.
         speed: Of the joint that has the longest way, at its fastest [deg/s, percent/s].
     """
-    n_steps = max(1, math.ceil(_PEAK * float(np.abs(target - start).max()) / speed * MOVE_HZ))
+    n_steps = max(1, math.ceil(MINIMUM_JERK_PEAK * float(np.abs(target - start).max()) / speed * MOVE_HZ))
     for i in range(1, n_steps + 1):
-        share = i / n_steps
-        yield start + (target - start) * share**3 * (10 - 15 * share + 6 * share**2)
+        yield start + (target - start) * minimum_jerk(i / n_steps)
 
 
 def require_targets(q: ArrayLike, low: Joints, high: Joints) -> Joints:

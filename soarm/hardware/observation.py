@@ -1,4 +1,4 @@
-"""What the servos said, in LeRobot's units, with the age of every number."""
+"""Telemetry in LeRobot's units, with the age of every number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire: instruction packets to send, status packets found in whatever bytes came back.
+"""The wire protocol: instruction packets to send, and status packets found in whatever bytes came back.
 
     instruction   FF FF | id | length | instruction | parameters | checksum      length = parameters + 2
     status        FF FF | id | length | error bits  | data       | checksum      checksum = inverse of the sum from id on
@@ -64,7 +64,7 @@ class Reply(NamedTuple):
     t_s: float
 
 
-class Train(NamedTuple):
+class ReplyBurst(NamedTuple):
     """The answers of all servos that were asked, whole and in order (`Form.fits`), and when they came [s]."""
 
     stream: bytes
@@ -109,7 +109,7 @@ def _lacking(stream: bytes, at: int) -> int:
 
 
 class Form(NamedTuple):
-    """How a whole train looks: bytes of a packet and of all; one byte of every packet in a row; where each packet lies."""
+    """How a whole burst looks: bytes of a packet and of all; one byte of every packet in a row; where each packet lies."""
 
     size: int
     n_bytes: int
@@ -141,18 +141,18 @@ class Form(NamedTuple):
 
 @functools.cache
 def form_of(servo_ids: tuple[int, ...], n_bytes: int) -> Form:
-    """Return the form of the train in which these servos answer with so many bytes each."""
+    """Return the form of the burst in which these servos answer with so many bytes each."""
     size, n = n_bytes + OVERHEAD, len(servo_ids)
     packets = tuple(slice(start, start + size) for start in range(0, size * n, size))
     return Form(size, size * n, bytes(servo_ids), bytes((n_bytes + 2,)) * n, HEADER[:1] * n, packets)
 
 
-def split_train(train: Train, servo_ids: tuple[int, ...], n_bytes: int) -> dict[int, Reply]:
-    """Return the answers of a whole train."""
-    size, stream = n_bytes + OVERHEAD, train.stream
+def split_burst(burst: ReplyBurst, servo_ids: tuple[int, ...], n_bytes: int) -> dict[int, Reply]:
+    """Return the answers of a whole burst, servo by servo."""
+    size, stream = n_bytes + OVERHEAD, burst.stream
     starts = range(0, size * len(servo_ids), size)
     return {
-        servo_id: Reply(stream[start + 4], stream[start + 5 : start + size - 1], train.t_s)
+        servo_id: Reply(stream[start + 4], stream[start + 5 : start + size - 1], burst.t_s)
         for servo_id, start in zip(servo_ids, starts, strict=True)
     }
 

@@ -1,4 +1,4 @@
-"""Which serial port the arm is on.
+"""Find the serial port that the arm is on.
 
 A pseudo-terminal, as a twin has it, is in no list of ports; whoever has one names it.
 """

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from soarm.hardware.packets import Reply, Train
+from soarm.hardware.packets import Reply, ReplyBurst
 from soarm.hardware.registers import STATUS, TELEMETRY_LAYOUT, TICKS_PER_TURN, Status, Telemetry, decode_telemetry, telemetry
 
 _PACKET = struct.Struct(f"<4xB{TELEMETRY_LAYOUT}x")
@@ -64,11 +64,11 @@ class Readings:
                 n_out_of_range += not self._enter(servo_id, telemetry(reply.data, reply.error), reply.t_s)
         return n_out_of_range
 
-    def take_train(self, servo_ids: tuple[int, ...], train: Train) -> int:
+    def take_burst(self, servo_ids: tuple[int, ...], burst: ReplyBurst) -> int:
         """Enter the answers of a cycle in which every servo answered; returns what `take` does."""
-        n_out_of_range, t_s, make = 0, train.t_s, tuple.__new__
+        n_out_of_range, t_s, make = 0, burst.t_s, tuple.__new__
         latest, usual = self.latest, not self.out_of_range and not self._answered
-        for servo_id, new in zip(servo_ids, decode_telemetry(_PACKET.iter_unpack(train.stream)), strict=True):
+        for servo_id, new in zip(servo_ids, decode_telemetry(_PACKET.iter_unpack(burst.stream)), strict=True):
             if usual and 0 <= new.position_ticks < TICKS_PER_TURN:
                 latest[servo_id] = make(Reading, (new, t_s, 0))
             else:

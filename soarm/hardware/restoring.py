@@ -14,7 +14,7 @@ from soarm.hardware.backups import OPEN, Backup
 from soarm.hardware.bus import Bus
 from soarm.hardware.ports import lasting
 from soarm.hardware.registers import TABLE
-from soarm.hardware.signals import interrupts_held
+from soarm.signals import deferred_signals
 
 Changes = dict[int, dict[str, tuple[int, int]]]
 """Servo -> register -> (as it is, as the file has it)."""
@@ -59,7 +59,7 @@ def restore(bus: Bus, changes: Changes) -> None:
         BusError: Servos that did not take theirs.
     """
     lost = []
-    with interrupts_held():
+    with deferred_signals():
         for servo_id, differ in changes.items():
             try:
                 bus.write_eprom(servo_id, {name: new for name, (_, new) in differ.items()})

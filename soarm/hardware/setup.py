@@ -5,7 +5,7 @@ from __future__ import annotations
 from soarm.errors import BusError
 from soarm.hardware.bus import Bus
 from soarm.hardware.registers import BAUD_RATES, MODEL, PHASE_MULTI_TURN
-from soarm.hardware.signals import interrupts_held
+from soarm.signals import deferred_signals
 
 _FACTORY_CODE = 0
 """Of `baud_rate`: 1 Mbaud."""
@@ -33,7 +33,7 @@ def set_id(bus: Bus, new: int) -> tuple[int, dict[str, tuple[int, int]]]:
         if model != MODEL:
             raise BusError(f"the servo is of model {model}, not an STS3215 ({MODEL}); it was left as it is")
         phase = bus.read(old, "phase")
-        with interrupts_held():
+        with deferred_signals():
             return old, bus.write_eprom(old, {"phase": phase & ~PHASE_MULTI_TURN, "id": new, "baud_rate": _FACTORY_CODE})
     finally:
         if bus.line.is_open and bus.line.baud != BAUD_RATES[_FACTORY_CODE]:

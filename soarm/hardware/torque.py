@@ -1,4 +1,4 @@
-"""Torque off, proved: the one action that must work when everything else has failed."""
+"""Switch torque off and prove it: the one action that must work when everything else has failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from soarm.errors import PortError
 from soarm.hardware import packets
 from soarm.hardware.line import Line
 from soarm.hardware.registers import TABLE
-from soarm.hardware.signals import interrupts_held
+from soarm.signals import deferred_signals
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def torque_off(line: Line, servo_ids: tuple[int, ...], deadline_s: float) -> tup
     live = servo_ids
     if not servo_ids:
         return ()
-    with interrupts_held():
+    with deferred_signals():
         try:
             end_s = line.now() + deadline_s
             live = _all_at_once(line, live, end_s)

@@ -13,34 +13,14 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, get_args
-
-from soarm.errors import LogError, SmallFileError
-from soarm.hardware.packets import Scan, scan
-from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes, shown
+from typing import Literal
 
 logger = logging.getLogger(__name__)
 
 Direction = Literal["tx", "rx"]
-
-
-class WireEvent(NamedTuple):
-    """Bytes that crossed the wire together; see the module for what the fields mean."""
-
-    t_s: float
-    direction: Direction
-    data: bytes
-
-
-class Exchange(NamedTuple):
-    """A request, when it was sent [s], and what the parser finds in all that came until the next one."""
-
-    t_s: float
-    request: bytes
-    answer: Scan
 
 
 class WireLog:
@@ -87,43 +67,3 @@ class WireLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def read_wire_log(path: Path) -> Iterator[WireEvent]:
-    """Yield the events of a wire log.
-
-    Raises:
-        LogError: The file cannot be read, or a line is not an event.
-    """
-    try:
-        lines = read_bytes(path, BINARY_BYTES).splitlines()
-    except SmallFileError as error:
-        raise LogError(f"{path} {error}; `soarm twin --wire-log FILE` writes such logs") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            event = parse_json(line)
-            direction = event["dir"]
-            if direction not in list(get_args(Direction)):
-                raise ValueError(f'"dir" is {shown(direction)}, allowed are "tx" and "rx"')
-            yield WireEvent(float(event["t_s"]), direction, bytes.fromhex(event["hex"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise LogError(
-                f"{path}, line {number} is not an event of a wire log ({error!r}): {line[:80]!r}. A line has t_s, dir and "
-                "hex; where the last one was cut off, delete it"
-            ) from None
-
-
-def replay(events: Iterable[WireEvent]) -> Iterator[Exchange]:
-    """Yield every request with what today's parser makes of the answer; bytes before the first request are left out."""
-    request: WireEvent | None = None
-    answer = bytearray()
-    for event in events:
-        if event.direction == "rx":
-            answer += event.data
-            continue
-        if request is not None:
-            yield Exchange(request.t_s, request.data, scan(bytes(answer)))
-        request = event
-        answer.clear()
-    if request is not None:
-        yield Exchange(request.t_s, request.data, scan(bytes(answer)))

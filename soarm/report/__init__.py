@@ -1,1 +1,14 @@
-"""What a person looks at: figures, videos and the report of the comparison."""
+"""What a person looks at: figures, videos and the report of the comparison.
+
+::
+
+    tables         from results to the tables that figures are made from
+    figures        each a function of a table and axes
+    style          one look for all of them, and how one is saved
+    gallery        which figures there are
+    study          the study's figure
+    clips          base and residual side by side on a scene
+    video          frames to files
+    page           a page of HTML that needs nothing but itself
+    comparison     the report of a comparison
+"""

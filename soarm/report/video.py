@@ -1,11 +1,11 @@
-"""Frames to files: an MP4 to watch, a GIF for a README, a strip of stills for a page.
+"""Frames to files: an MP4 to watch, a GIF for a README.
 
 Knows codecs; knows nothing of cameras. A frame is uint8, shape (H, W, 3), red-green-blue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -51,10 +51,3 @@ def write_gif(frames: Iterable[Frame], path: Path, fps: int) -> None:
     assert images, f"{path.name}: an animation has at least one frame"
     first, *rest = (image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
     first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, optimize=True)
-
-
-def write_strip(frames: Sequence[Frame], path: Path, n: int = 6) -> None:
-    """Write `n` frames, evenly spaced from the first to the last, side by side as one PNG; fewer when there are fewer."""
-    assert len(frames) > 0, f"{path.name}: a strip has at least one frame"
-    chosen = np.linspace(0, len(frames) - 1, min(n, len(frames))).round().astype(int)
-    Image.fromarray(np.concatenate([frames[i] for i in chosen], axis=1)).save(path)

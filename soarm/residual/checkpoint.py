@@ -8,7 +8,6 @@ not at all. It is a pickle, which runs what it holds: it is meant for the scratc
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import random
 from pathlib import Path
@@ -22,6 +21,7 @@ from soarm.errors import CheckpointError
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.vec_env import ResidualVecEnvWrapper
+from soarm.smallfile import replacing
 
 _ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts", "returns", "first")
 
@@ -47,12 +47,8 @@ def save(model: ResidualTD3BC, extra: Any, path: Path) -> None:
         "batches": None if model.next_update is None else model.next_update.batches,
         "extra": extra,
     }
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def restore(path: Path, env: VecEnv, device: torch.device | str) -> tuple[ResidualTD3BC, Any]:

@@ -105,11 +105,6 @@ class ResidualCritic(ContinuousCritic):
         """Return the parameters of some heads."""
         return [parameter for head in heads for parameter in self._parameters_of[head]]
 
-    def q1_forward(self, obs: Tensor | Seen, actions: Tensor) -> Tensor:
-        """Return the first head's value, shape (B, 1)."""
-        value: Tensor = self.q_networks[0](self.inputs(obs, actions))
-        return value
-
     def inputs(self, obs: Tensor | Seen, residual: Tensor, *, clip: bool = True) -> Tensor:
         """Return what enters every head, shape (B, n_features + 12): what is seen, and the executed action in two units.
 

@@ -1,1 +1,39 @@
-"""The robot host: exported policies without torch. Needs numpy and onnxruntime alone."""
+"""The robot host: exported policies without torch. Needs numpy and onnxruntime alone.
+
+::
+
+    drive          from a bundle and an arm to a run, and back to an arm that is parked
+    loop           the control loop in real time
+    schedule       chunks on the clock
+    inference      the network in a thread of its own
+    lockstep       loop and network in lockstep, for tests and `deploy_check`
+    protocols      what the loop needs of arm, network and log
+    safety         the safety chain, a pure function
+    limits         its numbers, and a file for them
+    watchdogs      when a run must not go on
+    deadman        a process that looks after the arm when this one dies
+    success        when the task is done
+
+    shutdown       how a run ends: hold, park, let go
+    persist        a slow move that waits for what passes
+    way            the way of a move, around what is in the way
+    standing       cube and bin as boxes
+
+    objects        where cube and bin are: told, read from a file, or called for
+    plausible      whether they can be there
+    carried        the cube that nobody sees
+    camera         the newest frame of a camera, and its age
+
+    bundle         the exported bundle on disk
+    training_arm   the arm it was trained on
+    gate           whether it was trained for this arm
+    onnx_policy    its networks behind the project's protocols
+    session        an ONNX file in ONNX Runtime
+    latency        how long a policy takes to answer
+
+    log            the log of a run
+    records        a tick as a record of the log
+    replay         a log through the safety chain again
+    run_report     what happened, counted and in words
+    __main__       the robot's commands
+"""

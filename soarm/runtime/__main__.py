@@ -29,7 +29,7 @@ from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import gate, log, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle, spec_json
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.drive import Order, run
+from soarm.runtime.drive import DriveConfig, run
 from soarm.runtime.latency import measure
 from soarm.runtime.objects import FileObjects, ObjectSource, on_the_table
 from soarm.runtime.success import IN_THE_BIN
@@ -121,7 +121,7 @@ def _drive(options: argparse.Namespace) -> int:
         objects = FileObjects(options.objects)
     else:
         objects = CarriedObjects(on_the_table(tuple(options.cube), tuple(options.bin)))
-    order = Order(
+    settings = DriveConfig(
         bundle,
         options.which or ("residual" if RESIDUAL in bundle.sessions else "base"),
         objects,
@@ -135,7 +135,7 @@ def _drive(options: argparse.Namespace) -> int:
         options.limits,
         keep_going=options.keep_going,
     )
-    report = run(order, options.port, Calibration.load(options.calibration), config)
+    report = run(settings, options.port, Calibration.load(options.calibration), config)
     for line in report.lines():
         logger.info("%s", line)
     return 0 if report.ended_well else 1

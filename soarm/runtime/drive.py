@@ -22,7 +22,7 @@ from soarm.hardware.states import State
 from soarm.runtime import gate, records, replay, way
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
-from soarm.runtime.ending import wind_down
+from soarm.runtime.inference import InferenceThread
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.objects import ObjectSource, Sight, first_sight
@@ -30,10 +30,10 @@ from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.shutdown import shut_down
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.stopping import Signals, noted
 from soarm.runtime.success import InTheBin
-from soarm.runtime.thinker import Thinker
+from soarm.signals import StopRequests, recorded_signals
 from soarm.spec import PolicySpec
 from soarm.tasks.registry import find
 
@@ -43,7 +43,7 @@ FADE_S = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class DriveConfig:
     """What is to be run.
 
     Attributes:
@@ -77,7 +77,7 @@ class Order:
     keep_going: bool = False
 
 
-def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
+def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
     """Connect, look whether the bundle fits, drive, and wind down.
 
     Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second Ctrl-C, or one while it parks, lets go
@@ -90,45 +90,47 @@ def run(order: Order, port: str, calibration: Calibration, config: ArmConfig) ->
         HardwareError: The arm must not or cannot be driven.
     """
     low, high = calibration.lower, calibration.upper
-    limits = Limits.usual(low, high) if order.limits is None else Limits.load(order.limits, low, high)
+    limits = Limits.usual(low, high) if settings.limits is None else Limits.load(settings.limits, low, high)
     way.require_speed(config.park_speed, limits)
-    if order.log is not None:
-        require_place(order.log)
-    loop_config = _loop_config(order)
-    sight = first_sight(order.objects, loop_config.patience.stop_sight_s)
-    with noted() as signals, Arm.connect(port, calibration, config) as arm:
+    if settings.log is not None:
+        require_place(settings.log)
+    loop_config = _loop_config(settings)
+    sight = first_sight(settings.objects, loop_config.patience.stop_sight_s)
+    with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
-        found = gate.faults(order.bundle.spec, order.bundle.training_arm, config, volts)
-        remarks = gate.remarks(order.bundle.training_arm, config, volts)
-        for text in (*gate.require(found, order.allow), *remarks):
+        found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts)
+        remarks = gate.remarks(settings.bundle.training_arm, config, volts)
+        for text in (*gate.require(found, settings.allow), *remarks):
             logger.warning("%s", text)
-        return _run(order, port, arm, limits, loop_config, signals, sight)
+        return _run(settings, port, arm, limits, loop_config, stop, sight)
 
 
-def _run(order: Order, port: str, arm: Arm, limits: Limits, config: LoopConfig, signals: Signals, sight: Sight) -> RunReport:
+def _run(
+    settings: DriveConfig, port: str, arm: Arm, limits: Limits, config: LoopConfig, stop: StopRequests, sight: Sight
+) -> RunReport:
     """Bring the arm up, drive, and wind down."""
     with contextlib.ExitStack() as stack:
         log = None
-        if order.log is not None:
-            log = stack.enter_context(RunLog(order.log, _header(order, config, limits, arm)))
-        thinker = stack.enter_context(Thinker(OnnxBase(order.bundle)))
+        if settings.log is not None:
+            log = stack.enter_context(RunLog(settings.log, _header(settings, config, limits, arm)))
+        inference = stack.enter_context(InferenceThread(OnnxBase(settings.bundle)))
         watcher = None
-        if order.deadman and not order.dry_run:
+        if settings.deadman and not settings.dry_run:
             watcher = stack.enter_context(_deadman(port, arm))
         journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
-        schedule = make_schedule(order.bundle.spec)
-        beat, residual = journal.beat, residual_of(order.bundle, order.which)
-        extras: dict[str, Any] = {"senses": order.senses, "task": _task(order.bundle), "sight": sight}
-        extras["features"] = find(order.bundle.spec.task).residual_observation
-        loop = Loop(arm, thinker, schedule, residual, order.objects, limits, config, log, beat=beat, **extras)
+        schedule = make_schedule(settings.bundle.spec)
+        beat, residual = journal.beat, residual_of(settings.bundle, settings.which)
+        extras: dict[str, Any] = {"senses": settings.senses, "task": _task(settings.bundle), "sight": sight}
+        extras["features"] = find(settings.bundle.spec.task).residual_observation
+        loop = Loop(arm, inference, schedule, residual, settings.objects, limits, config, log, beat=beat, **extras)
         try:
-            if not order.dry_run:
-                _bring_up(order, arm, limits, boxes(sight.objects), lambda: _go_on(signals, journal.step), journal.note)
-            return loop.run(order.seconds, stop=lambda: bool(signals))
+            if not settings.dry_run:
+                _bring_up(settings, arm, limits, boxes(sight.objects), lambda: _go_on(stop, journal.step), journal.note)
+            return loop.run(settings.seconds, stop=lambda: bool(stop))
         finally:
-            if not order.dry_run:
+            if not settings.dry_run:
                 around = boxes((loop.sight or sight).objects)
-                ended = wind_down(arm, journal.step, park=order.park, signals=signals, limits=limits, around=around)
+                ended = shut_down(arm, journal.step, park=settings.park, signals=stop, limits=limits, around=around)
                 loop.report.live, loop.report.parked = ended.live, ended.parked
                 if ended.lost and watcher is not None:
                     watcher.stay()
@@ -172,13 +174,13 @@ class _Journal:
         self._copied = len(events)
 
 
-def _loop_config(order: Order) -> LoopConfig:
-    if not 0 < order.seconds < math.inf:
-        raise GateError(f"a run of {order.seconds:g} s cannot be; say how many seconds, above 0")
-    control_hz = order.bundle.spec.control_hz
+def _loop_config(settings: DriveConfig) -> LoopConfig:
+    if not 0 < settings.seconds < math.inf:
+        raise GateError(f"a run of {settings.seconds:g} s cannot be; say how many seconds, above 0")
+    control_hz = settings.bundle.spec.control_hz
     try:
-        bus_hz = 2 * control_hz if order.bus_hz is None else order.bus_hz
-        return LoopConfig(control_hz, bus_hz, dry_run=order.dry_run, keep_going=order.keep_going)
+        bus_hz = 2 * control_hz if settings.bus_hz is None else settings.bus_hz
+        return LoopConfig(control_hz, bus_hz, dry_run=settings.dry_run, keep_going=settings.keep_going)
     except ValueError as error:
         raise GateError(str(error)) from None
 
@@ -196,7 +198,7 @@ def _task(bundle: Bundle) -> InTheBin | None:
 
 
 def _bring_up(
-    order: Order,
+    settings: DriveConfig,
     arm: Arm,
     limits: Limits,
     around: Sequence[Box],
@@ -206,7 +208,7 @@ def _bring_up(
     """Make the arm hold, and move it to where the policy's episodes start."""
     arm.hold()
     each()
-    start = None if order.bundle.training_arm is None else order.bundle.training_arm.start
+    start = None if settings.bundle.training_arm is None else settings.bundle.training_arm.start
     if start is None:
         return
 
@@ -230,10 +232,10 @@ def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
 
 
-def _go_on(signals: Signals, beat: Callable[[], None]) -> None:
+def _go_on(stop: StopRequests, beat: Callable[[], None]) -> None:
     beat()
-    if signals:
-        raise FaultError(f"{signals.came[0]} came before the run began")
+    if stop:
+        raise FaultError(f"{stop.came[0]} came before the run began")
 
 
 def _deadman(port: str, arm: Arm) -> DeadMan:
@@ -253,17 +255,17 @@ def residual_of(bundle: Bundle, which: Which) -> tuple[OnnxResidual, Any] | None
     return OnnxResidual(bundle), np.asarray(bundle.spec.residual_scale, np.float64)
 
 
-def _header(order: Order, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:
+def _header(settings: DriveConfig, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:
     return {
         "soarm": metadata.version("soarm"),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "control_hz": config.control_hz,
         "bus_hz": config.bus_hz,
         "approach": config.approach,
-        "which": order.which,
-        "dry_run": order.dry_run,
+        "which": settings.which,
+        "dry_run": settings.dry_run,
         "limits": replay.header_of(limits),
         "calibration": arm.calibration.hash,
-        "bundle": dict(order.bundle.checksums),
+        "bundle": dict(settings.bundle.checksums),
         "gains": dataclasses.asdict(arm.config.gains),
     }

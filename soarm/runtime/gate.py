@@ -1,4 +1,4 @@
-"""Was this bundle trained for this arm? What does not fit is named, and refused unless it is allowed by that name.
+"""Compare a bundle with the arm at hand. Every difference has a name, and is refused unless it is allowed by that name.
 
 Checksums, networks and the specification's form are looked at when the bundle is opened. Here the arm comes in: units, rate,
 the stiffness that gains and supply make, and torque. A softer arm, as far as one was measured, is named and driven. Not the

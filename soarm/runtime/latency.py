@@ -1,4 +1,4 @@
-"""How long an exported policy takes to answer, for one arm, on the machine this runs on."""
+"""Measure how long an exported policy takes to answer, for one arm, on the machine this runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an arm may be told: the numbers of the safety chain, and a file for them.
+"""The limits of the safety chain, and a file for them.
 
 {"velocity": 180, "acceleration": 10000, "lead": [30, 40, 50, 30, 40, 30], "table_m": 0.0}
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from soarm.policy import ChunkModel, Observation
-from soarm.runtime.thinker import Thought
+from soarm.runtime.inference import ChunkPrediction
 
 
 class Clock:
@@ -27,8 +27,8 @@ class Clock:
         self._t_s += seconds
 
 
-class Immediate:
-    """A network in the place of `soarm.runtime.thinker.Thinker`, without a thread.
+class SyncInference:
+    """A network in the place of `soarm.runtime.inference.InferenceThread`, without a thread.
 
     Args:
         model: The network.
@@ -36,17 +36,17 @@ class Immediate:
 
     def __init__(self, model: ChunkModel) -> None:
         self._model = model
-        self._thought: Thought | None = None
+        self._chunk: ChunkPrediction | None = None
 
     def ask(self, t_s: float, observation: Observation) -> None:
         """Predict a chunk from an observation of a moment, each array (1, ...)."""
-        self._thought = Thought(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
+        self._chunk = ChunkPrediction(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
 
-    def take(self) -> Thought | None:
+    def take(self) -> ChunkPrediction | None:
         """Return the chunk, once; None if there is none."""
-        thought, self._thought = self._thought, None
-        return thought
+        chunk, self._chunk = self._chunk, None
+        return chunk
 
     def forget(self) -> None:
         """Drop the chunk."""
-        self._thought = None
+        self._chunk = None

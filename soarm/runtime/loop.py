@@ -21,14 +21,14 @@ from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits, residual_correction
 from soarm.runtime import records
+from soarm.runtime.inference import as_soarm_error
 from soarm.runtime.objects import Feeling, ObjectSource, Sight
+from soarm.runtime.protocols import ArmLike, ChunkSource, TickLog
 from soarm.runtime.run_report import TIME_WAS_UP, TOLD_TO_STOP, RunReport
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.seams import ArmLike, Thinking, TickLog
 from soarm.runtime.success import IN_THE_BIN, InTheBin
-from soarm.runtime.thinker import named
-from soarm.runtime.watchdogs import Action, Patience, Tick, Verdict, Watchdogs
+from soarm.runtime.watchdogs import Action, Tick, Verdict, WatchdogLimits, Watchdogs
 from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE, STATE
 from soarm.tasks.registry import find
 from soarm.tasks.residual_observation import N_LOOKAHEAD, ResidualObservation
@@ -62,7 +62,7 @@ class LoopConfig:
     approach_until: float = 15.0
     dry_run: bool = False
     keep_going: bool = False
-    patience: Patience = dataclasses.field(default_factory=Patience)
+    patience: WatchdogLimits = dataclasses.field(default_factory=WatchdogLimits)
 
     def __post_init__(self) -> None:
         if self.control_hz < 1 or self.bus_hz < self.control_hz or self.bus_hz % self.control_hz:
@@ -100,7 +100,7 @@ class Loop:
     def __init__(
         self,
         arm: ArmLike,
-        thinker: Thinking,
+        thinker: ChunkSource,
         schedule: Schedule,
         residual: tuple[ResidualModel, Joints] | None,
         objects: ObjectSource,
@@ -279,7 +279,7 @@ class Loop:
         try:
             residual = model.predict_residual(self._features.compute(observation, step))
         except Exception as error:  # ONNX Runtime's errors have no common base; whatever it is, the run ends and is reported
-            self.report.cause = str(named(error))
+            self.report.cause = str(as_soarm_error(error))
             return
         if not np.isfinite(residual).all():
             self._uncorrected = "the residual's correction is not finite"

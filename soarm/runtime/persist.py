@@ -1,4 +1,4 @@
-"""A slow move that is held up, and not ended, by what passes: a silent servo, a sagging supply, an overload, a pulled cable.
+"""Go on with a slow move after a fault that passes: a silent servo, a sagging supply, an overload, a pulled cable.
 
 The control loop holds an arm and goes on (`soarm.runtime.watchdogs`); so do the moves that are no policy's, to where a run
 starts and to the parking pose. A missed answer is usual on a busy machine, and an arm that is let go for it falls.

@@ -1,4 +1,4 @@
-"""A log through the same safety chain again: does it say today what it said then, to the bit?"""
+"""Replay a log through the safety chain, and compare what it lets through with the log, to the bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a run, counted and in words."""
+"""The report of a run: what happened, counted and in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a run must not go on as it is: a pure judgement per tick, each with a named cause.
+"""Decide in every tick whether a run may go on, with a named cause for every stop.
 
 The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: objects that are seen too long ago,
 actions that are none, a policy that does not answer.
@@ -32,7 +32,7 @@ GO = Verdict(Action.GO, "")
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
+class WatchdogLimits:
     """How long what is put up with.
 
     Attributes:
@@ -87,7 +87,7 @@ class Watchdogs:
         resumes: How often a held arm went on.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: WatchdogLimits) -> None:
         self._patience = patience
         self._n_refused = self.resumes = 0
         self._empty_since_s: float | None = None

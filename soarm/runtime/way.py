@@ -1,4 +1,4 @@
-"""The way of a move that is no policy's: straight in the joints, and around what is in the way.
+"""Plan moves that are no policy's: straight in joint space, and around what is in the way.
 
 Where the straight way dips under the table or touches what stands on it, the hand goes straight up first, if it is in or
 beside something, and then through poses from which the way is free. Of random poses with the hand up to 25 cm above the table,

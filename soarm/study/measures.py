@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from soarm.errors import DatasetError
 from soarm.evaluation.paired import require_same_scenes
 from soarm.evaluation.results import Results
-from soarm.evaluation.statistics import mcnemar_p, paired_table, wilson
+from soarm.evaluation.statistics import paired_table, wilson
 from soarm.study.method import Point
 
 TARGET = 0.9
@@ -73,7 +73,7 @@ def compared(base: Results, policy: Results, control_hz: int) -> dict[str, Any]:
         "ci95": wilson(int(policy.success.sum()), n),
         "gains": table.residual_only,
         "regressions": table.base_only,
-        "mcnemar_p": mcnemar_p(table.residual_only, table.base_only),
+        "mcnemar_p": table.mcnemar_p,
         "time_ratio": _ratio(base.column("time_to_success_s")[both], policy.column("time_to_success_s")[both]),
         "n_both_solve": int(both.sum()),
         "steps_ratio": _ratio(base.column("steps"), policy.column("steps")),

@@ -8,7 +8,7 @@ its own business. Whoever writes one needs this file alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,8 @@ from soarm.dataset.reader import Dataset
 from soarm.errors import ParamsError
 from soarm.policy import BatchPolicy
 from soarm.recording import RecordParams
-from soarm.residual.training import TrainResidualParams
+from soarm.residual.training import Log, Track, TrainResidualParams
 from soarm.sim.params import SimParams
-
-Log = Callable[[int, Mapping[str, float]], None]
-Track = Callable[[Iterable[int], int, str], Iterable[int]]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from soarm.evaluation.evaluator import EvaluationParams, evaluate
 from soarm.evaluation.results import Results
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
+from soarm.residual.training import Track
 from soarm.rollout import BatchEnv
 from soarm.seeds import scene_seeds
 from soarm.study import measures
@@ -24,7 +25,6 @@ from soarm.study.method import Method, MethodInput, MethodResult
 from soarm.study.variants import Variant
 
 logger = logging.getLogger(__name__)
-Scenes = Callable[[Iterable[int], int, str], Iterable[int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run(
     inputs: MethodInput,
     make_env: Callable[[int], BatchEnv],
     test: EvaluationParams,
-    track: Scenes = lambda seeds, total, description: seeds,
+    track: Track = lambda seeds, total, description: seeds,
 ) -> Run:
     """Train with a method and evaluate what it gives.
 

@@ -36,7 +36,7 @@ from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects, NoObjects
-from soarm.runtime.stopping import Signals, noted
+from soarm.signals import StopRequests, recorded_signals
 from soarm.smallfile import require_writable, write_atomically
 from soarm.teleop import arms, recording
 from soarm.teleop.cartesian import leads
@@ -128,7 +128,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _record(options: argparse.Namespace) -> Report:
     # The arm is met last and left first: nothing that can fail or take long happens while it is live for nothing.
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(noted())
+        stop = stack.enter_context(recorded_signals())
         simulated = _simulated(options) if options.follower == "sim" else None
         control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
         if options.dataset is not None:
@@ -202,7 +202,7 @@ def _simulated(options: argparse.Namespace) -> Follower:
     return simulated.follower(options.params)
 
 
-def _follower(options: argparse.Namespace, control_hz: int, stop: Signals, stack: contextlib.ExitStack) -> Follower:
+def _follower(options: argparse.Namespace, control_hz: int, stop: StopRequests, stack: contextlib.ExitStack) -> Follower:
     calibration = Calibration.load(options.calibration)
     objects = NoObjects() if options.objects is None else FileObjects(options.objects)
     return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, control_hz, stop))

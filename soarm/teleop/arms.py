@@ -15,12 +15,12 @@ from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.deadman import DeadMan, nobody
-from soarm.runtime.ending import Ended, wind_down
 from soarm.runtime.objects import NoObjects, ObjectSource, first_sight
 from soarm.runtime.safety import Last, Limits, check
+from soarm.runtime.shutdown import Shutdown, shut_down
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.stopping import Signals
-from soarm.runtime.watchdogs import Patience
+from soarm.runtime.watchdogs import WatchdogLimits
+from soarm.signals import StopRequests
 from soarm.teleop.follower import ArmFollower
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ SILENCE_S = 3.0
 A program that is gone is noticed at once, by the end of the pipe."""
 
 
-class Guard:
+class SafetyFilter:
     """The safety chain with a memory of what was sent last.
 
     Args:
@@ -66,7 +66,7 @@ def follower(
     config: ArmConfig,
     objects: ObjectSource,
     control_hz: int,
-    signals: Signals | None = None,
+    signals: StopRequests | None = None,
     *,
     deadman: bool = True,
 ) -> Iterator[ArmFollower]:
@@ -86,18 +86,18 @@ def follower(
             let go.
         ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
     """
-    first_sight(objects, Patience().stop_sight_s)
+    first_sight(objects, WatchdogLimits().stop_sight_s)
     with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
         beat: Callable[[], None] = nobody
         watcher = None
         if deadman:
             watcher = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S))
             beat = watcher.beat
-        guard = Guard(Limits.usual(calibration.lower, calibration.upper), control_hz)
+        safety = SafetyFilter(Limits.usual(calibration.lower, calibration.upper), control_hz)
         try:
             arm.hold()
             arm.activate()
-            yield ArmFollower(arm, objects, guard, control_hz, lambda _: guard.forget(), beat=beat)
+            yield ArmFollower(arm, objects, safety, control_hz, lambda _: safety.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
             _end(arm, beat, watcher, signals, objects)
             raise
@@ -108,8 +108,10 @@ def follower(
             raise FaultError("the arm was let go above its rest pose; why stands above, and kept episodes are safe")
 
 
-def _end(arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: Signals | None, objects: ObjectSource) -> Ended:
-    ended = wind_down(arm, beat, park=True, signals=signals, around=_standing(objects))
+def _end(
+    arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, objects: ObjectSource
+) -> Shutdown:
+    ended = shut_down(arm, beat, park=True, signals=signals, around=_standing(objects))
     if ended.lost and watcher is not None:
         watcher.stay()
     return ended

@@ -1,4 +1,4 @@
-"""What is driven: the simulated arm, or an arm on a bus (real or emulated)."""
+"""Followers of teleoperation: the simulated arm, or an arm on a bus (real or emulated)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from soarm.errors import FaultError, ObservationError
 from soarm.hardware.states import State
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime.objects import ObjectSource, Sight
-from soarm.runtime.watchdogs import Patience
+from soarm.runtime.protocols import ArmLike
+from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.spec import ENVIRONMENT_STATE, STATE
 
-MAX_AGE_S, RESUME_S = Patience().hold_sight_s, Patience().resume_s
+MAX_AGE_S, RESUME_S = WatchdogLimits().hold_sight_s, WatchdogLimits().resume_s
 """Objects that were seen longer ago are not recorded, and an arm that held by itself follows again after so long without a
 cause [s]: as in the loop that drives a policy."""
 
@@ -104,37 +105,6 @@ class SimFollower:
 
     def stop(self) -> None:
         """Nothing moves by itself."""
-
-
-class SeenLike(Protocol):
-    """What of the driver's observation is needed."""
-
-    @property
-    def q(self) -> Any:
-        """Positions, shape (6,) [deg x 5, percent]."""
-
-    @property
-    def age_s(self) -> Any:
-        """How old each of them is, shape (6,) [s]."""
-
-
-class ArmLike(Protocol):
-    """What of `soarm.hardware.driver.Arm` is needed."""
-
-    state: State
-    fault: str | None
-
-    def observe(self) -> SeenLike:
-        """Read the joints."""
-
-    def command(self, q: Array) -> Any:
-        """Send joint targets."""
-
-    def hold(self) -> None:
-        """Hold where it is."""
-
-    def activate(self) -> None:
-        """Let targets through again."""
 
 
 class ArmFollower:

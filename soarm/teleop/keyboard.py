@@ -14,7 +14,7 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +43,6 @@ KEYS: dict[str, Twist] = {
     "p": Twist(gripper=-1.0),
 }
 HELP = "w/s forwards/back  a/d left/right  r/f up/down  i/k pitch  j/l roll  o/p open/close"
-
-
-class Keys(Protocol):
-    """Where characters come from."""
-
-    def read(self) -> str:
-        """Return the characters typed since the last call, without waiting."""
 
 
 class Terminal:
@@ -141,11 +134,6 @@ class Keyboard:
     def action(self, observation: Observation) -> Array:
         """Return the next joint targets."""
         return self._cartesian.move(twist_of(self._held.held()), observation[STATE])
-
-    @property
-    def out_of_reach(self) -> bool:
-        """Whether the last step was not taken because it leaves the reach."""
-        return self._cartesian.out_of_reach
 
     def close(self) -> None:
         """The terminal is the session's."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from soarm import arm
 from soarm.errors import TeleopError
+from soarm.kinematics import MINIMUM_JERK_PEAK, minimum_jerk
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.spec import STATE
 
@@ -61,8 +62,7 @@ class Leader:
         """Begin a slow way from where the follower stands to where the leader is."""
         self._from = self._target = clip_to_limits(observation[STATE])
         far = float(np.abs(self._pose() - self._from).max())
-        # A minimum-jerk movement is 1.875 times as fast in its middle as on average.
-        self._ramp_steps, self._step = int(np.ceil(1.875 * far / RAMP_DEG_S * self._control_hz)), 0
+        self._ramp_steps, self._step = int(np.ceil(MINIMUM_JERK_PEAK * far / RAMP_DEG_S * self._control_hz)), 0
 
     def action(self, observation: Observation) -> Array:
         """Return the next joint targets, shape (6,) [deg x 5, percent]."""
@@ -73,8 +73,7 @@ class Leader:
         pose = clip_to_limits(seen.q)
         if self._step < self._ramp_steps:
             self._step += 1
-            s = self._step / self._ramp_steps
-            pose = self._from + np.float32(10 * s**3 - 15 * s**4 + 6 * s**5) * (pose - self._from)
+            pose = self._from + np.float32(minimum_jerk(self._step / self._ramp_steps)) * (pose - self._from)
         self._target = clip_to_limits(pose)
         return self._target
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from soarm.errors import TeleopError
+from soarm.kinematics import MINIMUM_JERK_PEAK, minimum_jerk
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime import log
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
@@ -40,9 +41,9 @@ class Replayer:
     def start(self, observation: Observation) -> None:
         """Begin with the way from where the arm stands to the first target."""
         at, first = clip_to_limits(observation[STATE]), self._actions[0]
-        n = int(np.ceil(1.875 * float(np.abs(first - at).max()) / RAMP_DEG_S * self._control_hz))
-        s = np.arange(1, n + 1, dtype=np.float32)[:, None] / max(n, 1)
-        self._way = np.concatenate([at + (10 * s**3 - 15 * s**4 + 6 * s**5) * (first - at), self._actions])
+        n = int(np.ceil(MINIMUM_JERK_PEAK * float(np.abs(first - at).max()) / RAMP_DEG_S * self._control_hz))
+        share = minimum_jerk(np.arange(1, n + 1, dtype=np.float32)[:, None] / np.float32(max(n, 1)))
+        self._way = np.concatenate([at + share * (first - at), self._actions])
         self._step = 0
 
     def action(self, observation: Observation) -> Array:

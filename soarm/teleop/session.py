@@ -27,7 +27,7 @@ from soarm.teleop.teleoperator import Teleoperator
 logger = logging.getLogger(__name__)
 
 
-class State(enum.Enum):
+class SessionState(enum.Enum):
     """Where a session stands."""
 
     IDLE = "idle"
@@ -46,14 +46,14 @@ class Command(enum.Enum):
     QUIT = "quit"
 
 
-TRANSITIONS: dict[tuple[State, Command], State] = {
-    (State.IDLE, Command.START): State.RECORDING,
-    (State.IDLE, Command.NEXT): State.IDLE,
-    (State.IDLE, Command.QUIT): State.ENDED,
-    (State.RECORDING, Command.KEEP): State.IDLE,
-    (State.RECORDING, Command.DISCARD): State.IDLE,
-    (State.RECORDING, Command.REPEAT): State.RECORDING,
-    (State.RECORDING, Command.QUIT): State.ENDED,
+TRANSITIONS: dict[tuple[SessionState, Command], SessionState] = {
+    (SessionState.IDLE, Command.START): SessionState.RECORDING,
+    (SessionState.IDLE, Command.NEXT): SessionState.IDLE,
+    (SessionState.IDLE, Command.QUIT): SessionState.ENDED,
+    (SessionState.RECORDING, Command.KEEP): SessionState.IDLE,
+    (SessionState.RECORDING, Command.DISCARD): SessionState.IDLE,
+    (SessionState.RECORDING, Command.REPEAT): SessionState.RECORDING,
+    (SessionState.RECORDING, Command.QUIT): SessionState.ENDED,
 }
 """What a command leads to; in other states it does nothing. Quitting discards the running episode."""
 COMMAND_KEYS = {
@@ -146,7 +146,7 @@ class Session:
     ) -> None:
         self._follower, self._teleoperator, self._recorder, self._params = follower, teleoperator, recorder, params
         self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
-        self._state, self._seed = State.IDLE, params.first_seed
+        self._state, self._seed = SessionState.IDLE, params.first_seed
         self._tape: list[tuple[Observation, Array]] = []
         self._late, self._missed, self._is_stale, self._held = 0, 0, False, False
         self.report = Report()
@@ -158,7 +158,7 @@ class Session:
             self._begin_scene()
             period_s = 1.0 / self._follower.control_hz
             deadline = self._now()
-            while self._state is not State.ENDED and not self._stopped():
+            while self._state is not SessionState.ENDED and not self._stopped():
                 self._step()
                 deadline = self._wait(deadline, period_s)
         except BaseException:  # what ended it is told, and not that an arm in FAULT cannot be told to hold
@@ -177,16 +177,16 @@ class Session:
         observation, holds = self._follower.observe(), self._holds()
         for command in self._asked():
             self._obey(command, observation)
-            if self._state is State.ENDED:
+            if self._state is SessionState.ENDED:
                 return
         if holds:
             return
         observation = self._follower.observe() if not self._tape else observation
-        unfit = self._follower.unfit() if self._state is State.RECORDING else None
+        unfit = self._follower.unfit() if self._state is SessionState.RECORDING else None
         if unfit is not None:
             observation = self._drop(unfit)
         sent = self._follower.act(self._teleoperator.action(observation))
-        if self._state is State.RECORDING:
+        if self._state is SessionState.RECORDING:
             self._is_stale = self._follower.is_stale()
             self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
 
@@ -194,7 +194,7 @@ class Session:
         """Return whether the arm holds by itself; what it went through is not recorded, and it goes on from where it is."""
         cause, before = self._follower.held(), self._held
         self._held = cause is not None
-        if cause is not None and self._state is State.RECORDING:
+        if cause is not None and self._state is SessionState.RECORDING:
             self._drop(f"the arm holds because {cause}; wait until it follows again")
         elif cause is not None and not before:
             self._say(f"the arm holds because {cause}; it follows again when that is over")
@@ -205,7 +205,7 @@ class Session:
 
     def _drop(self, why: str) -> Observation:
         """End the episode that runs at once, and begin its scene again: what is not true is not recorded."""
-        self._state = State.IDLE
+        self._state = SessionState.IDLE
         self.report.refused += 1
         self._begin_scene()
         self._say(f"the episode is dropped: {why}, and record it again")
@@ -215,7 +215,7 @@ class Session:
         asked = list(self._commands())
         if not self._params.automatic:
             return asked
-        if self._state is State.IDLE:
+        if self._state is SessionState.IDLE:
             return [*asked, Command.START if self.report.tries < self._params.max_tries else Command.QUIT]
         if self._follower.done():
             return [*asked, Command.KEEP]
@@ -226,10 +226,10 @@ class Session:
         target = TRANSITIONS.get((self._state, command))
         if target is None:
             return
-        if target is State.RECORDING and self._recorder is None:
+        if target is SessionState.RECORDING and self._recorder is None:
             self._say("nothing is recorded without a dataset: start again with --dataset FOLDER")
             return
-        if target is State.RECORDING and self._held:
+        if target is SessionState.RECORDING and self._held:
             return
         if command is Command.KEEP:
             self._keep()
@@ -237,9 +237,9 @@ class Session:
             self._seed += 1
         if command in (Command.KEEP, Command.DISCARD, Command.NEXT, Command.REPEAT):
             self._begin_scene()
-        if target is State.RECORDING:
+        if target is SessionState.RECORDING:
             self.report.tries += 1
-        self._state = State.ENDED if len(self.report.kept) == self._params.n_episodes else target
+        self._state = SessionState.ENDED if len(self.report.kept) == self._params.n_episodes else target
         self._say(f"{command.value}: {len(self.report.kept)} of {self._params.n_episodes} kept, {self._state.value}")
 
     def _begin_scene(self) -> None:
@@ -273,7 +273,7 @@ class Session:
             self._sleep(-behind_s)
             behind_s = self._now() - deadline
         skipped = max(0, int(behind_s / period_s))
-        if self._state is State.RECORDING and self._tape:
+        if self._state is SessionState.RECORDING and self._tape:
             self._missed += skipped
             self._late += self._is_stale or behind_s - skipped * period_s > period_s / 2
         return deadline + skipped * period_s

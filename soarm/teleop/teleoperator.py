@@ -1,4 +1,4 @@
-"""What drives the arm by hand, seen from the session that records it."""
+"""The protocol of what drives the arm by hand, seen from the session that records it."""
 
 from __future__ import annotations
 

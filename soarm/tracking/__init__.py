@@ -1,1 +1,1 @@
-"""Experiment tracking: the only door to MLflow. Everything else logs through `Tracker`, and off is a null object."""
+"""Experiment tracking: the only door to MLflow. Everything else logs through `Tracker`, whose base class writes nothing."""

@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from soarm.tracking.tracker import NullTracker, Status, Tracker
+from soarm.tracking.tracker import Status, Tracker
 
 logger = logging.getLogger(__name__)
 
 
-class Forgiving:
+class Forgiving(Tracker):
     """Another tracker, until it fails: then one warning, and nothing more is tracked.
 
     Args:
         make: Opens the other tracker; may fail already.
-        where: URI of the store, for the warning.
+        name: Of the other tracker and the URI of its store, for the warning: "MLflow at http://server:5000".
+        remedy: What to do when it fails, for the warning.
     """
 
-    def __init__(self, make: Callable[[], Tracker], where: str) -> None:
-        self._where = where
-        self._inner: Tracker = NullTracker()
+    def __init__(self, make: Callable[[], Tracker], name: str, remedy: str) -> None:
+        self._name, self._remedy = name, remedy
+        self._inner = Tracker()
         try:
             self._inner = make()
         except Exception as error:
@@ -64,18 +65,19 @@ class Forgiving:
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:  # MLflow lets through what it stands on: SQLAlchemy's, alembic's, a bare KeyError
-            self._inner = NullTracker()
+        except Exception as error:  # a tracker lets through what it stands on: SQLAlchemy's, alembic's, a bare KeyError
+            self._inner = Tracker()
             self._warn(error)
 
     def _warn(self, error: Exception) -> None:
         logger.warning(
-            "MLflow at %s failed (%s): this run is not tracked from here on; results and metrics files are written as always. "
-            "Start the server, unset MLFLOW_TRACKING_URI for the local store, or set SOARM_TRACKING=off.",
-            _without_password(self._where),
+            "%s failed (%s): this run is not tracked from here on; results and metrics files are written as always. "
+            "%s, or set SOARM_TRACKING=off.",
+            self._name,
             _root_cause(error),
+            self._remedy,
         )
-        logger.debug("where MLflow failed", exc_info=error)
+        logger.debug("where %s failed", self._name, exc_info=error)
 
 
 def _root_cause(error: BaseException) -> str:
@@ -85,6 +87,7 @@ def _root_cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-def _without_password(uri: str) -> str:
+def without_password(uri: str) -> str:
+    """Return an address as it may be logged."""
     parts = urlsplit(uri)
     return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri

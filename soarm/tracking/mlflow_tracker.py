@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from soarm.tracking.forgiving import Forgiving
+from soarm.tracking.forgiving import Forgiving, without_password
 from soarm.tracking.store import Store, opened_alone, store_for
 from soarm.tracking.tracker import Provenance, Status, Tracker
 
@@ -43,10 +43,14 @@ def open_mlflow(provenance: Provenance) -> Tracker:
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its word on every retry; ours comes once
-    return Forgiving(lambda: MlflowTracker(provenance, store), store.uri)
+    return Forgiving(
+        lambda: MlflowTracker(provenance, store),
+        f"MLflow at {without_password(store.uri)}",
+        "Start the server, unset MLFLOW_TRACKING_URI for the local store",
+    )
 
 
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """A child run of one stage, written through MLflow's client in batches.
 
     Args:

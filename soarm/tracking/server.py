@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from soarm.errors import StageError
+from soarm.signals import recorded_signals
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_S = 0.1
 _GRACE_S = 5.0
 """How long workers may take to end before they are killed."""
@@ -27,9 +27,9 @@ def serve(command: Sequence[str]) -> int:
     Returns:
         Exit status of the server, 128 + n where signal n ended it.
     """
-    with _noted_signals() as noted:
+    with recorded_signals() as stop:
         server = subprocess.Popen(command, start_new_session=True)  # a group of its own, to end its workers too
-        while server.poll() is None and not noted:
+        while server.poll() is None and not stop:
             time.sleep(_LOOK_S)
         _end(server)
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
@@ -45,21 +45,6 @@ def require_free(port: int) -> None:
             trial.bind(("127.0.0.1", port))
         except OSError as error:
             raise StageError(f"port {port} cannot be served on ({error.strerror}); give another with --port") from None
-
-
-@contextmanager
-def _noted_signals() -> Iterator[list[int]]:
-    """Note the signals that end a program in place of ending; one that is ignored, as under nohup, stays ignored."""
-    noted: list[int] = []
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda received, _: noted.append(received))
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

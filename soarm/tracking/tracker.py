@@ -1,14 +1,10 @@
-"""What a stage tells an experiment tracker, and the tracker that does nothing.
-
-Knows no MLflow: `soarm.tracking.mlflow_tracker` does, and is imported only when tracking is on.
-"""
+"""What a stage tells an experiment tracker. Knows none: each is a file of its own, and `soarm.tracking.choice` lists them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -33,8 +29,8 @@ class Provenance(NamedTuple):
     root: Path
 
 
-class Tracker(Protocol):
-    """Where a stage's run is written down."""
+class Tracker:
+    """Where a stage's run is written down. This one writes nothing: a tracker overrides what it can do."""
 
     def params(self, section: str, values: Mapping[str, Any]) -> None:
         """Note the parameters of a section; nested mappings become dotted keys."""
@@ -59,40 +55,3 @@ class Tracker(Protocol):
 
     def close(self, status: Status) -> None:
         """Write what is buffered and end the run."""
-
-
-class NullTracker:
-    """Tracking switched off: takes everything, keeps nothing."""
-
-    def params(self, section: str, values: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def summary(self, metrics: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def tag(self, key: str, value: str) -> None:
-        """Do nothing."""
-
-    def artifact(self, path: Path) -> None:
-        """Do nothing."""
-
-    def dataset(self, name: str, path: Path, digest: str) -> None:
-        """Do nothing."""
-
-    def onnx_model(self, path: Path, name: str, alias: str) -> None:
-        """Do nothing."""
-
-    def close(self, status: Status) -> None:
-        """Do nothing."""
-
-
-def open_tracker(provenance: Provenance) -> Tracker:
-    """Return the tracker the environment asks for: MLflow, or none where `SOARM_TRACKING=off`."""
-    if os.environ.get("SOARM_TRACKING", "on") == "off":
-        return NullTracker()
-    from soarm.tracking.mlflow_tracker import open_mlflow  # MLflow takes two seconds to import
-
-    return open_mlflow(provenance)

@@ -37,16 +37,17 @@ from soarm import params as params_file
 from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.wire_log import WireLog
+from soarm.signals import STOP_SIGNALS, handled_by
 from soarm.sim.params import SimParams
 from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
 from soarm.twin.leading import Motion
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 from soarm.twin.twin import Twin, TwinConfig
 
 logger = logging.getLogger("soarm.twin")
 _LOOK_S = 1.0 / 60
-_UNKNOWNS = {
+_ASSUMPTIONS = {
     "torque_at_power_up": "servos start with torque",
     "goal_enables_torque": "writing a goal switches torque on",
     "sync_read_after_missing": "servos after a silent one still answer a SYNC READ",
@@ -109,15 +110,8 @@ def _told() -> Iterator[_Told]:
     def note(signum: int, frame: FrameType | None) -> None:
         (told.cable if signum == signal.SIGUSR1 else told.stop).set()
 
-    noted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    before = {signum: handler for signum in noted if (handler := signal.getsignal(signum)) is not signal.SIG_IGN}
-    for signum in before:
-        signal.signal(signum, note)
-    try:
+    with handled_by(note, (*STOP_SIGNALS, signal.SIGUSR1)):
         yield told
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _wire_log(path: Path) -> WireLog:
@@ -160,8 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--volts", type=entry.number(0, 25.4), default=7.4, help="of the supply (%(default)s)")
     parser.add_argument("--clock", choices=["wall", "lockstep"], default="wall", help="what moves it (%(default)s)")
     parser.add_argument("--usb-delay", type=entry.number(0, 10), default=0.001, help="of the adapter [s] (%(default)s)")
-    for name, words in _UNKNOWNS.items():
-        usual = getattr(Unknowns(), name)
+    for name, words in _ASSUMPTIONS.items():
+        usual = getattr(FirmwareAssumptions(), name)
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             action=argparse.BooleanOptionalAction,
@@ -206,11 +200,13 @@ def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig
         calibration=Calibration.nominal() if file is None else Calibration.load(file),
         new=options.new,
         hand=options.lead == "calibrate",
-        strangers=tuple(options.stranger),
+        extra_servos=tuple(options.stranger),
         arms=2 if len(options.port) > 1 else 1,
         line_timing=options.clock == "wall",
         usb_delay_s=options.usb_delay if options.clock == "wall" else 0.0,
-        unknowns=Unknowns(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Unknowns)}),
+        assumptions=FirmwareAssumptions(
+            **{field.name: getattr(options, field.name) for field in dataclasses.fields(FirmwareAssumptions)}
+        ),
         paths=tuple(options.port),
         wire_log=wire_log,
     )

@@ -108,7 +108,7 @@ class Fault:
         return cls(kind, **values)  # type: ignore[arg-type]
 
 
-class Reply(bytes):
+class TimedReply(bytes):
     """A status packet.
 
     Attributes:
@@ -119,7 +119,7 @@ class Reply(bytes):
     wait_s: float
     late_s: float
 
-    def __new__(cls, data: bytes, wait_s: float = 0.0, late_s: float = 0.0) -> Reply:
+    def __new__(cls, data: bytes, wait_s: float = 0.0, late_s: float = 0.0) -> TimedReply:
         """Make one."""
         reply = super().__new__(cls, data)
         reply.wait_s, reply.late_s = wait_s, late_s
@@ -149,7 +149,7 @@ class Script:
         """Forget every fault."""
         self._waiting, self._acting = [], []
 
-    def spoil(self, servo_id: int, error: int, data: bytes) -> Reply | None:
+    def spoil(self, servo_id: int, error: int, data: bytes) -> TimedReply | None:
         """Return a reply as it comes, None for one that does not."""
         for i, (fault, left) in enumerate(self._acting):
             if fault.servo_id in (None, servo_id):
@@ -158,18 +158,18 @@ class Script:
                     if left == 1:
                         del self._acting[i]
                 return _spoilt(fault, servo_id, error, data)
-        return Reply(status(servo_id, error, data))
+        return TimedReply(status(servo_id, error, data))
 
 
-def _spoilt(fault: Fault, servo_id: int, error: int, data: bytes) -> Reply | None:
+def _spoilt(fault: Fault, servo_id: int, error: int, data: bytes) -> TimedReply | None:
     packet, value = status(servo_id, error, data), fault.value or 0.0
     amount = int(value)
     if fault.kind == "mute":
         return None
     if fault.kind == "delay":
-        return Reply(packet, late_s=value)
+        return TimedReply(packet, late_s=value)
     if fault.kind == "error":
-        return Reply(status(servo_id, amount, data))
+        return TimedReply(status(servo_id, amount, data))
     made = {
         "corrupt": packet[:-1] + bytes((packet[-1] ^ 0x10,)),
         "truncate": packet[:amount],
@@ -178,4 +178,4 @@ def _spoilt(fault: Fault, servo_id: int, error: int, data: bytes) -> Reply | Non
         "noise": bytes((37 * i + 11) % 256 for i in range(amount)) + packet,
         "duplicate": packet[:4] + bytes(one & other for one, other in zip(packet[4:], packet[5:] + b"\x55", strict=True)),
     }
-    return Reply(made[fault.kind])
+    return TimedReply(made[fault.kind])

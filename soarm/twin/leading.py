@@ -1,4 +1,4 @@
-"""How the leader of a twin is moved where no hand is: a sweep of joint after joint, or poses from a file.
+"""Move the leader of a twin where no hand does: a sweep of joint after joint, or poses from a file.
 
 A file is `{"t_s": [0.0, 2.0, ...], "q": [[pan, lift, elbow, flex, roll, gripper], ...]}`: times that increase, and a pose for
 each of them in degrees, the gripper in percent.

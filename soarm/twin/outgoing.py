@@ -1,10 +1,10 @@
-"""When replies reach the host: the line carries one byte after the other, and the adapter adds its own time."""
+"""Delay replies as line and adapter do: the line carries one byte after the other, and the adapter adds its own time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from soarm.twin.faults import Reply
+from soarm.twin.faults import TimedReply
 
 BYTE_S = 10e-6
 """A byte on the line, 8N1 at 1 Mbaud [s]."""
@@ -14,8 +14,8 @@ class Outgoing:
     """The replies on their way from one bus.
 
     A request takes its bytes' time, and each reply its own after the one before it is through: six answers to one SYNC READ
-    come as a train. A servo may wait before it speaks (`Reply.wait_s`), and all after it wait as well. The adapter adds the
-    same time to everything, and a late reply (`Reply.late_s`) holds up those behind it, but does not occupy the line.
+    come in a burst. A servo may wait before it speaks (`TimedReply.wait_s`), and all after it wait too. The adapter adds the
+    same time to everything, and a late reply (`TimedReply.late_s`) holds up those behind it, but does not occupy the line.
 
     Args:
         line_timing: Bytes take their time; else only the adapter's counts.
@@ -28,7 +28,7 @@ class Outgoing:
         self._free_s = 0.0  # when the line is free again
         self._queue: list[tuple[float, bytes]] = []
 
-    def put(self, replies: Sequence[Reply], n_asked: int, now_s: float) -> None:
+    def put(self, replies: Sequence[TimedReply], n_asked: int, now_s: float) -> None:
         """Take the replies to a request of so many bytes that came now; none to one that is echoed: it was sent already."""
         self._free_s = max(self._free_s, now_s) + self._byte_s * n_asked
         for reply in replies:

@@ -32,7 +32,7 @@ _RESET_C = 31
 
 
 @dataclasses.dataclass(frozen=True)
-class Unknowns:
+class FirmwareAssumptions:
     """What sources disagree on, or what nobody has measured on a real servo: each is a switch.
 
     Attributes:
@@ -56,19 +56,18 @@ class Servo:
     Args:
         servo_id: Its id.
         values: Registers that differ from the factory's, as a calibration or a user left them.
-        unknowns: What is not settled.
+        assumptions: What is not settled.
 
     Attributes:
         actual_ticks: Where the shaft is, before the offset, 0..4095 [ticks].
         turns: Whole turns of the shaft since power-up; seen only with multi-turn feedback.
         deaf: Hears no write, as if the frame was lost.
-        boots: How often it was powered up.
     """
 
-    def __init__(self, servo_id: int, values: dict[str, int], unknowns: Unknowns) -> None:
-        self._unknowns = unknowns
+    def __init__(self, servo_id: int, values: dict[str, int], assumptions: FirmwareAssumptions) -> None:
+        self._assumptions = assumptions
         self.memory = bytearray(N_REGISTERS)
-        self.actual_ticks, self.turns, self.deaf, self.boots = TICKS_PER_TURN // 2, 0, False, 0
+        self.actual_ticks, self.turns, self.deaf = TICKS_PER_TURN // 2, 0, False
         for name, register in TABLE.items():
             if register.memory == "EPROM" and register.default is not None:
                 self.put(name, register.default)
@@ -96,12 +95,11 @@ class Servo:
         self.memory = bytearray(eprom[i] if i in _IN_EPROM else 0 for i in range(N_REGISTERS))
         self.put("torque_limit", self.get("max_torque_limit"))
         self.put("lock", 1)
-        self.put("torque_enable", int(self._unknowns.torque_at_power_up))
+        self.put("torque_enable", int(self._assumptions.torque_at_power_up))
         self.put("present_temperature", _RESET_C)
         self.turns = 0
         self.place(self.actual_ticks)
         self.put("goal_position", min(max(self.present_ticks, 0), TICKS_PER_TURN - 1))
-        self.boots += 1
 
     @property
     def id(self) -> int:
@@ -126,7 +124,7 @@ class Servo:
     @property
     def torque_share(self) -> float:
         """What of its torque it may use, 0..1: the limit in RAM, and what overload leaves."""
-        limit = self.get("torque_limit" if self._unknowns.torque_limit_obeyed else "max_torque_limit") / 1000
+        limit = self.get("torque_limit" if self._assumptions.torque_limit_obeyed else "max_torque_limit") / 1000
         return min(limit, self.get("protective_torque") / 100) if self.get("status") & Status.OVERLOAD else limit
 
     def place(self, actual_ticks: int) -> None:
@@ -159,7 +157,7 @@ class Servo:
         touched = range(address, address + len(data))
         if 42 in touched:
             self._cut_goal()
-            if self._unknowns.goal_enables_torque:
+            if self._assumptions.goal_enables_torque:
                 self.put("torque_enable", 1)
         if 40 in touched:
             self._switch()
@@ -171,11 +169,11 @@ class Servo:
         if self.get("homing_offset") != offset:
             self.place(self.actual_ticks)
 
-    def complain(self, status: Status) -> None:
+    def set_status(self, status: Status) -> None:
         """Latch complaints."""
         self.put("status", self.get("status") | status)
 
-    def relent(self, status: Status) -> None:
+    def clear_status(self, status: Status) -> None:
         """Take complaints back: their cause is gone."""
         self.put("status", self.get("status") & ~status)
 
@@ -194,4 +192,4 @@ class Servo:
             self.put("torque_enable", 0)
             self.place(self.actual_ticks)
         elif torque == 0:
-            self.relent(Status.OVERLOAD)
+            self.clear_status(Status.OVERLOAD)

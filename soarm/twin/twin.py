@@ -30,13 +30,13 @@ from soarm.hardware.registers import TICKS_PER_TURN, Status
 from soarm.hardware.wire_log import WireLog
 from soarm.sim.episode import Outcome
 from soarm.sim.params import SimParams
+from soarm.twin.actuator import ActuatorName
+from soarm.twin.emulator import BusEmulator, fault_of_servo
 from soarm.twin.faults import Fault
 from soarm.twin.hand import NEW, Bench, Hand
-from soarm.twin.law import Law
 from soarm.twin.outgoing import Outgoing
 from soarm.twin.port import Port
-from soarm.twin.servo import Servo, Unknowns
-from soarm.twin.side import Side, fault_of_servo
+from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.world import World
 
 MOST_DELAY_S = 10.0
@@ -51,7 +51,7 @@ class TwinConfig:
     """How the arm is emulated.
 
     Attributes:
-        law: How servos make torque; see `soarm.twin.law`.
+        law: How servos make torque; see `soarm.twin.actuator`.
         clock: What moves the physics; see the module.
         volts: Of the supply [V]. The parts for 7.4 V bear 4.0 to 8.0 V.
         calibration: How the servos are mounted, and what they remember of it.
@@ -59,12 +59,12 @@ class TwinConfig:
         new: The follower's servos come from the factory: all with id 1, none calibrated, one of them at another baud; they are
             plugged in one at a time (`soarm.twin.hand.Bench`).
         hand: While an arm is limp, somebody holds it and does as `soarm calibrate` asks (`soarm.twin.hand.Hand`).
-        strangers: Ids of further servos on the follower's bus, new ones that move nothing; an id of the arm's own is a second
-            servo with that id, as where a new one was plugged in.
+        extra_servos: Ids of further servos on the follower's bus, new ones that move nothing; an id of the arm's own is a
+            second servo with that id, as where a new one was plugged in.
         arms: 2 adds a leader without a scene: it is where `lead` puts it.
         line_timing: Replies take the time that the bytes need on the line.
         usb_delay_s: What the adapter adds to every reply [s].
-        unknowns: What is not settled about real servos.
+        assumptions: What is not settled about real servos.
         paths: Where the ports are to be found, one per arm; temporary ones by default.
         wire_log: Gets every byte of the follower's line, as the host sees it.
 
@@ -72,18 +72,18 @@ class TwinConfig:
         TwinError: A value is not allowed.
     """
 
-    law: Law = "position"
+    law: ActuatorName = "position"
     clock: Literal["lockstep", "wall"] = "lockstep"
     volts: float = 7.4
     calibration: Calibration = dataclasses.field(default_factory=Calibration.nominal)
     registers: Mapping[str, int] = dataclasses.field(default_factory=dict)
     new: bool = False
     hand: bool = False
-    strangers: tuple[int, ...] = ()
+    extra_servos: tuple[int, ...] = ()
     arms: Literal[1, 2] = 1
     line_timing: bool = False
     usb_delay_s: float = 0.0
-    unknowns: Unknowns = dataclasses.field(default_factory=Unknowns)
+    assumptions: FirmwareAssumptions = dataclasses.field(default_factory=FirmwareAssumptions)
     paths: tuple[Path, ...] = ()
     wire_log: WireLog | None = None
 
@@ -97,8 +97,8 @@ class TwinConfig:
             faults.append(f"volts is {self.volts}; a servo can report 0 to 25.4")
         if not 0 <= self.usb_delay_s <= MOST_DELAY_S:
             faults.append(f"usb_delay_s is {self.usb_delay_s}; it must be in 0..{MOST_DELAY_S:g}")
-        if not all(0 <= servo_id < 254 for servo_id in self.strangers):
-            faults.append(f"strangers are {self.strangers}; ids go from 0 to 253")
+        if not all(0 <= servo_id < 254 for servo_id in self.extra_servos):
+            faults.append(f"extra_servos are {self.extra_servos}; ids go from 0 to 253")
         if self.paths and len(self.paths) != self.arms:
             faults.append(f"{len(self.paths)} paths for {self.arms} arms; name one for each")
         if faults:
@@ -119,15 +119,17 @@ class Twin:
         self.config, self._now = config, now
         self._lock = threading.RLock()
         joints = [_servos(config, new=config.new and i == 0) for i in range(config.arms)]
-        strangers = [Servo(servo_id, {}, config.unknowns) for servo_id in config.strangers]
-        self._sides = [Side([*servos, *(strangers if i == 0 else ())], config.unknowns) for i, servos in enumerate(joints)]
+        extra_servos = [Servo(servo_id, {}, config.assumptions) for servo_id in config.extra_servos]
+        self._emulators = [
+            BusEmulator([*servos, *(extra_servos if i == 0 else ())], config.assumptions) for i, servos in enumerate(joints)
+        ]
         self.servos = {joint.servo_id: servo for joint, servo in zip(config.calibration.joints, joints[0], strict=True)}
         self._world = World(sim, joints[0], config.calibration, config.law, config.volts)
         self._sim = sim
-        self._sides[0].bench = Bench(joints[0]) if config.new else None
+        self._emulators[0].bench = Bench(joints[0]) if config.new else None
         if config.hand:
-            for side, servos, place in zip(self._sides, joints, (self._world.carry, self.lead), strict=False):
-                side.hand = Hand(servos, place, now)
+            for emulator, servos, place in zip(self._emulators, joints, (self._world.carry, self.lead), strict=False):
+                emulator.hand = Hand(servos, place, now)
         self._supply_others()
         paths = config.paths or (None,) * config.arms
         self._lines = [Port(path) for path in paths]
@@ -208,7 +210,7 @@ class Twin:
     def goal_writes(self) -> int:
         """Return how often goals were written."""
         with self._lock:
-            return self._sides[0].goal_writes
+            return self._emulators[0].goal_writes
 
     def lead(self, q: ArrayLike) -> None:
         """Put the leader's joints somewhere, shape (6,) [deg x 5, percent].
@@ -216,26 +218,26 @@ class Twin:
         Raises:
             TwinError: There is no leader.
         """
-        if len(self._sides) < 2:
+        if len(self._emulators) < 2:
             raise TwinError("this twin has no leader; start it with arms=2")
         ticks = [joint.zero_ticks + joint.homing_offset for joint in self.config.calibration.joints]
         per_unit = [joint.sign * joint.ticks_per_unit for joint in self.config.calibration.joints]
         with self._lock:
-            for servo, zero, scale, value in zip(self._sides[1].servos, ticks, per_unit, np.asarray(q), strict=True):
+            for servo, zero, scale, value in zip(self._emulators[1].servos, ticks, per_unit, np.asarray(q), strict=True):
                 servo.place(round(zero + scale * float(value)) % TICKS_PER_TURN)
 
     def inject(self, fault: Fault) -> None:
         """Let a fault happen to the follower, now or when it says."""
         with self._lock:
-            self._sides[0].script.add(fault, self._sides[0].goal_writes)
+            self._emulators[0].script.add(fault, self._emulators[0].goal_writes)
             self._happen()
 
     def mend(self) -> None:
         """Take back every fault that can be: replies, adapter, supply, heat, encoders, hearing, pushes."""
         with self._lock:
-            side = self._sides[0]
-            side.script.clear()
-            side.echo = False
+            emulator = self._emulators[0]
+            emulator.script.clear()
+            emulator.echo = False
             self._world.volts[:], self._world.heat_c[:] = self.config.volts, 31.0
             self._world.frozen.clear()
             for i, servo in enumerate(self._world.servos):
@@ -256,22 +258,22 @@ class Twin:
     def replug(self) -> None:
         """Plug the follower's cable in again: the same path, nothing in flight."""
         with self._lock:
-            self._sides[0].parser.clear()
+            self._emulators[0].parser.clear()
             self._lines[0].plug_in()
         self._wake()
 
     def power_cycle(self) -> None:
         """Switch the servos' supply off and on; the arm stays where it is."""
         with self._lock:
-            for side in self._sides:
-                for servo in side.servos:
+            for emulator in self._emulators:
+                for servo in emulator.servos:
                     servo.power_up()
             self._world.report()
             self._supply_others()
 
     def _supply_others(self) -> None:
-        """Tell the leader's servos, and strangers, their voltage: no world does."""
-        for servo in {servo for side in self._sides for servo in side.servos} - set(self._world.servos):
+        """Tell the leader's servos, and the extra ones, their voltage: no world does."""
+        for servo in {servo for emulator in self._emulators for servo in emulator.servos} - set(self._world.servos):
             servo.put("present_voltage", round(10 * self.config.volts))
 
     def _wake(self) -> None:
@@ -301,19 +303,19 @@ class Twin:
         return max(0.0, min(waits)) if waits else None
 
     def _listen(self, i: int) -> None:
-        data, side = self._lines[i].read(), self._sides[i]
+        data, emulator = self._lines[i].read(), self._emulators[i]
         if not data:
             return
         if i == 0 and self.config.wire_log is not None:
             self.config.wire_log.write("tx", data)
-        side.baud = self._lines[i].baud
-        for instruction in side.parser.feed(data):
+        emulator.baud = self._lines[i].baud
+        for instruction in emulator.parser.feed(data):
             if i == 0:
                 self._happen()
-            writes = side.goal_writes
-            replies = side.obey(instruction)
-            self._outgoing[i].put(replies, 0 if side.echo else len(instruction.raw), self._now())
-            if i == 0 and side.goal_writes > writes and self.config.clock == "lockstep":
+            writes = emulator.goal_writes
+            replies = emulator.execute(instruction)
+            self._outgoing[i].put(replies, 0 if emulator.echo else len(instruction.raw), self._now())
+            if i == 0 and emulator.goal_writes > writes and self.config.clock == "lockstep":
                 self._world.step(self._sim.n_substeps)
                 self._happen()
 
@@ -331,7 +333,7 @@ class Twin:
 
         Physics stands still while a hand holds the follower.
         """
-        hands = [side.hand for side in self._sides if side.hand is not None]
+        hands = [emulator.hand for emulator in self._emulators if emulator.hand is not None]
         for hand in hands:
             hand.hold()
         if self.config.clock != "wall" or (hands and hands[0].holds):
@@ -346,12 +348,12 @@ class Twin:
 
     def _happen(self) -> None:
         """Let the faults of the arm happen that are due."""
-        side, world = self._sides[0], self._world
-        for fault in side.script.due(world.time_s, side.goal_writes):
+        emulator, world = self._emulators[0], self._world
+        for fault in emulator.script.due(world.time_s, emulator.goal_writes):
             index = next((i for i, servo in enumerate(world.servos) if servo.id == fault.servo_id), None)
             value = fault.value or 0.0
             if fault.kind == "echo":
-                side.echo = True
+                emulator.echo = True
             elif fault.kind == "unplug":
                 self._lines[0].unplug()
                 self._outgoing[0].clear()
@@ -364,7 +366,7 @@ class Twin:
             elif fault.kind == "frozen":
                 world.frozen.add(world.servos[index].id)
             elif fault.kind == "overload":
-                world.servos[index].complain(Status.OVERLOAD)
+                world.servos[index].set_status(Status.OVERLOAD)
             elif fault.kind == "heat":
                 world.heat_c[index] = value
             else:
@@ -377,7 +379,7 @@ def _servos(config: TwinConfig, *, new: bool) -> list[Servo]:
     if new:
         slow = arm.JOINT_NAMES.index("elbow_flex")
         return [
-            Servo(1, {**NEW, "baud_rate": int(i == slow), **config.registers}, config.unknowns) for i in range(arm.N_JOINTS)
+            Servo(1, {**NEW, "baud_rate": int(i == slow), **config.registers}, config.assumptions) for i in range(arm.N_JOINTS)
         ]
     made = []
     for joint in config.calibration.joints:
@@ -386,6 +388,6 @@ def _servos(config: TwinConfig, *, new: bool) -> list[Servo]:
             "min_position_limit": joint.range_ticks[0],
             "max_position_limit": joint.range_ticks[1],
         }
-        made.append(Servo(joint.servo_id, {**remembered, **config.registers}, config.unknowns))
+        made.append(Servo(joint.servo_id, {**remembered, **config.registers}, config.assumptions))
     assert len(made) == arm.N_JOINTS
     return made

@@ -23,7 +23,7 @@ from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, DataReader
-from soarm.twin.law import Drive, Law, PositionLaw, make_law
+from soarm.twin.actuator import ActuatorName, Drive, PositionActuator, make_actuator
 from soarm.twin.servo import Servo
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ class World:
         sim: The simulator.
         servos: The six servos in the order of the joints; the world moves them and is moved by them.
         calibration: How the servos are mounted: signs, zeros, offsets.
-        law: See `soarm.twin.law`.
+        law: See `soarm.twin.actuator`.
         volts: Of the supply [V].
 
     Attributes:
@@ -65,13 +65,15 @@ class World:
         frozen: Servos whose encoder stands still.
     """
 
-    def __init__(self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: Law, volts: float) -> None:
+    def __init__(
+        self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: ActuatorName, volts: float
+    ) -> None:
         self.sim, self.servos = sim, tuple(servos)
         self.model = build_model(sim)
         self._writer = SceneWriter(self.model, sim)
         self._fields = {name: getattr(self.model, name) for name in self._writer.varying}
         self.data = mujoco.MjData(self.model)
-        self._law = make_law(law, self.model, self.data)
+        self._law = make_actuator(law, self.model, self.data)
         self._rules, self._task, self._read = EpisodeRules(sim, FLOATS), sim.sim_task, DataReader(self.data)
         self._episode: EpisodeState | None = None
         self._outcome: Outcome | None = None
@@ -91,7 +93,7 @@ class World:
     def reset(self, seed: int) -> None:
         """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
         scene = draw_scene(self.sim, seed)
-        if self._fields and isinstance(self._law, PositionLaw):
+        if self._fields and isinstance(self._law, PositionActuator):
             self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
             self._law.refresh()
@@ -156,7 +158,7 @@ class World:
         live = np.array([servo.live for servo in servos])
         speed = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
         acceleration = np.full(arm.N_JOINTS, np.inf)
-        if not isinstance(self._law, PositionLaw):
+        if not isinstance(self._law, PositionActuator):
             speed = np.minimum(speed, MAX_SPEED_TICKS_S)
             acceleration = np.array([100.0 * servo.get("acceleration") or np.inf for servo in servos])
         if not live.all():
@@ -197,7 +199,7 @@ class World:
         for i, servo in enumerate(self.servos):
             self._overloaded_s[i] = self._overloaded_s[i] + period_s if 100 * load[i] > servo.get("overload_torque") else 0.0
             if self._overloaded_s[i] > servo.get("protection_time") / 100:
-                servo.complain(Status.OVERLOAD)
+                servo.set_status(Status.OVERLOAD)
 
     def report(self) -> None:
         """Write into the registers what the servos measure; after every period, and whenever something was changed outside."""
@@ -221,6 +223,6 @@ class World:
 
 def _latch(servo: Servo, status: Status, wrong: bool) -> None:
     if wrong:
-        servo.complain(status)
+        servo.set_status(status)
     else:
-        servo.relent(status)
+        servo.clear_status(status)

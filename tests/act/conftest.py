@@ -1,9 +1,7 @@
 """Tiny networks and made-up demonstrations, in memory."""
 
 import dataclasses
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -39,23 +37,6 @@ def one_thread():
 @pytest.fixture
 def tiny_config():
     return TINY
-
-
-@pytest.fixture
-def make_demonstrations():
-    """Return a maker of smooth made-up demonstrations with the attributes of a dataset reader."""
-
-    def make(lengths=(12, 9, 15, 11, 8), seed=0):
-        rng = np.random.default_rng(seed)
-        n = sum(lengths)
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        state = (rng.normal(size=(n, 6)).cumsum(axis=0) * 5.0).astype(np.float32)
-        objects = rng.normal(size=(n, 7)).astype(np.float32)
-        action = (state + 3.0 * objects[:, :6] + rng.normal(size=6)).astype(np.float32)
-        columns = {STATE: state, ENVIRONMENT_STATE: objects, ACTION: action}
-        return SimpleNamespace(columns=columns, episode_starts=starts, fps=30, features=FEATURES, hash=f"fake{seed}", stats={})
-
-    return make
 
 
 @pytest.fixture

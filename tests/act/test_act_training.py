@@ -218,7 +218,7 @@ def test_a_killed_process_is_resumed_to_the_same_bits(make_demonstrations, param
         torch.set_num_threads(1)
         folder = Path(sys.argv[1])
         arrays = dict(np.load(folder / "data.npz"))
-        data = SimpleNamespace(episode_starts=arrays.pop("episode_starts"), columns=arrays, fps=30, hash="fake0",
+        data = SimpleNamespace(episode_starts=arrays.pop("episode_starts"), columns=arrays, fps=30, hash=sys.argv[2],
                                features={STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE})
         params = build(TrainActParams, yaml.safe_load((folder / "params.yaml").read_text()), "test")
         def die(step, metrics):
@@ -228,7 +228,7 @@ def test_a_killed_process_is_resumed_to_the_same_bits(make_demonstrations, param
     """)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(dataclasses.asdict(params)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", script, str(tmp_path)]
+    command = [sys.executable, "-c", script, str(tmp_path), data.hash]
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soarm import spec
-from soarm.dataset import layout, storage, writer
+from soarm import smallfile, spec
+from soarm.dataset import layout, writer
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError, ObservationError
@@ -271,7 +271,7 @@ def test_a_full_disk_costs_one_episode_at_most(tmp_path, monkeypatch, start, tap
     recorder.save_episode(*tape(0))
     before = content(tmp_path)
     with monkeypatch.context() as patch:
-        _fill_disk(patch, storage)
+        _fill_disk(patch, smallfile)
         with pytest.raises(DatasetError, match=r"cannot write .*episode-000001.parquet: No space left on device.*Free space"):
             recorder.save_episode(*tape(1))
 
@@ -281,7 +281,7 @@ def test_a_full_disk_costs_one_episode_at_most(tmp_path, monkeypatch, start, tap
     assert Dataset.open(tmp_path / "d").n_episodes == 2
 
 
-@pytest.mark.parametrize("module", [storage, writer])
+@pytest.mark.parametrize("module", [smallfile, writer])
 def test_a_disk_that_fills_while_finalizing_leaves_the_recording(tmp_path, monkeypatch, record, tape, content, module):
     path = record(tmp_path / "d")
     recorder = Recorder.resume(path)

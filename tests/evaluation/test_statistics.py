@@ -86,6 +86,11 @@ def test_mcnemar_is_exact(gains, regressions, p):
     assert mcnemar_p(gains, regressions) == pytest.approx(p, rel=1e-12)
 
 
+def test_differences_of_outcomes_are_tested_scene_by_scene():
+    assert paired_table([True] * 10, [True] * 10).mcnemar_p == 1.0
+    assert paired_table([True] * 10, [False] * 10).mcnemar_p < 0.01
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_a_p_value_blind_to_direction(gains, regressions):
     p = mcnemar_p(gains, regressions)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from soarm.errors import BusError, FaultError
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 IDS = range(1, 7)
 
@@ -21,7 +21,7 @@ IDS = range(1, 7)
 def test_a_restart_is_seen_within_six_cycles_whether_or_not_torque_comes_back_with_it(
     make_twin, connect, servo_id, torque_at_power_up
 ):
-    twin = make_twin(unknowns=Unknowns(torque_at_power_up=torque_at_power_up))
+    twin = make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=torque_at_power_up))
     arm = connect(twin)
     arm.hold()
     arm.activate()
@@ -37,7 +37,7 @@ def test_a_restart_is_seen_within_six_cycles_whether_or_not_torque_comes_back_wi
 
 
 def test_of_an_arm_met_with_torque_the_settings_are_not_judged_before_they_are_written(make_twin, connect):
-    twin = make_twin(unknowns=Unknowns(torque_at_power_up=True))
+    twin = make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=True))
     arm = connect(twin)
     for _ in range(12):
         arm.observe()
@@ -47,14 +47,14 @@ def test_of_an_arm_met_with_torque_the_settings_are_not_judged_before_they_are_w
 
 def test_a_servo_that_was_silent_when_the_watch_began_is_judged_by_its_torque_alone(twin, active):
     twin.inject(Fault("mute", servo_id=3, count=None))
-    patrol = Patrol.of(active.bus)
+    mirror = RegisterMirror.of(active.bus)
     twin.mend()
     twin.servos[3].put("acceleration", 7)
-    verdicts = [verdict for _ in IDS for verdict in patrol.step(active.bus, [0] * 6)]
+    verdicts = [verdict for _ in IDS for verdict in mirror.audit([0] * 6)]
 
     assert verdicts == []
     twin.servos[3].put("torque_enable", 0)
-    verdicts = [verdict for _ in IDS for verdict in patrol.step(active.bus, [0] * 6)]
+    verdicts = [verdict for _ in IDS for verdict in mirror.audit([0] * 6)]
     assert [verdict.joint for verdict in verdicts] == [2]
 
 
@@ -182,7 +182,7 @@ def test_a_hold_that_fails_before_any_torque_leaves_the_arm_limp(twin, connect, 
 
 
 def test_taking_over_an_arm_that_holds_does_not_give_a_hot_servo_its_torque_back(make_twin, connect, settle):
-    arm = connect(twin := make_twin(unknowns=Unknowns(torque_at_power_up=True)))
+    arm = connect(twin := make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=True)))
     twin.inject(Fault("heat", servo_id=2, value=61))
     arm.observe()
     arm.activate()

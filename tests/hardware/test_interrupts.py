@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from soarm.hardware.patrol import Patrol
+from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.states import State
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 IDS = range(1, 7)
 
@@ -15,7 +15,7 @@ IDS = range(1, 7)
     ("servo_id", "name"), [(1, "torque_enable"), (4, "torque_enable"), (6, "torque_enable"), (5, "goal_position")]
 )
 def test_ctrl_c_while_torque_comes_on_takes_it_back(make_twin, connect, monkeypatch, servo_id, name):
-    twin = make_twin(unknowns=Unknowns(goal_enables_torque=True))
+    twin = make_twin(assumptions=FirmwareAssumptions(goal_enables_torque=True))
     arm = connect(twin)
     write = arm.bus.write
 
@@ -40,7 +40,7 @@ def test_ctrl_c_right_after_torque_came_on_takes_it_back(twin, connect, monkeypa
         assert all(twin.torque(i) for i in IDS)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Patrol, "of", interrupted)
+    monkeypatch.setattr(RegisterMirror, "of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         arm.hold()
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scservo_sdk import COMM_SUCCESS, PacketHandler
 
 from soarm.hardware import packets
-from soarm.hardware.packets import Reply, StatusPacket, Train, form_of, scan, split_train
+from soarm.hardware.packets import Reply, ReplyBurst, StatusPacket, form_of, scan, split_burst
 
 PACKETS = st.builds(StatusPacket, st.integers(0, 253), st.integers(0, 255), st.binary(max_size=30))
 
@@ -133,28 +133,28 @@ def test_one_flipped_bit_is_noticed(answer, data):
 TRAIN = {1: b"\x01\x02", 2: b"\xff\xff", 5: b"\x00\x00"}
 
 
-def train(error=0):
+def burst(error=0):
     return b"".join(status(servo_id, error, data) for servo_id, data in TRAIN.items())
 
 
-def test_a_whole_train_is_read_in_one_go():
+def test_a_whole_burst_is_read_in_one_go():
     servo_ids = (1, 2, 5)
 
-    assert form_of(servo_ids, 2).fits(train(32))
-    assert split_train(Train(train(32), 7.0), servo_ids, 2) == {i: Reply(32, data, 7.0) for i, data in TRAIN.items()}
+    assert form_of(servo_ids, 2).fits(burst(32))
+    assert split_burst(ReplyBurst(burst(32), 7.0), servo_ids, 2) == {i: Reply(32, data, 7.0) for i, data in TRAIN.items()}
 
 
 @given(data=st.data())
-def test_a_train_with_one_wrong_byte_is_not_whole(data):
-    stream = bytearray(train())
+def test_a_burst_with_one_wrong_byte_is_not_whole(data):
+    stream = bytearray(burst())
     stream[data.draw(st.integers(0, len(stream) - 1))] ^= data.draw(st.integers(1, 255))
 
     assert not form_of((1, 2, 5), 2).fits(bytes(stream))
 
 
 @pytest.mark.parametrize("servo_ids", [(1, 2), (1, 5, 2), (1, 2, 6), (1, 2, 5, 6)])
-def test_a_train_of_other_servos_is_not_whole(servo_ids):
-    assert not form_of(servo_ids, 2).fits(train())
+def test_a_burst_of_other_servos_is_not_whole(servo_ids):
+    assert not form_of(servo_ids, 2).fits(burst())
 
 
 def test_a_packet_for_no_servo_or_of_too_many_bytes_is_our_own_mistake():

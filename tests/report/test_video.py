@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soarm.report.video import write_gif, write_mp4, write_strip
+from soarm.report.video import write_gif, write_mp4
 
 
 def clip(n, height=48, width=64):
@@ -55,17 +55,6 @@ def test_a_gif_plays_every_frame_for_ever(tmp_path):
         found = (image.n_frames, image.info["duration"], image.info["loop"])
 
     assert found == (6, 50, 0)
-
-
-@pytest.mark.parametrize(("n", "shown"), [(9, [0, 4, 8]), (2, [0, 1])])
-def test_a_strip_shows_the_first_the_last_and_what_lies_between(tmp_path, n, shown):
-    frames = clip(n)
-    write_strip(frames, tmp_path / "strip.png", n=3)
-
-    with Image.open(tmp_path / "strip.png") as image:
-        found = np.asarray(image)
-
-    np.testing.assert_array_equal(found, np.concatenate([frames[i] for i in shown], axis=1))
 
 
 @pytest.mark.parametrize(("write", "name"), [(write_mp4, "v.mp4"), (write_gif, "v.gif")])

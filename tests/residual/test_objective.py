@@ -182,7 +182,7 @@ def test_critics_judge_what_is_executed(task: ModuleType) -> None:
     inside = torch.zeros(1, 6)
     inside[0, 5] = 1.0
     with torch.no_grad():
-        values = [policy.critic.q1_forward(seen, residual).item() for residual in (along, against, inside)]
+        values = [policy.critic(seen, residual)[0].item() for residual in (along, against, inside)]
 
     assert values[0] == values[1]
     assert values[0] != values[2]

@@ -116,7 +116,7 @@ def test_damaged_checkpoint_is_named(task: ModuleType, params: TrainResidualPara
 def test_failed_checkpoint_leaves_the_one_before(task: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = task.make_model().learn(100, log_interval=None)
     checkpoint.save(model, "first", tmp_path / "resume.pkl")
-    monkeypatch.setattr("soarm.residual.checkpoint.os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(model, "second", tmp_path / "resume.pkl")
     _, extra = checkpoint.restore(tmp_path / "resume.pkl", task.make_env(), "cpu")

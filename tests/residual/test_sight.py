@@ -153,5 +153,5 @@ def test_critics_can_see_what_the_actor_cannot(task: ModuleType, tmp_path: Path)
     moved[:, LAYOUT.blocks["objects"]] += 1.0
 
     assert torch.equal(policy.actor(moved), policy.actor(observations()))
-    assert not torch.equal(policy.critic.q1_forward(moved, still), policy.critic.q1_forward(observations(), still))
+    assert not torch.equal(policy.critic(moved, still)[0], policy.critic(observations(), still)[0])
     assert policy.actor.mu.sight.params == hidden

@@ -13,7 +13,7 @@ import pytest
 from soarm.errors import FaultError, GateError, ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import drive, ending, log, replay, standing
+from soarm.runtime import drive, log, replay, shutdown, standing
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects
@@ -31,7 +31,7 @@ def bundle(tmp_path, bundle_files, write_bundle):
 
 
 def order(bundle, twin, **changes):
-    return drive.Order(
+    return drive.DriveConfig(
         **{"bundle": bundle, "which": "residual", "objects": CalledObjects(twin.objects), "seconds": 0.5, **changes}
     )
 
@@ -211,10 +211,10 @@ def command(twin, bundle, tmp_path):
 def test_a_run_that_went_well_until_its_arm_fell_on_the_way_to_park_is_no_success(twin, command, monkeypatch, caplog):
     def burnt(arm, *args, **settings):
         twin.inject(Fault("heat", servo_id=2, value=67.0, after_writes=3))
-        return ending.wind_down(arm, *args, **settings)
+        return shutdown.shut_down(arm, *args, **settings)
 
     caplog.set_level("INFO")
-    monkeypatch.setattr(drive, "wind_down", burnt)
+    monkeypatch.setattr(drive, "shut_down", burnt)
 
     assert main(command) == 1
     assert "ended: the time was up" in caplog.text
@@ -225,9 +225,9 @@ def test_a_run_that_went_well_until_its_arm_fell_on_the_way_to_park_is_no_succes
 def test_a_glitch_on_the_way_to_park_neither_drops_the_arm_nor_fails_the_command(twin, command, monkeypatch):
     def glitch(arm, *args, **settings):
         twin.inject(Fault("mute", servo_id=3, count=6, after_writes=3))
-        return ending.wind_down(arm, *args, **settings)
+        return shutdown.shut_down(arm, *args, **settings)
 
-    monkeypatch.setattr(drive, "wind_down", glitch)
+    monkeypatch.setattr(drive, "shut_down", glitch)
 
     assert main(command) == 0
     park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)

@@ -47,7 +47,7 @@ def make_bundle(tmp_path, bundle_files, write_bundle):
 
 def order(bundle, twin, **changes):
     settings = {"bundle": bundle, "which": "base", "objects": CalledObjects(twin.objects), "seconds": 20.0, "deadman": False}
-    return drive.Order(**{**settings, **changes})
+    return drive.DriveConfig(**{**settings, **changes})
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from soarm.hardware.observation import Observed
 from soarm.hardware.registers import Status, Telemetry
 from soarm.hardware.states import State
 from soarm.runtime import log, replay
+from soarm.runtime.inference import ChunkPrediction, InferenceThread
 from soarm.runtime.loop import Loop, LoopConfig
 from soarm.runtime.objects import FixedObjects, Sight
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.success import InTheBin
-from soarm.runtime.thinker import Thinker, Thought
 
 HOME = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 30.0])
 CALIBRATION = Calibration.nominal()
@@ -82,7 +82,7 @@ class Thoughts:
     def ask(self, t_s, observation):
         if self.waiting is None:
             self.asked += 1
-            self.waiting = self.clock.t_s + self.takes_s, Thought(t_s, self.predict(observation))
+            self.waiting = self.clock.t_s + self.takes_s, ChunkPrediction(t_s, self.predict(observation))
 
     def take(self):
         if self.waiting is None or self.waiting[0] > self.clock.t_s:
@@ -607,7 +607,7 @@ def test_the_thinker_answers_from_its_thread_and_hands_on_what_went_wrong():
             if thought is not None:
                 return thought
 
-    with Thinker(Model()) as thinker:
+    with InferenceThread(Model()) as thinker:
         thinker.ask(1.5, {"x": np.full((1, 6), 3.0)})
         thought = answer(thinker)
         thinker.ask(2.5, {"x": np.full((1, 6), -3.0)})
@@ -623,7 +623,7 @@ def test_whatever_a_network_raises_is_named_and_ends_the_run():
         def predict_chunks(self, observation):
             raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
 
-    with Thinker(Model()) as thinker:
+    with InferenceThread(Model()) as thinker:
         loop, arm, clock, _ = make(towards(TARGET))
         loop._thinker = thinker
         loop._sleep = lambda seconds: (clock.sleep(seconds), time.sleep(0.001))
@@ -640,8 +640,8 @@ def test_a_network_that_hangs_does_not_keep_the_program(monkeypatch, caplog):
             return np.zeros((1, 4, 6))
 
     waiting = threading.Event()
-    monkeypatch.setattr("soarm.runtime.thinker._END_S", 0.05)
-    with Thinker(Model()) as thinker:
+    monkeypatch.setattr("soarm.runtime.inference._END_S", 0.05)
+    with InferenceThread(Model()) as thinker:
         thinker.ask(0.0, {})
         time.sleep(0.05)
     waiting.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from soarm.recording import RecordParams
 from soarm.residual.training import TrainResidualParams
 from soarm.rollout import StepResult
 from soarm.sim.params import SimParams
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.study.method import MethodInput
 from soarm.tasks.pick_place import TASK
 
@@ -41,30 +41,9 @@ def ci_params(tmp_path_factory: pytest.TempPathFactory) -> params_file.Params:
 
 
 @pytest.fixture(scope="session")
-def demonstrations() -> Dataset:
-    """Smooth made-up demonstrations within the arm's reach."""
-    rng = np.random.default_rng(0)
-    lengths = (20, 25, 18, 22)
-    n = sum(lengths)
-    home = np.array([0.0, 0.0, 5.0, 90.0, -90.0, 30.0])
-    state = (home + rng.uniform(-20.0, 20.0, (n, 6))).astype(np.float32)
-    objects = rng.normal(0.0, 0.1, (n, 7)).astype(np.float32)
-    action = (0.5 * (state + home) + 10.0 * objects[:, :6]).astype(np.float32)
-    return Dataset(
-        path=Path("nowhere"),
-        columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
-        episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        features=TASK.features,
-        fps=30,
-        robot_type=None,
-        tasks=("pick",),
-        task_index=np.zeros(n, np.int64),
-        splits={"train": range(len(lengths))},
-        not_loaded={},
-        info={},
-        is_recording=False,
-        n_unfinished=0,
-    )
+def demonstrations(make_demonstrations: Callable[..., Dataset]) -> Dataset:
+    """Smooth made-up demonstrations."""
+    return make_demonstrations((20, 25, 18, 22))
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_no_key_leaves_the_arm_where_it_stands() -> None:
     board.start({STATE: HOME})
 
     np.testing.assert_array_equal(board.action({STATE: HOME + 1}), HOME)
-    assert not board.out_of_reach
+    assert not board._cartesian.out_of_reach
 
 
 def test_without_a_terminal_there_is_no_keyboard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from soarm.dataset.recorder import Recorder
 from soarm.errors import FaultError, TeleopError
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
-from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, State
+from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, SessionState
 
 HZ = 10
 
@@ -294,5 +294,5 @@ def test_automatic_sessions_give_up_after_so_many_tries(tmp_path: Path) -> None:
 
 
 def test_every_command_ends_or_keeps_a_state_that_exists() -> None:
-    assert {state for state, _ in TRANSITIONS} == {State.IDLE, State.RECORDING}
-    assert all((state, Command.QUIT) in TRANSITIONS for state in (State.IDLE, State.RECORDING))
+    assert {state for state, _ in TRANSITIONS} == {SessionState.IDLE, SessionState.RECORDING}
+    assert all((state, Command.QUIT) in TRANSITIONS for state in (SessionState.IDLE, SessionState.RECORDING))

@@ -85,7 +85,8 @@ def test_processes_that_open_a_new_store_at_once_all_track_their_runs(tmp_path: 
         import sys
         from pathlib import Path
         import mlflow
-        from soarm.tracking.tracker import Provenance, open_tracker
+        from soarm.tracking.choice import open_tracker
+        from soarm.tracking.tracker import Provenance
 
         print("ready", flush=True)
         sys.stdin.readline()
@@ -100,7 +101,7 @@ def test_processes_that_open_a_new_store_at_once_all_track_their_runs(tmp_path: 
     started = [
         subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", program, str(tmp_path), name],
-            env={**environment, "SOARM_TRACKING": "on"},
+            env={**environment, "SOARM_TRACKING": "mlflow"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

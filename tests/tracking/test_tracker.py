@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
+from soarm.errors import StageError
 from soarm.tracking import mlflow_tracker
+from soarm.tracking.choice import open_tracker
 from soarm.tracking.forgiving import Forgiving
 from soarm.tracking.mlflow_tracker import MlflowTracker, flatten, open_mlflow, pipeline_key
 from soarm.tracking.store import store_for
-from soarm.tracking.tracker import NullTracker, Provenance, Tracker, open_tracker
+from soarm.tracking.tracker import Provenance, Tracker
 
 PROVENANCE = Provenance("toy", "abc-dirty", "ci", 0, "0123", Path())
 METHODS = {name for name, _ in inspect.getmembers(Tracker, inspect.isfunction) if not name.startswith("_")}
 
 
-class Broken(NullTracker):
+class Broken(Tracker):
     """Takes everything until told otherwise."""
 
     def __init__(self) -> None:
@@ -31,18 +33,25 @@ class Broken(NullTracker):
         raise OSError("disk full")
 
 
-def test_off_is_a_null_object_with_every_method_of_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_is_the_tracker_that_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOARM_TRACKING", "off")
 
-    assert isinstance(open_tracker(PROVENANCE), NullTracker)
+    assert type(open_tracker(PROVENANCE)) is Tracker
     assert len(METHODS) == 8
-    for kind in (NullTracker, Forgiving, MlflowTracker):
-        assert {name for name in dir(kind) if not name.startswith("_")} >= METHODS
+    for kind in (Forgiving, MlflowTracker):
+        assert vars(kind).keys() >= METHODS, "each does all that a tracker can"
+
+
+def test_a_tracker_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOARM_TRACKING", "on")
+
+    with pytest.raises(StageError, match="SOARM_TRACKING is 'on'; it must be one of off, mlflow"):
+        open_tracker(PROVENANCE)
 
 
 def test_a_store_that_fails_costs_one_warning_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     inner = Broken()
-    tracker = Forgiving(lambda: inner, "http://server:5000")
+    tracker = Forgiving(lambda: inner, "Books at http://server:5000", "Start the server")
 
     tracker.params("toy", {"n": 1})
     for step in range(3):
@@ -52,8 +61,8 @@ def test_a_store_that_fails_costs_one_warning_and_nothing_else(caplog: pytest.Lo
     assert inner.calls == 1
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "MLflow at http://server:5000 failed (OSError: disk full)" in record.getMessage()
-    assert "SOARM_TRACKING=off" in record.getMessage()
+    assert "Books at http://server:5000 failed (OSError: disk full)" in record.getMessage()
+    assert "Start the server, or set SOARM_TRACKING=off." in record.getMessage()
 
 
 def mistaken(*_: object) -> None:
@@ -62,14 +71,14 @@ def mistaken(*_: object) -> None:
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_whatever_tracking_raises_no_stage_ends_by_it(method: str, caplog: pytest.LogCaptureFixture) -> None:
-    tracker = Forgiving(type("Mistaken", (NullTracker,), {method: mistaken}), "x")
+    tracker = Forgiving(type("Mistaken", (Tracker,), {method: mistaken}), "Books at x", "Wait")
     arguments = inspect.signature(getattr(Tracker, method)).parameters
 
     for _ in range(2):
         getattr(tracker, method)(*["x"] * (len(arguments) - 1))
 
     assert [record.getMessage()[:60] for record in caplog.records if record.levelno == logging.WARNING] == [
-        "MLflow at x failed (KeyError: 'uq_experiments_name'): this r"
+        "Books at x failed (KeyError: 'uq_experiments_name'): this ru"
     ]
 
 
@@ -95,11 +104,11 @@ def test_a_repository_that_cannot_be_written_is_not_tracked(
     assert "failed (FileExistsError" in caplog.text
 
 
-def test_a_password_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse() -> Tracker:
-        raise ConnectionError("no")
+def test_a_password_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@host:1/path")
+    monkeypatch.setattr(mlflow_tracker, "MlflowTracker", mistaken)
 
-    Forgiving(refuse, "https://user:secret@host:1/path")
+    open_mlflow(PROVENANCE)
 
     assert "https://host:1/path" in caplog.text
     assert "secret" not in caplog.text

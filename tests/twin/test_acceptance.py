@@ -21,7 +21,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 from soarm.twin.twin import Twin
 
 Connect = Callable[..., Arm]
@@ -91,7 +91,7 @@ def test_ten_lost_answers_stop_the_arm(twin: Twin, active: Arm) -> None:
 def test_the_others_are_heard_whether_or_not_servos_answer_after_a_missing_one(
     make_twin: MakeTwin, connect: Connect, after_missing: bool
 ) -> None:
-    twin = make_twin(unknowns=Unknowns(sync_read_after_missing=after_missing))
+    twin = make_twin(assumptions=FirmwareAssumptions(sync_read_after_missing=after_missing))
     arm = connect(twin)
     twin.inject(Fault("mute", servo_id=3, count=1))
     misses = np.array([arm.observe().misses for _ in range(3)])
@@ -282,7 +282,7 @@ def test_torque_comes_on_without_a_jump_wherever_the_goal_was(twin: Twin, connec
 
 @pytest.mark.parametrize("enables", [True, False])
 def test_a_goal_that_switches_torque_on_makes_no_difference(make_twin: MakeTwin, connect: Connect, enables: bool) -> None:
-    twin = make_twin(unknowns=Unknowns(goal_enables_torque=enables))
+    twin = make_twin(assumptions=FirmwareAssumptions(goal_enables_torque=enables))
     before = twin.q()
     arm = connect(twin)
     arm.hold()
@@ -293,7 +293,7 @@ def test_a_goal_that_switches_torque_on_makes_no_difference(make_twin: MakeTwin,
 
 
 def test_servos_that_have_torque_at_power_up_are_met_as_holding(make_twin: MakeTwin, connect: Connect) -> None:
-    arm = connect(make_twin(unknowns=Unknowns(torque_at_power_up=True)))
+    arm = connect(make_twin(assumptions=FirmwareAssumptions(torque_at_power_up=True)))
 
     assert arm.state is State.HOLD
 

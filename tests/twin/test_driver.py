@@ -346,7 +346,7 @@ def test_a_limp_arm_that_falls_silent_is_a_fault_and_gets_no_goals(twin, connect
     assert twin.goal_writes() == writes
 
 
-def test_a_cable_pulled_between_telemetry_and_patrol_is_a_fault(twin, active, monkeypatch):
+def test_a_cable_pulled_between_telemetry_and_audit_is_a_fault(twin, active, monkeypatch):
     def gone(servo_id, address, n_bytes):
         raise PortError("unplugged")
 

@@ -16,8 +16,8 @@ import pytest
 
 from soarm.errors import BusError, FaultError
 from soarm.hardware.states import State
-from soarm.runtime import deadman, drive, ending
-from soarm.runtime.stopping import Signals, noted
+from soarm.runtime import deadman, drive, shutdown
+from soarm.signals import StopRequests, recorded_signals
 from soarm.twin.faults import Fault
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ IDS = range(1, 7)
 def test_winding_down_parks_and_lets_go(twin, active):
     beats = []
 
-    assert ending.wind_down(active, lambda: beats.append(1), park=True).live == ()
+    assert shutdown.shut_down(active, lambda: beats.append(1), park=True).live == ()
     assert active.state is State.LIMP
     assert len(beats) > 50
     park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
@@ -42,7 +42,7 @@ def test_an_arm_in_fault_is_parked_with_its_sound_joints_and_let_go(twin, active
     assert active.state is State.FAULT
     before = twin.q()
 
-    assert ending.wind_down(active, lambda: None, park=True).live == ()
+    assert shutdown.shut_down(active, lambda: None, park=True).live == ()
     assert "parking in spite of the fault, with the joints that are sound: gripper (servo 6)" in caplog.text
     park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
     assert np.abs(twin.q() - park)[:5].max() < 2.0
@@ -55,7 +55,7 @@ def test_an_arm_whose_fault_does_not_allow_parking_is_let_go_and_that_is_said(tw
     active.observe()
     assert active.state is State.FAULT
 
-    assert ending.wind_down(active, lambda: None, park=True) == ending.Ended((), False, False)
+    assert shutdown.shut_down(active, lambda: None, park=True) == shutdown.Shutdown((), False, False)
     assert "not parked: elbow_flex (servo 3) has 6" in caplog.text
     assert "It falls now" in caplog.text
     assert not any(twin.torque(i) for i in IDS)
@@ -68,7 +68,7 @@ def test_an_arm_whose_carrying_joint_was_silent_until_the_run_ended_and_is_heard
     assert active.state is State.FAULT
     twin.mend()
 
-    assert ending.wind_down(active, lambda: None, park=True) == ending.Ended((), True, False)
+    assert shutdown.shut_down(active, lambda: None, park=True) == shutdown.Shutdown((), True, False)
     park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
     assert np.abs(twin.q() - park).max() < 2.0
 
@@ -78,7 +78,7 @@ def test_where_the_dead_mans_switch_took_torque_it_is_taken_back_and_the_arm_is_
         raise FaultError("the dead man's switch acted")
 
     assert deadman.take_over(twin.ports[0], list(IDS), "soften") == ()
-    assert ending.wind_down(active, beat, park=True).live == ()
+    assert shutdown.shut_down(active, beat, park=True).live == ()
     assert "the dead man's switch acted" in caplog.text
     park = np.clip(active.config.park, active.calibration.lower, active.calibration.upper)
     assert np.abs(twin.q() - park).max() < 2.0
@@ -98,23 +98,23 @@ def test_a_second_interrupt_lets_go_at_once(twin, active):
     def interrupt():
         raise KeyboardInterrupt
 
-    assert ending.wind_down(active, interrupt, park=True).live == ()
+    assert shutdown.shut_down(active, interrupt, park=True).live == ()
     assert not any(twin.torque(i) for i in IDS)
 
 
 def test_an_arm_that_stops_on_its_way_to_park_is_let_go_all_the_same(twin, active, caplog):
     twin.inject(Fault("heat", servo_id=3, value=67.0, after_writes=10))
 
-    assert ending.wind_down(active, lambda: None, park=True) == ending.Ended((), False, False)
+    assert shutdown.shut_down(active, lambda: None, park=True) == shutdown.Shutdown((), False, False)
     assert "not parked" in caplog.text
     assert not any(twin.torque(i) for i in IDS)
 
 
 def test_a_second_ctrl_c_lets_go_at_once_and_so_does_one_while_it_parks(twin, active):
-    signals = Signals()
+    signals = StopRequests()
     signals.came = ["SIGINT", "SIGINT"]
     before = twin.q()
-    assert ending.wind_down(active, lambda: None, park=True, signals=signals).live == ()
+    assert shutdown.shut_down(active, lambda: None, park=True, signals=signals).live == ()
     assert not any(twin.torque(i) for i in IDS)
     assert np.abs(twin.q() - before).max() < 1.0
 
@@ -125,11 +125,11 @@ def test_a_second_ctrl_c_lets_go_at_once_and_so_does_one_while_it_parks(twin, ac
     def beat():
         beats.append(1)
         if len(beats) == 5:
-            signals.note(signal.SIGHUP, None)
+            signals.record(signal.SIGHUP, None)
         if len(beats) == 10:
-            signals.note(signal.SIGINT, None)
+            signals.record(signal.SIGINT, None)
 
-    assert ending.wind_down(active, beat, park=True, signals=signals).live == ()
+    assert shutdown.shut_down(active, beat, park=True, signals=signals).live == ()
     assert len(beats) == 10
     assert not any(twin.torque(i) for i in IDS)
 
@@ -146,14 +146,14 @@ def test_signals_that_raise_anywhere_while_it_is_let_go_leave_nothing_live(twin,
     monkeypatch.setattr(active, "release", struck)
     monkeypatch.setattr(active, "park", lambda _: signal.raise_signal(signal.SIGINT))
 
-    assert ending.wind_down(active, lambda: None, park=True).live == ()
+    assert shutdown.shut_down(active, lambda: None, park=True).live == ()
     assert not any(twin.torque(i) for i in IDS)
 
 
 def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with noted() as signals:
+        with recorded_signals() as signals:
             assert not signals
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGHUP)
@@ -162,7 +162,7 @@ def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
                 drive._go_on(signals, lambda: None)
             os.kill(os.getpid(), signal.SIGINT)
             assert not signals.at_once
-            signals.wind_down()
+            signals.begin_shutdown()
             assert not signals.at_once
             os.kill(os.getpid(), signal.SIGINT)
             assert signals.at_once

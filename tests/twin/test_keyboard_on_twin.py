@@ -25,7 +25,7 @@ def held_down(make_twin, keys, seconds, start):
         with twin._lock:
             twin._world.step(1500)  # limp, as it is at power-up
     else:
-        twin._sides[0].hand.pose = lambda: np.asarray(start)
+        twin._emulators[0].hand.pose = lambda: np.asarray(start)
     clock, loads = [0.0], []
     held = HeldKeys(lambda: clock[0])
     board = Keyboard(held, HZ)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from soarm.twin import wire
-from soarm.twin.faults import Fault, Reply
+from soarm.twin.emulator import BusEmulator
+from soarm.twin.faults import Fault, TimedReply
 from soarm.twin.outgoing import BYTE_S, Outgoing
-from soarm.twin.servo import Servo, Unknowns
-from soarm.twin.side import Side
+from soarm.twin.servo import FirmwareAssumptions, Servo
 
 IDS = range(1, 7)
 TELEMETRY = bytes((56, 15, *IDS))
@@ -24,14 +24,14 @@ def packet(servo_id, code, parameters=b""):
 REQUEST = packet(wire.BROADCAST, wire.SYNC_READ, TELEMETRY)
 
 
-def replies(fault=None, **unknowns):
-    switches = Unknowns(**unknowns)
-    side = Side([Servo(i, {"return_delay_time": 50}, switches) for i in IDS], switches)
+def replies(fault=None, **assumptions):
+    switches = FirmwareAssumptions(**assumptions)
+    emulator = BusEmulator([Servo(i, {"return_delay_time": 50}, switches) for i in IDS], switches)
     if fault is not None:
-        side.script.add(fault, 0)
-        side.script.due(0.0, 0)
-    (instruction,) = side.parser.feed(REQUEST)
-    return side.obey(instruction)
+        emulator.script.add(fault, 0)
+        emulator.script.due(0.0, 0)
+    (instruction,) = emulator.parser.feed(REQUEST)
+    return emulator.execute(instruction)
 
 
 def times(outgoing):
@@ -67,8 +67,8 @@ def test_a_reply_that_the_adapter_delays_holds_up_those_behind_it_without_pushin
 
 def test_a_question_asked_too_early_waits_until_the_line_is_free():
     outgoing = Outgoing(line_timing=True, usb_delay_s=0.0)
-    outgoing.put([Reply(b"x" * 100)], 10, now_s=0.0)
-    outgoing.put([Reply(b"y" * 10)], 10, now_s=0.0005)
+    outgoing.put([TimedReply(b"x" * 100)], 10, now_s=0.0)
+    outgoing.put([TimedReply(b"y" * 10)], 10, now_s=0.0005)
 
     assert times(outgoing) == pytest.approx([0.0011, 0.0013])
 
@@ -82,7 +82,7 @@ def test_without_line_timing_only_the_adapter_takes_time():
 
 def test_what_is_due_comes_once_and_a_pulled_cable_forgets_the_rest():
     outgoing = Outgoing(line_timing=True, usb_delay_s=0.0)
-    outgoing.put([Reply(b"first"), Reply(b"second")], 0, now_s=0.0)
+    outgoing.put([TimedReply(b"first"), TimedReply(b"second")], 0, now_s=0.0)
 
     assert outgoing.due(5.1 * BYTE_S) == b"first"
     assert outgoing.due(5.2 * BYTE_S) == b""

@@ -10,9 +10,9 @@ import pytest
 
 from soarm.errors import FaultError
 from soarm.hardware.states import State
-from soarm.runtime import ending
+from soarm.runtime import shutdown
 from soarm.runtime.persist import passing, persist
-from soarm.runtime.stopping import Signals
+from soarm.signals import StopRequests
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
@@ -62,9 +62,9 @@ def test_what_passes_or_can_be_mended_while_parking_drops_no_arm(twin, arm, faul
     if fault.kind == "mute":
         arm.config = dataclasses.replace(arm.config, wait_s=20.0)
     twin.inject(Fault(fault.kind, fault.servo_id, fault.value, after_writes=8, count=fault.count))
-    ended = ending.wind_down(arm, lambda: beats.append(twin.q()), park=True)
+    ended = shutdown.shut_down(arm, lambda: beats.append(twin.q()), park=True)
 
-    assert ended == ending.Ended((), True, False)
+    assert ended == shutdown.Shutdown((), True, False)
     assert far[0].max() < 3.0
     assert not any(twin.torque(i) for i in IDS)
     steps = np.abs(np.diff(np.array(beats), axis=0))
@@ -82,7 +82,7 @@ def test_a_supply_that_comes_back_is_waited_for_before_it_goes_on(twin, arm):
     far = far_at_release(twin, arm)
     twin.inject(Fault("sag", value=3.8, after_writes=8))
 
-    assert ending.wind_down(arm, beat, park=True).parked is True
+    assert shutdown.shut_down(arm, beat, park=True).parked is True
     assert far[0].max() < 3.0
     assert states.count(State.HOLD) >= 10, "it held until the supply had been back for 0.2 s"
     assert states[-1] is State.ACTIVE
@@ -93,7 +93,7 @@ def test_a_joint_that_does_not_carry_the_arm_and_overloads_again_and_again_is_le
     for n in range(8, 100, 6):
         twin.inject(Fault("overload", servo_id=6, after_writes=n))
 
-    assert ending.wind_down(arm, lambda: None, park=True).parked is True
+    assert shutdown.shut_down(arm, lambda: None, park=True).parked is True
     assert far[0][:5].max() < 3.0
     assert "not recovered: the arm was brought back 3 times" in caplog.text
 
@@ -109,9 +109,9 @@ def test_a_cable_that_is_plugged_in_again_within_seconds_is_waited_for(twin, arm
             twin.replug()
 
     arm.config = dataclasses.replace(arm.config, wait_s=20.0)
-    ended = ending.wind_down(arm, beat, park=True)
+    ended = shutdown.shut_down(arm, beat, park=True)
 
-    assert ended == ending.Ended((), True, False)
+    assert ended == shutdown.Shutdown((), True, False)
     assert far[0].max() < 3.0
     assert not any(twin.torque(i) for i in IDS)
 
@@ -127,7 +127,7 @@ def test_a_cable_that_is_plugged_in_again_within_seconds_is_waited_for(twin, arm
 def test_a_carrying_joint_beyond_recovery_is_let_go_above_the_rest_pose_and_that_is_said(twin, arm, caplog, fault, live, said):
     twin.inject(Fault(fault.kind, fault.servo_id, fault.value, after_writes=8, count=fault.count))
 
-    assert ending.wind_down(arm, lambda: None, park=True) == ending.Ended(live, False, False)
+    assert shutdown.shut_down(arm, lambda: None, park=True) == shutdown.Shutdown(live, False, False)
     assert said in caplog.text
     assert "LET GO ABOVE ITS REST POSE, from which it is shoulder_lift" in caplog.text
     assert "degrees away. It falls now: support it" in caplog.text
@@ -140,7 +140,7 @@ def test_an_arm_that_was_switched_off_and_on_while_it_parked_gets_no_torque(twin
         if twin.goal_writes() > 8:
             next(once, lambda: None)()
 
-    assert ending.wind_down(arm, beat, park=True).parked is False
+    assert shutdown.shut_down(arm, beat, park=True).parked is False
     assert "no servo has its torque any more: the arm was switched off" in caplog.text
     assert not any(twin.torque(i) for i in IDS)
 
@@ -155,14 +155,14 @@ def test_a_limp_arm_in_fault_is_not_given_torque_to_be_parked(twin, connect, fau
         twin.replug()
     assert limp.state is State.FAULT
 
-    assert ending.wind_down(limp, lambda: None, park=True).parked is None
+    assert shutdown.shut_down(limp, lambda: None, park=True).parked is None
     assert twin.goal_writes() == before
     assert not any(twin.torque(i) for i in IDS)
 
 
 def test_a_port_that_is_gone_for_good_is_reported_as_such(twin, arm, caplog):
     twin.inject(Fault("unplug", after_writes=8))
-    ended = ending.wind_down(arm, lambda: None, park=True)
+    ended = shutdown.shut_down(arm, lambda: None, park=True)
 
     assert (len(ended.live), ended.parked, ended.lost) == (6, False, True)
     assert "waiting 0.3 s for it to come back" in caplog.text
@@ -171,16 +171,16 @@ def test_a_port_that_is_gone_for_good_is_reported_as_such(twin, arm, caplog):
 
 
 def test_a_second_ctrl_c_while_it_waits_for_a_servo_lets_go_at_once_and_is_no_parking(twin, arm):
-    signals, beats = Signals(), []
+    signals, beats = StopRequests(), []
 
     def beat():
         beats.append(1)
         if arm.state is State.HOLD and len(beats) > 8:
-            signals.note(signal.SIGINT, None)
+            signals.record(signal.SIGINT, None)
 
     twin.inject(Fault("mute", servo_id=3, after_writes=8, count=12))
 
-    assert ending.wind_down(arm, beat, park=True, signals=signals).parked is False
+    assert shutdown.shut_down(arm, beat, park=True, signals=signals).parked is False
     assert not any(twin.torque(i) for i in IDS)
 
 

@@ -19,10 +19,10 @@ from soarm.hardware.registers import Status
 from soarm.sim.env import SimEnv
 from soarm.twin import wire
 from soarm.twin.__main__ import main
+from soarm.twin.emulator import BusEmulator
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
-from soarm.twin.servo import Servo, Unknowns
-from soarm.twin.side import Side
+from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.twin import TwinConfig
 from soarm.twin.wire import Instruction, Parser
 
@@ -30,7 +30,7 @@ IDS = range(1, 7)
 
 
 def servo(**values):
-    return Servo(1, values, Unknowns())
+    return Servo(1, values, FirmwareAssumptions())
 
 
 def packet(servo_id, code, parameters=b""):
@@ -132,58 +132,60 @@ def test_positions_run_on_past_a_turn_only_with_the_bit_for_it():
 def test_an_overload_leaves_a_share_of_the_torque_until_torque_goes_off():
     one = servo()
     one.write(40, b"\1")
-    one.complain(Status.OVERLOAD)
+    one.set_status(Status.OVERLOAD)
     assert (one.live, one.torque_share) == (True, 0.2)
     one.write(40, b"\0")
     assert one.get("status") == 0
     one.write(40, b"\1")
-    one.complain(Status.HEAT)
+    one.set_status(Status.HEAT)
     assert not one.live
 
 
-def asked(side, *packets):
-    return [bytes(reply) for one in packets for found in side.parser.feed(one) for reply in side.obey(found)]
+def asked(emulator, *packets):
+    return [bytes(reply) for one in packets for found in emulator.parser.feed(one) for reply in emulator.execute(found)]
 
 
-def make_side(**unknowns):
-    return Side([Servo(i, {}, Unknowns(**unknowns)) for i in (1, 2, 3)], Unknowns(**unknowns))
+def make_emulator(**assumptions):
+    return BusEmulator(
+        [Servo(i, {}, FirmwareAssumptions(**assumptions)) for i in (1, 2, 3)], FirmwareAssumptions(**assumptions)
+    )
 
 
 def test_the_instructions_of_the_bus():
-    side = make_side()
-    assert len(asked(side, packet(0xFE, wire.PING))) == 3
-    assert asked(side, packet(2, wire.READ, b"\x05\x01")) == [wire.status(2, 0, b"\x02")]
-    assert asked(side, packet(2, wire.REG_WRITE, b"\x28\x01")) == [wire.status(2, 0, b"")]
-    assert side.by_id[2][0].get("torque_enable") == 0
-    assert asked(side, packet(0xFE, wire.ACTION)) == []
-    assert side.by_id[2][0].get("torque_enable") == 1
-    assert asked(side, packet(9, wire.PING)) == []
-    assert asked(side, packet(2, 0x77)) == []
-    assert asked(side, packet(0xFE, wire.WRITE, b"\x28\x00")) == []
-    assert side.by_id[2][0].get("torque_enable") == 0
+    emulator = make_emulator()
+    assert len(asked(emulator, packet(0xFE, wire.PING))) == 3
+    assert asked(emulator, packet(2, wire.READ, b"\x05\x01")) == [wire.status(2, 0, b"\x02")]
+    assert asked(emulator, packet(2, wire.REG_WRITE, b"\x28\x01")) == [wire.status(2, 0, b"")]
+    assert emulator.by_id[2][0].get("torque_enable") == 0
+    assert asked(emulator, packet(0xFE, wire.ACTION)) == []
+    assert emulator.by_id[2][0].get("torque_enable") == 1
+    assert asked(emulator, packet(9, wire.PING)) == []
+    assert asked(emulator, packet(2, 0x77)) == []
+    assert asked(emulator, packet(0xFE, wire.WRITE, b"\x28\x00")) == []
+    assert emulator.by_id[2][0].get("torque_enable") == 0
 
 
 def test_a_servo_told_to_answer_reads_alone_acknowledges_nothing():
-    side = make_side()
-    side.by_id[1][0].put("response_level", 0)
+    emulator = make_emulator()
+    emulator.by_id[1][0].put("response_level", 0)
 
-    assert asked(side, packet(1, wire.WRITE, b"\x28\x01")) == []
-    assert len(asked(side, packet(1, wire.READ, b"\x28\x01"))) == 1
+    assert asked(emulator, packet(1, wire.WRITE, b"\x28\x01")) == []
+    assert len(asked(emulator, packet(1, wire.READ, b"\x28\x01"))) == 1
 
 
 def test_a_missing_servo_may_silence_those_after_it():
     question = packet(0xFE, wire.SYNC_READ, bytes((56, 2, 1, 9, 3)))
 
-    assert len(asked(make_side(), question)) == 2
-    assert len(asked(make_side(sync_read_after_missing=False), question)) == 1
+    assert len(asked(make_emulator(), question)) == 2
+    assert len(asked(make_emulator(sync_read_after_missing=False), question)) == 1
 
 
 def test_the_return_delay_is_a_switch():
     (found,) = Parser().feed(packet(1, wire.PING))
     for switch, expected in ((True, 500e-6), (False, 0.0)):
-        side = make_side(return_delay=switch)
-        side.by_id[1][0].put("return_delay_time", 250)
-        (reply,) = side.obey(found)
+        emulator = make_emulator(return_delay=switch)
+        emulator.by_id[1][0].put("return_delay_time", 250)
+        (reply,) = emulator.execute(found)
         assert reply.wait_s == pytest.approx(expected)
 
 

@@ -30,8 +30,8 @@ def with_a_hand(make_twin, step_s=0.05, **options):
     """Return a twin whose hand has a clock that runs by `step_s` whenever it is looked at."""
     twin = make_twin(hand=True, **options)
     ticks = itertools.count()
-    for side in twin._sides:
-        side.hand._now = lambda: step_s * next(ticks)
+    for emulator in twin._emulators:
+        emulator.hand._now = lambda: step_s * next(ticks)
     return twin
 
 

@@ -49,7 +49,7 @@ def test_the_follower_goes_where_the_leader_is_put(make_twin):
 
 def test_a_leader_with_torque_is_refused(make_twin):
     twin = make_twin(arms=2)
-    for servo in twin._sides[1].servos:
+    for servo in twin._emulators[1].servos:
         servo.put("torque_enable", 1)
 
     with (
@@ -64,15 +64,15 @@ def test_a_twin_with_one_arm_has_no_leader(twin):
         twin.lead(np.zeros(6))
 
 
-def test_the_guard_remembers_what_was_sent_and_can_forget():
-    guard = arms.Guard(Limits.usual(np.full(6, -100.0), np.full(6, 100.0)), 30)
+def test_the_safety_filter_remembers_what_was_sent_and_can_forget():
+    safety = arms.SafetyFilter(Limits.usual(np.full(6, -100.0), np.full(6, 100.0)), 30)
     at = np.array([0, 0, 30, 60, 0, 30.0])
-    first = guard(at + 50, at)
+    first = safety(at + 50, at)
 
     assert (np.abs(first - at) <= 360 / 30 + 1e-4).all()
-    assert guard.clamped == 1
-    guard.forget()
-    np.testing.assert_allclose(guard(at, at), at)
+    assert safety.clamped == 1
+    safety.forget()
+    np.testing.assert_allclose(safety(at, at), at)
 
 
 def run_of(n=60, held=(), late=()):

@@ -16,12 +16,12 @@ import pytest
 
 from soarm import arm
 from soarm.errors import TwinError
-from soarm.hardware import wire_log
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.packets import scan
 from soarm.twin import __main__ as command
 from soarm.twin.leading import SWEEP_DEG, SWEEP_S, Motion
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 ROOT = Path(__file__).parents[2]
 IDS = range(1, 7)
@@ -73,16 +73,16 @@ def once(seconds):
 
 
 def test_every_unknown_has_a_switch_in_both_directions():
-    usual = Unknowns()
+    usual = FirmwareAssumptions()
     for name in vars(usual):
         word = name.replace("_", "-")
-        on, off = (command._config(command._options([f"--{no}{word}"]), None).unknowns for no in ("", "no-"))
+        on, off = (command._config(command._options([f"--{no}{word}"]), None).assumptions for no in ("", "no-"))
 
         assert (getattr(on, name), getattr(off, name)) == (True, False)
-    assert command._config(command._options([]), None).unknowns == usual
+    assert command._config(command._options([]), None).assumptions == usual
 
 
-def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch):
+def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch, exchanges):
     def ask(seconds):
         with Bus.open("arm", IDS, timeout_s=5.0) as bus:
             bus.ping(3)
@@ -90,9 +90,9 @@ def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch):
 
     words = ["--port", "arm", "--wire-log", "wire.jsonl", "--clock", "lockstep"]
     assert run(monkeypatch, tmp_path, words, ask) == 0
-    (exchange, *_) = wire_log.replay(wire_log.read_wire_log(tmp_path / "wire.jsonl"))
-    assert exchange.request[2] == 3
-    assert [packet.servo_id for packet in exchange.answer.packets] == [3]
+    (request, answer), *_ = exchanges(tmp_path / "wire.jsonl")
+    assert request[2] == 3
+    assert [packet.servo_id for packet in scan(answer).packets] == [3]
 
 
 def test_a_wire_log_that_cannot_be_written_is_said(tmp_path, monkeypatch, caplog):

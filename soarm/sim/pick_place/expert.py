@@ -207,8 +207,7 @@ class Expert:
         turn = math.atan2(a[0] * b[1] - a[1] * b[0], float(a @ b))
         length = math.hypot(abs(turn) * np.linalg.norm(b), np.linalg.norm(b) - np.linalg.norm(a), goal[2] - tcp[2])
         n = max(5, math.ceil(length / self._speed / self._dt_s))
-        share = np.arange(1, n + 1) / n
-        share = share**3 * (10 - 15 * share + 6 * share**2)  # minimum jerk (Flash and Hogan 1985)
+        share = kinematics.minimum_jerk(np.arange(1, n + 1) / n)
         angle = math.atan2(a[1], a[0]) + share * turn
         radius = np.linalg.norm(a) + share * (np.linalg.norm(b) - np.linalg.norm(a))
         points = np.stack(

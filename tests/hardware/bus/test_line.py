@@ -7,8 +7,9 @@ import pytest
 import serial
 
 from soarm.errors import PortError
-from soarm.hardware.wire_log import WireLog, read_wire_log, replay
-from soarm.runtime.stopping import noted
+from soarm.hardware.packets import scan
+from soarm.hardware.wire_log import WireLog
+from soarm.signals import recorded_signals
 
 TROUBLE = [OSError(5, "Input/output error"), serial.SerialException("gone"), termios.error(5, "Input/output error")]
 
@@ -89,7 +90,7 @@ def test_bytes_that_came_between_the_questions_are_thrown_away(bus, wire, make_s
     assert bus.counters.drained_bytes == 21
 
 
-def test_every_byte_goes_into_the_wire_log(make_bus, tmp_path):
+def test_every_byte_goes_into_the_wire_log(make_bus, tmp_path, exchanges):
     wire, bus = make_bus((1, 2))
     with WireLog(tmp_path / "wire.jsonl", now=wire.clock) as bus.line.port.wire_log:
         bus.sync_read()
@@ -97,10 +98,10 @@ def test_every_byte_goes_into_the_wire_log(make_bus, tmp_path):
         bus.sync_read()
         bus.sync_write("goal_position", {1: 5})
         bus.close()
-    exchanges = list(replay(read_wire_log(tmp_path / "wire.jsonl")))
+    logged = exchanges(tmp_path / "wire.jsonl")
 
-    assert [exchange.request for exchange in exchanges] == wire.requests
-    assert [[packet.servo_id for packet in exchange.answer.packets] for exchange in exchanges] == [[1, 2], [2], [1], []]
+    assert [request for request, _ in logged] == wire.requests
+    assert [[packet.servo_id for packet in scan(answer).packets] for _, answer in logged] == [[1, 2], [2], [1], []]
 
 
 def test_what_comes_after_the_time_is_up_but_before_we_look_is_taken(bus, wire, clock):
@@ -124,7 +125,7 @@ def test_a_signal_that_is_only_noted_does_not_disturb_a_transaction(bus, wire):
         wire.on_read = None
         signal.raise_signal(signal.SIGINT)
 
-    with noted() as signals:
+    with recorded_signals() as signals:
         wire.on_read = strike
         readings = bus.sync_read()
         bus.sync_write("goal_position", {1: 2000})

@@ -1,4 +1,4 @@
-"""How a servo turns its goal into torque: the simulator's position actuator, or the STS3215's electrical law.
+"""Actuator models: from a servo's goal to torque, by the simulator's position actuator or the STS3215's electrical law.
 
 `position` is what policies are trained in, so that success through the wire can be held against direct simulation.
 `sts3215` is Rhoban's identified model (BAM, model m1, 7.4 V part): the P register and the supply are physics, so gains and
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from soarm import arm
 from soarm.hardware.motor import ARMATURE, COULOMB_NM, DUTY_MAX, DUTY_PER_P_RAD, KT, OHM, VISCOUS
 
-Law = Literal["position", "sts3215"]
+ActuatorName = Literal["position", "sts3215"]
 Floats = NDArray[np.float64]
 
 
@@ -38,7 +38,7 @@ class Drive(NamedTuple):
     volts: Floats
 
 
-class ServoLaw(Protocol):
+class ActuatorModel(Protocol):
     """Writes torques into MuJoCo."""
 
     def apply(self, drive: Drive) -> None:
@@ -51,12 +51,12 @@ class ServoLaw(Protocol):
         """Return the motor currents, shape (6,) [A]."""
 
 
-def make_law(name: Law, model: mujoco.MjModel, data: mujoco.MjData) -> ServoLaw:
+def make_actuator(name: ActuatorName, model: mujoco.MjModel, data: mujoco.MjData) -> ActuatorModel:
     """Return a law on a model, which it changes to its own dynamics."""
-    return PositionLaw(model, data) if name == "position" else Sts3215Law(model, data)
+    return PositionActuator(model, data) if name == "position" else Sts3215Actuator(model, data)
 
 
-class PositionLaw:
+class PositionActuator:
     """The model's own position actuators, gains and force limits as the scene drew them; P and voltage do nothing.
 
     A servo without torque has no gain, and one that may use a share of its torque that share of the force limit.
@@ -76,7 +76,7 @@ class PositionLaw:
         self._live[:], self._share[:] = True, 1.0
 
     def apply(self, drive: Drive) -> None:
-        """See `ServoLaw`."""
+        """See `ActuatorModel`."""
         self._data.ctrl[:] = drive.goal_rad
         if (drive.live != self._live).any() or (drive.share != self._share).any():
             self._live, self._share = drive.live.copy(), drive.share.copy()
@@ -86,17 +86,17 @@ class PositionLaw:
             self._model.actuator_forcerange[: arm.N_JOINTS] = self._limit * drive.share[:, None]
 
     def load(self) -> Floats:
-        """See `ServoLaw`; force as a share of the full limit."""
+        """See `ActuatorModel`; force as a share of the full limit."""
         load: Floats = self._data.actuator_force[: arm.N_JOINTS] / self._limit[:, 1]
         return load
 
     def amperes(self) -> Floats:
-        """See `ServoLaw`; from the torque constant of the STS3215."""
+        """See `ActuatorModel`; from the torque constant of the STS3215."""
         current: Floats = np.abs(self._data.actuator_force[: arm.N_JOINTS]) / KT
         return current
 
 
-class Sts3215Law:
+class Sts3215Actuator:
     """The electrical law: duty = clip(0.166 P (goal - q)), torque = kt (V duty - kt qd) / R.
 
     The part with qd goes into the joint's damping, which MuJoCo integrates implicitly. D and I are not identified anywhere:
@@ -115,7 +115,7 @@ class Sts3215Law:
         self._volts = np.zeros(n)
 
     def apply(self, drive: Drive) -> None:
-        """See `ServoLaw`."""
+        """See `ActuatorModel`."""
         error_rad = drive.goal_rad - self._data.qpos[: arm.N_JOINTS]
         most = DUTY_MAX * drive.share
         self._duty = np.clip(DUTY_PER_P_RAD * drive.p * error_rad, -most, most) * drive.live
@@ -123,11 +123,11 @@ class Sts3215Law:
         self._data.ctrl[:] = KT * self._volts * self._duty / OHM
 
     def load(self) -> Floats:
-        """See `ServoLaw`."""
+        """See `ActuatorModel`."""
         return self._duty
 
     def amperes(self) -> Floats:
-        """See `ServoLaw`."""
+        """See `ActuatorModel`."""
         back_emf = KT * self._data.qvel[: arm.N_JOINTS]
         current: Floats = np.abs((self._volts * self._duty - back_emf) / OHM) * (self._duty != 0)
         return current

@@ -7,7 +7,7 @@ import pytest
 
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 IDS = range(1, 7)
 
@@ -39,7 +39,7 @@ def test_a_lost_frame_does_not_leave_a_joint_under_way_in_an_arm_that_stopped(ma
     assert any("shoulder_pan (servo 1) had goal_position" in text for _, text in arm.events)
 
 
-def test_a_goal_that_changes_later_is_found_by_the_patrol_and_told_again(twin, active):
+def test_a_goal_that_changes_later_is_found_by_the_audit_and_told_again(twin, active):
     active.hold()
     goal = twin.servos[4].get("goal_position")
     twin.servos[4].put("goal_position", goal + 200)
@@ -86,7 +86,7 @@ def test_a_torque_limit_that_somebody_else_changed_is_set_again_and_said(twin, a
 
 
 def test_a_servo_that_was_let_go_is_told_no_goal_which_might_switch_it_on_again(make_twin, connect):
-    twin = make_twin(unknowns=Unknowns(goal_enables_torque=True))
+    twin = make_twin(assumptions=FirmwareAssumptions(goal_enables_torque=True))
     arm = connect(twin)
     arm.hold()
     arm.activate()

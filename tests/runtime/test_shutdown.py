@@ -13,8 +13,8 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.registers import Status
 from soarm.hardware.states import State
 from soarm.runtime import persist
-from soarm.runtime.ending import Ended, wind_down
-from soarm.runtime.stopping import Signals
+from soarm.runtime.shutdown import Shutdown, shut_down
+from soarm.signals import StopRequests
 
 ALOFT = np.array([0.0, 0.0, 5.0, 85.0, -85.0, 30.0])
 WELL = (types.SimpleNamespace(voltage_v=7.4, status=Status(0)),) * 6
@@ -76,24 +76,24 @@ class FakeArm:
 def test_an_arm_is_parked_wherever_it_can_be_and_always_let_go(state, can, parked, asked):
     arm = FakeArm(state, can)
 
-    assert wind_down(arm, lambda: None, park=True) == Ended((), parked, False)
+    assert shut_down(arm, lambda: None, park=True) == Shutdown((), parked, False)
     assert arm.asked == asked
 
 
 def test_an_arm_that_is_not_to_be_parked_is_only_let_go():
     arm = FakeArm(State.ACTIVE)
 
-    assert wind_down(arm, lambda: None, park=False).parked is None
+    assert shut_down(arm, lambda: None, park=False).parked is None
     assert arm.asked == ["hold", "release"]
 
 
 def test_an_arm_that_lies_in_its_parking_pose_is_not_dropped_when_it_is_let_go_at_once():
     arm = FakeArm(State.HOLD)
     arm.q = np.clip(arm.config.park, arm.calibration.lower, arm.calibration.upper)
-    signals = Signals()
+    signals = StopRequests()
     signals.came = ["SIGINT", "SIGINT"]
 
-    assert wind_down(arm, lambda: None, park=True, signals=signals).parked is True
+    assert shut_down(arm, lambda: None, park=True, signals=signals).parked is True
     assert arm.asked == ["release"]
 
 
@@ -101,12 +101,12 @@ def test_a_hand_that_would_dip_under_the_table_on_its_way_to_park_is_lifted_firs
     arm = FakeArm(State.HOLD)
     arm.q = np.array([-12.0, 65.0, 90.0, 27.0, 0.0, 10.0])
 
-    wind_down(arm, lambda: None, park=True)
+    shut_down(arm, lambda: None, park=True)
     assert arm.asked == ["move_to", "park", "release"]
 
 
 def test_what_cannot_be_parked_is_said(caplog):
-    wind_down(FakeArm(State.FAULT, can=False), lambda: None, park=True)
+    shut_down(FakeArm(State.FAULT, can=False), lambda: None, park=True)
 
     assert "not parked: gripper (servo 6) reports OVERLOAD; the port or a joint that carries the arm" in caplog.text
     assert "LET GO ABOVE ITS REST POSE, from which it is shoulder_lift 95, elbow_flex 85, wrist_flex 15" in caplog.text
@@ -117,7 +117,7 @@ def test_what_cannot_be_parked_is_said(caplog):
 def test_an_arm_that_stops_on_its_way_goes_on(state, error):
     arm = FakeArm(state, raises=error, stops=2)
 
-    assert wind_down(arm, lambda: None, park=True).parked is True
+    assert shut_down(arm, lambda: None, park=True).parked is True
     assert arm.asked == ["park", "park", "park", "release"]
 
 
@@ -125,7 +125,7 @@ def test_an_arm_that_stops_on_its_way_goes_on(state, error):
 def test_an_arm_that_stops_again_and_again_on_its_way_is_let_go(state, caplog):
     arm = FakeArm(state, raises=FaultError("the arm stopped on its way"))
 
-    assert wind_down(arm, lambda: None, park=True).parked is False
+    assert shut_down(arm, lambda: None, park=True).parked is False
     assert arm.asked == ["park"] * (persist.MOST_STOPS + 1) + ["release"]
     assert "not parked: the move was given up: the arm stopped on its way" in caplog.text
 
@@ -141,9 +141,9 @@ def test_a_switch_that_took_torque_while_a_servo_is_silent_is_made_good_as_soon_
     def gone():
         raise FaultError("the dead man's switch acted")
 
-    monkeypatch.setattr("soarm.runtime.ending.bringup.write_ram", write_ram)
+    monkeypatch.setattr("soarm.runtime.shutdown.bringup.write_ram", write_ram)
 
-    assert wind_down(arm, gone, park=True).parked is True
+    assert shut_down(arm, gone, park=True).parked is True
     assert len(tried) == 2
 
 
@@ -151,5 +151,5 @@ def test_an_error_of_ours_lets_go_before_it_goes_on():
     arm = FakeArm(State.HOLD, raises=AssertionError("ours"))
 
     with pytest.raises(AssertionError, match="ours"):
-        wind_down(arm, lambda: None, park=True)
+        shut_down(arm, lambda: None, park=True)
     assert arm.asked == ["park", "release"]

@@ -1,6 +1,6 @@
-"""What is done about the servos in every cycle, whatever state the arm is in: judged, kept at what they were told, let go.
+"""Supervises the servos in every cycle, whatever state the arm is in: judges them, tells them again, lets them go.
 
-Knows no states; `soarm.hardware.driver` decides what follows from a verdict.
+Knows no states; `soarm.hardware.driver` decides what follows from an alarm.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from soarm.hardware import bringup
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.hardware.keeping import Keeping
+from soarm.hardware.mirror import RegisterMirror
 from soarm.hardware.observation import Joints, Observed, goals_here, goals_to_stay
-from soarm.hardware.patrol import Patrol
 from soarm.hardware.registers import LATCHED, Status, Telemetry
 from soarm.hardware.torque import torque_off
-from soarm.hardware.watch import Severity, Verdict, Watch
+from soarm.hardware.watch import Alarm, Severity, Watch
 
 _LET_GO_S = 0.05
 """For proving that one hot servo was let go; the others are told to stay before that [s]."""
@@ -29,7 +28,7 @@ CARRYING = tuple(arm.JOINT_NAMES.index(name) for name in ("shoulder_lift", "elbo
 """Without one of these the arm falls; the others turn it, or hang on its end."""
 
 
-class Guard:
+class ServoSupervisor:
     """The servos of one arm on one bus.
 
     Args:
@@ -49,7 +48,7 @@ class Guard:
         self._bus, self._calibration, self._config, self._note = bus, calibration, config, note
         self.names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
         self._ids = tuple(joint.servo_id for joint in calibration.joints)
-        self._watch, self._patrol, self._keeping = Watch(config), Patrol(), Keeping()
+        self._watch, self._mirror = Watch(config), RegisterMirror(bus)
         self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
         self._backed_off = False
         self._sick: dict[int, bool] = {}  # joint -> whether its fault is a latched one
@@ -57,22 +56,21 @@ class Guard:
 
     def begin(self, seen: Observed) -> None:
         """Judge from now on; the servos have just been given their settings, and are to stay where they are seen."""
-        self._watch, self._patrol, self.geared = Watch(self._config), Patrol.of(self._bus), True
+        self._watch, self._mirror, self.geared = Watch(self._config), RegisterMirror.of(self._bus), True
         self._let_go, self._backed_off, self._sick = {}, False, {}
-        held = self._keeping = self._patrol.keeping(self._bus)
-        self._keeping = Keeping(self.goals(seen), held.limits)
+        self._mirror.expect(self.goals(seen))
         self.prove(seen)
 
     @property
     def told(self) -> NDArray[np.int64]:
         """The last goal of each joint, shape (6,) [ticks]; -1 for one that has none."""
-        return np.array([self._keeping.goals.get(servo_id, -1) for servo_id in self._ids], np.int64)
+        return np.array([self._mirror.goals.get(servo_id, -1) for servo_id in self._ids], np.int64)
 
     def rest(self) -> None:
         """Ask nothing more of the servos: their torque goes off."""
-        self.geared, self._keeping, self._sick = False, Keeping(), {}
+        self.geared, self._mirror, self._sick = False, RegisterMirror(self._bus), {}
 
-    def judge(self, seen: Observed, *, has_torque: bool) -> list[Verdict]:
+    def judge(self, seen: Observed, *, has_torque: bool) -> list[Alarm]:
         """Return what is wrong now.
 
         Args:
@@ -80,19 +78,19 @@ class Guard:
             has_torque: Whether they should have torque; one of them is then asked for it.
         """
         misses = seen.misses.tolist()
-        verdicts = self._watch.judge(seen.t_s, seen.telemetry, misses)
-        for verdict in verdicts:
-            if verdict.severity >= Severity.FAULT:
-                latched = misses[verdict.joint] == 0 and self._is_latched(seen.telemetry[verdict.joint])
-                self._sick[verdict.joint] = latched and self._sick.get(verdict.joint, True)
+        alarms = self._watch.judge(seen.t_s, seen.telemetry, misses)
+        for alarm in alarms:
+            if alarm.severity >= Severity.FAULT:
+                latched = misses[alarm.joint] == 0 and self._is_latched(seen.telemetry[alarm.joint])
+                self._sick[alarm.joint] = latched and self._sick.get(alarm.joint, True)
         if has_torque or self.geared:
             quiet = [max(missed, joint in self._let_go) for joint, missed in enumerate(misses)]  # let go: none to lose
-            found = self._patrol.step(self._bus, quiet, self._keeping)
-            self._sick |= {verdict.joint: False for verdict in found}
-            verdicts += found
+            found = self._mirror.audit(quiet)
+            self._sick |= {alarm.joint: False for alarm in found}
+            alarms += found
         self._missed = misses
-        self.causes = tuple(f"{self.names[joint]} {cause}" for severity, joint, cause in verdicts if severity >= Severity.HOLD)
-        return verdicts
+        self.causes = tuple(f"{self.names[joint]} {cause}" for severity, joint, cause in alarms if severity >= Severity.HOLD)
+        return alarms
 
     @property
     def sound(self) -> tuple[bool, ...]:
@@ -124,7 +122,7 @@ class Guard:
         goals = dict(zip(self._ids, ticks.tolist(), strict=True))
         if moving is not None:
             goals = {servo_id: goals[servo_id] for servo_id, moves in zip(self._ids, moving, strict=True) if moves}
-        self._keeping.follow(self._bus, goals)
+        self._mirror.follow(goals)
 
     def start(self, seen: Observed) -> Joints:
         """Return where a move begins: at the goals it holds, so that it does not sink first, shape (6,) [deg x 5, percent]."""
@@ -141,25 +139,25 @@ class Guard:
                 sag. Else the last goal stays where the arm's weight explains the gap; see `goals_to_stay`.
         """
         self._backed_off = back_off
-        self._keeping.stay(self._bus, self.goals(seen))
+        self._mirror.stay(self.goals(seen))
         self.prove(seen)
 
     def arrive(self) -> None:
         """Let the last goals last."""
-        self._keeping.stay(self._bus, self._keeping.goals)
+        self._mirror.stay(self._mirror.goals)
 
     def prove(self, seen: Observed) -> None:
         """Tell to stay who was silent before, and have read back what is in doubt, of those that were just heard."""
-        self._keeping.stay_late(self._bus, self.goals(seen))
+        self._mirror.stay_late(self.goals(seen))
         heard = [servo_id for servo_id, misses in zip(self._ids, seen.misses, strict=True) if misses == 0]
-        for servo_id, lost in self._keeping.prove(self._bus, heard):
+        for servo_id, lost in self._mirror.prove(heard):
             self._note(f"{self.names[self._ids.index(servo_id)]} had {lost}; it was told again")
 
     def derate(self, joint: int) -> int:
         """Give a servo the torque limit that the watch leaves it, and return it [0.1 %]."""
         share = self._watch.derated.get(joint, 1.0)
         limit = round(share * self._config.gains.torque_limit[joint])
-        self._keeping.limit(self._ids[joint], limit)
+        self._mirror.limit(self._ids[joint], limit)
         return limit
 
     def let_go(self, joint: int) -> tuple[str, bool]:
@@ -170,7 +168,7 @@ class Guard:
         """
         before = self._let_go.get(joint)
         if not before:
-            self._keeping.forget(self._ids[joint])
+            self._mirror.forget(self._ids[joint])
             self._let_go[joint] = not torque_off(self._bus.line, (self._ids[joint],), _LET_GO_S)
         confirmed = self._let_go[joint]
         outcome = "was let go" if confirmed else "did not confirm that it was let go: cut its power"
@@ -188,4 +186,4 @@ class Guard:
         """Return servo -> the goal with which it stays where it is [ticks], of those that were just heard."""
         if self._backed_off:
             return goals_here(seen, self._calibration)
-        return goals_to_stay(seen, self._calibration, self._config.gains.p, self._keeping.goals)
+        return goals_to_stay(seen, self._calibration, self._config.gains.p, self._mirror.goals)

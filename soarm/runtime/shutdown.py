@@ -1,4 +1,4 @@
-"""How a run ends: the arm holds, is parked, and is let go, whatever happened and whatever comes meanwhile."""
+"""Shut a run down: the arm holds, is parked and let go, whatever happened and whatever comes meanwhile."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from soarm import arm as joints
 from soarm.errors import BusError, FaultError
 from soarm.hardware import bringup
 from soarm.hardware.driver import Arm
-from soarm.hardware.signals import interrupts_held
 from soarm.hardware.states import State
 from soarm.runtime import way
 from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.standing import Box
-from soarm.runtime.stopping import Signals
+from soarm.signals import StopRequests, deferred_signals
 
 logger = logging.getLogger(__name__)
 _AT_REST_DEG = 8.0
 """An arm whose joints are all this near to the parking pose lies there, and falls nowhere when it is let go [deg]."""
 
 
-class Ended(NamedTuple):
+class Shutdown(NamedTuple):
     """How an arm was left.
 
     Attributes:
@@ -41,15 +40,15 @@ class Ended(NamedTuple):
     lost: bool
 
 
-def wind_down(
+def shut_down(
     arm: Arm,
     beat: Callable[[], None],
     *,
     park: bool,
-    signals: Signals | None = None,
+    signals: StopRequests | None = None,
     limits: Limits | None = None,
     around: Sequence[Box] = (),
-) -> Ended:
+) -> Shutdown:
     """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
 
     What holds the arm up on its way is waited for and mended (`soarm.runtime.persist`). An arm in FAULT is parked too, where
@@ -65,7 +64,7 @@ def wind_down(
     """
     said = _or_alone(beat, arm)
     if signals is not None:
-        signals.wind_down()
+        signals.begin_shutdown()
 
     def each() -> None:
         if signals is not None and signals.at_once:
@@ -91,7 +90,7 @@ def wind_down(
             live = _let_go(arm)
     if live:
         logger.error("%s may still be live: cut the power", ", ".join(live))
-    return Ended(live, parked, lost=bool(live) and not arm.bus.line.is_open)
+    return Shutdown(live, parked, lost=bool(live) and not arm.bus.line.is_open)
 
 
 def _has_torque(arm: Arm) -> bool:
@@ -151,7 +150,7 @@ def _let_go(arm: Arm) -> tuple[str, ...]:
     """Release the arm, whatever comes; return the joints that may still be live."""
     while True:
         try:
-            with interrupts_held():
+            with deferred_signals():
                 return arm.release()
         except (
             KeyboardInterrupt

@@ -42,7 +42,7 @@ def test_a_wire_is_low_where_anybody_pulls_it_low():
 
 
 def test_the_doctor_meets_two_servos_with_one_id(make_twin):
-    twin = make_twin(strangers=(5,))
+    twin = make_twin(extra_servos=(5,))
     with open_bus(twin) as bus:
         findings = {finding.servo_id: finding for finding in doctor.examine(bus, twin.config.calibration)}
 
@@ -51,7 +51,7 @@ def test_the_doctor_meets_two_servos_with_one_id(make_twin):
 
 
 def test_ping_scan_and_a_ping_of_all_blame_two_servos_with_one_id(make_twin):
-    with open_bus(make_twin(strangers=(5,))) as bus:
+    with open_bus(make_twin(extra_servos=(5,))) as bus:
         for ask in (lambda: bus.ping(5), lambda: bus.scan(IDS)):
             with pytest.raises(BusError, match=SHARED):
                 ask()
@@ -61,37 +61,37 @@ def test_ping_scan_and_a_ping_of_all_blame_two_servos_with_one_id(make_twin):
 
 
 def test_an_arm_with_two_servos_of_one_id_is_not_driven_and_no_torque_comes_on(make_twin, connect):
-    twin = make_twin(strangers=(5,))
+    twin = make_twin(extra_servos=(5,))
     with pytest.raises(FaultError, match=r"must not be driven:\n  wrist_roll \(servo 5\)"):
         connect(twin)
 
-    assert not any(servo.get("torque_enable") for servo in twin._sides[0].servos)
+    assert not any(servo.get("torque_enable") for servo in twin._emulators[0].servos)
 
 
 def test_setup_motors_writes_nothing_where_two_new_servos_are_plugged_in(make_twin):
-    twin = make_twin(strangers=(1,))
+    twin = make_twin(extra_servos=(1,))
     for servo_id in range(2, 7):
         twin.inject(Fault("mute", servo_id=servo_id, count=None))  # as if they were not plugged in
-    before = [bytes(servo.memory) for servo in twin._sides[0].servos]
+    before = [bytes(servo.memory) for servo in twin._emulators[0].servos]
     with open_bus(twin) as bus, pytest.raises(BusError, match=r"two servos share (an id|id 1)"):
         setup.set_id(bus, 4)
 
-    assert [bytes(servo.memory) for servo in twin._sides[0].servos] == before
+    assert [bytes(servo.memory) for servo in twin._emulators[0].servos] == before
 
 
 def test_both_servos_of_one_id_obey(make_twin):
-    twin = make_twin(strangers=(5,))
+    twin = make_twin(extra_servos=(5,))
     with open_bus(twin) as bus:
         bus.sync_write("goal_velocity", {5: 123})
         with pytest.raises(BusError):
             bus.write(5, "acceleration", 7)
-    both = twin._sides[0].by_id[5]
+    both = twin._emulators[0].by_id[5]
 
     assert [(servo.get("goal_velocity"), servo.get("acceleration")) for servo in both] == [(123, 7)] * 2
 
 
 def test_a_stranger_with_an_id_of_its_own_is_there_and_harms_nobody(make_twin, connect):
-    twin = make_twin(strangers=(9,))
+    twin = make_twin(extra_servos=(9,))
     with open_bus(twin) as bus:
         assert bus.scan(range(12)) == dict.fromkeys([*IDS, 9], MODEL)
         assert bus.read(9, "present_voltage") == 74
@@ -102,16 +102,16 @@ def test_a_stranger_with_an_id_of_its_own_is_there_and_harms_nobody(make_twin, c
 
 
 def test_an_id_that_cannot_be_is_refused():
-    with pytest.raises(TwinError, match=r"strangers are \(254,\); ids go from 0 to 253"):
-        TwinConfig(strangers=(254,))
+    with pytest.raises(TwinError, match=r"extra_servos are \(254,\); ids go from 0 to 253"):
+        TwinConfig(extra_servos=(254,))
 
 
 @pytest.mark.parametrize("code", [0, 1, *(pytest.param(code, marks=pytest.mark.slow) for code in (2, 3, 4, 6, 7))])
 def test_a_servo_at_another_baud_is_found_and_brought_to_1_mbaud(make_twin, code):
     twin = make_twin()
-    side = twin._sides[0]
-    side.servos = side.servos[:1]  # the others are not plugged in
-    side.servos[0].put("baud_rate", code)
+    emulator = twin._emulators[0]
+    emulator.servos = emulator.servos[:1]  # the others are not plugged in
+    emulator.servos[0].put("baud_rate", code)
     with Bus.open(twin.ports[0], (), timeout_s=0.06) as bus:
         assert (bus.scan([1]) == {}) == (code != 0), "at another baud it is deaf"
         old, written = setup.set_id(bus, 4)
@@ -124,7 +124,7 @@ def test_a_servo_at_another_baud_is_found_and_brought_to_1_mbaud(make_twin, code
 
 def test_the_port_is_at_1_mbaud_again_where_no_servo_was_found(make_twin):
     twin = make_twin()
-    twin._sides[0].servos = ()
+    twin._emulators[0].servos = ()
     with open_bus(twin) as bus:
         with pytest.raises(BusError, match=r"no servo answers on .*, at none of 1000000, 500000, .*, 38400 baud"):
             setup.set_id(bus, 4)

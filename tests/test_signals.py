@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from soarm.hardware.signals import interrupts_held, may_raise, only_noted
+from soarm.signals import STOP_SIGNALS, deferred_signals, may_raise, recorded_signals
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def seen():
 
 def test_a_signal_waits_for_the_end_of_the_block(seen):
     handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
-    with interrupts_held():
+    with deferred_signals():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
@@ -31,8 +31,8 @@ def test_a_signal_waits_for_the_end_of_the_block(seen):
 
 
 def test_blocks_may_be_nested(seen):
-    with interrupts_held():
-        with interrupts_held():
+    with deferred_signals():
+        with deferred_signals():
             signal.raise_signal(signal.SIGINT)
         assert seen == []
 
@@ -41,7 +41,7 @@ def test_blocks_may_be_nested(seen):
 
 def test_ctrl_c_still_raises_after_the_block():
     finished = False
-    with pytest.raises(KeyboardInterrupt), interrupts_held():
+    with pytest.raises(KeyboardInterrupt), deferred_signals():
         signal.raise_signal(signal.SIGINT)
         finished = True
 
@@ -54,7 +54,7 @@ def test_no_signal_is_lost_where_the_first_one_raises(seen):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, fail)
-    with pytest.raises(KeyboardInterrupt), interrupts_held():
+    with pytest.raises(KeyboardInterrupt), deferred_signals():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
 
@@ -63,7 +63,7 @@ def test_no_signal_is_lost_where_the_first_one_raises(seen):
 
 
 def test_an_error_in_the_block_still_delivers(seen):
-    with pytest.raises(ValueError, match="of the block"), interrupts_held():
+    with pytest.raises(ValueError, match="of the block"), deferred_signals():
         signal.raise_signal(signal.SIGTERM)
         raise ValueError("of the block")
 
@@ -73,7 +73,7 @@ def test_an_error_in_the_block_still_delivers(seen):
 def test_an_ignored_signal_stays_ignored():
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interrupts_held():
+        with deferred_signals():
             signal.raise_signal(signal.SIGINT)
 
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -83,7 +83,7 @@ def test_an_ignored_signal_stays_ignored():
 
 def test_another_thread_has_nothing_to_hold(seen):
     def block():
-        with interrupts_held():
+        with deferred_signals():
             pass
 
     thread = threading.Thread(target=block)
@@ -94,15 +94,26 @@ def test_another_thread_has_nothing_to_hold(seen):
     assert seen == [signal.SIGINT]
 
 
-def test_handlers_that_only_note_are_not_held_back(seen):
-    with only_noted():
+def test_what_is_only_recorded_is_not_held_back(seen):
+    with recorded_signals() as requests:
         assert not may_raise()
-        with interrupts_held():
+        with deferred_signals():
             signal.raise_signal(signal.SIGINT)
-            assert seen == [signal.SIGINT]
+            assert requests.came == ["SIGINT"]
 
     assert may_raise()
-    with interrupts_held():
+    with deferred_signals():
         signal.raise_signal(signal.SIGTERM)
-        assert seen == [signal.SIGINT]
-    assert seen == [signal.SIGINT, signal.SIGTERM]
+        assert seen == []
+    assert seen == [signal.SIGTERM]
+
+
+def test_signals_that_are_all_ignored_leave_nothing_held():
+    previous = {signum: signal.signal(signum, signal.SIG_IGN) for signum in STOP_SIGNALS}
+    with deferred_signals():
+        pass
+    for signum, handler in previous.items():
+        signal.signal(signum, handler)
+
+    with pytest.raises(KeyboardInterrupt), deferred_signals():
+        signal.raise_signal(signal.SIGINT)

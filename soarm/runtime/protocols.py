@@ -1,4 +1,4 @@
-"""What the loop needs of the arm, of the network in its thread, and of a log."""
+"""Protocols of what the loop needs: the arm, the network in its thread, and a log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policy import Observation
-from soarm.runtime.thinker import Thought
+from soarm.runtime.inference import ChunkPrediction
 
 
 class ArmLike(Protocol):
@@ -32,13 +32,13 @@ class ArmLike(Protocol):
         """Let commands through."""
 
 
-class Thinking(Protocol):
-    """What of `soarm.runtime.thinker.Thinker` the loop needs."""
+class ChunkSource(Protocol):
+    """What of `soarm.runtime.inference.InferenceThread` the loop needs."""
 
     def ask(self, t_s: float, observation: Observation) -> None:
         """Ask for a chunk from an observation of a moment."""
 
-    def take(self) -> Thought | None:
+    def take(self) -> ChunkPrediction | None:
         """Return a chunk that has come since the last call."""
 
     def forget(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from soarm.hardware.states import State
 from soarm.twin.faults import Fault
-from soarm.twin.servo import Unknowns
+from soarm.twin.servo import FirmwareAssumptions
 
 
 def drive(arm, n=15):
@@ -26,7 +26,7 @@ def drive(arm, n=15):
 
 @pytest.mark.parametrize("obeyed", [True, False])
 def test_a_servo_that_ignores_its_torque_limit_drives_derates_and_is_let_go_when_hot(make_twin, connect, obeyed):
-    twin = make_twin(unknowns=Unknowns(torque_limit_obeyed=obeyed))
+    twin = make_twin(assumptions=FirmwareAssumptions(torque_limit_obeyed=obeyed))
     arm = connect(twin, timeout_s=0.2)
     arm.hold()
     arm.activate()
@@ -48,9 +48,9 @@ def test_a_servo_that_ignores_its_torque_limit_drives_derates_and_is_let_go_when
 
 @pytest.mark.parametrize("delays", [True, False])
 def test_servos_that_wait_before_they_answer_are_waited_for(make_twin, connect, delays):
-    unknowns = Unknowns(return_delay=delays)
+    assumptions = FirmwareAssumptions(return_delay=delays)
     slow = {"return_delay_time": 250}  # 0.5 ms each, as servos leave the factory of some makers
-    twin = make_twin(clock="wall", line_timing=True, registers=slow, unknowns=unknowns, hand=True)
+    twin = make_twin(clock="wall", line_timing=True, registers=slow, assumptions=assumptions, hand=True)
     arm = connect(twin, timeout_s=0.5)
     arm.hold()
     arm.activate()

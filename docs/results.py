@@ -1,22 +1,25 @@
-"""docs/results.md: prose that people write, and between markers tables that are made from `data/metrics/*.json`.
+"""Write the tables of docs/results.md from `data/metrics/*.json`. The page is prose that people write, with tables in markers.
+
+    python docs/results.py
 
     <!-- begin: claims -->
     (this is replaced)
     <!-- end: claims -->
 
-Knows metrics files only and needs the standard library only: what is in git is enough to refresh the page (`soarm results`),
-and a test refreshes it and compares.
+Run from the root of the repository. It reads metrics files only, which are in git; a test refreshes the page and compares.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from soarm import entry
 from soarm.errors import StageError
-from soarm.report.cells import DASH, count, interval, p_value, percent, points, ratio_of, signed, table, verdict
 from soarm.smallfile import DATASET_BYTES, read_json
 
 Metrics = Mapping[str, Any]
@@ -31,8 +34,18 @@ BASELINES = (
 )
 """What the method has to be ahead of at the same budget: the base as it is, and these variants."""
 NOT_YET = "*Not run yet.*"
+DASH = "\u2013"
 STUDY = ("study", "study_learning", "study_behaviour")
 _FIGURE = "![Learning curves and final success of every variant](images/study.png)"
+
+
+def main() -> int:
+    """Refresh the page, and take over the study's figure where there is one."""
+    write_page(Path("docs/results.md"), blocks(Path("data/metrics")))
+    figure = Path("data/study_summary/figures/study.png")
+    if figure.is_file():
+        shutil.copyfile(figure, Path("docs/images/study.png"))
+    return 0
 
 
 def write_page(path: Path, blocks: Mapping[str, str]) -> None:
@@ -42,7 +55,7 @@ def write_page(path: Path, blocks: Mapping[str, str]) -> None:
         StageError: The page does not exist, or its markers are not exactly the blocks.
     """
     if not path.is_file():
-        raise StageError(f"{path} does not exist; it comes with the repository: `git checkout {path}`")
+        raise StageError(f"{path} does not exist; run this from the root of the repository, or `git checkout {path}`")
     path.write_text(filled(path.read_text(encoding="utf-8"), blocks, str(path)), encoding="utf-8")
 
 
@@ -315,3 +328,57 @@ def _count(missing: Sequence[str]) -> str:
 
 def _short(revision: str) -> str:
     return revision[:7] + ("-dirty" if revision.endswith("-dirty") else "")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def percent(share: float) -> str:
+    """Return a share of 1."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(ends: Sequence[float | None]) -> str:
+    """Return the interval of a share, with a blank in front; nothing where there is none."""
+    low, high = ends
+    return "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def points(value: float | None, ends: Sequence[float | None]) -> str:
+    """Return a difference of shares with its interval, where it has one, in points."""
+    low, high = ends
+    if value is None:
+        return DASH
+    return f"{100 * value:+.1f}" + ("" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]")
+
+
+def signed(ratio: float | None) -> str:
+    """Return a ratio as a change."""
+    return DASH if ratio is None else f"{100 * (ratio - 1.0):+.1f} %"
+
+
+def ratio_of(after: float, before: float) -> float | None:
+    """Return a ratio, or None of what does not start above 0."""
+    return after / before if before > 0 else None
+
+
+def count(number: float | None) -> str:
+    """Return a whole number of things."""
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value."""
+    return DASH if p is None else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
+def verdict(met: bool | None) -> str:
+    """Return whether something was reached; None is not known."""
+    return DASH if met is None else "yes" if met else "no"
+
+
+if __name__ == "__main__":
+    sys.exit(entry.guarded(main))

@@ -17,14 +17,14 @@ _END_S = 5.0
 """For a network to end what it computes [s]."""
 
 
-class Thought(NamedTuple):
+class ChunkPrediction(NamedTuple):
     """A chunk, shape (T, 6), and the time of the observation it was predicted from [s]."""
 
     t_s: float
     actions: Array
 
 
-class Thinker:
+class InferenceThread:
     """Predicts chunks on demand; a context manager that ends its thread.
 
     A question that comes while another is being answered is dropped: the next one will be fresher. ONNX Runtime lets go of
@@ -38,10 +38,10 @@ class Thinker:
         self._model = model
         self._wake = threading.Condition()
         self._question: tuple[float, Observation] | None = None
-        self._thought: Thought | None = None
+        self._chunk: ChunkPrediction | None = None
         self._error: SoarmError | None = None
         self._busy = self._ended = False
-        self._thread = threading.Thread(target=self._think, name="soarm-policy", daemon=True)
+        self._thread = threading.Thread(target=self._predict, name="soarm-policy", daemon=True)
         self._thread.start()
 
     def ask(self, t_s: float, observation: Observation) -> None:
@@ -51,7 +51,7 @@ class Thinker:
                 self._busy, self._question = True, (t_s, observation)
                 self._wake.notify()
 
-    def take(self) -> Thought | None:
+    def take(self) -> ChunkPrediction | None:
         """Return a chunk that has come since the last call; None if there is none.
 
         Raises:
@@ -60,13 +60,13 @@ class Thinker:
         with self._wake:
             if self._error is not None:
                 raise self._error
-            thought, self._thought = self._thought, None
-            return thought
+            chunk, self._chunk = self._chunk, None
+            return chunk
 
     def forget(self) -> None:
         """Drop a chunk that has come; one that is on its way will still come."""
         with self._wake:
-            self._thought = None
+            self._chunk = None
 
     def close(self) -> None:
         """End the thread, without waiting for a network that hangs; a second time does nothing."""
@@ -77,13 +77,13 @@ class Thinker:
         if self._thread.is_alive():
             logger.warning("the policy's network is still computing after %g s; it is left alone", _END_S)
 
-    def __enter__(self) -> Thinker:
+    def __enter__(self) -> InferenceThread:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _think(self) -> None:
+    def _predict(self) -> None:
         while True:
             with self._wake:
                 while self._question is None and not self._ended:
@@ -94,17 +94,17 @@ class Thinker:
                 t_s, observation = self._question
                 self._question = None
             try:
-                thought = Thought(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
+                chunk = ChunkPrediction(t_s, np.asarray(self._model.predict_chunks(observation)[0], np.float32))
             # Whatever it is: ONNX Runtime's errors have no common base, and this thread must not die in silence.
             except Exception as error:
                 with self._wake:
-                    self._error, self._busy = named(error), False
+                    self._error, self._busy = as_soarm_error(error), False
                 return
             with self._wake:
-                self._thought, self._busy = thought, False
+                self._chunk, self._busy = chunk, False
 
 
-def named(error: Exception) -> SoarmError:
+def as_soarm_error(error: Exception) -> SoarmError:
     """Return what a network raised as an error of soarm's that says so."""
     if isinstance(error, SoarmError):
         return error
