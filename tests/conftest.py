@@ -62,7 +62,8 @@ def make_demonstrations() -> Callable[..., Dataset]:
     import numpy as np
 
     from soarm.dataset.reader import Dataset
-    from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TASK_FEATURES
+    from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+    from soarm.tasks.pick_place import TASK
 
     def make(lengths: tuple[int, ...] = (12, 9, 15, 11, 8), seed: int = 0) -> Dataset:
         rng = np.random.default_rng(seed)
@@ -74,7 +75,7 @@ def make_demonstrations() -> Callable[..., Dataset]:
             path=Path("nowhere"),
             columns={STATE: state, ENVIRONMENT_STATE: objects, ACTION: action},
             episode_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            features=TASK_FEATURES,
+            features=TASK.features,
             fps=30,
             robot_type=None,
             tasks=("pick",),

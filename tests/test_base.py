@@ -19,9 +19,10 @@ from soarm.policy import Array, Observation
 from soarm.quantities import Count
 from soarm.residual.actor import ResidualActor
 from soarm.residual.controller import ResidualController
-from soarm.sim.batch_env import BatchPickPlace
+from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-from soarm.spec import STATE, TASK_FEATURES, PolicySpec
+from soarm.spec import STATE, PolicySpec
+from soarm.tasks.pick_place import TASK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Drift(nn.Module):
 def drift(monkeypatch: pytest.MonkeyPatch, sim: SimParams) -> Drift:
     """A trained base of a kind that is in the table for this test."""
     monkeypatch.setitem(BASES, "tests.drift", __name__)
-    base = Blueprint(DriftConfig(4), PolicySpec(TASK_FEATURES, sim.control_hz, 4, 3)).build()
+    base = Blueprint(DriftConfig(4), PolicySpec(TASK.features, sim.control_hz, 4, 3)).build()
     nn.init.normal_(base.speed, std=0.5)
     return base
 
@@ -80,7 +81,7 @@ def test_a_base_of_another_kind_is_loaded_frozen_corrected_and_played(drift: Dri
     alone = ChunkedPolicy(drift, drift.spec, 2)
 
     for act in (lambda seen: controller.predict(seen)[0], lambda seen: alone.act(seen, rows)):
-        env = BatchPickPlace(sim, 2)
+        env = BatchSim(sim, 2)
         observation = env.reset(rows, seeds)
         for _ in range(5):
             observation = env.step(act(observation), rows).observation
