@@ -26,6 +26,7 @@ from soarm.policy import Array, add_residual
 from soarm.residual import calibration, objective
 from soarm.residual.alarms import Smoothness, residual_alarms
 from soarm.residual.exploration import ExplorationParams, Explorer
+from soarm.residual.feature_keys import refuse_raw
 from soarm.residual.frozen import base_of, in_front_of
 from soarm.residual.gate import GatedResidual
 from soarm.residual.learner import Blueprint, LearnerParams
@@ -331,6 +332,15 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
             env = in_front_of(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)
+
+    def predict(self, observation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return residuals in [-1, 1] for the residual's own observations, shape (D,) or (n, D); as Stable-Baselines3's.
+
+        Raises:
+            ObservationError: The observation is the environment's, not the residual's.
+        """
+        refuse_raw(observation)
+        return super().predict(observation, *args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "demonstrations"]

@@ -1,4 +1,4 @@
-"""The Gymnasium environment `SoArm/PickPlace-v0`: one arm, one cube, one bin."""
+"""One arm, one cube, one bin, one episode at a time; what Gymnasium's users see of it is `soarm.envs`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from soarm.sim.physics import Starter
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, Seen, draw_scene, yaw4
 from soarm.spec import ACTION, ENVIRONMENT_STATE, OBJECTS_FEATURE, STATE
-
-ENV_ID = "SoArm/PickPlace-v0"
 
 
 class PickPlaceEnv(gymnasium.Env[dict[str, Any], Array]):
@@ -169,12 +167,3 @@ _SHAPE = (arm.N_JOINTS,)
 _LIMITS = clip_to_limits([arm.LOWER, arm.UPPER]).tolist()
 _JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), strict=True))
 """Per joint: lower and upper limit, LeRobot units per radian, radians at LeRobot's zero."""
-
-
-def register() -> None:
-    """Make `gymnasium.make("SoArm/PickPlace-v0")` work; importing `soarm.sim.env` does it."""
-    if ENV_ID not in gymnasium.registry:
-        gymnasium.register(ENV_ID, entry_point="soarm.sim.env:PickPlaceEnv")
-
-
-register()
