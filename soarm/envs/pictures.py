@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from soarm.errors import SimulationError
 from soarm.sim.camera import Camera
 
-_TRIAL = "import glfw, sys; sys.exit(not glfw.init())"
+_TRIAL = "import glfw, sys; glfw.set_error_callback(lambda _, said: print(said.decode())); sys.exit(not glfw.init())"
+_CLOSING_S = 5.0
 
 
 class Snapshot:
@@ -80,12 +83,15 @@ class Viewer:
                 f"render_mode='human' opens MuJoCo's viewer, and no window can be opened here ({fault}). Without a display "
                 "take render_mode='rgb_array', of which gymnasium.wrappers.RecordVideo makes films; over ssh use `ssh -X`"
             )
+        others = set(threading.enumerate())
         try:
             launch = importlib.import_module("mujoco.viewer").launch_passive
             self._handle: Any = launch(snapshot.model, snapshot.data, show_left_ui=False, show_right_ui=False)
         except RuntimeError as error:  # on a Mac it says to start Python as `mjpython`
             raise SimulationError(f"MuJoCo's viewer does not start: {error}") from None
+        self._threads = set(threading.enumerate()) - others
         self._dt_s, self._due_s = dt_s, 0.0
+        atexit.register(self.close)
 
     def show(self) -> None:
         """Show the snapshot when its time has come; nothing once the window was closed."""
@@ -96,8 +102,11 @@ class Viewer:
         self._handle.sync()
 
     def close(self) -> None:
-        """Close the window; may be called again."""
+        """Close the window and wait until it is gone, or it crashes a process that ends; may be called again."""
         self._handle.close()
+        for thread in self._threads:
+            thread.join(_CLOSING_S)
+        atexit.unregister(self.close)
 
 
 @functools.cache
@@ -106,6 +115,8 @@ def window_fault() -> str | None:
 
     It is tried in a process of its own: where GLFW does not start, MuJoCo's viewer waits forever.
     """
-    trial = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False, timeout=60)
-    said = [line.strip() for line in trial.stderr.splitlines() if "GLFWError" in line or "Error" in line]
-    return None if trial.returncode == 0 else next(iter(said), "GLFW does not start")
+    try:
+        trial = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return "GLFW does not start within 60 s"
+    return None if trial.returncode == 0 else trial.stdout.strip() or "GLFW does not start"

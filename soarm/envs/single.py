@@ -16,7 +16,7 @@ from soarm.policy import Array, Observation
 
 
 class SoArmEnv(gymnasium.Env[dict[str, Any], Array]):
-    """A task of the SO-ARM100 with joint-position targets, at 30 control steps per second.
+    """A task of the SO-ARM100 with joint-position targets.
 
     ## Action space: Box(6), absolute joint-position targets, cut at the joint limits
 
