@@ -141,8 +141,8 @@ class Interface:
 
 
 def scene_seed(rng: np.random.Generator) -> int:
-    """Draw the scene of an episode that was started without a seed."""
-    return int(rng.integers(2**31))
+    """Draw the scene of an episode that was started without a seed, beyond all that `soarm.seeds` splits."""
+    return int(rng.integers(2**30, 2**31))
 
 
 def refuse_options(options: Mapping[str, Any] | None) -> None:

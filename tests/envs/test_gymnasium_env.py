@@ -18,7 +18,9 @@ from gymnasium.wrappers import AddRenderObservation, TimeLimit
 
 from soarm import arm
 from soarm.envs import TASKS, pictures
+from soarm.envs.interface import scene_seed
 from soarm.errors import ObservationError, ParamsError, SimulationError
+from soarm.seeds import scene_seeds
 from soarm.sim import camera
 from soarm.sim.env import PickPlaceEnv
 from soarm.sim.params import SimParams
@@ -104,6 +106,14 @@ def test_a_seed_is_an_episode_and_what_follows_it_too() -> None:
     assert same(first, again)
     assert same(next_one, next_again)
     assert not same(first[0], next_one)
+
+
+def test_an_episode_without_a_seed_is_on_a_scene_of_no_split() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [scene_seed(rng) for _ in range(1000)]
+
+    assert min(drawn) > max(scene_seeds(split, 9)[-1] for split in ("record", "residual", "validation", "test"))
+    assert len(set(drawn)) == 1000
 
 
 def test_normalised_actions_reach_from_limit_to_limit(sim: SimParams) -> None:
