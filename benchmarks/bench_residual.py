@@ -36,15 +36,16 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from soarm import arm, params
 from soarm.base import BasePolicy, load_base
+from soarm.residual.feature_keys import with_feature_keys
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.training import TrainResidualParams
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.env import ENV_ID
 from soarm.sim.params import SimParams
 
+ENV_ID = "soarm.envs:SoArm/PickPlace-v0"
 BOUND = (7.0, 6.0, 7.0, 6.0, 15.0, 20.0)
 """Of the residual [deg x 5, percent]; speed does not depend on it."""
 PREFILL_VEC_STEPS = 40
@@ -102,9 +103,9 @@ class _Bench:
 
     def gym_envs(self) -> VecEnv:
         """Return environments one by one; the checker that Gymnasium adds by default is left out, it costs time."""
-        make = {"params": self._sim, "max_episode_steps": self._max_steps, "disable_env_checker": True}
-        venv = DummyVecEnv([lambda: gymnasium.make(ENV_ID, **make) for _ in range(self._settings.n_envs)])
-        return ResidualVecEnvWrapper(venv, self._act, self._act.spec, BOUND)
+        options = {"params": self._sim, "max_episode_steps": self._max_steps, "disable_env_checker": True}
+        venv = DummyVecEnv([lambda: gymnasium.make(ENV_ID, **options) for _ in range(self._settings.n_envs)])
+        return ResidualVecEnvWrapper(with_feature_keys(venv), self._act, self._act.spec, BOUND)
 
     def batch_envs(self) -> VecEnv:
         """Return ours."""

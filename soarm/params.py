@@ -100,7 +100,12 @@ def load(path: Path) -> Params:
 def here_or_packaged() -> Path:
     """Return the params file of this folder, or else the one that came with the package, for use outside a repository."""
     here = Path("params.yaml")
-    return here if here.exists() else Path(str(resources.files("soarm") / "params.yaml"))
+    return here if here.exists() else packaged()
+
+
+def packaged() -> Path:
+    """Return the params file that came with the package."""
+    return Path(str(resources.files("soarm") / "params.yaml"))
 
 
 def build(cls: type[T], data: Any, where: str) -> T:

@@ -10,12 +10,14 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from soarm import arm
 from soarm.errors import SpecMismatchError
 from soarm.smallfile import shown
+
+T = TypeVar("T")
 
 STATE = "observation.state"
 ENVIRONMENT_STATE = "observation.environment_state"
@@ -56,6 +58,24 @@ NO_OBJECTS = (
     "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
 """What is said of a dataset that LeRobot recorded with cameras alone."""
+
+
+def gym_keys(cameras: Sequence[str] = ()) -> dict[str, str]:
+    """Return the key of an observation in LeRobot's Gymnasium environments -> its feature key.
+
+    Stable-Baselines3 makes a torch module of each key, whose name must hold no "."; this is the one place that maps them.
+
+    Args:
+        cameras: Cameras among the features. The picture of a single one is `pixels`, of several `pixels/<camera>`.
+    """
+    pictures = {"pixels" if len(cameras) == 1 else f"pixels/{name}": f"{IMAGES}.{name}" for name in cameras}
+    return {"agent_pos": STATE, "environment_state": ENVIRONMENT_STATE} | pictures
+
+
+def as_features(observation: Mapping[str, T]) -> dict[str, T]:
+    """Return an observation, or its spaces, under feature keys, whichever of the two kinds of keys it has."""
+    keys = gym_keys()
+    return {keys.get(key, key): value for key, value in observation.items()}
 
 
 @dataclasses.dataclass(frozen=True)

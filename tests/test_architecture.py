@@ -32,6 +32,7 @@ OUTSIDE: dict[str, set[str]] = {
     "chunking": {"numpy"},
     "cli": set(),
     "entry": set(),
+    "envs": {"gymnasium", "mujoco", "numpy"},
     "dataset": {"numpy", "pyarrow"},
     "deployment": {"numpy"},
     "errors": set(),
@@ -207,7 +208,7 @@ def test_extras_equal_floors() -> None:
 
     assert host == needed(ROBOT_HOST)
     assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
-    assert named(extras["twin"]) == needed({"dataset", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
+    assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
     assert named(extras["menagerie"]) == {"mujoco-menagerie"}
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host

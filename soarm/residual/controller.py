@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, ChunkModel, Observation, ResidualModel
-from soarm.spec import STATE, PolicySpec
+from soarm.spec import STATE, PolicySpec, as_features
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
@@ -44,7 +44,7 @@ class ResidualController:
         """Return the action to execute.
 
         Args:
-            observation: One observation, or a batch with one per row.
+            observation: One observation, or a batch with one per row; under feature keys, or those of `gymnasium.make`.
             state: Ignored; the controller keeps its queues itself.
             episode_start: Rows that start an episode, shape (n_rows,); None means no row does, but for the first call.
             deterministic: Ignored; there is nothing random here.
@@ -52,6 +52,7 @@ class ResidualController:
         Returns:
             Joint targets, shape (6,) or (n_rows, 6) [deg x 5, percent], and None.
         """
+        observation = as_features(observation)
         single = np.ndim(observation[STATE]) == 1
         batch = {key: value[None] for key, value in observation.items()} if single else observation
         starting = np.flatnonzero(self._fresh if episode_start is None else self._fresh | np.asarray(episode_start, np.bool_))

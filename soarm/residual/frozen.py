@@ -13,16 +13,21 @@ from stable_baselines3.common.type_aliases import GymEnv
 
 from soarm.errors import CheckpointError
 from soarm.policy import ChunkModel
+from soarm.residual.feature_keys import with_feature_keys
 from soarm.residual.vec_env import ResidualVecEnvWrapper
 from soarm.spec import PolicySpec
 
 
 def wrap_with_base(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:
-    """Return `env` wrapped with the base, unless it already is."""
+    """Return `env` wrapped with the base, unless it already is; its keys may be those of `gymnasium.make`.
+
+    Raises:
+        ParamsError: Its actions are not joint targets.
+    """
     if isinstance(env, ResidualVecEnvWrapper):
         return env
     assert spec.residual_scale is not None
-    return ResidualVecEnvWrapper(TD3._wrap_env(env), base, spec, spec.residual_scale)
+    return ResidualVecEnvWrapper(with_feature_keys(TD3._wrap_env(env)), base, spec, spec.residual_scale)
 
 
 def base_of(path: Any) -> tuple[Any, PolicySpec]:

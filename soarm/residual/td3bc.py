@@ -26,6 +26,7 @@ from soarm.residual import objective
 from soarm.residual.batches import PreparedBatch, prepare
 from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.exploration import ExplorationParams, Explorer
+from soarm.residual.feature_keys import refuse_raw
 from soarm.residual.frozen import base_of, wrap_with_base
 from soarm.residual.gradients import descend, fit_critics, polyak_update
 from soarm.residual.learner import LearnerParams
@@ -323,6 +324,15 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
             env = wrap_with_base(env, base, spec)
         return super().load(path, env=env, device=device, base_model=base, **kwargs)
+
+    def predict(self, observation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return residuals in [-1, 1] for the residual's own observations, shape (D,) or (n, D); as Stable-Baselines3's.
+
+        Raises:
+            ObservationError: The observation is the environment's, not the residual's.
+        """
+        refuse_raw(observation)
+        return super().predict(observation, *args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "demonstrations"]

@@ -1,9 +1,8 @@
-"""The Gymnasium environment of any task; `SoArm/PickPlace-v0` is that of pick and place."""
+"""One arm and one task, one episode at a time; what Gymnasium's users see of it is `soarm.envs`."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -13,7 +12,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm import params as params_file
 from soarm.errors import ObservationError
 from soarm.policy import Array, clip_to_limits, require_finite
 from soarm.sim.camera import Camera
@@ -24,8 +22,6 @@ from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, DataReader, StateView
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
-
-ENV_ID = "SoArm/PickPlace-v0"
 
 
 class SimEnv(gymnasium.Env[dict[str, Any], Array]):
@@ -68,18 +64,13 @@ class SimEnv(gymnasium.Env[dict[str, Any], Array]):
     start of the last physics step.
 
     Args:
-        params: The environment; None reads the section `sim` of `params_path`.
-        params_path: A params file, for `gymnasium.make` without parameters.
+        params: The environment.
         render_mode: `rgb_array` or None.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - Gymnasium declares it so
 
-    def __init__(
-        self, params: SimParams | None = None, params_path: str | Path = "params.yaml", render_mode: str | None = None
-    ) -> None:
-        if params is None:
-            params = params_file.load(Path(params_path)).section("sim", SimParams)
+    def __init__(self, params: SimParams, render_mode: str | None = None) -> None:
         self.params = params
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
@@ -165,12 +156,3 @@ _SHAPE = (arm.N_JOINTS,)
 _LIMITS = clip_to_limits([arm.LOWER, arm.UPPER]).tolist()
 _JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), strict=True))
 """Per joint: lower and upper limit, LeRobot units per radian, radians at LeRobot's zero."""
-
-
-def register() -> None:
-    """Make `gymnasium.make("SoArm/PickPlace-v0")` work; importing `soarm.sim.env` does it."""
-    if ENV_ID not in gymnasium.registry:
-        gymnasium.register(ENV_ID, entry_point="soarm.sim.env:SimEnv")
-
-
-register()

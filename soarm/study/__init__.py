@@ -10,7 +10,7 @@
     more_demonstrations  the budget as demonstrations
     ppo                  PPO on the residual
     scratch              TD3 without a base
-    gathered             demonstrations with episodes added, in memory
+    in_memory            demonstrations with episodes added, in memory
     scenes               where methods train and are evaluated
     run                  one run: a method trained to the budget, then tested
     measures             what a run is measured by

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils import env_checker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +15,7 @@ from soarm.policy import PerRow
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.draw import draw_scene
-from soarm.sim.env import ENV_ID, SimEnv
+from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
 from soarm.sim.pick_place.expert import Expert, ExpertParams
 from soarm.sim.pick_place.params import PickPlacePhysics
@@ -26,16 +24,6 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place.stages import Stage
 
 VARIED = PickPlacePhysics((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
-
-
-# Absolute targets in degrees, the contract with real arms, are neither normalised nor are positions bounded.
-@pytest.mark.filterwarnings(
-    "ignore:.*recommend using a symmetric and normalized space", "ignore:.*Box observation space m..imum value is"
-)
-def test_gymnasium_accepts_the_registered_environment(sim: SimParams) -> None:
-    env = gymnasium.make(ENV_ID, params=sim)
-
-    env_checker.check_env(env.unwrapped, skip_render_check=True)
 
 
 @pytest.mark.parametrize("change", [{}, {"reward": "shaped", "physics": VARIED}], ids=["default", "varied physics, shaped"])
