@@ -194,7 +194,7 @@ def test_parameters_come_from_the_package_a_file_or_as_they_are(
         ({"reward": "dense"}, r"gymnasium\.make\.reward is 'dense'; allowed are \['sparse', 'shaped'\]"),
         ({"time_limit_s": -1.0}, r"time_limit_s is -1\.0; it must be"),
         ({"params": {"tasks": {}}}, r"params has unknown keys \['tasks'\]; legal keys are"),
-        ({"task": "juggle"}, r"no task 'juggle'; there are \['pick_place'\]"),
+        ({"task": "juggle"}, r"the task is 'juggle'; there are \['pick_place'\]"),
     ],
     ids=["reward", "limit", "parameter", "task"],
 )
