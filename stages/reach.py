@@ -34,10 +34,11 @@ def main() -> None:
 
         alone = reach.measure_base(env, base, run.track(seeds, description="ACT alone"))
         swept = reach.sweep(at, params)
-        chosen = reach.choose(swept, params.target)
+        chosen = reach.at_factor(at, params, reach.fitted_factor([alone, *swept], params.target))
         bound = reach.with_margin(chosen, params.margin)
         reach.save_bound(bound, chosen, run.out)
-        ceilings = tables.ceilings([alone, *swept], chosen.factor)
+        measured = sorted([alone, chosen, *(one for one in swept if one.factor != chosen.factor)], key=lambda one: one.factor)
+        ceilings = tables.ceilings(measured, chosen.factor)
         joints = tables.joint_ceilings(reach.per_joint(at, chosen.bound, params.joint_factors))
         gallery.save_all(gallery.of_reach(ceilings, joints), run.out / "figures")
         for path in sorted((run.out / "figures").glob("*.png")):

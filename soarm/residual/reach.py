@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import scipy.optimize
 from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import SmallFileError, StageError
 from soarm.policy import Array, BatchPolicy, Observation, Rows, add_residual
-from soarm.quantities import RISING, SOME, Count, Positive, PositiveShare, ShareBelowOne, Threads, within
+from soarm.quantities import RISING, SOME, Count, Positive, ShareBelowOne, Threads, within
 from soarm.rollout import BatchEnv, rollout
 from soarm.seeds import Scenes
 from soarm.smallfile import load_json, shown
@@ -37,6 +38,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 _Reach = Annotated[float, within(above=0, most=360)]
+_Target = Annotated[float, within(above=0, below=1)]
 _Margin = Annotated[float, within(least=1, most=100, why="the bound must not be below the reach that was measured")]
 
 
@@ -46,8 +48,8 @@ class ReachParams:
 
     Attributes:
         shape: Bound per joint at factor 1, shape (6,) [deg x 5, percent].
-        factors: Of the shape, tried from the smallest up.
-        target: Success a bound must allow to be chosen, 0 to 1.
+        factors: Of the shape, each tried; the chosen one lies between the smallest and the largest.
+        target: Success that the chosen bound must allow, above 0 and below 1.
         margin: The residual's bound is the chosen one times this, at least 1. A residual that needs all of its bound has to
             sit at its edge where scenes are hard, and learns slowly: the variant `no_margin` in docs/results.md.
         n_scenes: Validation scenes per rollout.
@@ -58,7 +60,7 @@ class ReachParams:
 
     shape: tuple[_Reach, _Reach, _Reach, _Reach, _Reach, _Reach]
     factors: Annotated[tuple[Positive, ...], SOME, RISING]
-    target: PositiveShare
+    target: _Target
     margin: _Margin
     n_scenes: Scenes
     n_rows: Count
@@ -172,31 +174,57 @@ Measure = Callable[[Bound, float], OracleResult]
 
 
 def sweep(at: Measure, params: ReachParams) -> list[OracleResult]:
-    """Return the results from the smallest factor up, ending one above the first that reaches the target."""
-    found: list[OracleResult] = []
-    for factor in params.factors:
-        enough = any(one.success_rate >= params.target for one in found)
-        found.append(at(tuple(factor * bound for bound in params.shape), factor))
-        logger.info("reach at factor %g: %d of %d scenes", factor, found[-1].solved, found[-1].n_scenes)
-        if enough:
-            break
+    """Return the result at each factor."""
+    return [at_factor(at, params, factor) for factor in params.factors]
+
+
+def at_factor(at: Measure, params: ReachParams, factor: float) -> OracleResult:
+    """Return the result at one factor of the shape."""
+    found = at(tuple(factor * bound for bound in params.shape), factor)
+    logger.info("reach at factor %g: %d of %d scenes", factor, found.solved, found.n_scenes)
     return found
 
 
-def choose(results: Sequence[OracleResult], target: float) -> OracleResult:
-    """Return the smallest reach with the target success, else the largest there is, with a warning."""
-    enough = [one for one in results if one.success_rate >= target]
-    if enough:
-        return min(enough, key=lambda one: one.factor)
-    largest = max(results, key=lambda one: one.factor)
+def fitted_factor(results: Sequence[OracleResult], target: float) -> float:
+    """Return the factor at which a logistic regression of success on the factor meets the target.
+
+    One curve through every rollout, so that no single scene decides: logit(success) = a + b * factor, by maximum likelihood
+    (McCullagh and Nelder 1989, chapter 4). Half a scene is added to the solved and to the unsolved ones of
+    each rollout, so that rollouts which solve all or nothing keep the curve finite (Haldane 1956).
+
+    Args:
+        results: That of the base alone (factor 0) and those of the sweep.
+        target: Success, above 0 and below 1.
+
+    Returns:
+        The factor, no smaller than the smallest of the sweep and no larger than the largest; where the largest allows too
+        little, with a warning.
+    """
+    factors = np.array([one.factor for one in results])
+    solved = np.array([one.solved + 0.5 for one in results])
+    tried = np.array([one.n_scenes + 1.0 for one in results])
+
+    def loss(coefficients: NDArray[np.float64]) -> float:
+        """Negative log-likelihood per scene."""
+        logit = coefficients[0] + coefficients[1] * factors
+        return float(np.sum(tried * np.logaddexp(0.0, logit) - solved * logit) / np.sum(tried))
+
+    a, b = scipy.optimize.minimize(loss, (0.0, 0.0)).x
+    wanted = math.log(target / (1.0 - target))
+    swept = sorted((one for one in results if one.factor > 0), key=lambda one: one.factor)
+    smallest, largest = swept[0], swept[-1]
+    if a + b * smallest.factor >= wanted:
+        return smallest.factor
+    if a + b * largest.factor >= wanted:
+        return float((wanted - a) / b)
     logger.warning(
-        "no reach allows %.1f %%: the largest, factor %g, allows %.1f %%; raise reach.factors, or reach.shape where "
-        "corrections are cut off",
+        "no reach that was tried allows %.1f %%: the largest, factor %g, allows %.1f %%; raise reach.factors, or reach.shape "
+        "where corrections are cut off",
         100 * target,
         largest.factor,
         100 * largest.success_rate,
     )
-    return largest
+    return largest.factor
 
 
 def per_joint(at: Measure, bound: Bound, factors: Sequence[float]) -> list[OracleResult]:
