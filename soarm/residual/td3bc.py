@@ -21,6 +21,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from torch import Tensor, nn
 
 from soarm.base import BasePolicy
+from soarm.errors import CheckpointError
 from soarm.policy import Array, add_residual
 from soarm.residual import objective
 from soarm.residual.batches import PreparedBatch, prepare
@@ -318,12 +319,18 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         `soarm.residual.actor.load` reads the same actor and its specification from the files beside it, and runs nothing.
 
         Raises:
-            CheckpointError: There is no such file, or it holds something else.
+            CheckpointError: There is no such file, it holds something else, or classes that this version does not have.
         """
-        base, spec = base_of(path)
-        if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
-            env = wrap_with_base(env, base, spec)
-        return super().load(path, env=env, device=device, base_model=base, **kwargs)
+        try:
+            base, spec = base_of(path)
+            if env is not None:  # before Stable-Baselines3 compares its spaces with the saved ones
+                env = wrap_with_base(env, base, spec)
+            return super().load(path, env=env, device=device, base_model=base, **kwargs)
+        except ImportError as error:
+            raise CheckpointError(
+                f"{path} was saved by another version of soarm ({error}). Its actor can be read from the files beside it "
+                "(`soarm.residual.actor.load`); to learn on, train again: dvc repro train_residual"
+            ) from error
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> Any:
         """Return residuals in [-1, 1] for the residual's own observations, shape (D,) or (n, D); as Stable-Baselines3's.

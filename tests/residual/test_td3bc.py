@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,19 @@ def test_saved_model_brings_its_base_along(task: ModuleType, tmp_path: Path) -> 
     assert not loaded.base_model.miss.requires_grad
     assert loaded.spec == model.spec
     np.testing.assert_array_equal(loaded.predict(seen)[0], model.predict(seen)[0])
+
+
+def test_a_file_of_another_version_is_named_as_one(task: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ModuleType("soarm.residual.gone")
+    monkeypatch.setitem(sys.modules, gone.__name__, gone)
+    exec("class Alarms: pass", gone.__dict__)
+    model = task.make_model()
+    model.alarms = gone.Alarms()
+    model.save(tmp_path / "residual.zip")
+    monkeypatch.delitem(sys.modules, gone.__name__)
+
+    with pytest.raises(CheckpointError, match=r"saved by another version of soarm \(No module named 'soarm.residual.gone'\)"):
+        ResidualTD3BC.load(tmp_path / "residual.zip")
 
 
 def test_loaded_model_learns_on_in_another_number_of_environments(task: ModuleType, tmp_path: Path) -> None:
