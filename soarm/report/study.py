@@ -1,6 +1,6 @@
 """The study's figure: learning curves side by side, and where every variant ends, sorted.
 
-Knows the table that `soarm.study.summary.curves` makes, as a table; knows no run.
+Knows the table that `soarm.study.tables.curves` makes, as a table; knows no run.
 """
 
 from __future__ import annotations

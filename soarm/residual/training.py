@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
@@ -150,17 +151,7 @@ def train(
     else:
         model = _new_model(venv, base, params, bound, seed)
     if params.learner.demonstration_share:
-        model.set_demonstrations(
-            label(
-                demonstrations.columns,
-                demonstrations.episode_starts,
-                model.base_model,
-                model.spec,
-                model.device,
-                params.learner.gamma,
-                params.learner.n_steps,
-            )
-        )
+        model.set_demonstrations(_labelled(demonstrations, model, params.learner))
     model.set_logger(Logger(None, [_LogWriter(log)]))
     validator = _Validator(make_env(params.validation.n_rows), params, candidates)
     first, start_s = model.num_timesteps, time.monotonic()
@@ -182,6 +173,12 @@ def train(
         **validator.summary(kept),
     }
     return Result(model, model.spec, metrics, tuple(validator.candidates))
+
+
+def _labelled(demonstrations: Demonstrations, model: ResidualTD3BC, learner: LearnerParams) -> NStepReplayBuffer:
+    """Return demonstrations as transitions of the residual, which mix into batches."""
+    columns, starts = demonstrations.columns, demonstrations.episode_starts
+    return label(columns, starts, model.base_model, model.spec, model.device, learner.gamma, learner.n_steps)
 
 
 def _new_model(
