@@ -122,6 +122,7 @@ def test_a_servo_at_another_baud_is_found_and_brought_to_1_mbaud(make_twin, code
         assert bus.read(4, "lock") == 1
 
 
+@pytest.mark.slow
 def test_the_port_is_at_1_mbaud_again_where_no_servo_was_found(make_twin):
     twin = make_twin()
     twin._emulators[0].servos = ()
