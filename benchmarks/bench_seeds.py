@@ -1,6 +1,6 @@
 """The chain with other seeds: how much of its outcome is the seed's? One seed makes other demonstrations, ACT and residual.
 
-    python benchmarks/bench_seeds.py                          # seeds 0 to 4, one after the other: 11 minutes each
+    python benchmarks/bench_seeds.py                          # seeds 0 to 4, one after the other: 10 to 17 minutes each
     python benchmarks/bench_seeds.py --seeds 5 6 --jobs 2     # two at a time
     python benchmarks/bench_seeds.py --folder runs/seeds      # kept there; what is finished is not run again
 
