@@ -23,7 +23,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, gate
 from soarm.runtime.bundle import RESIDUAL, Bundle
-from soarm.runtime.drive import Order, run
+from soarm.runtime.drive import DriveConfig, run
 from soarm.runtime.loop import RunReport
 from soarm.runtime.objects import FileObjects
 from soarm.seeds import scene_seeds
@@ -39,7 +39,7 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
         while not objects.exists():
             assert process.poll() is None, "the twin could not be started"
         which = options.which or ("residual" if RESIDUAL in bundle.sessions else "base")
-        order = Order(
+        settings = DriveConfig(
             bundle,
             which,
             FileObjects(objects),
@@ -51,7 +51,7 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
             keep_going=True,
         )
         try:
-            report = run(order, str(port), Calibration.load(calibration), ArmConfig())
+            report = run(settings, str(port), Calibration.load(calibration), ArmConfig())
         finally:
             process.terminate()
         return report, "the cube lies in the bin" in process.stdout.read()
