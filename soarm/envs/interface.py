@@ -126,6 +126,22 @@ class Interface:
         return limited
 
 
+class HasLimit:
+    """What the environments, one or many, have alike: a `spec` that says the limit of an episode."""
+
+    _interface: Interface
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How Gymnasium made it, with the limit of an episode."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = self._interface.limited(spec)
+
+
 def scene_seed(rng: np.random.Generator) -> int:
     """Draw the scene of an episode that was started without a seed, beyond all that `soarm.seeds` splits."""
     return int(rng.integers(2**30, 2**31))

@@ -7,16 +7,15 @@ from typing import Any
 import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
-from soarm.envs.interface import Interface, refuse_options, require_render_mode, scene_seed
+from soarm.envs.interface import HasLimit, Interface, refuse_options, require_render_mode, scene_seed
 from soarm.envs.pictures import Cameras, Snapshot, Viewer
 from soarm.policy import Array, Observation
 from soarm.sim.env import SimEnv
 
 
-class SoArmEnv(gymnasium.Env[dict[str, Any], Array]):
+class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
     """A task of the SO-ARM100 with joint-position targets.
 
     ## Action space: Box(6), absolute joint-position targets, cut at the joint limits
@@ -67,22 +66,12 @@ class SoArmEnv(gymnasium.Env[dict[str, Any], Array]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
         self.action_space, self.observation_space = interface.action_space, interface.observation_space
-        self._spec: EnvSpec | None = None
         shown = render_mode is not None or bool(interface.cameras)
         self._simulation = SimEnv(params, render_mode="rgb_array" if shown else None)
         self._snapshot = Snapshot(self.model)
         self._cameras = Cameras(self.model, interface.cameras, interface.picture_size)
         self._front: Cameras | None = None
         self._viewer = Viewer(self._snapshot, 1.0 / params.control_hz) if render_mode == "human" else None
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How Gymnasium made it, with the limit of an episode."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = self._interface.limited(spec)
 
     @property
     def model(self) -> mujoco.MjModel:

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from soarm.envs.interface import Interface, Pictures, refuse_options, require_render_mode, scene_seed
+from soarm.envs.interface import HasLimit, Interface, Pictures, refuse_options, require_render_mode, scene_seed
 from soarm.envs.pictures import Cameras
 from soarm.errors import ObservationError, ParamsError
 from soarm.policy import Array, Observation, Rows
@@ -21,7 +20,7 @@ from soarm.sim.batch_env import BatchSim
 VectorStep = tuple[dict[str, Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
-class SoArmVectorEnv(VectorEnv[dict[str, Any], Array, NDArray[Any]]):
+class SoArmVectorEnv(HasLimit, VectorEnv[dict[str, Any], Array, NDArray[Any]]):
     """`num_envs` environments as `soarm.envs.single.SoArmEnv`, one per row, with the same episodes to the bit.
 
     A row behaves as in Gymnasium's `SyncVectorEnv`, whose seeds and scenes it has too: the step after the end of an episode
@@ -52,22 +51,12 @@ class SoArmVectorEnv(VectorEnv[dict[str, Any], Array, NDArray[Any]]):
         self.single_action_space, self.single_observation_space = interface.action_space, interface.observation_space
         self.action_space = batch_space(interface.action_space, num_envs)
         self.observation_space = batch_space(interface.observation_space, num_envs)
-        self._spec: EnvSpec | None = None
         self._batch = BatchSim(interface.params, num_envs, n_threads)
         self._rngs: list[np.random.Generator] = []
         self._features: dict[str, Array] = {}
         self._ended = np.zeros(num_envs, np.bool_)
         self._cameras: Cameras | None = None
         self._front: Cameras | None = None
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How Gymnasium made it, with the limit of an episode."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = self._interface.limited(spec)
 
     def reset(  # a seed per environment, as in SyncVectorEnv
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
