@@ -1,13 +1,13 @@
 """Whatever acts: the protocols of a policy, the checks on what goes in, and the one formula that adds a residual.
 
-Knows no network, no simulator and no robot. Observations and actions are float32 arrays in LeRobot units, keyed by LeRobot's
-feature names (`soarm.spec`).
+Knows no network, no simulator and no robot. Observations and actions are in LeRobot units, keyed by LeRobot's feature names
+(`soarm.spec`); vectors are float32, images uint8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,8 @@ from soarm.errors import ObservationError
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.intp]
-Observation = Mapping[str, Array]
-"""Feature key -> array; one observation has the feature's shape, a batch of B of them has (B, *shape)."""
+Observation = Mapping[str, NDArray[Any]]
+"""Feature key -> array of the feature's dtype; one observation has its shape, a batch of B of them has (B, *shape)."""
 
 
 class Policy(Protocol):

@@ -19,7 +19,6 @@ from soarm.spec import Feature, PolicySpec
 
 Columns = dict[str, NDArray[Any]]
 
-_LOADED_DTYPES = ("float16", "float32", "float64")
 _EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
 
 
@@ -124,12 +123,12 @@ def _read_features(contents: Contents) -> None:
         )
     for key, feature in described.items():
         try:
-            dtype, shape = feature["dtype"], tuple(feature["shape"])
+            dtype, shape, kind = feature["dtype"], tuple(feature["shape"]), layout.kind_of(feature)
             if key in layout.DEFAULTS:
                 if (dtype, shape) != (layout.DEFAULTS[key], (1,)):
                     expected = f"{layout.DEFAULTS[key]} (1,)"
                     faults.append(f"{layout.INFO_PATH}: feature {key} is {dtype} {shape}; it must be {expected}")
-            elif dtype in _LOADED_DTYPES and len(shape) == 1:
+            elif kind == "vector":
                 contents.features[key] = _feature_of(key, feature, contents.spec)
             else:
                 contents.not_loaded[key] = str(dtype)
@@ -158,9 +157,9 @@ def _read_spec(contents: Contents) -> PolicySpec | None:
         if not isinstance(data, Mapping):
             raise ValueError(data)
         spec = PolicySpec.from_dict(data)
-        uneven = [key for key, f in spec.features.items() if not len(f.units) == len(f.names) == f.shape[0]]
-        if uneven:
-            raise ValueError(f"has not as many names and units as elements in {uneven}")
+        wrong = [fault for key, feature in spec.features.items() for fault in layout.vector_faults(key, feature)]
+        if wrong:
+            raise ValueError("; ".join(wrong))
     except (SpecMismatchError, LookupError, TypeError, AttributeError, ValueError) as error:
         contents.faults.append(
             f"{layout.SPEC_PATH}: {error}. It holds the units and nothing else: restore it from a copy, or remove it and say "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.dataset import checks, statistics
+from soarm.dataset import checks, layout, statistics
 from soarm.dataset import units as units_
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import StoredEpisode
@@ -137,13 +137,13 @@ class Dataset:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Feature keys of the cameras on disk; their frames are not loaded."""
-        return tuple(key for key, dtype in self.not_loaded.items() if dtype in ("video", "image"))
+        return tuple(key for key in self.not_loaded if layout.kind_of(self.info["features"][key]) == "image")
 
     @functools.cached_property
     def hash(self) -> str:
         """Hash of the content: features, units, rates, tasks, splits and every value; not of how the files are cut."""
         described = {
-            "features": {key: dataclasses.asdict(feature) for key, feature in self.features.items()},
+            "features": {key: feature.to_dict() for key, feature in self.features.items()},
             "fps": self.fps,
             "robot_type": self.robot_type,
             "tasks": self.tasks,

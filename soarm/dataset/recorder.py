@@ -189,8 +189,7 @@ def require_writable(dataset: reader.Dataset) -> None:
     Raises:
         DatasetError: It has cameras or features that are no vectors of float32.
     """
-    others = dict(dataset.not_loaded)
-    others |= {key: kind for key in dataset.features if (kind := dataset.info["features"][key]["dtype"]) != "float32"}
+    others = layout.not_written(dataset.info)
     if others:
         raise DatasetError(
             f"{dataset.path} holds features that would be lost by writing it again: {others}. "
@@ -252,11 +251,7 @@ def _definition_faults(features: Mapping[str, Feature], fps: int, task: str) -> 
     for key, feature in features.items():
         if "/" in key or key in layout.DEFAULTS:
             faults.append(f"feature {key!r}: a key may hold no '/' and not be one of {list(layout.DEFAULTS)}")
-        if len(feature.shape) != 1 or feature.shape[0] < 1:
-            faults.append(f"feature {key} has shape {feature.shape}; it must be a vector")
-        elif not len(feature.names) == len(feature.units) == feature.shape[0]:
-            counts = f"{len(feature.names)} names and {len(feature.units)} units"
-            faults.append(f"feature {key} has {counts}; it needs {feature.shape[0]} of each")
+        faults += layout.vector_faults(key, feature)
     if isinstance(fps, bool) or not isinstance(fps, int) or fps <= 0:
         faults.append(f"fps is {fps!r}; it must be a whole number above 0")
     if not task.strip():

@@ -8,6 +8,7 @@ declares them. The gripper is 0..100 in both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def declare(features: Mapping[str, Feature], units: str, name: str) -> dict[str,
             f"{name}: units {units!r} cannot be declared; {DEGREES!r} can. -100..100 is converted: "
             "soarm dataset convert SOURCE DESTINATION --calibration FILE"
         )
-    result = {key: Feature(f.shape, f.names, tuple(map(_declared, f.names, f.units))) for key, f in features.items()}
+    result = {key: replace(f, units=tuple(map(_declared, f.names, f.units))) for key, f in features.items()}
     faults = []
     for key, feature in result.items():
         wanted = tuple(_of_joint(element) or unit for element, unit in zip(feature.names, feature.units, strict=True))
