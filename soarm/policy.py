@@ -42,10 +42,14 @@ class BatchPolicy(Protocol):
 
 
 class ChunkModel(Protocol):
-    """A network that predicts chunks of actions, in torch or in ONNX."""
+    """A network that predicts chunks of actions, in torch or in ONNX.
+
+    Equal observations give equal chunks, to the bit: comparison, parity and replay rest on it. A network that samples, as
+    diffusion does, draws its noise once, when it is built, from a generator of a constant seed, and keeps it in its buffers.
+    """
 
     def predict_chunks(self, observation: Observation) -> Array:
-        """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent]."""
+        """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent]; `observation` is key -> (B, *shape)."""
 
 
 class ResidualModel(Protocol):

@@ -157,10 +157,10 @@ class PolicySpec:
         faults = _value_faults(data)
         if faults:
             raise SpecMismatchError("\n  ".join(["not a soarm specification:", *faults]))
-        features = {
-            key: Feature(**{name: part if isinstance(part, str) else tuple(part) for name, part in value.items()})
-            for key, value in data["features"].items()
-        }
+        features = {}
+        for key, value in data["features"].items():
+            parts: dict[str, Any] = {name: part if isinstance(part, str) else tuple(part) for name, part in value.items()}
+            features[key] = Feature(**parts)
         scale = data.get("residual_scale")
         rest = {key: value for key, value in data.items() if key not in ("features", "residual_scale")}
         return cls(features=features, residual_scale=None if scale is None else tuple(scale), **rest)

@@ -112,7 +112,7 @@ class Trainer:
         self._held_out = Windows(demonstrations, held_out, params.network.chunk_size, device)
         statistics = Statistics.of(_rows(demonstrations, training), params.std_floor)
         spec = PolicySpec(
-            features={key: demonstrations.features[key] for key in KEYS},
+            features={key: demonstrations.features[key] for key in KEYS if key in demonstrations.features},
             control_hz=demonstrations.fps,
             chunk_size=params.network.chunk_size,
             n_action_steps=params.network.n_action_steps,
@@ -175,7 +175,7 @@ class Trainer:
         for part in torch.split(rows, _EVALUATION_BATCH):
             batch = self._held_out.gather(part)
             n = int((~batch.is_pad).sum())
-            total += n * masked_l1(self.average(batch.state, batch.environment_state), batch.action, batch.is_pad)
+            total += n * masked_l1(self.average(batch.observation), batch.action, batch.is_pad)
             n_valid += n
         error = (total / n_valid).tolist()
         gripper = error.pop(arm.GRIPPER)
@@ -219,7 +219,7 @@ class Trainer:
 def _rows(demonstrations: Demonstrations, episodes: NDArray[np.int64]) -> dict[str, Array]:
     starts = demonstrations.episode_starts
     chosen = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
-    return {key: demonstrations.columns[key][chosen] for key in KEYS}
+    return {key: demonstrations.columns[key][chosen] for key in KEYS if key in demonstrations.columns}
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:
