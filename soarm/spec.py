@@ -76,11 +76,10 @@ DEFAULT_TASK = "pick_place"
 UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
-NO_OBJECTS = (
+_NO_OBJECTS = (
     f"{ENVIRONMENT_STATE} is missing (where the objects are), and soarm cannot train on cameras yet. Nothing is wrong with "
     "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
-"""What is said of a dataset that LeRobot recorded with cameras alone."""
 
 
 def gym_keys(cameras: Sequence[str] = ()) -> dict[str, str]:
@@ -230,7 +229,7 @@ def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
     for key, expected in wanted.features.items():
         found = spec.features.get(key)
         if found is None:
-            faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
+            faults.append(_NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
         elif found.shape != expected.shape:
             faults.append(f"{key} has size {_text(found.shape)} ({_text(found.names)}); it must be {_text(expected.shape)}")
         elif key == ENVIRONMENT_STATE and found.names == nameless(key, *found.shape):

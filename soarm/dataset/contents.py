@@ -15,7 +15,7 @@ from soarm.dataset import formats, journal, layout, storage, tables, units
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.errors import DatasetError, SmallFileError, SpecMismatchError
 from soarm.smallfile import DATASET_BYTES, load_json
-from soarm.spec import Feature, PolicySpec
+from soarm.spec import UNKNOWN_UNIT, Feature, PolicySpec
 
 Columns = dict[str, NDArray[Any]]
 
@@ -176,7 +176,7 @@ def _feature_of(key: str, described: Mapping[str, Any], spec: PolicySpec | None)
     noted = spec.features.get(key) if spec is not None else None
     if noted is None or (noted.shape, noted.names) != (feature.shape, feature.names):
         return feature
-    known = (b if a == units.UNKNOWN else a for a, b in zip(noted.units, feature.units, strict=True))
+    known = (b if a == UNKNOWN_UNIT else a for a, b in zip(noted.units, feature.units, strict=True))
     return Feature(feature.shape, names, tuple(known))
 
 
@@ -242,7 +242,6 @@ def _numbers(table: pa.Table, widths: Mapping[str, int], name: str, faults: list
 
 
 def _read_journal(contents: Contents) -> None:
-    widths = {key: feature.shape[0] for key, feature in contents.features.items()}
     total = contents.info.get("total_episodes")
     first = total if contents.is_finalized and isinstance(total, int) else 0
     for expected, (number, file) in enumerate(journal.episode_files(contents.root).items(), start=first):
@@ -251,7 +250,7 @@ def _read_journal(contents: Contents) -> None:
             contents.faults.append(f"{name}: episode {expected} of the unfinished recording is missing before it; restore it")
             return
         try:
-            episode = journal.read_episode(file, widths)
+            episode = journal.read_episode(file, contents.features)
         except (OSError, ValueError) as error:
             contents.faults.append(f"{name}: {error}; Recorder.resume puts it aside if it is the last one")
             continue

@@ -57,9 +57,7 @@ def convert(
             destination is taken or cannot be written.
     """
     old, target = Dataset.open(source), Path(destination)
-    storage.recover(target)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatasetError(f"{target} is not empty; convert writes a new dataset. Choose another folder.")
+    storage.require_void(target, "convert")
     if old.is_recording:
         raise DatasetError(f"{source} is being recorded, or its recording was cut off. Finish it first.")
     if not old.unknown_units:

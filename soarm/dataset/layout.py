@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from soarm.spec import Feature, Kind, PolicySpec
+from soarm.spec import Feature, Kind, PolicySpec, nameless
 
 CODEBASE_VERSION: Final = "v3.0"
 ROBOT_TYPE: Final = "so100_follower"
@@ -124,7 +124,7 @@ def names_of(key: str, described: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(names, Mapping) and len(names) == 1:
         (names,) = names.values()
     if not isinstance(names, list) or len(names) != length:
-        names = [f"{key}.{i}" for i in range(length)]
+        return nameless(key, length)
     return tuple(map(str, names))
 
 

@@ -217,15 +217,9 @@ def from_contents(path: Path, found: Contents) -> Dataset:
 
 
 def _splits(found: Contents, n_episodes: int) -> dict[str, range]:
+    """Return the splits; a single one that held all finalized episodes holds the unfinished ones as well."""
     finalized = n_episodes - len(found.unfinished)
     splits = checks.parse_splits(found.info.get("splits", {}), finalized) if found.is_finalized else {}
-    return grown(splits, finalized, n_episodes)
-
-
-def grown(splits: Mapping[str, range], before: int, after: int) -> dict[str, range]:
-    """Return `splits` after episodes were appended: a single split that held all `before` holds all `after`."""
-    if not splits:
-        return {"train": range(after)}
-    if list(splits.values()) == [range(before)]:
-        return {next(iter(splits)): range(after)}
-    return dict(splits)
+    if not splits or list(splits.values()) == [range(finalized)]:
+        return {next(iter(splits), "train"): range(n_episodes)}
+    return splits

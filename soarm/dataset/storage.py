@@ -78,6 +78,17 @@ def require_room(path: Path) -> None:
         probe.unlink()
 
 
+def require_void(path: Path, what: str) -> None:
+    """Refuse a place for a new dataset where something is.
+
+    Raises:
+        DatasetError: `path` is a file, or a folder that is not empty; `what` is what writes there.
+    """
+    recover(path)
+    if not _is_void(path):
+        raise DatasetError(f"{path} is not empty; {what} writes a new dataset. Choose another folder.")
+
+
 def copy_others(path: Path, folder: Path, except_for: Iterable[str]) -> None:
     """Copy what lies in `path` under other names than `except_for` into `folder`."""
     for entry in sorted(path.iterdir()) if path.exists() else []:
