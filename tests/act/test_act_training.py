@@ -15,8 +15,7 @@ import yaml
 from soarm.act import training
 from soarm.act.loss import divergence, losses, masked_l1
 from soarm.act.model import Posterior
-from soarm.act.optimisation import learning_rate, update_average
-from soarm.act.trainer import TrainActParams
+from soarm.act.trainer import TrainActParams, learning_rate, update_average
 from soarm.act.windows import Batch
 from soarm.base import load_base, save_base
 from soarm.errors import CheckpointError, DatasetError, ParamsError, TrainingError
