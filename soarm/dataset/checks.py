@@ -1,4 +1,4 @@
-"""Is a dataset sound? Lists everything that is wrong, then raises once.
+"""Checks of a dataset against itself: every fault is listed, then one error is raised.
 
 LeRobot's loader checks little (section by section: totals against rows, contiguous indices, timestamps against fps,
 statistics are all taken on trust), so a damaged dataset trains a wrong policy there; here it does not open.

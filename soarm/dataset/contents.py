@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from soarm.dataset import formats, journal, layout, storage, tables, units
 from soarm.dataset.episode import StoredEpisode, faults_of
-from soarm.errors import DatasetError, SmallFileError, SpecMismatchError
-from soarm.smallfile import DATASET_BYTES, load_json
+from soarm.errors import DatasetError, SmallFileError
+from soarm.smallfile import DATASET_BYTES, load_json, read_json
 from soarm.spec import UNKNOWN_UNIT, Feature, PolicySpec
 
 Columns = dict[str, NDArray[Any]]
@@ -85,9 +85,11 @@ def read(path: Path) -> Contents:
             f"It holds {sorted(entry.name for entry in root.iterdir())}; give the folder that holds meta/, or record it again."
         )
     header = journal.header(root) if has_journal else None
-    info = read_json(root / layout.INFO_PATH) if has_info or header is None else header.info
-    if isinstance(info, str):
-        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy, or record again.")
+    if has_info or header is None:
+        remedy = "Restore it from a copy, or record again."
+        info = read_json(root / layout.INFO_PATH, DatasetError, remedy, most_bytes=DATASET_BYTES)
+    else:
+        info = header.info
     formats.require_current(root, info)
     if isinstance(info.get("fps"), float) and info["fps"].is_integer():
         info["fps"] = int(info["fps"])  # some tools write 30.0
@@ -101,17 +103,6 @@ def read(path: Path) -> Contents:
     if has_journal:
         _read_journal(contents)
     return contents
-
-
-def read_json(path: Path) -> dict[str, Any] | str:
-    """Return the object in the file, or what is wrong with it."""
-    if not path.exists():
-        return "is missing"
-    try:
-        data: dict[str, Any] = load_json(path, most_bytes=DATASET_BYTES)
-    except SmallFileError as error:
-        return str(error)
-    return data
 
 
 def _read_features(contents: Contents) -> None:
@@ -150,17 +141,15 @@ def _read_features(contents: Contents) -> None:
 def _read_spec(contents: Contents) -> PolicySpec | None:
     """Return what soarm says about the dataset, from its own file or, before there was one, from a key of info.json."""
     path = contents.root / layout.SPEC_PATH
-    data = read_json(path) if path.exists() else contents.info.get(layout.OLD_KEY, "is missing")
-    if data == "is missing":
+    if not path.exists() and layout.OLD_KEY not in contents.info:
         return None
     try:
-        if not isinstance(data, Mapping):
-            raise ValueError(data)
+        data = load_json(path, most_bytes=DATASET_BYTES) if path.exists() else contents.info[layout.OLD_KEY]
         spec = PolicySpec.from_dict(data)
         wrong = [fault for key, feature in spec.features.items() for fault in layout.vector_faults(key, feature)]
         if wrong:
             raise ValueError("; ".join(wrong))
-    except (SpecMismatchError, LookupError, TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:  # SmallFileError and SpecMismatchError are such
         contents.faults.append(
             f"{layout.SPEC_PATH}: {error}. It holds the units and nothing else: restore it from a copy, or remove it and say "
             "the units again (soarm dataset convert)"
@@ -182,11 +171,10 @@ def _feature_of(key: str, described: Mapping[str, Any], spec: PolicySpec | None)
 
 def _read_meta(contents: Contents) -> None:
     root, faults = contents.root, contents.faults
-    statistics = read_json(root / layout.STATS_PATH)
-    if isinstance(statistics, str):
-        faults.append(f"{layout.STATS_PATH} {statistics}; edit.recompute_statistics writes it again")
-    else:
-        contents.statistics = statistics
+    try:
+        contents.statistics = load_json(root / layout.STATS_PATH, most_bytes=DATASET_BYTES)
+    except SmallFileError as error:
+        faults.append(f"{layout.STATS_PATH} {error}; edit.recompute_statistics writes it again")
     try:
         contents.tasks = tables.task_texts(tables.read(root / layout.TASKS_PATH))
     except OSError as error:

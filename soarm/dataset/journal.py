@@ -25,7 +25,7 @@ import numpy as np
 
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
-from soarm.errors import DatasetError, SmallFileError
+from soarm.errors import DatasetError
 from soarm.smallfile import DATASET_BYTES, PARTIAL, load_json, parse_json
 from soarm.spec import Feature, PolicySpec
 
@@ -77,7 +77,7 @@ def header(root: Path) -> Header:
         info = dict(data["info"])
         old = info.pop(layout.OLD_KEY, None)  # where it was before it had a key of its own
         return Header(info, PolicySpec.from_dict(data.get("spec", old)), data["task"])
-    except (SmallFileError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
             f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."

@@ -1,4 +1,4 @@
-"""Where a LeRobot v3.0 dataset keeps what, and what its `info.json` says. Knows names and numbers, reads and writes nothing.
+"""The files of a LeRobot v3.0 dataset and the content of its `info.json`. Knows names and numbers, reads and writes nothing.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a dataset is and what it can be used for here, on one page. Reads everything, and judges only what is on the disk."""
+"""A page that tells what a dataset holds and what it can be used for here; it judges only what is on the disk."""
 
 from __future__ import annotations
 

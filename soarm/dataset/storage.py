@@ -1,4 +1,4 @@
-"""Writing so that a kill, a power cut or a full disk leaves either the old file or folder, or the new one, never half of one.
+"""Atomic replacement of files and folders: a kill, a power cut or a full disk leaves the old one or the new one, never half.
 
 Knows files and folders, nothing about datasets.
 """
