@@ -1,4 +1,4 @@
-"""Whatever acts: the protocols of a policy, the checks on what goes in, and the one formula that adds a residual.
+"""The protocols of a policy, the checks on its observations, and the one formula that adds a residual.
 
 Knows no network, no simulator and no robot. Observations and actions are in LeRobot units, keyed by LeRobot's feature names
 (`soarm.spec`); vectors are float32, images uint8.

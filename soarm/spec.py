@@ -1,4 +1,4 @@
-"""What an artefact (dataset, checkpoint, ONNX bundle) says about the robot and the policy it belongs to.
+"""The specification inside an artefact (dataset, checkpoint, ONNX bundle): features, rate, chunking, and hashes.
 
 Knows the names of the features, and how to compare specifications with each other and with what a task asks; knows no task
 and no file format.

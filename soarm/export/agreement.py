@@ -1,4 +1,4 @@
-"""Does the exported policy drive the simulator to the same success as the trained one, scene by scene?
+"""Comparison of the exported and the trained policy in the simulator: success on the same scenes.
 
 The networks agree to a few millionths of a degree (`soarm.export.parity`), but contacts magnify that: now and then a cube that
 was barely gripped falls in one run and not in the other. Such flips go either way. A bundle that is really worse loses more

@@ -1,4 +1,4 @@
-"""A torch network as one ONNX file: dynamic batch, the same bytes every time, nothing of the machine that wrote it."""
+"""Export of a torch network to one ONNX file: dynamic batch, the same bytes every time, nothing of this machine in it."""
 
 from __future__ import annotations
 
