@@ -96,7 +96,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a term may be left out": (
         ("zero",),
         (
-            "sim.weights.[!s]*",
+            "sim.weights.?[!u]*",  # all but the success
             "*.kl_weight",
             "*.weight_decay",
             "*.penalty.start",
