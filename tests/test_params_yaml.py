@@ -96,7 +96,8 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a term may be left out": (
         ("zero",),
         (
-            "sim.weights.?[!u]*",  # all but the success
+            "sim.weights.[!s]*",  # all but the success
+            "sim.weights.s[!u]*",
             "*.kl_weight",
             "*.weight_decay",
             "*.penalty.start",
