@@ -10,11 +10,13 @@ from soarm import arm, kinematics
 from soarm.sim.cubes import CUBE_HALF_M
 from soarm.sim.demonstrator import Vector
 from soarm.sim.grasping import GraspDemonstrator, Phase
+from soarm.sim.stack.rules import HEIGHT_ERROR_M
+from soarm.tasks.stack.definition import OBJECTS
+from soarm.tasks.tabletop import elements
 
 _RELEASE_GAP_M = 0.003
 """Height above the base at which the cube is let go."""
-_HEIGHT_ERROR_M = 0.003
-"""A cube that is no further from the height of one that lies on the base lies there."""
+_BASE, _BASE_XY = elements(OBJECTS, "base.x", 3), elements(OBJECTS, "base.x", 2)
 
 
 class Expert(GraspDemonstrator):
@@ -22,18 +24,18 @@ class Expert(GraspDemonstrator):
 
     def goal_xy(self, objects: Vector) -> Vector:
         """Return the base's centre, shape (2,) [m]."""
-        return objects[5:7]
+        return objects[_BASE_XY]
 
     def placed(self, objects: Vector) -> bool:
         """Whether the cube lies on the base."""
-        up = objects[2] - objects[7] - 2 * CUBE_HALF_M
-        return math.dist(objects[:2], objects[5:7]) < CUBE_HALF_M and abs(up) < _HEIGHT_ERROR_M
+        x, y, z = objects[:3] - objects[_BASE]
+        return math.hypot(x, y) < CUBE_HALF_M and abs(z - 2 * CUBE_HALF_M) < HEIGHT_ERROR_M
 
     def release_point(self, tcp: Vector, state: Vector, objects: Vector) -> Vector:
         """Return where the gripper point brings the cube just above the base, shape (3,) [m]."""
         in_hand = objects[:3] - kinematics.forward(state)[0]  # both lag behind what was sent
         above = np.array([*self.offsets["place_offset_m"], 2 * CUBE_HALF_M + _RELEASE_GAP_M])
-        point: Vector = objects[5:8] + above - in_hand
+        point: Vector = objects[_BASE] + above - in_hand
         return point
 
     def plan_phase(self, phase: Phase, state: Vector, objects: Vector) -> list[Vector]:
