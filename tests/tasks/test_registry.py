@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from soarm.spec import ENVIRONMENT_STATE, STATE, Feature, nameless
 from soarm.tasks.registry import TASKS, find, task_of
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 from soarm.tasks.task import SUCCESS, Task
+from soarm.tasks.thing import Thing
 
 EVERY = pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 
@@ -60,3 +63,23 @@ def test_success_is_an_outcome_and_stages_begin_at_the_start(task: Task) -> None
     assert SUCCESS not in task.failures
     assert [int(stage) for stage in task.stages] == list(range(len(task.stages)))
     assert [name[-4:] for name in (task.scene_columns[0].name, task.scene_columns[1].name)] == ["_x_m", "_y_m"]
+
+
+@EVERY
+def test_every_element_of_the_objects_is_of_a_thing_and_the_goal_says_when_the_task_is_done(task: Task) -> None:
+    told = {f"{name}.{element}" for name, elements in task.elements.items() for element in elements}
+    objects = dict.fromkeys(task.objects.names, 0.0)
+
+    assert told == set(task.objects.names)
+    assert isinstance(task.goal.reached(objects, np.zeros(3)), bool)
+    assert task.goal.words.startswith("the ")
+    assert task.instruction.endswith(".")
+
+
+def test_a_thing_that_no_objects_tell_of_is_refused() -> None:
+    task = TASKS["pick_place"]
+
+    with pytest.raises(ValueError, match=r"\['lid'\] have no x and y among .*'cube.x'"):
+        dataclasses.replace(task, things=(*task.things, Thing("lid", 0.1, 0.1, 0.1)))
+    with pytest.raises(ValueError, match="the goal's thing 'lid' is none of"):
+        dataclasses.replace(task, goal=task.goal._replace(thing="lid"))

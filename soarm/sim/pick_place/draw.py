@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from soarm.errors import ParamsError
 from soarm.sim.draw import draw_physics, draw_place, draw_pose
-from soarm.sim.pick_place.bodies import CUBE_HALF_M
 from soarm.sim.pick_place.params import PickPlaceParams
+from soarm.tasks.pick_place.things import CUBE_HALF_M
 
 FIELDS = {"cube_friction": ("geom_friction",), "cube_mass_kg": ("body_mass", "body_inertia")}
 """Physics parameter of the cube -> the model fields it is written to."""

@@ -19,8 +19,8 @@ from soarm import arm, kinematics
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.quantities import LOW_HIGH, NotNegative, Positive, within
 from soarm.sim.params import NotNegativeRange, PositiveRange
-from soarm.sim.pick_place.bodies import BIN_WALL_HEIGHT_M, CUBE_HALF_M
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place.things import BIN_WALL_HEIGHT_M, CUBE_HALF_M
 
 _Height = Annotated[float, within(above=0, most=1)]
 _HeightRange = Annotated[tuple[_Height, _Height], LOW_HIGH]

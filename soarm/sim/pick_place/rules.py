@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from soarm.sim.pick_place.bodies import BIN_HALF_M, BIN_WALL_HEIGHT_M, CUBE_HALF_M
 from soarm.sim.task import Number, Ops, Progress, StateView
+from soarm.tasks.pick_place.things import CUBE_HALF_M, INSIDE_HEIGHT_M, INSIDE_M
 
 REACHED2_M2 = 0.03**2
 """Gripper point within 30 mm of the cube's centre: reached (squared)."""
@@ -18,9 +18,7 @@ LENGTH2_M2 = 0.1**2
 """Distance at which the reach and transport potentials are one half: 0.1 m (squared)."""
 AT_REST2 = 0.03**2
 """A cube slower than 0.03 m/s is at rest (squared)."""
-INSIDE2_M2 = (BIN_HALF_M - 0.008) ** 2
-"""A cube's centre this close to the bin's centre in x and in y lies inside, not on the rim (squared)."""
-INSIDE_HEIGHT_M = BIN_WALL_HEIGHT_M - 0.01
+INSIDE2_M2 = INSIDE_M**2
 
 
 class TaskState(NamedTuple):
