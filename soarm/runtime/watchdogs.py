@@ -1,7 +1,7 @@
 """Decide in every tick whether a run may go on, with a named cause for every stop.
 
-The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: objects that are seen too long ago,
-actions that are none, a policy that does not answer.
+The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: sensors whose values are too old, actions
+that are none, a policy that does not answer.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class WatchdogLimits:
     """How long what is put up with.
 
     Attributes:
-        hold_sight_s: Objects, or a camera's frame, older than this make the arm hold [s].
-        stop_sight_s: And older than this end the run [s].
+        hold_age_s: A sensor's value that is older makes the arm hold [s].
+        stop_age_s: And one that is older than this ends the run [s].
         stop_refused: Control ticks in a row whose action or correction is no six finite numbers, until the run ends; the first
             makes the arm stay.
         stop_empty_s: How long the policy may have nothing to say until the run ends [s].
@@ -45,8 +45,8 @@ class WatchdogLimits:
         max_resumes: How often.
     """
 
-    hold_sight_s: float = 0.15
-    stop_sight_s: float = 2.0
+    hold_age_s: float = 0.15
+    stop_age_s: float = 2.0
     stop_refused: int = 3
     stop_empty_s: float = 2.0
     resume_s: float = 0.5
@@ -58,7 +58,7 @@ class Tick(NamedTuple):
 
     Attributes:
         t_s: Time [s].
-        sight_age_s: How old the oldest sight is, of objects or cameras [s].
+        age_s: How old the oldest value of a sensor is [s].
         refused: What was wrong with the action or its correction; None for good ones.
         empty: The policy has nothing to say.
         state: Of the arm.
@@ -68,7 +68,7 @@ class Tick(NamedTuple):
     """
 
     t_s: float
-    sight_age_s: float
+    age_s: float
     refused: str | None
     empty: bool
     state: State
@@ -95,7 +95,7 @@ class Watchdogs:
 
     def judge(self, tick: Tick) -> Verdict:
         """Return what to do with this tick."""
-        verdict = max(self._arm(tick), self._sight(tick), self._refused(tick), self._silent(tick), key=lambda one: one.action)
+        verdict = max(self._arm(tick), self._age(tick), self._refused(tick), self._silent(tick), key=lambda one: one.action)
         return verdict if verdict.action is not Action.GO else self._after_hold(tick)
 
     def _arm(self, tick: Tick) -> Verdict:
@@ -107,11 +107,11 @@ class Watchdogs:
             return Verdict(Action.STOP if stop else self._hold(tick), cause)
         return GO
 
-    def _sight(self, tick: Tick) -> Verdict:
-        age_s, patience = tick.sight_age_s, self._patience
-        if not age_s <= patience.stop_sight_s:  # NaN is no age
-            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_sight_s:g} s")
-        if not age_s <= patience.hold_sight_s:
+    def _age(self, tick: Tick) -> Verdict:
+        age_s, patience = tick.age_s, self._patience
+        if not age_s <= patience.stop_age_s:  # NaN is no age
+            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_age_s:g} s")
+        if not age_s <= patience.hold_age_s:
             return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
         return GO
 

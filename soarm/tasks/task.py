@@ -97,6 +97,11 @@ class Task:
                 found[thing][element] = i
         return found
 
+    @property
+    def subject(self) -> str:
+        """What the objects tell of, in words: "cube and bin"."""
+        return " and ".join(thing.name for thing in self.things) or "the objects"
+
     def middle_m(self, thing: Thing, objects: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the middle of a thing, shape (3,) [m]; one whose height is not told stands on the table."""
         at = self.elements[thing.name]
