@@ -39,6 +39,7 @@ class Task:
 
     Attributes:
         name: As `task` in params.yaml has it; also the folder's.
+        env_id: Id of its Gymnasium environments (`soarm.envs`).
         instruction: What the robot is asked to do, in words.
         objects: The environment state: what a policy is told of the objects, in the arm's base frame.
         things: What lies on the table, as the robot's side needs to know it.
@@ -57,6 +58,7 @@ class Task:
     """
 
     name: str
+    env_id: str
     instruction: str
     objects: Feature
     things: tuple[Thing, ...]

@@ -29,10 +29,6 @@ class Grip(NamedTuple):
     released_m: float
 
 
-GRIP_25_MM = Grip((0.02, 0.02, 0.015), (8.0, 28.0), 30.0, 0.025)
-"""Of a 25 mm cube: the gripper is 15.6 percent open around its sides, more across its corners."""
-
-
 class Surface(NamedTuple):
     """Where another thing may come to rest on, or in, a thing.
 

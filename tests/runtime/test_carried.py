@@ -18,7 +18,8 @@ from soarm.sim.env import SimEnv
 from soarm.sim.pick_place.expert import Expert
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
-from soarm.tasks.pick_place.things import BIN_WALL_M, CUBE_HALF_M
+from soarm.tasks.pick_place.things import BIN_WALL_M
+from soarm.tasks.tabletop import CUBE_HALF_M
 
 ROOT = Path(__file__).parents[2]
 BIN = (0.1, -0.2)

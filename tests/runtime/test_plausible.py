@@ -5,8 +5,8 @@ import pytest
 
 from soarm.errors import ObservationError
 from soarm.runtime.plausible import require_numbers, require_plausible
+from soarm.sim.cubes import yaw4
 from soarm.sim.draw import draw_scene
-from soarm.sim.pick_place.rules import yaw4
 from soarm.tasks.pick_place import TASK
 
 GOOD = [0.0, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.15]

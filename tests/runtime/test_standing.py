@@ -8,8 +8,7 @@ import pytest
 
 from soarm import arm
 from soarm.runtime import standing, success
-from soarm.sim import scene
-from soarm.sim.pick_place import rules
+from soarm.sim import cubes, scene
 from soarm.tasks.pick_place import TASK, things
 
 RNG = np.random.default_rng(0)
@@ -28,8 +27,8 @@ def touching_geoms(model):
 
 def test_the_bin_and_the_rule_of_rest_are_those_of_the_simulator(model):
     assert 2 * model.geom("bin_floor").size[2] == things.BIN_WALL_M
-    assert model.geom("cube").size.tolist() == [things.CUBE_HALF_M] * 3
-    assert success.AT_REST_M / 0.3 < rules.AT_REST2**0.5
+    assert model.geom("cube").size.tolist() == [cubes.CUBE_HALF_M] * 3
+    assert success.AT_REST_M / 0.3 < cubes.AT_REST2**0.5
 
 
 def test_balls_surround_what_of_the_arm_can_touch_to_a_centimetre(model):

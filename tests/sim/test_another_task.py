@@ -33,6 +33,7 @@ class Stage(enum.IntEnum):
 
 POINT = Task(
     name="point",
+    env_id="SoArm/Point-v0",
     instruction="Bring the gripper above the shoulder.",
     objects=Feature((2,), ("mark.x", "mark.z"), ("m", "m")),
     things=(),

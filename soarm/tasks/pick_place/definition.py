@@ -10,6 +10,7 @@ from soarm.tasks.task import Task
 
 PICK_PLACE = Task(
     name="pick_place",
+    env_id="SoArm/PickPlace-v0",
     instruction="Pick up the cube and place it in the bin.",
     objects=OBJECTS,
     things=THINGS,

@@ -1,4 +1,4 @@
-"""Cube and bin: their sizes, and when the cube lies in the bin. The simulator builds its bodies from the same numbers."""
+"""The bin's sizes, and when the cube lies in it. The simulator builds its bodies from the same numbers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.tasks.thing import GRIP_25_MM, Goal, Surface, Thing
+from soarm.tasks.tabletop import CUBE
+from soarm.tasks.thing import Goal, Surface, Thing
 
-CUBE_HALF_M = 0.0125
-"""Half the edge of the cube: 25 mm."""
 BIN_HALF_M = 0.045
 """Half the inner width of the bin."""
 BIN_WALL_M = 0.004
@@ -28,7 +27,7 @@ def _inside(at: Mapping[str, float], tcp_m: NDArray[np.float64]) -> bool:
 
 
 THINGS = (
-    Thing("cube", CUBE_HALF_M, 2 * CUBE_HALF_M, nearest_m=0.05, grip=GRIP_25_MM),
+    CUBE,
     Thing(
         "bin",
         BIN_HALF_M + BIN_WALL_M,
