@@ -40,14 +40,6 @@ from soarm.tasks.task import Task
 logger = logging.getLogger("soarm.runtime")
 
 
-_MEASURED = {
-    thing.name: (measured(task, thing), [name for name, one in TASKS.items() if thing.name in one.elements])
-    for task in TASKS.values()
-    for thing in task.things
-}
-"""Name of a thing -> the numbers that a person measures of it, and the tasks that have it."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 where all is well, 1 where something is not."""
     options = _parser().parse_args(arguments)
@@ -89,10 +81,9 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
         "--limits", type=Path, help="JSON with velocity, acceleration, lead, table_m; see soarm.runtime.limits"
     )
     parser.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
-    for name, (numbers, tasks) in _MEASURED.items():
-        words = f"in the place of --objects: where the {name} lies [m, m{', deg' if 'YAW' in numbers else ''}]"
-        of = "" if len(tasks) == len(TASKS) else f"; of {', '.join(tasks)}"
-        parser.add_argument(f"--{name}", type=float, nargs=len(numbers), metavar=numbers, help=words + of)
+    for name, numbers in _measured().items():
+        words = f"in the place of --objects: where the {name} lies [m, m{', deg' * (len(numbers) - 2)}]"
+        parser.add_argument(f"--{name}", type=float, nargs=len(numbers), metavar=numbers, help=words)
     parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
     parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long at most (%(default)s)")
     parser.add_argument("--keep-going", action="store_true", help="do not end when the task is done")
@@ -145,17 +136,23 @@ def _objects(options: argparse.Namespace, task: Task) -> Sensor:
     Raises:
         ObservationError: The options are not those that the task needs.
     """
-    places = {name: getattr(options, name) for name in _MEASURED if getattr(options, name) is not None}
+    names = _measured()
+    places = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.objects is not None and not places:
         return FileObjects(task, options.objects)
-    if options.objects is None and set(places) == set(task.elements) and places:
+    if options.objects is None and places and set(places) == set(task.elements):
         return CarriedObjects(task, on_the_table(task, places))
-    needed = " ".join(" ".join((f"--{thing.name}", *measured(task, thing))) for thing in task.things)
-    given = ", ".join(f"--{name}" for name in ("objects", *_MEASURED) if getattr(options, name) is not None) or "neither"
+    needed = " ".join(" ".join((f"--{name}", *names[name])) for name in task.elements)
+    given = [f"--{name}" for name in ("objects", *names) if getattr(options, name) is not None]
     raise ObservationError(
-        f"the task {task.name} needs to know where {task.subject} lie: say all of {needed}, or --objects FILE alone; "
-        f"{given} was given"
+        f"the task {task.name} needs to know where {task.subject} lie: say all of {needed}, or --objects FILE alone; given "
+        f"was {', '.join(given) or 'neither'}"
     )
+
+
+def _measured() -> dict[str, tuple[str, ...]]:
+    """Return name of a thing, of all tasks -> the numbers that a person measures of it."""
+    return {thing.name: measured(task, thing) for task in TASKS.values() for thing in task.things}
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -43,8 +43,8 @@ def require_plausible(task: Task, objects: ArrayLike, name: str) -> Objects:
     values = require_numbers(task, objects, name).astype(np.float64)
     found = _faults(task, values)
     if found:
-        hint, things = _hint(task, values), " or ".join(thing.name for thing in task.things)
-        raise ObservationError("\n  ".join([f"{name}: {things} cannot be there:", *found, *([hint] if hint else [])]))
+        first, hint = f"{name}: {task.named('or')} cannot be there:", _hint(task, values)
+        raise ObservationError("\n  ".join([first, *found, *([hint] if hint else [])]))
     return values.astype(np.float32)
 
 

@@ -102,7 +102,12 @@ class Task:
     @property
     def subject(self) -> str:
         """What the objects tell of, in words: "cube and bin"."""
-        return " and ".join(thing.name for thing in self.things) or "the objects"
+        return self.named("and")
+
+    def named(self, word: str) -> str:
+        """Return the names of the things, that word before the last."""
+        *first, last = [thing.name for thing in self.things] or ["the objects"]
+        return f"{', '.join(first)} {word} {last}" if first else last
 
     def middle_m(self, thing: Thing, objects: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the middle of a thing, shape (3,) [m]; one whose height is not told stands on the table."""
