@@ -92,7 +92,7 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
     if settings.log is not None:
         require_place(settings.log)
     loop_config = _loop_config(settings)
-    first = first_values(settings.sensors, loop_config.patience.stop_age_s)
+    first = first_values(settings.sensors, loop_config.watchdogs.stop_age_s)
     with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
         found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts, settings.sensors)

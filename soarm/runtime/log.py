@@ -52,31 +52,6 @@ _SERVOS = [
     ("current_ma", "<f4", (_N,)),
     ("moving", "u1", (_N,)),
 ]
-_BEFORE_OBJECTS = [
-    ("t_s", "<f8"),  # since the start of the run
-    ("arrived", "u1"),  # whether the arm had come to the policy: before, its speed is that of the approach
-    ("control", "u1"),  # whether this tick asked for a new action
-    ("state", "u1"),  # of the arm, its place in soarm.hardware.states.State
-    ("verdict", "u1"),  # soarm.runtime.watchdogs.Action
-    ("lateness_s", "<f8"),  # how much after its time the tick began
-    ("busy_s", "<f8"),  # how long it took
-    ("sight_age_s", "<f8"),
-    ("dt_s", "<f8"),  # what the safety chain counted with
-]
-_AFTER_OBJECTS = [
-    *_JOINTS,
-    ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
-    ("correction", "<f4", (_N,)),  # of the residual
-    ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
-    ("last_q", "<f8", (_N,)),  # what the safety chain took for the last target, and its velocity
-    ("last_velocity", "<f8", (_N,)),
-    ("q_sent", "<f8", (_N,)),
-    ("ticks_sent", "<i4", (_N,)),
-    ("reasons", "<i4", (_N,)),
-    ("refused", "u1"),
-    ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
-    *_SERVOS,
-]
 MOVE = np.dtype(
     [
         ("t_s", "<f8"),  # since the log began, as of events
@@ -91,11 +66,33 @@ MOVE = np.dtype(
 
 @functools.cache
 def record_type(n_objects: int) -> np.dtype[np.void]:
-    """Return the type of a tick's record, of a task with so many numbers of objects.
-
-    Joints are in the order of `soarm.arm.JOINT_NAMES`, in LeRobot's units.
-    """
-    return np.dtype([*_BEFORE_OBJECTS, ("objects", "<f4", (n_objects,)), *_AFTER_OBJECTS])
+    """Return what a tick's record holds, with so many numbers of objects; joints in order and units of `soarm.arm`."""
+    return np.dtype(
+        [
+            ("t_s", "<f8"),  # since the start of the run
+            ("arrived", "u1"),  # whether the arm had come to the policy: before, its speed is that of the approach
+            ("control", "u1"),  # whether this tick asked for a new action
+            ("state", "u1"),  # of the arm, its place in soarm.hardware.states.State
+            ("verdict", "u1"),  # soarm.runtime.watchdogs.Action
+            ("lateness_s", "<f8"),  # how much after its time the tick began
+            ("busy_s", "<f8"),  # how long it took
+            ("sight_age_s", "<f8"),
+            ("dt_s", "<f8"),  # what the safety chain counted with
+            ("objects", "<f4", (n_objects,)),
+            *_JOINTS,
+            ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
+            ("correction", "<f4", (_N,)),  # of the residual
+            ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
+            ("last_q", "<f8", (_N,)),  # what the safety chain took for the last target, and its velocity
+            ("last_velocity", "<f8", (_N,)),
+            ("q_sent", "<f8", (_N,)),
+            ("ticks_sent", "<i4", (_N,)),
+            ("reasons", "<i4", (_N,)),
+            ("refused", "u1"),
+            ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
+            *_SERVOS,
+        ]
+    )
 
 
 class Run(NamedTuple):

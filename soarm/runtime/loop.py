@@ -49,7 +49,7 @@ class LoopConfig:
         approach_until: Distance that ends the slow approach: above a fast joint's normal lag [deg, percent].
         dry_run: Send nothing.
         keep_going: Go on when the task is done.
-        patience: Of the watchdogs.
+        watchdogs: Their limits.
 
     Raises:
         ValueError: A rate is not allowed.
@@ -61,7 +61,7 @@ class LoopConfig:
     approach_until: float = 15.0
     dry_run: bool = False
     keep_going: bool = False
-    patience: WatchdogLimits = dataclasses.field(default_factory=WatchdogLimits)
+    watchdogs: WatchdogLimits = dataclasses.field(default_factory=WatchdogLimits)
 
     def __post_init__(self) -> None:
         if self.control_hz < 1 or self.bus_hz < self.control_hz or self.bus_hz % self.control_hz:
@@ -82,7 +82,7 @@ class Loop:
         residual: The residual network and its bound per joint, shape (6,); None drives with the base alone.
         sensors: Feature key -> sensor: with the joints, the observation. One is of the objects (`ENVIRONMENT_STATE`).
         limits: Of the safety chain.
-        config: Rates and patience.
+        config: Rates and limits of the watchdogs.
         log: Gets a record per tick.
         now: The clock [s].
         sleep: Waits so many seconds.
@@ -116,7 +116,7 @@ class Loop:
         self._schedule, self._residual = schedule, residual
         self._sensors, self._limits, self._config, self._log = SensorReader(sensors, first), limits, config, log
         self._now, self._sleep, self._beat, self._success = now, sleep, beat, success
-        self._watchdogs = Watchdogs(config.patience)
+        self._watchdogs = Watchdogs(config.watchdogs)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
         self._correction = self._before = np.zeros(6, np.float32)

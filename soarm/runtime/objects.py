@@ -1,4 +1,4 @@
-"""Sensors of the objects of a task: told once, read from a file that somebody keeps fresh, or called for.
+"""Sensors of the objects of a task: read from a file that somebody keeps fresh, or called for.
 
 The runtime detects nothing itself. On a table, a camera with markers, a tracker, or a person with a ruler says where things
 are; the twin writes the same file. Its format is `{"objects": [...]}`, in the order of `soarm.tasks.task.Task.objects`, metres
@@ -23,27 +23,6 @@ from soarm.tasks.task import Task
 from soarm.tasks.thing import Thing
 
 _MOST_BYTES = 1 << 16
-
-
-class FixedObjects:
-    """Objects that lie where they were said to lie; the value is always fresh.
-
-    Args:
-        task: Whose objects they are.
-        objects: In the order of `Task.objects`.
-        now: The clock [s].
-
-    Raises:
-        ObservationError: Not so many finite numbers, or a thing cannot be there.
-    """
-
-    def __init__(self, task: Task, objects: ArrayLike, now: Callable[[], float] = time.monotonic) -> None:
-        self.subject = task.subject
-        self._objects, self._now = require_plausible(task, objects, "objects"), now
-
-    def read(self) -> Stamped:
-        """See `Sensor`."""
-        return Stamped(self._now(), self._objects)
 
 
 class CalledObjects:

@@ -33,7 +33,7 @@ GO = Verdict(Action.GO, "")
 
 @dataclasses.dataclass(frozen=True)
 class WatchdogLimits:
-    """How long what is put up with.
+    """Thresholds of the watchdogs.
 
     Attributes:
         hold_age_s: A sensor's value that is older makes the arm hold [s].
@@ -81,14 +81,14 @@ class Watchdogs:
     """Judges ticks; keeps how long a cause has lasted.
 
     Args:
-        patience: Thresholds.
+        limits: Thresholds.
 
     Attributes:
         resumes: How often a held arm went on.
     """
 
-    def __init__(self, patience: WatchdogLimits) -> None:
-        self._patience = patience
+    def __init__(self, limits: WatchdogLimits) -> None:
+        self._limits = limits
         self._n_refused = self.resumes = 0
         self._empty_since_s: float | None = None
         self._held_since_s: float | None = None
@@ -101,24 +101,24 @@ class Watchdogs:
     def _arm(self, tick: Tick) -> Verdict:
         if tick.state in (State.FAULT, State.LIMP, State.DISCONNECTED):
             return Verdict(Action.STOP, f"the arm is in {tick.state.name}: {tick.fault or 'somebody let it go'}")
-        if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._patience.max_resumes):
+        if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._limits.max_resumes):
             stop = tick.heard
             cause = f"the arm holds: {tick.fault}" + (f", after {self.resumes} resumes" if stop else "")
             return Verdict(Action.STOP if stop else self._hold(tick), cause)
         return GO
 
     def _age(self, tick: Tick) -> Verdict:
-        age_s, patience = tick.age_s, self._patience
-        if not age_s <= patience.stop_age_s:  # NaN is no age
-            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_age_s:g} s")
-        if not age_s <= patience.hold_age_s:
+        age_s, limits = tick.age_s, self._limits
+        if not age_s <= limits.stop_age_s:  # NaN is no age
+            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {limits.stop_age_s:g} s")
+        if not age_s <= limits.hold_age_s:
             return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:
         if tick.control:
             self._n_refused = self._n_refused + 1 if tick.refused else 0
-        if self._n_refused >= self._patience.stop_refused:
+        if self._n_refused >= self._limits.stop_refused:
             return Verdict(Action.STOP, f"{self._n_refused} actions in a row were none: {tick.refused}")
         return GO
 
@@ -129,7 +129,7 @@ class Watchdogs:
         if self._empty_since_s is None:
             self._empty_since_s = tick.t_s
         waited_s = tick.t_s - self._empty_since_s
-        if not waited_s <= self._patience.stop_empty_s:
+        if not waited_s <= self._limits.stop_empty_s:
             return Verdict(Action.STOP, f"the policy has said nothing for {waited_s:.1f} s")
         return GO
 
@@ -143,7 +143,7 @@ class Watchdogs:
             if tick.state is not State.HOLD:
                 return GO
             self._held_since_s = tick.t_s
-        if tick.t_s - self._held_since_s < self._patience.resume_s:
+        if tick.t_s - self._held_since_s < self._limits.resume_s:
             return Verdict(Action.HOLD, "waiting for what made it hold to stay away")
         self._held_since_s = None
         self.resumes += 1

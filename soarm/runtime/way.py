@@ -3,7 +3,7 @@
 Where the straight way dips under the table or touches what stands on it, the hand goes straight up first, if it is in or
 beside something, and then through poses from which the way is free. Of random poses with the hand up to 25 cm above the table,
 a straight way to the parking pose dips more than a centimetre below it from 6 in 100. Knows the heights of wrist and fixed jaw
-(`soarm.runtime.safety.lowest_m`) and the distance to cube and bin (`soarm.runtime.standing`), and no other obstacle.
+(`soarm.runtime.safety.lowest_m`) and the distance to the things of the task (`soarm.runtime.standing`), and no other obstacle.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def require_speed(speed: float, limits: Limits) -> None:
 def aside(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tuple[float, ...]:
     """Return a pose turned about the shoulder by as little as brings it clear of what stands there.
 
-    A bin may stand where the arm rests. Where no turn helps, the pose turned to where it is freest.
+    Something may stand where the arm rests. Where no turn helps, the pose turned to where it is freest.
 
     Args:
         pose: Six numbers [deg x 5, percent].

@@ -52,9 +52,6 @@ class Task:
             outcome.
         ending_columns: Columns of an evaluation's rows that are read from the info of the last step.
         scene_columns: Columns that tell where things lay at the start; the first two are x and y of what is moved [m].
-
-    Raises:
-        ValueError: A thing has no x or y among the objects' elements, or the goal's thing is none of them.
     """
 
     name: str
@@ -70,14 +67,6 @@ class Task:
     classify: Callable[[Mapping[str, Any], float], str]
     ending_columns: tuple[Column, ...]
     scene_columns: tuple[Column, ...]
-
-    def __post_init__(self) -> None:
-        lost = [thing.name for thing in self.things if not {"x", "y"} <= set(self.elements[thing.name])]
-        if lost or self.goal.thing not in (None, *self.elements):
-            raise ValueError(
-                f"task {self.name}: {lost} have no x and y among {self.objects.names}, or the goal's thing "
-                f"{self.goal.thing!r} is none of {list(self.elements)}"
-            )
 
     @cached_property
     def features(self) -> dict[str, Feature]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
 
 
-class Keeper(Protocol):
+class EpisodeSink(Protocol):
     """What of `soarm.dataset.recorder.Recorder` a session needs."""
 
     def save_episode(self, observations: Observation, actions: ArrayLike) -> object:

@@ -22,7 +22,7 @@ from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.limits import Limits
 from soarm.runtime.lockstep import Clock, SyncInference
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import FileObjects, FixedObjects, on_the_table
+from soarm.runtime.objects import CalledObjects, FileObjects, on_the_table
 from soarm.runtime.plausible import require_plausible
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import Stamped
@@ -251,7 +251,7 @@ def test_a_log_becomes_episodes_of_its_task_and_one_of_a_task_that_is_not_there_
 
 
 def test_by_hand_what_sensors_tell_is_recorded():
-    objects = FixedObjects(COVER, LYING, now=lambda: 5.0)
+    objects = CalledObjects(COVER, lambda: LYING, now=lambda: 5.0)
     follower = ArmFollower(StillArm(), {ENVIRONMENT_STATE: objects}, lambda wanted, _: wanted, 30, now=lambda: 6.0)
 
     assert list(follower.observe()) == [STATE, ENVIRONMENT_STATE]

@@ -12,7 +12,7 @@ from soarm import params as params_file
 from soarm.errors import ObservationError
 from soarm.recording import RecordParams
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.objects import FixedObjects, on_the_table
+from soarm.runtime.objects import CalledObjects, on_the_table
 from soarm.runtime.sensors import FollowsArm
 from soarm.sim.env import SimEnv
 from soarm.sim.pick_place.expert import Expert
@@ -136,7 +136,7 @@ def test_with_objects_that_were_measured_once_the_demonstrator_solves_what_it_ne
     expert = params_file.load(ROOT / "params.yaml").section("record", RecordParams).expert
 
     assert solved(sim, expert, CarriedObjects, range(10)) >= 8
-    assert solved(sim, expert, FixedObjects, range(3)) == 0
+    assert solved(sim, expert, lambda task, lying: CalledObjects(task, lambda: lying), range(3)) == 0
 
 
 def test_where_cube_and_bin_cannot_be_is_refused():

@@ -16,7 +16,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, log, replay, shutdown, standing
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects
+from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.training_arm import TrainingArm
 from soarm.spec import ENVIRONMENT_STATE
 from soarm.tasks.pick_place import TASK
@@ -127,7 +127,9 @@ def test_the_arm_rests_beside_a_bin_that_stands_where_it_would_rest(twin, bundle
     """The way there goes around it: what the driver was told is clear of it all along."""
     caplog.set_level("INFO")
     seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
-    report = drive.run(order(bundle, twin, objects=FixedObjects(TASK, seen)), twin.ports[0], Calibration.nominal(), QUICK)
+    report = drive.run(
+        order(bundle, twin, objects=CalledObjects(TASK, lambda: seen)), twin.ports[0], Calibration.nominal(), QUICK
+    )
     park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
 
     assert report.ended_well

@@ -19,7 +19,7 @@ from soarm.hardware.states import State
 from soarm.runtime import log, replay
 from soarm.runtime.inference import ChunkPrediction, InferenceThread
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import FixedObjects
+from soarm.runtime.objects import CalledObjects
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import Stamped
@@ -108,7 +108,8 @@ def towards(target, n=25, per_step=1.0):
 def make(predict, takes_s=0.0, arm=None, objects=None, camera=None, residual=None, tick_log=None, beat=lambda: None, **config):
     clock = Clock()
     driven = arm(clock) if arm is not None else FakeArm(clock)
-    sensors = {ENVIRONMENT_STATE: objects(clock) if objects is not None else FixedObjects(TASK, OBJECTS, clock.now)}
+    lying = CalledObjects(TASK, lambda: OBJECTS, clock.now)
+    sensors = {ENVIRONMENT_STATE: objects(clock) if objects is not None else lying}
     if camera is not None:
         sensors[f"{IMAGES}.front"] = camera(clock)
     inference = SlowInference(clock, predict, takes_s)
@@ -286,11 +287,11 @@ def test_with_a_first_sight_a_run_waits_for_objects_that_cannot_be_seen_at_its_s
 def test_a_sensor_that_follows_the_arm_is_told_where_the_arm_is_and_was_sent():
     updates = []
 
-    class Following(FixedObjects):
+    class Following(CalledObjects):
         def update(self, q, commanded):
             updates.append((q[0], commanded[0]))
 
-    loop, arm, _, _ = make(towards(TARGET), objects=lambda clock: Following(TASK, OBJECTS, clock.now))
+    loop, arm, _, _ = make(towards(TARGET), objects=lambda clock: Following(TASK, lambda: OBJECTS, clock.now))
     loop.run(1.0)
 
     assert len(updates) == 30

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from soarm.errors import ObservationError
-from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects, on_the_table
+from soarm.runtime.carried import CarriedObjects
+from soarm.runtime.objects import CalledObjects, FileObjects, on_the_table
 from soarm.runtime.sensors import first_values
 from soarm.spec import ENVIRONMENT_STATE
 from soarm.tasks.pick_place import TASK
@@ -24,12 +25,11 @@ def test_what_a_person_measures_becomes_the_features():
     np.testing.assert_allclose(found, [0.1, -0.2, 0.0125, 0.5, np.sqrt(3) / 2, 0.15, -0.1], atol=1e-6)
 
 
-def test_fixed_and_called_objects_are_fresh():
-    fixed, called = FixedObjects(TASK, SEEN, now=lambda: 5.0), CalledObjects(TASK, lambda: SEEN, now=lambda: 6.0)
+def test_called_objects_are_fresh():
+    called = CalledObjects(TASK, lambda: SEEN, now=lambda: 6.0)
 
-    assert fixed.read().t_s == 5.0
     assert called.read().t_s == 6.0
-    np.testing.assert_allclose(called.read().value, fixed.read().value)
+    np.testing.assert_allclose(called.read().value, SEEN)
 
 
 def test_a_file_is_as_old_as_its_stamp_and_read_when_it_changes(tmp_path):
@@ -142,4 +142,4 @@ def test_the_example_of_the_docs_writes_what_is_read_and_nothing_where_it_sees_n
 @pytest.mark.parametrize(("cube", "bin_xy"), [((0.0, -200, 15), (150, -150)), ((0, -0.2, np.inf), (0.15, -0.15))])
 def test_what_a_person_measures_is_looked_at(cube, bin_xy):
     with pytest.raises(ObservationError, match=r"millimetres|must be 7 finite numbers"):
-        FixedObjects(TASK, on_the_table(TASK, {"cube": cube, "bin": bin_xy}))
+        CarriedObjects(TASK, on_the_table(TASK, {"cube": cube, "bin": bin_xy}))

@@ -12,7 +12,7 @@ from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.states import State
-from soarm.runtime.objects import FileObjects, FixedObjects
+from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.sensors import Stamped
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
@@ -131,7 +131,7 @@ def test_an_arm_that_is_driven_by_hand_rests_beside_the_bin(twin: Twin) -> None:
     """Without objects nothing is known of the table, and it rests where its settings say."""
     seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
     config, turned = ArmConfig(timeout_s=0.2, park_speed=250.0), []
-    for sensors in ({ENVIRONMENT_STATE: FixedObjects(TASK, seen)}, {}):
+    for sensors in ({ENVIRONMENT_STATE: CalledObjects(TASK, lambda: seen)}, {}):
         with arms.follower(twin.ports[0], twin.config.calibration, config, TASK, sensors, 30, deadman=False):
             pass
         turned.append(abs(twin.q()[0]))
