@@ -6,8 +6,8 @@ import numpy as np
 
 from soarm.sim.demonstrator import Vector
 from soarm.sim.grasping import GraspDemonstrator
-from soarm.sim.pick_place.bodies import BIN_HALF_M, BIN_WALL_HEIGHT_M
 from soarm.tasks.pick_place.objects import OBJECTS
+from soarm.tasks.pick_place.things import BIN_HALF_M, BIN_WALL_HEIGHT_M
 from soarm.tasks.tabletop import elements
 
 _BIN = elements(OBJECTS, "bin.x", 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from soarm.tasks.residual_observation import Term
 from soarm.tasks.stack import outcomes
 from soarm.tasks.stack.stages import Stage
+from soarm.tasks.stack.things import GOAL, THINGS
 from soarm.tasks.tabletop import (
     COARSE_M,
     FINE_M,
@@ -30,7 +31,10 @@ _TO_CUBE, _TO_BASE = from_gripper(_CUBE), between(_CUBE, _BASE)
 STACK = Task(
     name="stack",
     env_id="SoArm/Stack-v0",
+    instruction="Put the blue cube onto the other one.",
     objects=OBJECTS,
+    things=THINGS,
+    goal=GOAL,
     stages=Stage,
     terms=("reach", "grasp", "lift", "align", "stack"),
     residual=(
