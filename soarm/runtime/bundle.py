@@ -26,6 +26,7 @@ from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
 from soarm.spec import ACTION, PolicySpec
 from soarm.tasks.registry import find
+from soarm.tasks.task import Task
 
 BASE, RESIDUAL = "act", "residual"
 """The two networks of a bundle; the base's file is `act.onnx` whatever its kind, and a bundle of old stays readable."""
@@ -84,6 +85,11 @@ class Bundle:
     checksums: Mapping[str, str]
     sessions: Mapping[str, ort.InferenceSession]
     training_arm: TrainingArm | None = None
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for."""
+        return find(self.spec.task)
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
