@@ -25,7 +25,7 @@ from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
 
 class SimEnv(gymnasium.Env[dict[str, Any], Array]):
-    """One arm and one task, with joint-position targets. `SoArm/PickPlace-v0` puts a 25 mm cube into a bin.
+    """One arm and one task, with joint-position targets.
 
     ## Action space: Box(6), absolute joint-position targets, clipped to the joint limits
 
@@ -51,9 +51,9 @@ class SimEnv(gymnasium.Env[dict[str, Any], Array]):
 
     ## Reward
 
-    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each term of the task (reach,
-    grasp, lift, transport, place), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1]
-    and 0 in the terminal state. `info["reward/<term>"]` holds every term in both modes.
+    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each term of the task
+    (`Task.terms`), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
+    terminal state. `info["reward/<term>"]` holds every term in both modes.
 
     ## Episode
 
