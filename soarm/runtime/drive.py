@@ -128,7 +128,8 @@ def _run(
         loop = Loop(arm, task, inference, schedule, residual, sensors, limits, config, log, **extras)
 
         def around() -> tuple[Box, ...]:
-            return boxes(task, loop.latest[ENVIRONMENT_STATE].value)
+            objects = loop.latest.get(ENVIRONMENT_STATE)
+            return () if objects is None else boxes(task, objects.value)
 
         try:
             if not settings.dry_run:
