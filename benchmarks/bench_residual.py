@@ -6,7 +6,7 @@ Needs data/train_act. But for what its name says, every row has the same: the fr
 batch, n-step returns, width of the networks and updates per step of all environments, as `train_residual` in params.yaml has.
 
     sb3 gym            TD3 and its networks, a DummyVecEnv of SoArm/PickPlace-v0
-    sb3 gym, our nets  the same with our networks: LayerNorm, magnified differences, critics on the executed action
+    sb3 gym, our nets  the same with our networks: LayerNorm, tanh features, critics on the executed action
     sb3 batch          TD3 and its networks, our environments on mujoco.batch
     ours, in turn      ResidualTD3BC with `overlap: false`
     ours               ResidualTD3BC: updates run while the environments step

@@ -153,7 +153,12 @@ READERS = {
     "residual": Reader(
         _beside("config.json", actor.load, actor_safetensors=b""),
         (CheckpointError, SpecMismatchError),
-        {"hidden": [8], "layer_norm": True, "sight": {"unseen": ["phase"], "magnified": True}, "spec": _spec()},
+        {
+            "hidden": [8],
+            "layer_norm": True,
+            "observation": {"masked_blocks": ["phase"], "tanh_features": True},
+            "spec": _spec(),
+        },
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
     "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),

@@ -24,9 +24,9 @@ from soarm.quantities import SOME, Count, Positive, Threads, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
+from soarm.residual.encoder import ObservationParams
 from soarm.residual.exploration import ExplorationParams
 from soarm.residual.learner import LearnerParams
-from soarm.residual.sight import SightParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
 from soarm.residual.vec_env import BatchVecEnv
@@ -55,8 +55,8 @@ class TrainResidualParams:
             (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
             (Chen et al. 2021, arXiv 2101.05982). Two are the least there can be.
-        actor_sight: What of the observation the actor sees.
-        critic_sight: What the critics see.
+        actor_observation: What of the observation the actor is given.
+        critic_observation: What the critics are given.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -71,8 +71,8 @@ class TrainResidualParams:
     hidden: Annotated[tuple[Count, ...], SOME]
     layer_norm: bool
     n_critics: Annotated[int, within(least=2, most=100, why="targets take the least of two heads")]
-    actor_sight: SightParams
-    critic_sight: SightParams
+    actor_observation: ObservationParams
+    critic_observation: ObservationParams
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
@@ -195,8 +195,8 @@ def _new_model(
             "net_arch": list(params.hidden),
             "layer_norm": params.layer_norm,
             "n_critics": params.n_critics,
-            "actor_sight": params.actor_sight,
-            "critic_sight": params.critic_sight,
+            "actor_observation": params.actor_observation,
+            "critic_observation": params.critic_observation,
         },
         seed=seed,
         device="cpu",  # networks this small lose more on the way to a GPU than they gain there
