@@ -46,7 +46,7 @@ def main() -> None:
 
 def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
     """Return a frame per control step of the episode of `seed`, and a still, twice as large, from when the cube is carried."""
-    env = SimEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, visuals=True)
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
     frames: list[NDArray[np.uint8]] = []
@@ -66,7 +66,7 @@ def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uin
 
 def stand(sim: SimParams, q: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return a still of the arm in the pose `q`, shape (6,) [deg x 5, percent]."""
-    env = SimEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, visuals=True)
     env.reset(seed=0)
     for joint, radians in zip(arm.JOINTS, arm.to_radians(q), strict=True):
         env.data.joint(joint.name).qpos = radians

@@ -7,7 +7,7 @@ draw.py          a seed -> the scene
 scene.py         arm, table, lights and cameras as an MjModel, with the task's bodies in it
 physics.py       SceneWriter: a drawn scene into model and data
 episode.py       EpisodeRules: reward, furthest stage, held success, time limit
-env.py           SimEnv: the Gymnasium environment of any task
+env.py           SimEnv: one episode at a time, of any task
 batch_env.py     BatchSim: many episodes at once
 camera.py        pictures by OpenGL; ray_camera.py by rays
 pick_place/      the cube into the bin
