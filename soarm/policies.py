@@ -22,8 +22,8 @@ BLOCK = 8
 """Rows in one query of a network, when there are so many; large enough to batch, small enough not to waste."""
 
 
-def in_blocks(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
-    """Ask a network in blocks of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
+def predict_in_batches(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
+    """Ask a network in batches of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
 
     Matrix products round differently for different numbers of rows (5e-5 deg in ACT's actions), and contacts amplify that to
     other outcomes. With one shape for every query, what a row does depends on its own observations alone, to the bit.
@@ -50,7 +50,7 @@ class ChunkedPolicy:
 
     Attributes:
         model: The network.
-        block: Rows in one query; see `in_blocks`.
+        block: Rows in one query; see `predict_in_batches`.
         player: The queues of predicted actions.
     """
 
@@ -89,7 +89,7 @@ class ChunkedPolicy:
         for key, feature in self._spec.features.items():
             if key.startswith("observation."):
                 _require(observation, key, feature.shape)
-        return lambda at: in_blocks(
+        return lambda at: predict_in_batches(
             self.model.predict_chunks, {key: value[at] for key, value in observation.items()}, self.block
         )
 
@@ -117,7 +117,7 @@ class ResidualPolicy:
         """Return clip(base + scale * residual)."""
         step = self._base.advance(observation, rows)
         seen = {"residual": self._features.compute(observation, step)}
-        residual = in_blocks(lambda one: self._model.predict_residual(one["residual"]), seen, self._block)
+        residual = predict_in_batches(lambda one: self._model.predict_residual(one["residual"]), seen, self._block)
         return add_residual(step.action, residual, self._scale)
 
 

@@ -8,7 +8,7 @@ import pytest
 from soarm import kinematics
 from soarm.chunking import Step
 from soarm.errors import ObservationError
-from soarm.policies import ChunkedPolicy, ResidualPolicy, in_blocks
+from soarm.policies import ChunkedPolicy, ResidualPolicy, predict_in_batches
 from soarm.policy import Array, Observation
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
@@ -55,7 +55,7 @@ def test_a_network_is_asked_in_blocks_of_one_size(n_rows: int) -> None:
         return 2 * observation[STATE]
 
     asked = np.arange(n_rows * 6, dtype=np.float32).reshape(n_rows, 6)
-    answer = in_blocks(double, {STATE: asked}, 8)
+    answer = predict_in_batches(double, {STATE: asked}, 8)
 
     assert np.array_equal(answer, 2 * asked)
     assert set(shapes) == {(8, 6)}

@@ -31,7 +31,6 @@ from soarm.hardware.registers import (
     writable,
 )
 from soarm.hardware.torque import torque_off
-from soarm.hardware.wire_log import WireLog
 
 __all__ = ["SYNC_WRITABLE", "TIMEOUT_S", "Bus", "Counters", "Reading"]
 
@@ -50,7 +49,6 @@ class Bus:
         servo_ids: The servos of `sync_read` and `torque_off`, in the order in which they are asked.
         timeout_s: Time of one question, second attempt included [s]. In lockstep with an emulated bus on a loaded machine
             choose seconds: nothing waits for them unless a servo is mute.
-        wire_log: Gets every byte; it stays open when the bus is closed.
         now: The clock [s].
         backups: Folder for the backups of registers; None for `backups.default_folder()`.
 
@@ -66,7 +64,6 @@ class Bus:
         servo_ids: Sequence[int],
         *,
         timeout_s: float = TIMEOUT_S,
-        wire_log: WireLog | None = None,
         now: Callable[[], float] = time.monotonic,
         backups: Path | None = None,
     ) -> None:
@@ -75,7 +72,6 @@ class Bus:
         if faults or len(set(self.servo_ids)) < len(self.servo_ids):
             raise ValueError(f"servo ids are {self.servo_ids}: each must be in 0..{packets.HIGHEST_ID} and named once")
         self.port = str(port.port_name)
-        port.wire_log = wire_log
         self.line = Line(port, timeout_s, now)
         self._eprom = eprom.Eprom(self, backups)
         self._readings = Readings()
@@ -89,9 +85,7 @@ class Bus:
         *,
         baud: int = 1_000_000,
         timeout_s: float = TIMEOUT_S,
-        wire_log: WireLog | None = None,
         now: Callable[[], float] = time.monotonic,
-        backups: Path | None = None,
         exclusive: bool = True,
     ) -> Bus:
         """Open a port, and say nothing on it yet.
@@ -101,16 +95,13 @@ class Bus:
             servo_ids: See the class, as the other arguments.
             baud: One of the SDK's rates.
             timeout_s: See the class.
-            wire_log: See the class.
             now: See the class.
-            backups: See the class.
             exclusive: False only for a watchdog that has to reach the servos of a program that hangs.
 
         Raises:
             PortError: The port is missing, busy, forbidden or none, or the SDK does not know the baud.
         """
-        opened = open_port(port, baud, exclusive, now)
-        return cls(opened, servo_ids, timeout_s=timeout_s, wire_log=wire_log, now=now, backups=backups)
+        return cls(open_port(port, baud, exclusive, now), servo_ids, timeout_s=timeout_s, now=now)
 
     @property
     def counters(self) -> Counters:

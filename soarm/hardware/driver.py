@@ -27,7 +27,6 @@ from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
 from soarm.hardware.supervisor import ServoSupervisor
 from soarm.hardware.watch import Alarm, Severity
-from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +63,6 @@ class Arm:
         calibration: Calibration,
         config: ArmConfig = DEFAULT,
         *,
-        wire_log: WireLog | None = None,
-        now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Arm:
         """Open the port and ask every servo who it is; nothing moves, and torque stays as it is.
@@ -74,8 +71,6 @@ class Arm:
             port: Serial port, or a link to one.
             calibration: Of this arm.
             config: Its settings.
-            wire_log: Gets every byte.
-            now: The clock [s].
             sleep: Waits so many seconds.
 
         Returns:
@@ -85,7 +80,8 @@ class Arm:
             PortError: The port cannot be opened.
             FaultError: The arm must not be driven; names every fault.
         """
-        made = cls(bringup.open_bus(port, calibration, config, wire_log, now), calibration, config, now, sleep)
+        now = time.monotonic
+        made = cls(bringup.open_bus(port, calibration, config, now), calibration, config, now, sleep)
         try:
             made._identify()
         except BaseException:
@@ -335,8 +331,7 @@ class Arm:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                wire_log = self.bus.line.port.wire_log
-                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self.now)
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, self.now)
                 self._supervisor = ServoSupervisor(self.bus, self.calibration, self.config, self._note)
             bringup.recover(self.bus, self.calibration, self.config, clear=clear)
             self._supervisor.begin(self._look())

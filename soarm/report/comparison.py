@@ -75,7 +75,7 @@ def verdict(comparison: Comparison) -> str:
     return f"The residual solves {'more' if gains > regressions else 'fewer'} scenes than ACT alone: {split}. {scope}"
 
 
-def origin_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
+def provenance_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
     """Return the sentences that say where the rows come from.
 
     Args:
@@ -88,8 +88,9 @@ def origin_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
     return [
         f"Rows of {LABELS['base']}: {how}; rows of {LABELS['residual']}: run for this page. Both are beside it as Parquet and "
         "CSV, figures as SVG and PNG with the CSV each was drawn from.",
-        f"Files of {LABELS['base']}: {base.origin.get('policy', 'unknown')}; of {LABELS['residual']}: "
-        f"{residual.origin.get('policy', 'unknown')}; simulator's parameters: {base.origin.get('simulator', 'unknown')}. "
+        f"Files of {LABELS['base']}: {base.provenance.get('policy', 'unknown')}; of {LABELS['residual']}: "
+        f"{residual.provenance.get('policy', 'unknown')}; parameters of the simulator: "
+        f"{base.provenance.get('simulator', 'unknown')}. "
         "Revision, profile and seed are in data/metrics/compare.json.",
     ]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from soarm.errors import DatasetError
 from soarm.evaluation.results import Results
-from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm, stratified_bootstrap, welch_p
+from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm_bootstrap, welch_p
 from soarm.smallfile import DATASET_BYTES, read_json
 from soarm.study import measures
 from soarm.study.method import Point
@@ -231,7 +231,7 @@ def _row(
         budget=params.budget(name),
         n_scenes=n_scenes,
         success=crossed_bootstrap([run.success for run in runs], rng, n_resamples, (0.0, 1.0)),
-        success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm, (0.0, 1.0)),
+        success_iqm=iqm_bootstrap(rates, rng, n_resamples, (0.0, 1.0)),
         success_worst=min(rates),
         auc=crossed_bootstrap([run.area for run in runs], rng, n_resamples, (0.0, 1.0)),
         auc_gain=_difference([run.gained for run in runs], rng, n_resamples),

@@ -10,6 +10,7 @@
     wire           the wire format from the servo's side
     faults         scripted faults
     outgoing       when replies reach the host
+    wire_log       every byte that crossed the wire, in a file
     port           a pseudo-terminal that can be unplugged
     leading        how the leader moves where no hand is
     hand           a person at the twin: calibrates, and plugs in new servos

@@ -27,7 +27,6 @@ from soarm import arm
 from soarm.errors import TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.registers import TICKS_PER_TURN, Status
-from soarm.hardware.wire_log import WireLog
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
 from soarm.twin.actuator import ActuatorName
@@ -38,6 +37,7 @@ from soarm.twin.outgoing import Outgoing
 from soarm.twin.port import Port
 from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.simulated_arm import SimulatedArm
+from soarm.twin.wire_log import WireLog
 
 MOST_DELAY_S = 10.0
 """Greatest delay of an emulated adapter [s]."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soarm.errors import ObservationError
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.draw import draw_scene
@@ -62,7 +62,7 @@ def test_a_row_does_not_see_what_ran_in_it_before(sim: SimParams) -> None:
 
 def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: ExpertParams) -> None:
     def run(n_rows: int) -> list[np.ndarray]:
-        policy = PerRow([Expert(steady, sim.control_hz) for _ in range(n_rows)])
+        policy = VectorPolicy([Expert(steady, sim.control_hz) for _ in range(n_rows)])
         return [episode.observations[STATE] for episode in rollout(BatchSim(sim, n_rows), policy, range(4))]
 
     for one, many in zip(run(1), run(3), strict=True):
@@ -70,7 +70,7 @@ def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: ExpertPar
 
 
 def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams, steady: ExpertParams) -> None:
-    (episode,) = rollout(BatchSim(sim, 1), PerRow([Expert(steady, sim.control_hz)]), [3])
+    (episode,) = rollout(BatchSim(sim, 1), VectorPolicy([Expert(steady, sim.control_hz)]), [3])
     stages = episode.info["stage"]
 
     assert episode.success
@@ -83,7 +83,7 @@ def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams
 
 def test_the_shaped_return_of_success_depends_on_the_start_alone(sim: SimParams, steady: ExpertParams) -> None:
     params = dataclasses.replace(sim, reward="shaped", shaping_gamma=1.0)
-    episodes = list(rollout(BatchSim(params, 2), PerRow([Expert(steady, sim.control_hz) for _ in range(2)]), range(2)))
+    episodes = list(rollout(BatchSim(params, 2), VectorPolicy([Expert(steady, sim.control_hz) for _ in range(2)]), range(2)))
     for episode in episodes:
         terms = sum(episode.info[f"reward/{term}"] for term in ("success", "reach", "grasp", "lift", "transport", "place"))
 
