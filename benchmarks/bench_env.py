@@ -26,9 +26,10 @@ from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.draw import draw_scene
 from soarm.sim.env import SimEnv
+from soarm.sim.grasping import GraspParams
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
-from soarm.sim.pick_place.expert import Expert, ExpertParams
+from soarm.sim.pick_place.expert import Expert
 from soarm.sim.scene import build_model
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     loaded = params.load(Path("params.yaml"))
     sim = loaded.section("sim", SimParams)
-    habits = params.build(ExpertParams, loaded.sections["record"]["expert"], "record.expert")
+    habits = params.build(GraspParams, loaded.sections["record"]["expert"], "record.expert")
     expert = VectorPolicy([Expert(habits, sim.control_hz) for _ in range(args.rows)])
     episodes = list(rollout(BatchSim(sim, args.rows), expert, range(args.rows)))
     n_steps = min(len(episode) for episode in episodes)

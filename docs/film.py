@@ -21,8 +21,9 @@ from soarm.hardware.sweep import REST
 from soarm.report.video import Frame
 from soarm.sim.camera import Camera
 from soarm.sim.env import SimEnv
+from soarm.sim.grasping import GraspParams, Phase
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import Expert, ExpertParams, Phase
+from soarm.sim.pick_place.expert import Expert
 
 WIDTH_PX, HEIGHT_PX = 480, 360
 _LAST_FRAME_S = 1.0
@@ -36,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     loaded = params.load(Path("params.yaml"))
     sim = loaded.section("sim", SimParams)
-    habits = params.build(ExpertParams, loaded.sections["record"]["expert"], "params.yaml: record.expert")
+    habits = params.build(GraspParams, loaded.sections["record"]["expert"], "params.yaml: record.expert")
     frames, still = film(sim, Expert(habits, sim.control_hz), options.seed)
     fps = sim.control_hz
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md from `data/metrics/*.json`. The page is prose that people write, with tables in markers.
+"""Write the tables of docs/results.md from `data/metrics/*.json` and `docs/chains.json`; the rest is prose that people write.
 
     python docs/results.py
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -36,12 +37,13 @@ BASELINES = (
 NOT_YET = "*Not run yet.*"
 DASH = "\u2013"
 STUDY = ("study", "study_learning", "study_behaviour")
+CHAINS = Path("docs/chains.json")
 _FIGURE = "![Learning curves and final success of every variant](images/study.png)"
 
 
 def main() -> int:
     """Refresh the page, and take over the study's figure where there is one."""
-    write_page(Path("docs/results.md"), blocks(Path("data/metrics")))
+    write_page(Path("docs/results.md"), blocks(Path("data/metrics"), CHAINS))
     figure = Path("data/study_summary/figures/study.png")
     if figure.is_file():
         shutil.copyfile(figure, Path("docs/images/study.png"))
@@ -78,11 +80,49 @@ def filled(text: str, blocks: Mapping[str, str], name: str) -> str:
     return text
 
 
-def blocks(folder: Path) -> dict[str, str]:
-    """Return the blocks of docs/results.md from the metrics files in `folder`; what has not been run says so."""
+def blocks(folder: Path, chains_file: Path) -> dict[str, str]:
+    """Return the blocks of docs/results.md from the metrics files in `folder`, and from what `benchmarks/bench_chain.py` kept.
+
+    What has not been run says so.
+    """
+    chains = (_read(chains_file) or {}).get("chains", [])
     compare, summary = _read(folder / "compare.json"), _read(folder / "study_summary.json")
     parts = dict.fromkeys(("study_figure", *STUDY), NOT_YET) if summary is None else study(summary) | {"study_figure": _FIGURE}
-    return {"claims": claims(compare, summary), "targets": targets(compare, summary), FULL: runs(summary, FULL), **parts}
+    own = {"claims": claims(compare, summary), "targets": targets(compare, summary), "chains": chain_table(chains)}
+    return own | {FULL: runs(summary, FULL), **parts}
+
+
+def chain_table(chains: Sequence[Metrics]) -> str:
+    """Return a line for each chain, by task and seed, and the spread over the seeds of a task that has several."""
+    if not chains:
+        return NOT_YET
+    lines = [
+        (
+            f"{row['task']}, {row['seed']}",
+            f"{percent(row['base']['success_rate'])}{interval(row['base']['success_ci95'])}",
+            f"{percent(row['residual']['success_rate'])}{interval(row['residual']['success_ci95'])}",
+            f"{row['gains']} / {row['regressions']}",
+            p_value(row["mcnemar_p"]),
+            DASH if row["wire_success_rate"] is None else percent(row["wire_success_rate"]),
+            _worst_failures(row["residual"]["failures"]),
+            _short(row["git_rev"]),
+        )
+        for row in chains
+    ]
+    tasks: dict[str, list[float]] = {}
+    for row in chains:
+        tasks.setdefault(row["task"], []).append(row["residual"]["success_rate"])
+    spreads = [
+        f"{task}, {len(rates)} seeds: lowest {percent(min(rates))}, median {percent(statistics.median(rates))}."
+        for task, rates in tasks.items()
+        if len(rates) > 1
+    ]
+    return "\n\n".join([table(_CHAINS, lines), *spreads])
+
+
+def _worst_failures(failures: Mapping[str, int]) -> str:
+    most = sorted(((n, name) for name, n in failures.items() if n), reverse=True)[:2]
+    return ", ".join(f"{name.replace('_', ' ')} {n}" for n, name in most) or "none"
 
 
 def claims(compare: Metrics | None, summary: Metrics | None) -> str:
@@ -208,6 +248,10 @@ _LEARNING = (
     "best / last look",
 )
 _BEHAVIOUR = ("variant (seeds)", "time to success", "episode", "jerk", "acceleration", "return", "discounted return")
+_CHAINS = (
+    *("task, seed", "ACT", "ACT + residual", "gained / lost", "McNemar p", "through the wire", "most frequent failures"),
+    "revision",
+)
 _RUNS = ("training seed", "success", "gained", "lost", "McNemar p", "time to success", "jerk", "steps to 90 %")
 
 _CLAIMS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (

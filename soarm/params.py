@@ -1,9 +1,9 @@
 """Sections of params.yaml as frozen dataclasses, strictly: no default hides in code, no unknown key passes.
 
-A parameter has one value in `base` and, where a profile wants another, one in the section of that profile; the profile's
-mapping is laid over the base's, key by key. What tasks have each for itself stands in a mapping under `by_task`, by the task's
-name; that of the file's task takes its place. What a field may be stands in its declaration (`soarm.quantities`); what holds
-between the fields of a dataclass, in its `__post_init__`.
+A parameter has one value in `base` and, where the task or a profile wants another, one in the section of that task under
+`tasks` or of that profile. The task's mapping is laid over the base's, key by key, and may add keys; the profile's is laid
+over both, and may not. What a field may be stands in its declaration (`soarm.quantities`); what holds between the fields of
+a dataclass, in its `__post_init__`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class Params(Header):
-    """A params file with its profile applied.
+    """A params file with its task and its profile applied.
 
     Attributes:
         sections: Section name -> merged mapping.
@@ -69,32 +69,44 @@ class Params(Header):
         return build(cls, self.sections[name], where=f"{self.path}: {name}")
 
 
-def load(path: Path) -> Params:
+def load(path: Path, task: str | None = None) -> Params:
     """Read a params file.
 
+    Args:
+        path: The file.
+        task: Name of the task; None takes the file's own.
+
     Raises:
-        ParamsError: The file is missing, not YAML, names a profile it does not hold, or a profile sets a key the base lacks.
+        ParamsError: The file is missing, not YAML, names a task or a profile it does not hold, a task has a section that the
+            base lacks, or a profile sets a key that neither base nor task have.
     """
     data = _read(path)
     keys = [field.name for field in dataclasses.fields(Header)]
-    if not isinstance(data, dict) or not {*keys, "base"} <= set(data):
+    if not isinstance(data, dict) or not {*keys, *_LAYERS} <= set(data):
         found = sorted(data, key=str) if isinstance(data, dict) else _shown(data)
-        wanted = ", ".join(keys)
-        raise ParamsError(f"{path} must hold the keys {wanted} and base, and one section per profile; found {found}")
-    header = build(Header, {key: data[key] for key in keys}, where=f"{path}:")
-    profiles = [key for key in data if key not in {*keys, "base"}]
+        wanted = ", ".join([*keys, *_LAYERS])
+        raise ParamsError(f"{path} must hold the keys {wanted}, and one section per profile; found {found}")
+    header = build(Header, {key: data[key] for key in keys} | ({} if task is None else {"task": task}), where=f"{path}:")
+    profiles = [key for key in data if key not in {*keys, *_LAYERS}]
     if header.profile not in profiles:
         raise ParamsError(f"{path}: profile is {header.profile!r}; the file holds the profiles {profiles}")
-    own = data[header.profile] or {}
-    faults = [
-        f"{name} is {_shown(value)}; it must be a mapping of sections"
-        for name, value in (("base", data["base"]), (header.profile, own))
-        if not isinstance(value, dict)
+    faults: list[str] = []
+    base, tasks, own = (_mapping(name, data[name] or {}, faults) for name in (*_LAYERS, header.profile))
+    if header.task not in tasks:
+        faults.append(f"task is {header.task!r}; `tasks` holds {sorted(tasks, key=str)}")
+    of_task = _mapping(f"tasks.{header.task}", tasks.get(header.task) or {}, faults)
+    faults += [
+        f"tasks.{header.task} has the section {_shown(name)}; base has {sorted(base, key=str)}"
+        for name in of_task
+        if name not in base
     ]
-    merged = _of_task(_overlay(data["base"], own, header.profile, faults), header.task, str(path), faults)
+    merged = _overlay(_added(base, of_task), own, header.profile, faults)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(**vars(header), sections=merged, path=path)
+
+
+_LAYERS = ("base", "tasks")
 
 
 def here_or_packaged() -> Path:
@@ -145,6 +157,21 @@ def _read(path: Path) -> Any:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
 
 
+def _mapping(name: str, value: Any, faults: list[str]) -> dict[Any, Any]:
+    """Return a mapping as it is; note a fault and return an empty one where it is none."""
+    if isinstance(value, dict):
+        return value
+    faults.append(f"{name} is {_shown(value)}; it must be a mapping of sections")
+    return {}
+
+
+def _added(base: Any, more: Any) -> Any:
+    """Return `more` laid over `base`, with the keys of both."""
+    if not isinstance(base, dict) or not isinstance(more, dict):
+        return more
+    return base | {key: _added(base[key], value) if key in base else value for key, value in more.items()}
+
+
 def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
@@ -152,18 +179,6 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
     return {key: _overlay(value, over[key], f"{where}.{key}", faults) if key in over else value for key, value in base.items()}
-
-
-def _of_task(merged: Any, task: str, where: str, faults: list[str]) -> Any:
-    """Return mappings with what `by_task` holds of the task in the place of `by_task`."""
-    if not isinstance(merged, dict):
-        return merged
-    own = merged.get("by_task", {})
-    if "by_task" in merged and not (isinstance(own, dict) and isinstance(own.get(task), dict)):
-        faults.append(f"{where}: by_task is {_shown(own)}; it must hold a mapping for the task, which is {task!r}")
-        return merged
-    rest = {key: value for key, value in merged.items() if key != "by_task"} | own.get(task, {})
-    return {key: _of_task(value, task, f"{where}: {key}", faults) for key, value in rest.items()}
 
 
 def _change(section: Any, changes: Any, where: str, faults: list[str]) -> Any:

@@ -24,6 +24,7 @@ KERNELS = "stages/__init__.py"
 """What decides in which order sums are taken."""
 STUDY_RUNS = [name for name, stage in STUDY.items() if "matrix" in stage]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+LAYERS = ("base", "tasks.${task}", "${profile}")
 DATASET = "${dataset}"  # as dvc.yaml names the folder of demonstrations
 
 # What a room may import from outside the standard library. A new room, or a new import, has to be entered here.
@@ -171,7 +172,7 @@ def data_read(path: Path) -> tuple[set[str], set[str]]:
     source = path.read_text()
     folders = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
     read = {DATASET} if "run.dataset()" in source else set()
-    rate = {"base.sim.control_hz", "${profile}.sim"} if "run.control_hz()" in source else set()
+    rate = {"base.sim.control_hz", "tasks.${task}.sim", "${profile}.sim"} if "run.control_hz()" in source else set()
     return folders | read, ({"dataset_units"} if read else set()) | rate
 
 
@@ -318,7 +319,7 @@ def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None
 
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
-    named = {f"{top}.{name}" for name in sections for top in ("base", "${profile}")}
+    named = {f"{top}.{name}" for name in sections for top in LAYERS}
     assert set(declared["params"]) == {"seed", "task"} | named | values
     assert stage in sections
 
@@ -380,8 +381,8 @@ def test_a_run_of_the_study_declares_what_it_reads(group: str) -> None:
 
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
-    sections = {f"{top}.{name}" for name in calls(path, "params") - {"study"} for top in ("base", "${profile}")}
-    expected = {"task", "${profile}.study"} | sections | {f"base.study.{key}" for key in own} | values
+    sections = {f"{top}.{name}" for name in calls(path, "params") - {"study"} for top in LAYERS}
+    expected = {"task", "tasks.${task}.study", "${profile}.study"} | sections | {f"base.study.{key}" for key in own} | values
     assert set(declared["params"]) == expected
     assert declared["wdir"] == ".."
     assert declared["cmd"] == f"python -m stages.study {variant} ${{item.seed}}"
@@ -394,7 +395,7 @@ def test_the_summary_of_the_study_depends_on_exactly_its_code_and_all_runs() -> 
 
     ours = {KERNELS, "stages/study_summary.py", "data/study"} | code - {"soarm/__init__.py", "soarm/study/__init__.py"}
     assert set(declared["deps"]) == ours
-    assert set(declared["params"]) == {"seed", "task", "base.study", "${profile}.study"}
+    assert set(declared["params"]) == {"seed", "task", "base.study", "tasks.${task}.study", "${profile}.study"}
     assert declared["outs"] == ["data/study_summary"]
     assert declared["metrics"] == [{"data/metrics/study_summary.json": {"cache": False}}]
 

@@ -13,6 +13,7 @@ import yaml
 from soarm import params
 from soarm.errors import ParamsError
 from soarm.quantities import RISING, SOME, Allowed, Count, NotNegative, Positive, PositiveShare, within
+from soarm.tasks.registry import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ DATASET: dict[str, object] = {"task": "pick_place", "dataset": "data/record", "d
 
 
 def write(folder: Path, **changes: object) -> Path:
-    data = {"profile": "ci", "seed": 0, **DATASET, "base": {"toy": GOOD}, "ci": {}, **changes}
+    data = {"profile": "ci", "seed": 0, **DATASET, "base": {"toy": GOOD}, "tasks": {"pick_place": {}}, "ci": {}, **changes}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None or key in DATASET}))
     return path
@@ -80,22 +81,29 @@ def test_a_profile_replaces_a_list_whole(tmp_path: Path) -> None:
     assert loaded.section("toy", Toy).many == (9,)
 
 
-def test_what_a_task_has_for_itself_takes_the_place_of_by_task(tmp_path: Path) -> None:
-    by_task = {"pick_place": {"name": "place", "inner": {"low": 1.0, "high": 2.0}}, "stack": {"name": "stack"}}
+def test_what_a_task_has_for_itself_lies_between_base_and_profile(tmp_path: Path) -> None:
     shared = {key: value for key, value in GOOD.items() if key not in ("name", "inner")}
-    path = write(
-        tmp_path, base={"toy": {**shared, "by_task": by_task}}, ci={"toy": {"by_task": {"pick_place": {"name": "ci"}}}}
-    )
-    found = params.load(path).section("toy", Toy)
+    place = {"toy": {"name": "place", "n": 4, "inner": {"low": 1.0, "high": 2.0}}}
+    tasks = {"pick_place": place, "stack": {"toy": {"name": "stack", "inner": GOOD["inner"]}}}
+    path = write(tmp_path, base={"toy": shared}, tasks=tasks, ci={"toy": {"name": "ci"}})
+    found, other = params.load(path).section("toy", Toy), params.load(path, "stack")
 
-    assert (found.name, found.inner, found.n) == ("ci", Inner(1.0, 2.0), 3)
+    assert (found.name, found.inner, found.n) == ("ci", Inner(1.0, 2.0), 4)
+    assert (other.task, other.section("toy", Toy).n, other.section("toy", Toy).inner) == ("stack", 3, Inner(0.0, 1.0))
 
 
-def test_a_task_that_by_task_leaves_out_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path, base={"toy": {**GOOD, "by_task": {"stack": {}}}})
-
-    with pytest.raises(ParamsError, match=r"toy: by_task is \{'stack': \{\}\}; it must hold .* which is 'pick_place'"):
-        params.load(path)
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ({"stack": {}}, r"task is 'pick_place'; `tasks` holds \['stack'\]"),
+        ({"pick_place": 5}, r"tasks\.pick_place is 5; it must be a mapping of sections"),
+        ({"pick_place": {"tyo": {}}}, r"tasks\.pick_place has the section 'tyo'; base has \['toy'\]"),
+        ([1], r"tasks is \[1\]; it must be a mapping of sections"),
+    ],
+)
+def test_a_task_that_does_not_fit_the_base_is_named(tmp_path: Path, tasks: object, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        params.load(write(tmp_path, tasks=tasks))
 
 
 def test_a_profile_may_not_set_what_the_base_lacks(tmp_path: Path) -> None:
@@ -164,7 +172,7 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
         ),
         (
             {"base": None},
-            r"must hold the keys profile, task, seed, dataset, dataset_units and base.*found \['ci', '",
+            r"must hold the keys profile, task, seed, dataset, dataset_units, base, tasks, and one.*found \['ci', '",
         ),
     ],
 )
@@ -183,13 +191,21 @@ def test_a_file_that_is_not_there_or_not_yaml_is_refused(tmp_path: Path) -> None
 
 def test_the_repository_s_own_file_loads_under_each_of_its_profiles(tmp_path: Path) -> None:
     data = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
-    profiles = sorted(set(data) - {"profile", "seed", "base", *DATASET})
+    profiles = sorted(set(data) - {"profile", "seed", "base", "tasks", *DATASET})
 
     assert {"default", "ci"} <= set(profiles)
     for profile in profiles:
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump({**data, "profile": profile}))
-        assert set(params.load(path).sections) == set(data["base"])
+        for task in data["tasks"]:
+            assert set(params.load(path, task).sections) == set(data["base"])
+
+
+def test_every_task_has_its_parameters_in_every_section_so_that_dvc_finds_them() -> None:
+    data = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
+
+    assert set(data["tasks"]) == set(TASKS)
+    assert {name: set(sections) for name, sections in data["tasks"].items()} == {name: set(data["base"]) for name in TASKS}
 
 
 def test_changes_are_laid_into_a_section_and_its_parts(tmp_path: Path) -> None:

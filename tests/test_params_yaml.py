@@ -1,4 +1,4 @@
-"""No value of params.yaml can be replaced by nonsense: every leaf of `base` is tried with every kind of it."""
+"""No value of params.yaml can be replaced by nonsense: every leaf of its sections is tried with every kind of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from soarm.act.config import ACTConfig
 from soarm.act.trainer import TrainActParams
@@ -20,7 +19,7 @@ from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
-from soarm.params import build, changed
+from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
 from soarm.residual.training import TrainResidualParams
@@ -34,7 +33,7 @@ from soarm.study.run import find_method
 from soarm.study.scratch import ScratchOptions
 from soarm.study.variants import StudyParams, params_of
 
-BASE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["base"]
+BASE = load(Path(__file__).parents[1] / "params.yaml", "pick_place").sections
 SECTIONS: dict[str, type] = {
     "sim": SimParams.for_task("pick_place"),
     "record": RecordParams.for_task("pick_place"),

@@ -41,6 +41,7 @@ def root(tmp_path: Path) -> Path:
         "seed": 3,
         **DATASET,
         "base": {"toy": {"n": 1}, "sim": {"n": 5}},
+        "tasks": {"pick_place": {}},
         "ci": {"toy": {"n": 2}},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(data))
@@ -298,7 +299,7 @@ def test_parts_of_a_stage_have_folders_metrics_and_checkpoints_of_their_own(root
 
 def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> None:
     def scratch(n: int) -> Path:
-        data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": n}}, "ci": {}}
+        data = {"profile": "ci", "seed": 3, **DATASET, "base": {"toy": {"n": n}}, "tasks": {"pick_place": {}}, "ci": {}}
         (root / "params.yaml").write_text(yaml.safe_dump(data))
         with pytest.raises(KeyboardInterrupt), open_stage("toy", root) as run:
             run.params("toy", Toy, depends_on=lambda toy: toy.n > 5)
@@ -359,7 +360,14 @@ def test_the_dataset_is_the_folder_that_params_name(root: Path, tmp_path_factory
 
 
 def test_a_stage_asks_for_the_rate_without_the_simulator(root: Path) -> None:
-    data = {"profile": "ci", "seed": 3, **DATASET, "base": {"sim": {"control_hz": 30, "n": 1}}, "ci": {}}
+    data = {
+        "profile": "ci",
+        "seed": 3,
+        **DATASET,
+        "base": {"sim": {"control_hz": 30, "n": 1}},
+        "tasks": {"pick_place": {}},
+        "ci": {},
+    }
     (root / "params.yaml").write_text(yaml.safe_dump(data))
     with open_stage("toy", root) as run:
         assert run.control_hz() == 30

@@ -4,6 +4,6 @@
 the simulator; knows no learning. The rest of the project uses the simulator itself (`soarm.sim`).
 """
 
-from soarm.envs.registration import TASKS, register
+from soarm.envs.registration import register
 
-__all__ = ["TASKS", "register"]
+__all__ = ["register"]

@@ -38,8 +38,8 @@ class Interface:
     Args:
         task: Name of the task.
         params: The simulator. None takes the parameters that come with the package, in whatever folder; a path the section
-            `sim` of that params file; a mapping changes single values of the package's (`{"physics": {"cube_mass_kg":
-            [0.01, 0.03]}}`); `SimParams` are taken as they are.
+            `sim` of that params file, with what it holds of the task; a mapping changes single values of the package's
+            (`{"physics": {"cube_mass_kg": [0.01, 0.03]}}`); `SimParams` are taken as they are.
         reward: `sparse` or `shaped`, in place of the parameters'.
         time_limit_s: Length of an episode [s], in place of the parameters'.
         max_episode_steps: The same in control steps; it can only shorten an episode. `gymnasium.make` keeps this argument for
@@ -75,7 +75,7 @@ class Interface:
         changes: dict[str, Any] = {} if reward is None else {"reward": reward}
         if time_limit_s is not None:
             changes["task"] = {"time_limit_s": time_limit_s}
-        self.params = _shortened(params_file.changed(_read(params), changes, "gymnasium.make"), max_episode_steps)
+        self.params = _shortened(params_file.changed(_read(params, task), changes, "gymnasium.make"), max_episode_steps)
         if (found := self.params.sim_task.task.name) != task:
             raise ParamsError(f"the environment is of the task {task!r}, and its parameters are of {found!r}")
         self.cameras = (cameras,) if isinstance(cameras, str) else tuple(cameras)
@@ -170,17 +170,17 @@ def require_render_mode(mode: str | None, modes: Iterable[str]) -> None:
         raise ParamsError(f"render_mode is {mode!r}; allowed are {list(modes)} and None")
 
 
-def _read(params: SimParams | Mapping[str, Any] | str | Path | None) -> SimParams:
+def _read(params: SimParams | Mapping[str, Any] | str | Path | None, task: str) -> SimParams:
     if isinstance(params, SimParams):
         return params
     if isinstance(params, str | Path):
-        return params_file.load(Path(params)).section("sim", SimParams)
-    return params_file.changed(_packaged(), {} if params is None else _lists(params), "params")
+        return params_file.load(Path(params), task).section("sim", SimParams)
+    return params_file.changed(_packaged(task), {} if params is None else _lists(params), "params")
 
 
 @functools.cache
-def _packaged() -> SimParams:
-    return params_file.load(params_file.packaged()).section("sim", SimParams)
+def _packaged(task: str) -> SimParams:
+    return params_file.load(params_file.packaged(), task).section("sim", SimParams)
 
 
 def _lists(value: Any) -> Any:

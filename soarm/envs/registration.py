@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import gymnasium
 
-TASKS = {"SoArm/PickPlace-v0": "pick_place"}
-"""Id of an environment -> name of its task (`soarm.tasks`)."""
+from soarm.tasks.registry import TASKS
 
 
 def register() -> None:
-    """Register every environment that is not registered yet.
+    """Register the environments of every task (`Task.env_id`) that are not registered yet.
 
     Gymnasium is told no `max_episode_steps`: the limit follows from the parameters, and the environments write it into their
     `spec` themselves. A limit at registration would be a `TimeLimit` that cuts a longer `time_limit_s`.
     """
-    for env_id, task in TASKS.items():
-        if env_id not in gymnasium.registry:
+    for task in TASKS.values():
+        if task.env_id not in gymnasium.registry:
             gymnasium.register(
-                env_id,
+                task.env_id,
                 entry_point="soarm.envs.single:SoArmEnv",
                 vector_entry_point="soarm.envs.vector:SoArmVectorEnv",
-                kwargs={"task": task},
+                kwargs={"task": task.name},
             )
 
 

@@ -5,6 +5,8 @@ registry.py      name of a task -> SimTask: every task of soarm/tasks has a fold
 params.py        SimParams and what every task's parameters have
 draw.py          a seed -> the scene
 scene.py         arm, table, lights and cameras as an MjModel, with the task's bodies in it
+cubes.py         free cubes: bodies, touch sensors, physics, potentials
+demonstrator.py  how every scripted demonstrator moves; grasping.py one that picks up a cube and lets it go elsewhere
 physics.py       SceneWriter: a drawn scene into model and data
 episode.py       EpisodeRules: reward, furthest stage, held success, time limit
 env.py           SimEnv: one episode at a time, of any task

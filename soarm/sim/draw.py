@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
+from soarm.errors import ParamsError
 from soarm.policy import clip_to_limits
-from soarm.sim.params import PhysicsParams, SimParams, TaskParams
+from soarm.sim.params import PhysicsParams, Sector, SimParams, TabletopParams, TaskParams
 from soarm.sim.task import Scene
 
 
@@ -24,12 +25,34 @@ def draw_pose(rng: np.random.Generator, task: TaskParams) -> NDArray[np.float64]
     return arm.to_radians(clip_to_limits(np.asarray(task.home) + jitter))
 
 
-def draw_place(rng: np.random.Generator, radius_m: tuple[float, float], angle_deg: tuple[float, float]) -> NDArray[np.float64]:
+def draw_yaw(rng: np.random.Generator) -> float:
+    """Draw the yaw of a cube, any [rad]."""
+    return float(rng.uniform(-math.pi, math.pi))
+
+
+def draw_place(rng: np.random.Generator, sector: Sector) -> NDArray[np.float64]:
     """Draw a point evenly over a sector around the shoulder's axis, shape (2,) [m]."""
-    radius = math.sqrt(rng.uniform(radius_m[0] ** 2, radius_m[1] ** 2))
+    (nearest, farthest), angle_deg = sector
+    radius = math.sqrt(rng.uniform(nearest**2, farthest**2))
     angle = math.radians(rng.uniform(*angle_deg))
     axis = kinematics.CHAIN[0][0]
     return np.array([axis[0] - radius * math.sin(angle), axis[1] - radius * math.cos(angle)])
+
+
+def draw_apart(rng: np.random.Generator, task: TabletopParams) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw where the two things lie until they are apart by the clearance, shape (2,) each [m].
+
+    Raises:
+        ParamsError: The clearance is too large for the sectors.
+    """
+    one, other = task.sectors
+    for _ in range(1000):
+        places = draw_place(rng, one), draw_place(rng, other)
+        if math.dist(*places) >= task.clearance_m:
+            return places
+    raise ParamsError(
+        f"no room for {' and '.join(task.things)} {task.clearance_m} m apart in the ranges of sim.task; lower clearance_m"
+    )
 
 
 def draw_physics(rng: np.random.Generator, physics: PhysicsParams) -> dict[str, float]:

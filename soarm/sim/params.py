@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Annotated, ClassVar, Literal
 
 from soarm import arm
@@ -17,6 +18,10 @@ NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
 _Physical = Annotated[float, within(least=1e-6)]
 PhysicsRange = Annotated[tuple[_Physical, _Physical], LOW_HIGH]
 """The same, of a property that cannot be 0."""
+_Radius = Annotated[float, within(above=0, most=1)]
+_Angle = Annotated[float, within(least=-180, most=180)]
+RadiusRange = Annotated[tuple[_Radius, _Radius], LOW_HIGH]
+AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
 _Jitter = Annotated[float, within(least=0, most=180)]
 _Rate = Annotated[int, within(least=1, most=1000)]
 _IN_REACH = Allowed(
@@ -55,6 +60,52 @@ class TaskParams:
     home_jitter: tuple[_Jitter, _Jitter, _Jitter, _Jitter, _Jitter, _Jitter]
     success_hold_s: NotNegative
     time_limit_s: Positive
+
+
+@dataclasses.dataclass(frozen=True)
+class TabletopParams(TaskParams):
+    """Where a cube and one other thing lie on the table. A task adds the sector of the other thing.
+
+    Angles are about the shoulder's axis, 0 straight ahead, positive to the left.
+
+    Attributes:
+        things: Names of the two; `<name>_radius_m` and `<name>_angle_deg` hold the sector of each.
+        cube_radius_m: Distance of the cube from the shoulder's axis [m], range.
+        cube_angle_deg: Direction of the cube, range [deg].
+        clearance_m: Least distance between the centres of the two [m].
+    """
+
+    things: ClassVar[tuple[str, str]]
+
+    cube_radius_m: RadiusRange
+    cube_angle_deg: AngleRange
+    clearance_m: NotNegative
+
+    def __post_init__(self) -> None:
+        furthest_m = _furthest_m(*self.sectors)
+        if self.clearance_m > furthest_m:
+            raise ValueError(
+                f"clearance_m is {self.clearance_m}; {' and '.join(self.things)} lie at most {furthest_m:.3f} m apart: lower "
+                "it, or widen their ranges"
+            )
+
+    @property
+    def sectors(self) -> tuple[Sector, Sector]:
+        """Radius [m] and angle [deg] of the two things, a range each."""
+        one, other = ((getattr(self, f"{name}_radius_m"), getattr(self, f"{name}_angle_deg")) for name in self.things)
+        return one, other
+
+
+Sector = tuple[tuple[float, float], tuple[float, float]]
+"""Range of a radius [m] and of an angle [deg], about the shoulder's axis."""
+
+
+def _furthest_m(one: Sector, other: Sector) -> float:
+    """Return the greatest distance between points of two sectors [m]."""
+    (radii, angles), (other_radii, other_angles) = one, other
+    turn = math.radians(min(max(abs(angles[1] - other_angles[0]), abs(other_angles[1] - angles[0])), 180.0))
+    there = [(radius * math.cos(turn), radius * math.sin(turn)) for radius in other_radii]
+    return max(math.dist((radius, 0.0), point) for radius in radii for point in there)
 
 
 @dataclasses.dataclass(frozen=True)

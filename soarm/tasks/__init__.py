@@ -2,6 +2,7 @@
 
 residual_observation.py   Term, Context, ResidualObservation: what a residual observes, as a table of named terms
 task.py                   Task: the value; Column: a column of an evaluation's rows
+tabletop.py               cubes and spots on a table: what such tasks' features, terms and columns are put together from
 registry.py               TASKS, find: every folder beside this file is a task
 pick_place/               the cube into the bin
 """

@@ -35,6 +35,7 @@ class Task:
 
     Attributes:
         name: As `task` in params.yaml has it; also the folder's.
+        env_id: Id of its Gymnasium environments (`soarm.envs`).
         objects: The environment state: what a policy is told of the objects, in the arm's base frame.
         stages: How far an episode gets, from START = 0 to the last; `info["stage"]` holds the furthest one reached.
         terms: Terms of the shaped reward, in the order in which they are summed; each a potential in [0, 1].
@@ -47,6 +48,7 @@ class Task:
     """
 
     name: str
+    env_id: str
     objects: Feature
     stages: type[enum.IntEnum]
     terms: tuple[str, ...]

@@ -88,18 +88,43 @@ def verdicts(table: str) -> list[str]:
 
 def test_the_page_s_tables_are_those_of_the_metrics_in_git() -> None:
     page = ROOT / "docs" / "results.md"
-    made = results.filled(page.read_text(encoding="utf-8"), results.blocks(ROOT / "data" / "metrics"), "docs/results.md")
+    found = results.blocks(ROOT / "data" / "metrics", ROOT / results.CHAINS)
+    made = results.filled(page.read_text(encoding="utf-8"), found, "docs/results.md")
 
     assert made == page.read_text(encoding="utf-8"), "run `python docs/results.py`"
 
 
 def test_what_was_not_run_says_so(tmp_path: Path) -> None:
-    blocks = results.blocks(tmp_path)
+    blocks = results.blocks(tmp_path, tmp_path / "chains.json")
 
-    assert {blocks[name] for name in (*results.STUDY, "study_figure", "full")} == {results.NOT_YET}
+    assert {blocks[name] for name in (*results.STUDY, "study_figure", "full", "chains")} == {results.NOT_YET}
     assert set(verdicts(blocks["claims"])) == {results.DASH}
     assert set(verdicts(blocks["targets"])) == {results.DASH}
     assert "| return | +50-80 % | \u2013 | \u2013 | \u2013 |" in blocks["claims"]
+
+
+def chain(task: str, seed: int, rate: float, **changes: Any) -> dict[str, Any]:
+    base = {"success_rate": 0.5, "success_ci95": [0.43, 0.57]}
+    failures = {"dropped": 5, "missed_grasp": 1, "timed_out": 2, "never_reached": 0}
+    residual = {"success_rate": rate, "success_ci95": [0.9, 1.0], "failures": failures}
+    counts = {"gains": 90, "regressions": 1, "mcnemar_p": 3e-25, "wire_success_rate": None}
+    return {"task": task, "seed": seed, "git_rev": "0123456789", "base": base, "residual": residual, **counts, **changes}
+
+
+def test_chains_of_several_seeds_and_tasks_are_a_line_each_with_the_spread_over_seeds() -> None:
+    made = results.chain_table(
+        [*(chain("lift", seed, rate) for seed, rate in enumerate((0.97, 0.93, 0.99))), chain("turn", 0, 0.8)]
+    )
+    lines = made.splitlines()
+
+    assert lines[2] == (
+        "| lift, 0 | 50.0 % [43.0, 57.0] | 97.0 % [90.0, 100.0] | 90 / 1 | 3e-25 | \u2013 | dropped 5, timed out 2 | 0123456 |"
+    )
+    assert lines[-1] == "lift, 3 seeds: lowest 93.0 %, median 97.0 %."
+    without_failures = {"success_rate": 1.0, "success_ci95": [0.98, 1.0], "failures": {"dropped": 0}}
+    assert "| 96.0 % | none |" in results.chain_table(
+        [chain("turn", 0, 1.0, residual=without_failures, wire_success_rate=0.96)]
+    )
 
 
 def test_claims_and_measurements_stand_side_by_side() -> None:

@@ -21,8 +21,8 @@ from soarm.residual.encoder import FINE_DEG, NOTHING_MASKED, ObservationEncoder,
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
-from soarm.tasks.pick_place.residual_features import COARSE_M, FINE_M
 from soarm.tasks.residual_observation import N_LOOKAHEAD, Context, ResidualObservation, Term
+from soarm.tasks.tabletop import COARSE_M, FINE_M
 
 LAYOUT = TASK.residual_observation
 tanh_features_of = TanhFeatures(LAYOUT)

@@ -5,8 +5,8 @@ import pytest
 
 from soarm.errors import ObservationError
 from soarm.runtime.plausible import require_numbers, require_plausible
+from soarm.sim.cubes import yaw4
 from soarm.sim.draw import draw_scene
-from soarm.sim.pick_place.rules import yaw4
 
 GOOD = [0.0, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.15]
 NAMES = ["cube.x", "cube.y", "cube.z", "cube.yaw4_cos", "cube.yaw4_sin", "bin.x", "bin.y"]

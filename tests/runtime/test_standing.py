@@ -8,7 +8,7 @@ import pytest
 
 from soarm import arm
 from soarm.runtime import standing, success
-from soarm.sim import scene
+from soarm.sim import cubes, scene
 from soarm.sim.pick_place import bodies, rules
 
 RNG = np.random.default_rng(0)
@@ -26,13 +26,13 @@ def touching_geoms(model):
 
 
 def test_sizes_and_the_rule_of_success_are_those_of_the_simulator(model):
-    assert standing.CUBE_HALF_M == bodies.CUBE_HALF_M
+    assert standing.CUBE_HALF_M == cubes.CUBE_HALF_M
     assert standing.BIN_HALF_M == bodies.BIN_HALF_M
     assert standing.BIN_WALL_HEIGHT_M == bodies.BIN_WALL_HEIGHT_M
     assert 2 * model.geom("bin_floor").size[2] == standing.BIN_WALL_M
     assert success.INSIDE_M**2 == rules.INSIDE2_M2
     assert success.INSIDE_HEIGHT_M == rules.INSIDE_HEIGHT_M
-    assert success.AT_REST_M / 0.3 < rules.AT_REST2**0.5
+    assert success.AT_REST_M / 0.3 < cubes.AT_REST2**0.5
 
 
 def test_balls_surround_what_of_the_arm_can_touch_to_a_centimetre(model):

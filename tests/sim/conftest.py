@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from soarm import params
+from soarm.sim.grasping import GraspParams
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import ExpertParams
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 
@@ -20,7 +20,7 @@ def sim() -> SimParams:
 
 
 @pytest.fixture(scope="session")
-def steady(sim: SimParams) -> ExpertParams:
+def steady(sim: SimParams) -> GraspParams:
     """Return a demonstrator that always moves alike: the middle of every range, no offset, no tremor."""
     section = params.load(PARAMS_FILE).sections["record"]["expert"]
-    return params.build(ExpertParams, section, "expert").noiseless()
+    return params.build(GraspParams, section, "expert").noiseless()

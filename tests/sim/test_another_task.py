@@ -32,6 +32,7 @@ class Stage(enum.IntEnum):
 
 POINT = Task(
     name="point",
+    env_id="SoArm/Point-v0",
     objects=Feature((2,), ("mark.x", "mark.z"), ("m", "m")),
     stages=Stage,
     terms=("height",),

@@ -14,16 +14,16 @@ from soarm.errors import ObservationError
 from soarm.policy import VectorPolicy
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
+from soarm.sim.cubes import CubePhysics, yaw4
 from soarm.sim.draw import draw_scene
 from soarm.sim.env import SimEnv
+from soarm.sim.grasping import GraspParams
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import Expert, ExpertParams
-from soarm.sim.pick_place.params import PickPlacePhysics
-from soarm.sim.pick_place.rules import yaw4
+from soarm.sim.pick_place.expert import Expert
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place.stages import Stage
 
-VARIED = PickPlacePhysics((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
+VARIED = CubePhysics((40.0, 60.0), (3.0, 3.5), (0.0, 0.05), (0.8, 1.2), (0.01, 0.03))
 
 
 @pytest.mark.parametrize("change", [{}, {"reward": "shaped", "physics": VARIED}], ids=["default", "varied physics, shaped"])
@@ -60,7 +60,7 @@ def test_a_row_does_not_see_what_ran_in_it_before(sim: SimParams) -> None:
     assert np.array_equal(a, b)
 
 
-def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: ExpertParams) -> None:
+def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: GraspParams) -> None:
     def run(n_rows: int) -> list[np.ndarray]:
         policy = VectorPolicy([Expert(steady, sim.control_hz) for _ in range(n_rows)])
         return [episode.observations[STATE] for episode in rollout(BatchSim(sim, n_rows), policy, range(4))]
@@ -69,7 +69,7 @@ def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: ExpertPar
         assert np.array_equal(one, many)
 
 
-def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams, steady: ExpertParams) -> None:
+def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams, steady: GraspParams) -> None:
     (episode,) = rollout(BatchSim(sim, 1), VectorPolicy([Expert(steady, sim.control_hz)]), [3])
     stages = episode.info["stage"]
 
@@ -81,7 +81,7 @@ def test_success_terminates_after_the_hold_and_passes_every_stage(sim: SimParams
     assert np.count_nonzero(stages == Stage.PLACE) >= sim.hold_steps
 
 
-def test_the_shaped_return_of_success_depends_on_the_start_alone(sim: SimParams, steady: ExpertParams) -> None:
+def test_the_shaped_return_of_success_depends_on_the_start_alone(sim: SimParams, steady: GraspParams) -> None:
     params = dataclasses.replace(sim, reward="shaped", shaping_gamma=1.0)
     episodes = list(rollout(BatchSim(params, 2), VectorPolicy([Expert(steady, sim.control_hz) for _ in range(2)]), range(2)))
     for episode in episodes:

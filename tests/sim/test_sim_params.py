@@ -8,8 +8,8 @@ import pytest
 
 from soarm.errors import ParamsError
 from soarm.params import changed
+from soarm.sim.grasping import GraspParams
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import ExpertParams
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_a_simulator_that_cannot_be_is_refused(sim: SimParams, change: dict[str,
         changed(sim, change, "sim")
 
 
-def test_a_demonstrator_that_opens_less_than_it_closes_is_refused(steady: ExpertParams) -> None:
+def test_a_demonstrator_that_opens_less_than_it_closes_is_refused(steady: GraspParams) -> None:
     with pytest.raises(ParamsError, match=r"close_percent is 50\.0; it must be below open_percent"):
         changed(steady, {"close_percent": 50.0}, "expert")

@@ -1,14 +1,13 @@
-"""Cube, bin and touch sensors as MuJoCo bodies."""
+"""The bin as a MuJoCo body, beside the cube."""
 
 from __future__ import annotations
 
 import mujoco
 
+from soarm.sim.cubes import add_cube, add_touch_sensors
 from soarm.sim.pick_place.params import PickPlaceParams
 from soarm.sim.scene import ARM_BIT, OBJECT_BIT
 
-CUBE_HALF_M = 0.0125
-"""Half the edge of the cube: 25 mm."""
 BIN_HALF_M = 0.045
 """Half the inner width of the bin."""
 BIN_WALL_HEIGHT_M = 0.04
@@ -17,24 +16,9 @@ _WALL_HALF_M = 0.002
 
 def add_to(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
     """Add cube, bin and one touch sensor per finger."""
-    _add_cube(spec, params)
+    add_cube(spec, "cube", params.physics, rgba=(0.13, 0.44, 0.92, 1))
     _add_bin(spec)
-    _add_sensors(spec)
-
-
-def _add_cube(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
-    cube = spec.worldbody.add_body(name="cube", pos=[0, -0.25, CUBE_HALF_M])
-    cube.add_freejoint(name="cube")
-    cube.add_geom(
-        name="cube",
-        type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[CUBE_HALF_M] * 3,
-        mass=sum(params.physics.cube_mass_kg) / 2,
-        friction=[sum(params.physics.cube_friction) / 2, 0.005, 0.0001],
-        rgba=[0.13, 0.44, 0.92, 1],
-        contype=OBJECT_BIT,
-        conaffinity=OBJECT_BIT | ARM_BIT,
-    )
+    add_touch_sensors(spec, "cube")
 
 
 def _add_bin(spec: mujoco.MjSpec) -> None:
@@ -53,18 +37,4 @@ def _add_bin(spec: mujoco.MjSpec) -> None:
             rgba=[0.36, 0.70, 0.46, 1],
             contype=OBJECT_BIT,
             conaffinity=OBJECT_BIT | ARM_BIT,
-        )
-
-
-def _add_sensors(spec: mujoco.MjSpec) -> None:
-    """One number per finger: how many of its contacts with the cube are found, at most one."""
-    for finger in ("gripper", "jaw"):
-        spec.add_sensor(
-            name=f"{finger}_touch",
-            type=mujoco.mjtSensor.mjSENS_CONTACT,
-            objtype=mujoco.mjtObj.mjOBJ_BODY,
-            objname="cube",
-            reftype=mujoco.mjtObj.mjOBJ_BODY,
-            refname=finger,
-            intprm=[1, 0, 1],
         )

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from soarm.sim.pick_place.bodies import BIN_HALF_M, BIN_WALL_HEIGHT_M, CUBE_HALF_M
+from soarm.sim import cubes
+from soarm.sim.cubes import AT_REST2, CUBE_HALF_M, LIFTED_M, REACHED2_M2
+from soarm.sim.pick_place.bodies import BIN_HALF_M, BIN_WALL_HEIGHT_M
 from soarm.sim.task import Number, Ops, Progress, StateView
 
-REACHED2_M2 = 0.03**2
-"""Gripper point within 30 mm of the cube's centre: reached (squared)."""
-LIFTED_M = 0.02
-"""Cube this high above the table, held: lifted."""
-LIFT_FULL_M = 0.05
-"""Height at which the lift potential is full."""
-LENGTH2_M2 = 0.1**2
-"""Distance at which the reach and transport potentials are one half: 0.1 m (squared)."""
-AT_REST2 = 0.03**2
-"""A cube slower than 0.03 m/s is at rest (squared)."""
 INSIDE2_M2 = (BIN_HALF_M - 0.008) ** 2
 """A cube's centre this close to the bin's centre in x and in y lies inside, not on the rim (squared)."""
 INSIDE_HEIGHT_M = BIN_WALL_HEIGHT_M - 0.01
@@ -35,13 +27,13 @@ class TaskState(NamedTuple):
 
 
 def state(view: StateView) -> TaskState:
-    """Return what progress is evaluated on: the cube's free joint follows the arm, the bin is the first mocap body."""
-    return TaskState(view.qpos[6:9], view.qvel[6:9], view.tcp, view.mocap[0][:2], view.sensors[0], view.sensors[1])
+    """Return what progress is evaluated on; the bin is the first mocap body."""
+    return TaskState(cubes.position(view, 0), cubes.velocity(view, 0), view.tcp, view.mocap[0][:2], *view.sensors[:2])
 
 
 def objects(view: StateView) -> list[Number]:
     """Return cube and bin in the order of the task's objects feature."""
-    return [*view.qpos[6:9], *yaw4(view.qpos[9:13]), *view.mocap[0][:2]]
+    return [*cubes.pose(view, 0), *view.mocap[0][:2]]
 
 
 def evaluate_progress(ops: Ops, seen: TaskState) -> Progress:
@@ -64,30 +56,11 @@ def evaluate_progress(ops: Ops, seen: TaskState) -> Progress:
     held, in_bin = (holding | inside) * 1.0, inside * 1.0
     maximum = ops.maximum
     potentials = (
-        maximum(LENGTH2_M2 / (LENGTH2_M2 + to_cube2), in_bin),
+        maximum(cubes.nearness(to_cube2), in_bin),
         held,
-        maximum(ops.minimum(maximum(height / LIFT_FULL_M, 0.0), 1.0) * held, in_bin),
-        maximum(LENGTH2_M2 / (LENGTH2_M2 + ox * ox + oy * oy) * held, in_bin),
+        maximum(cubes.lift(ops, height) * held, in_bin),
+        maximum(cubes.nearness(ox * ox, oy * oy) * held, in_bin),
         placed * 1.0,
     )
     stage = maximum((to_cube2 < REACHED2_M2) * 1, holding * 2, lifted * 3, (lifted & over) * 4, done * 5)
     return Progress(potentials, stage, done, (cx, cy), {"holding": holding})
-
-
-def yaw4(quat: Sequence[Number]) -> tuple[Number, Number]:
-    """Return cosine and sine of four times a cube's yaw, averaged over its axes: the same for orientations that look the same.
-
-    Each axis, seen from above as a complex number, is raised to the fourth power; a cube that lies flat gives (cos 4 yaw,
-    sin 4 yaw), a tilted one something shorter.
-    """
-    w, x, y, z = quat
-    columns = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y + w * z)),
-        (2 * (x * y - w * z), 1 - 2 * (x * x + z * z)),
-        (2 * (x * z + w * y), 2 * (y * z - w * x)),
-    )
-    real, imaginary = 0.0, 0.0
-    for a, b in columns:
-        p, q = a * a - b * b, 2 * a * b
-        real, imaginary = real + (p * p - q * q), imaginary + 2 * p * q
-    return real / 2, imaginary / 2

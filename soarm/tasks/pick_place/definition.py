@@ -9,6 +9,7 @@ from soarm.tasks.task import Task
 
 PICK_PLACE = Task(
     name="pick_place",
+    env_id="SoArm/PickPlace-v0",
     objects=OBJECTS,
     stages=Stage,
     terms=("reach", "grasp", "lift", "transport", "place"),

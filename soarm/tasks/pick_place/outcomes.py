@@ -20,12 +20,11 @@ the last step.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from soarm.tasks.pick_place.stages import Stage
-from soarm.tasks.task import Column
+from soarm.tasks.tabletop import CUBE_MOVED, HOLDING_AT_END, xy_columns, yaw_column
 
 
 class Outcome(enum.StrEnum):
@@ -46,18 +45,8 @@ LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for out
     "missed_bin": "missed the bin",
 }
 """Outcome -> the same in words."""
-ENDING_COLUMNS = (
-    Column("holding_at_end", bool, lambda info: bool(info["holding"])),  # whether the gripper held the cube at the end
-    Column("cube_moved_m", float, lambda info: float(info["moved_m"])),  # in the plane, from where it lay [m]
-)
-SCENE_COLUMNS = (
-    Column("cube_x_m", float, lambda objects: objects["cube.x"]),
-    Column("cube_y_m", float, lambda objects: objects["cube.y"]),
-    # In -45..45: a plain cube looks the same after a quarter turn.
-    Column("cube_yaw_deg", float, lambda at: math.degrees(math.atan2(at["cube.yaw4_sin"], at["cube.yaw4_cos"])) / 4.0),
-    Column("bin_x_m", float, lambda objects: objects["bin.x"]),
-    Column("bin_y_m", float, lambda objects: objects["bin.y"]),
-)
+ENDING_COLUMNS = (HOLDING_AT_END, CUBE_MOVED)
+SCENE_COLUMNS = (*xy_columns("cube"), yaw_column("cube"), *xy_columns("bin"))
 
 
 def classify(last_info: Mapping[str, Any], knocked_away_m: float) -> Outcome:
