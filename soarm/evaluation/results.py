@@ -157,17 +157,14 @@ class Results:
             provenance = parse_json(metadata.get(_PROVENANCE, b"{}"))
         except SmallFileError as error:
             raise DatasetError(f"the provenance in {path} {error}; evaluate again (`dvc repro -f eval_base`)") from None
-        return cls(tuple(EpisodeRow.of({key: _or_nan(value) for key, value in row.items()}) for row in rows), task, provenance)
+        values = ({key: math.nan if value is None else value for key, value in row.items()} for row in rows)
+        return cls(tuple(EpisodeRow.of(one) for one in values), task, provenance)
 
 
 def find(folder: Path, provenance: Mapping[str, str], seeds: Iterable[int]) -> Results | None:
     """Return the rows saved in `folder` if they are those of `seeds` and of that provenance, else None."""
     found = Results.load(folder)
     return found if found.provenance == provenance and found.seeds == tuple(seeds) else None
-
-
-def _or_nan(value: Any) -> Any:
-    return math.nan if value is None else value
 
 
 def _readable(value: object) -> object:

@@ -11,7 +11,7 @@ from soarm.hardware import doctor
 from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration, JointCalibration
 from soarm.hardware.config import ArmConfig
-from soarm.hardware.registers import LATCHED, NOTHING, PHASE_MULTI_TURN, Status
+from soarm.hardware.registers import LATCHED, NOTHING, Status
 from soarm.hardware.torque import torque_off
 
 OUTSIDE_TICKS = 40
@@ -79,22 +79,6 @@ def require_fit(
     faults = [f"{finding.joint} (servo {finding.servo_id}): {text}" for finding in findings for text in finding.faults]
     faults += doctor.of_all(findings)
     faults += doctor.against_settings(findings, config)
-    for joint, finding in zip(calibration.joints, findings, strict=True):
-        if not finding.values:
-            continue
-        try:
-            mode, phase = bus.read(joint.servo_id, "operating_mode"), bus.read(joint.servo_id, "phase")
-        except BusError as error:
-            faults.append(str(error))
-            continue
-        if mode != 0:
-            faults.append(
-                f"{joint.name} (servo {joint.servo_id}): its operating_mode is {mode}, not 0 (position); `soarm setup-motors`"
-            )
-        if phase & PHASE_MULTI_TURN:
-            faults.append(
-                f"{joint.name} (servo {joint.servo_id}): multi-turn feedback is on (phase, bit 4); `soarm setup-motors`"
-            )
     if faults:
         raise FaultError("\n  ".join([f"the arm on {bus.port} must not be driven:", *faults]))
     for finding in findings:

@@ -141,8 +141,7 @@ def train(
         CheckpointError: What lies in `scratch` cannot be resumed from.
     """
     env = make_env(params.n_envs)
-    max_steps = round(params.time_limit_s * env.control_hz)
-    venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), max_steps)
+    venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), round(params.time_limit_s * env.control_hz))
     path = scratch / "resume.pkl"
     candidates: list[Candidate] = []
     if path.exists():
@@ -156,8 +155,8 @@ def train(
     validator = _Validator(make_env(params.validation.n_rows), params, candidates)
     first, start_s = model.num_timesteps, time.monotonic()
     remaining = params.env_steps - first
-    steps = iter(track(range(-(-remaining // params.n_envs)), -(-remaining // params.n_envs), "training the residual"))
-    schedule = _Schedule(params, validator, path, steps, first)
+    n_steps = -(-remaining // params.n_envs)
+    schedule = _Schedule(params, validator, path, iter(track(range(n_steps), n_steps, "training the residual")), first)
     model.learn(remaining, schedule, log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
     wall_s = time.monotonic() - start_s
     validator.evaluate(model)

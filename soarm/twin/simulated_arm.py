@@ -20,7 +20,7 @@ from soarm.hardware.registers import TICKS_PER_TURN, Status
 from soarm.sim.env import EpisodeSim
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
-from soarm.twin.actuator import ActuatorName, Drive, PositionActuator, make_actuator
+from soarm.twin.actuator import ActuatorModel, ActuatorName, Drive, PositionActuator, Sts3215Actuator
 from soarm.twin.servo import Servo
 
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ class SimulatedArm(EpisodeSim):
     ) -> None:
         super().__init__(sim, visuals=True)
         self.servos = tuple(servos)
-        self._law = make_actuator(law, self.model, self.data)
+        self._law: ActuatorModel = (PositionActuator if law == "position" else Sts3215Actuator)(self.model, self.data)
         self._outcome: StepOutcome | None = None
         self._substep = 0
         joints = calibration.joints
