@@ -57,8 +57,7 @@ def main() -> None:
     lerobot = _lerobot_policy()
     if lerobot is not None:
         items = {
-            STATE: batch.state,
-            ENVIRONMENT_STATE: batch.environment_state,
+            **batch.observation,
             ACTION: batch.action,
             "action_is_pad": batch.is_pad,
         }
@@ -83,7 +82,8 @@ def _build(config: ACTConfig) -> ACT:
 
 def _batch(chunk_size: int) -> Batch:
     is_pad = torch.zeros(BATCH_SIZE, chunk_size, dtype=torch.bool)
-    return Batch(torch.randn(BATCH_SIZE, 6), torch.randn(BATCH_SIZE, 7), torch.randn(BATCH_SIZE, chunk_size, 6), is_pad)
+    observation = {STATE: torch.randn(BATCH_SIZE, 6), ENVIRONMENT_STATE: torch.randn(BATCH_SIZE, 7)}
+    return Batch(observation, torch.randn(BATCH_SIZE, chunk_size, 6), is_pad)
 
 
 def _training_step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool) -> Callable[[], None]:

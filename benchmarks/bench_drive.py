@@ -2,7 +2,7 @@
 
     python benchmarks/bench_drive.py data/export --scenes 26                       # held-out scenes, as the commands stand
     python benchmarks/bench_drive.py data/export --scenes 26 --law position        # with the servos of the training
-    python benchmarks/bench_drive.py data/export --scenes 60 --ruler               # --cube and --bin in the place of --objects
+    python benchmarks/bench_drive.py data/export --scenes 60 --ruler               # things measured in the place of --objects
 
 "parked" is what the driver says; "overloads" counts complaints of servos in the whole run, and those after its end.
 """
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soarm.runtime import log
-from soarm.runtime.success import IN_THE_BIN
+from soarm.runtime.bundle import Bundle
 from soarm.seeds import scene_seeds
+from soarm.tasks.task import Task
 
 
 class Row(NamedTuple):
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     whole_s: float
 
 
-def one(bundle: Path, scene: int, options: argparse.Namespace, folder: Path) -> Row:
+def one(bundle: Path, task: Task, scene: int, options: argparse.Namespace, folder: Path) -> Row:
     """Run the commands on a scene."""
     port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
     twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
@@ -51,33 +52,36 @@ def one(bundle: Path, scene: int, options: argparse.Namespace, folder: Path) -> 
             time.sleep(0.02)
         began_s = time.monotonic()
         drive = [sys.executable, "-m", "soarm.runtime", "drive", str(bundle), "--port", str(port), "--log", f"{port}.log"]
-        drive += ["--calibration", str(calibration), *_where(objects, ruler=options.ruler), *options.rest]
+        drive += ["--calibration", str(calibration), *_where(task, objects, ruler=options.ruler), *options.rest]
         done = subprocess.run(drive, capture_output=True, text=True, check=False)
         whole_s = time.monotonic() - began_s
         process.terminate()
         said = process.stdout.read()
     if options.show:
         print(done.stdout)
-    return _row(Path(f"{port}.log"), done, solved=IN_THE_BIN in said, whole_s=whole_s)
+    return _row(Path(f"{port}.log"), task, done, solved=task.goal.words in said, whole_s=whole_s)
 
 
-def _where(objects: Path, *, ruler: bool) -> list[str]:
-    """Return the options that say where cube and bin are."""
+def _where(task: Task, objects: Path, *, ruler: bool) -> list[str]:
+    """Return the options that say where things are."""
     if not ruler:
         return ["--objects", str(objects)]
-    x, y, _, cos4, sin4, *bin_xy = json.loads(objects.read_text())["objects"]
-    yaw_deg = math.degrees(math.atan2(sin4, cos4) / 4)
-    return ["--cube", *map(str, (x, y, yaw_deg)), "--bin", *map(str, bin_xy)]
+    seen, words = json.loads(objects.read_text())["objects"], []
+    for name, at in task.elements.items():
+        words += [f"--{name}", str(seen[at["x"]]), str(seen[at["y"]])]
+        if "yaw4_cos" in at:
+            words.append(str(math.degrees(math.atan2(seen[at["yaw4_sin"]], seen[at["yaw4_cos"]]) / 4)))
+    return words
 
 
-def _row(path: Path, done: subprocess.CompletedProcess[str], *, solved: bool, whole_s: float) -> Row:
+def _row(path: Path, task: Task, done: subprocess.CompletedProcess[str], *, solved: bool, whole_s: float) -> Row:
     """Read the log; a command that was refused has none."""
     if not path.exists():
         return Row(solved, None, done.stdout.strip().splitlines()[-1], False, 0, 0, done.returncode, whole_s)
     texts = [str(event["text"]) for event in log.read(path).events]
     times = {str(event["text"]): float(event["t_s"]) for event in log.read(path).events}
     end = next((i for i, text in enumerate(texts) if text.startswith("loop: the run ended")), len(texts))
-    said_s = times.get(f"loop: {IN_THE_BIN}")
+    said_s = times.get(f"loop: {task.goal.words}")
     overload = ["OVERLOAD" in text.upper() for text in texts]
     return Row(
         solved,
@@ -101,11 +105,11 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="what the commands say")
     parser.add_argument("rest", nargs="*", help="after --: further options of `soarm drive`")
     options = parser.parse_args()
-    rows = []
+    rows, task = [], Bundle.open(options.bundle).task
     with tempfile.TemporaryDirectory() as folder:
         print("scene  solved  said [s]  parked  overloads  after  status  whole [s]  cause")
         for scene in scene_seeds("validation")[: options.scenes]:
-            row = one(options.bundle, scene, options, Path(folder))
+            row = one(options.bundle, task, scene, options, Path(folder))
             rows.append(row)
             said = "-" if row.said_s is None else f"{row.said_s:.2f}"
             print(

@@ -28,10 +28,11 @@ from soarm.runtime.loop import RunReport
 from soarm.runtime.objects import FileObjects
 from soarm.runtime.onnx_policy import Which
 from soarm.seeds import scene_seeds
+from soarm.spec import ENVIRONMENT_STATE
 
 
 def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -> tuple[RunReport, bool]:
-    """Run one scene and return the report, and whether the cube came to lie in the bin."""
+    """Run one scene and return the report, and whether the task was done."""
     port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
     twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
     twin += ["--calibration", str(calibration), "--scene", str(scene), "--torque-at-power-up"]
@@ -43,7 +44,7 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
         settings = DriveConfig(
             bundle,
             which,
-            FileObjects(objects),
+            {ENVIRONMENT_STATE: FileObjects(bundle.task, objects)},
             options.seconds,
             options.bus_hz,
             allow=gate.CHECKS,
@@ -55,7 +56,7 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
             report = run(settings, str(port), Calibration.load(calibration), ArmConfig())
         finally:
             process.terminate()
-        return report, "the cube lies in the bin" in process.stdout.read()
+        return report, bundle.task.goal.words in process.stdout.read()
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
     python benchmarks/bench_ruler.py data/export --scenes 60
 
 In lockstep, as `deploy_check`: the numbers depend on no machine. `live`: what the twin knows. `carried`: what
-`soarm drive --cube --bin` makes of poses measured at the start, exactly and a few millimetres off. `fixed`: the same left
+`soarm drive` makes of poses measured at the start, exactly and a few millimetres off. `fixed`: the same left
 where they were.
 """
 
@@ -21,20 +21,23 @@ from soarm import params as params_file
 from soarm.deployment import DeployParams, Source, WireStats, drive_stack, wired
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.objects import CalledObjects, FixedObjects, ObjectSource
+from soarm.runtime.objects import CalledObjects
+from soarm.runtime.sensors import Sensor
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
+from soarm.tasks.task import Task
 from soarm.twin.actuator import ActuatorName
 
 
-def measured(kind: Callable[..., ObjectSource], off_m: float) -> Source:
+def measured(kind: Callable[..., Sensor], off_m: float) -> Source:
     """Return a source of objects that were measured at the start, each coordinate off by so much (standard deviation)."""
     rng = np.random.default_rng(0)
 
-    def source(objects: Callable[[], ArrayLike], now: Callable[[], float]) -> ObjectSource:
+    def source(task: Task, objects: Callable[[], ArrayLike], now: Callable[[], float]) -> Sensor:
         seen = np.asarray(objects(), np.float64)
-        seen[[0, 1, 5, 6]] += off_m * rng.normal(size=4)
-        return kind(seen, now)
+        places = [at[axis] for at in task.elements.values() for axis in ("x", "y")]
+        seen[places] += off_m * rng.normal(size=len(places))
+        return kind(task, seen, now)
 
     return source
 
@@ -55,7 +58,7 @@ def main() -> None:
         "carried": measured(CarriedObjects, 0.0),
         "carried, 2 mm off": measured(CarriedObjects, 0.002),
         "carried, 4 mm off": measured(CarriedObjects, 0.004),
-        "fixed": measured(FixedObjects, 0.0),
+        "fixed": measured(lambda task, seen, now: CalledObjects(task, lambda: seen, now), 0.0),
     }
     for name, source in sources.items():
         with wired(sim, deploy, law) as arm:

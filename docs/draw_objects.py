@@ -2,7 +2,7 @@
 
     python docs/draw_objects.py [--out docs/images/objects.png]
 
-Run from the root of the repository; sizes come from `soarm.runtime`, where the policy saw them from params.yaml.
+Run from the root of the repository; sizes come from `soarm.tasks`, where the policy saw them from params.yaml.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from matplotlib.patches import Rectangle, Wedge
 
 from soarm import kinematics, params
 from soarm.runtime.plausible import REACH_M, SIDEWAYS_DEG
-from soarm.runtime.standing import BIN_HALF_M, BIN_WALL_HEIGHT_M, BIN_WALL_M, CUBE_HALF_M
 from soarm.sim.pick_place.params import PickPlaceParams
+from soarm.tasks.pick_place.things import BIN_HALF_M, BIN_WALL_HEIGHT_M, BIN_WALL_M
+from soarm.tasks.tabletop import CUBE_HALF_M
 
 BLUE, GREEN, GREY, RED = "#0072B2", "#009E73", "#8a8f98", "#D55E00"
 CUBE, YAW_DEG, BIN = (-0.1, -0.2), 25.0, (0.13, -0.16)

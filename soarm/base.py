@@ -26,7 +26,7 @@ from safetensors.torch import save as to_bytes
 
 from soarm import params
 from soarm.errors import CheckpointError, ParamsError, SmallFileError, SpecMismatchError
-from soarm.policy import Array, ChunkModel, Observation
+from soarm.policy import Array, ChunkModel
 from soarm.smallfile import load_json, shown, write_atomically
 from soarm.spec import Feature, PolicySpec
 
@@ -84,27 +84,19 @@ class BasePolicy(ChunkModel, Protocol):
     Attributes:
         spec: Features and chunking.
         blueprint: What rebuilds this base without its weights.
+        inputs: Keys of the features it observes, in the order of the exported graph's inputs. `forward` takes one mapping of
+            them, key -> (B, *shape), and returns chunks as `predict_chunks` does.
     """
 
     @property
     def spec(self) -> PolicySpec: ...  # noqa: D102
     @property
     def blueprint(self) -> Blueprint: ...  # noqa: D102
+    @property
+    def inputs(self) -> tuple[str, ...]: ...  # noqa: D102
     def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...  # noqa: D102
     def eval(self) -> Self: ...  # noqa: D102
-
-    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
-        """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent].
-
-        Args:
-            observation: Feature key -> (B, *shape).
-            noise: Standard normal numbers for a base that samples, shape (B, ...); None gives the one chunk that such a base
-                is evaluated and exported with. A base that does not sample ignores it.
-        """
-
-    def export_inputs(self) -> dict[str, tuple[int, ...]]:
-        """Return the inputs of the exported graph, in the order of `forward`: name -> shape without the batch."""
 
 
 def save_base(base: BasePolicy, folder: Path) -> None:

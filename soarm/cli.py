@@ -64,7 +64,7 @@ _DATASET = ("meta/info.json", "recording/recording.json")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(prog="soarm", description="Teach the SO-ARM100 to pick and place.")
+    parser = argparse.ArgumentParser(prog="soarm", description="Teach the SO-ARM100 a task.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="run the chain; what follows goes to `dvc repro`, or with -S to `dvc exp run`")
     ui = commands.add_parser("ui", help="show the tracked runs in a browser")

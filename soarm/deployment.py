@@ -33,19 +33,21 @@ from soarm.runtime import drive
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.lockstep import Clock, SyncInference
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import CalledObjects, ObjectSource
+from soarm.runtime.objects import CalledObjects
 from soarm.runtime.onnx_policy import OnnxBase, Which
 from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.sensors import Sensor
 from soarm.seeds import Scenes
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.task import Task
 from soarm.twin.actuator import ActuatorName
 from soarm.twin.twin import Twin, TwinConfig
 
 Floats = NDArray[np.float64]
-Source = Callable[[Callable[[], NDArray[np.float32]], Callable[[], float]], ObjectSource]
+Source = Callable[[Task, Callable[[], NDArray[np.float32]], Callable[[], float]], Sensor]
 _OFTEN = 1_000_000
 _PATIENCE_S = 2.0
 """How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy."""
@@ -159,7 +161,7 @@ class WiredArm:
             stack: Returns what drives the episode of a seed.
             seeds: Scenes.
             stats: Is told of every step.
-            source: Makes, of a function that returns where the objects truly are and the clock, what the policy is told.
+            source: Makes what the policy is told of the objects: (task, function that returns where they truly are, clock).
         """
         for seed in seeds:
             self._twin.reset(seed)
@@ -181,28 +183,29 @@ class WiredArm:
         return np.array(gaps)
 
     def _episode(self, stack: DriveStack, seed: int, stats: WireStats, source: Source) -> Episode:
-        clock, tape = Clock(), _Tape(self._twin, self._driver, stats)
-        hz = self._sim.control_hz
+        clock, buffer = Clock(), _EpisodeBuffer(self._twin, self._driver, stats)
+        hz, task = self._sim.control_hz, self._twin.task
         loop = Loop(
             self._driver,
+            task,
             SyncInference(stack.model),
             stack.schedule,
             stack.residual,
-            source(self._twin.objects, clock.now),
+            {ENVIRONMENT_STATE: source(task, self._twin.objects, clock.now)},
             self._limits,
             LoopConfig(hz, hz),
-            tape,
+            buffer,
             clock.now,
             clock.sleep,
-            tape.begin,
+            buffer.begin,
         )
-        report = loop.run(math.inf, stop=lambda: tape.over)
-        tape.settle()  # it held in the end: that goal belongs to this episode
-        if not tape.over:
-            if not tape.records:
+        report = loop.run(math.inf, stop=lambda: buffer.over)
+        buffer.settle()  # it held in the end: that goal belongs to this episode
+        if not buffer.over:
+            if not buffer.records:
                 raise FaultError(f"scene {seed} was not begun: {report.cause}")
             stats.stops.append(report.cause)
-        return tape.episode(seed)
+        return buffer.episode(seed)
 
     def _make_ready(self) -> None:
         """Bring an arm back that stopped in the episode before: a person would have done so."""
@@ -211,7 +214,7 @@ class WiredArm:
         self._driver.activate()
 
 
-class _Tape:
+class _EpisodeBuffer:
     """The loop's log of an episode, and what the task said to every command."""
 
     incomplete: str | None = None

@@ -1,13 +1,13 @@
-"""Whatever acts: the protocols of a policy, the checks on what goes in, and the one formula that adds a residual.
+"""The protocols of a policy, the checks on its observations, and the one formula that adds a residual.
 
-Knows no network, no simulator and no robot. Observations and actions are float32 arrays in LeRobot units, keyed by LeRobot's
-feature names (`soarm.spec`).
+Knows no network, no simulator and no robot. Observations and actions are in LeRobot units, keyed by LeRobot's feature names
+(`soarm.spec`); vectors are float32, images uint8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,8 @@ from soarm.errors import ObservationError
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.intp]
-Observation = Mapping[str, Array]
-"""Feature key -> array; one observation has the feature's shape, a batch of B of them has (B, *shape)."""
+Observation = Mapping[str, NDArray[Any]]
+"""Feature key -> array of the feature's dtype; one observation has its shape, a batch of B of them has (B, *shape)."""
 
 
 class Policy(Protocol):
@@ -42,10 +42,14 @@ class BatchPolicy(Protocol):
 
 
 class ChunkModel(Protocol):
-    """A network that predicts chunks of actions, in torch or in ONNX."""
+    """A network that predicts chunks of actions, in torch or in ONNX.
+
+    Equal observations give equal chunks, to the bit: comparison, parity and replay rest on it. A network that samples, as
+    diffusion does, draws its noise once, when it is built, from a generator of a constant seed, and keeps it in its buffers.
+    """
 
     def predict_chunks(self, observation: Observation) -> Array:
-        """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent]."""
+        """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent]; `observation` is key -> (B, *shape)."""
 
 
 class ResidualModel(Protocol):

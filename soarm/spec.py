@@ -1,4 +1,4 @@
-"""What an artefact (dataset, checkpoint, ONNX bundle) says about the robot and the policy it belongs to.
+"""The specification inside an artefact (dataset, checkpoint, ONNX bundle): features, rate, chunking, and hashes.
 
 Knows the names of the features, and how to compare specifications with each other and with what a task asks; knows no task
 and no file format.
@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from soarm import arm
 from soarm.errors import SpecMismatchError
@@ -31,17 +31,40 @@ _MOST_COEFF = 100.0
 _MOST_SIZE = 100_000
 """Of a feature, in each of its dimensions."""
 
+Kind = Literal["vector", "image"]
+DTYPES: Mapping[Kind, str] = {"vector": "float32", "image": "uint8"}
+"""Kind of a feature -> type of its numbers."""
+IMAGE_NAMES = ("height", "width", "channels")
+"""LeRobot's names of an image's dimensions."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
     """One named array of an observation or action.
 
-    `names` and `units` have one entry per element of a vector.
+    Attributes:
+        shape: Without the batch; (height, width, 3) of an image.
+        names: Of a vector's elements; of an image's dimensions, `IMAGE_NAMES`.
+        units: Of a vector's elements; none of an image.
+        kind: What the array is.
+        dtype: NumPy's name of the type of its numbers: `DTYPES` of its kind.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...]
     units: tuple[str, ...]
+    kind: Kind = "vector"
+    dtype: str = "float32"
+
+    @classmethod
+    def image(cls, height_px: int, width_px: int) -> Feature:
+        """Return the feature of a camera: uint8, 0..255, red, green and blue last."""
+        return cls((height_px, width_px, 3), IMAGE_NAMES, (), "image", DTYPES["image"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the feature as JSON-ready types; `kind` and `dtype` are left out of a vector."""
+        plain = {"shape": list(self.shape), "names": list(self.names), "units": list(self.units)}
+        return plain if self.kind == "vector" else {**plain, "kind": self.kind, "dtype": self.dtype}
 
 
 JOINT_FEATURE = Feature((arm.N_JOINTS,), arm.FEATURE_NAMES, arm.UNITS)
@@ -53,11 +76,10 @@ DEFAULT_TASK = "pick_place"
 UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
-NO_OBJECTS = (
+_NO_OBJECTS = (
     f"{ENVIRONMENT_STATE} is missing (where the objects are), and soarm cannot train on cameras yet. Nothing is wrong with "
     "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
 )
-"""What is said of a dataset that LeRobot recorded with cameras alone."""
 
 
 def gym_keys(cameras: Sequence[str] = ()) -> dict[str, str]:
@@ -108,7 +130,8 @@ class PolicySpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON-ready types."""
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        features = {key: feature.to_dict() for key, feature in self.features.items()}
+        plain: dict[str, Any] = json.loads(json.dumps({**vars(self), "features": features}))
         if self.task == DEFAULT_TASK:
             del plain["task"]
         return plain
@@ -133,10 +156,10 @@ class PolicySpec:
         faults = _value_faults(data)
         if faults:
             raise SpecMismatchError("\n  ".join(["not a soarm specification:", *faults]))
-        features = {
-            key: Feature(tuple(value["shape"]), tuple(value["names"]), tuple(value["units"]))
-            for key, value in data["features"].items()
-        }
+        features = {}
+        for key, value in data["features"].items():
+            parts: dict[str, Any] = {name: part if isinstance(part, str) else tuple(part) for name, part in value.items()}
+            features[key] = Feature(**parts)
         scale = data.get("residual_scale")
         rest = {key: value for key, value in data.items() if key not in ("features", "residual_scale")}
         return cls(features=features, residual_scale=None if scale is None else tuple(scale), **rest)
@@ -206,7 +229,7 @@ def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
     for key, expected in wanted.features.items():
         found = spec.features.get(key)
         if found is None:
-            faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
+            faults.append(_NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
         elif found.shape != expected.shape:
             faults.append(f"{key} has size {_text(found.shape)} ({_text(found.names)}); it must be {_text(expected.shape)}")
         elif key == ENVIRONMENT_STATE and found.names == nameless(key, *found.shape):
@@ -287,12 +310,16 @@ def _value_faults(data: Mapping[str, Any]) -> list[str]:
 
 def _faults_of_feature(value: object) -> list[str]:
     parts = ("shape", "names", "units")
-    if not isinstance(value, Mapping) or set(value) != set(parts):
-        return [f"it is {shown(value)}; it must be an object with {', '.join(parts)}"]
-    faults = []
-    shape = value["shape"]
+    if not isinstance(value, Mapping) or set(value) - {"kind", "dtype"} != set(parts):
+        return [f"it is {shown(value)}; it must be an object with {', '.join(parts)}, and kind and dtype of an image"]
+    faults, shape = [], value["shape"]
+    kind, dtype = value.get("kind", "vector"), value.get("dtype", DTYPES["vector"])
+    if (kind, dtype) not in list(DTYPES.items()):
+        faults.append(f"its kind is {shown(kind)} of {shown(dtype)}; legal are {dict(DTYPES)}")
     if not isinstance(shape, list | tuple) or not all(type(n) is int and 0 < n <= _MOST_SIZE for n in shape):
         faults.append(f"shape is {shown(shape)}; it must be a list of whole numbers in 1..{_MOST_SIZE}")
+    elif kind == "image" and (len(shape) != 3 or shape[2] != 3):
+        faults.append(f"shape is {shown(shape)}; that of an image is height, width, 3")
     for name in ("names", "units"):
         if not isinstance(value[name], list | tuple) or not all(isinstance(one, str) for one in value[name]):
             faults.append(f"{name} is {shown(value[name])}; it must be a list of texts")

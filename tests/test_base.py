@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,21 +45,20 @@ class Blueprint:
 class Drift(nn.Module):
     """A base that moves every joint on from where it is, at a learnt speed per control step [deg x 5, percent]."""
 
+    inputs = (STATE,)
+
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
         self.blueprint, self.spec = blueprint, blueprint.spec
         self.speed = nn.Parameter(torch.zeros(6))
 
-    def forward(self, state: torch.Tensor) -> torch.Tensor:
+    def forward(self, observation: Mapping[str, torch.Tensor]) -> torch.Tensor:
         steps = torch.arange(1, self.blueprint.config.chunk_size + 1)
-        return state[:, None] + steps[:, None] * self.speed
+        return observation[STATE][:, None] + steps[:, None] * self.speed
 
     @torch.no_grad()
-    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
-        return self(torch.as_tensor(observation[STATE])).numpy()
-
-    def export_inputs(self) -> dict[str, tuple[int, ...]]:
-        return {STATE: self.spec.features[STATE].shape}
+    def predict_chunks(self, observation: Observation) -> Array:
+        return self({STATE: torch.as_tensor(observation[STATE])}).numpy()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from soarm.act.config import ACTConfig
 from soarm.act.trainer import TrainActParams
@@ -24,6 +25,7 @@ from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
 from soarm.residual.training import TrainResidualParams
 from soarm.sim.params import SimParams
+from soarm.spec import DEFAULT_TASK
 from soarm.study.filtered_bc import FilteredBCOptions
 from soarm.study.methods import METHODS
 from soarm.study.more_demonstrations import MoreDemonstrationsOptions
@@ -32,11 +34,14 @@ from soarm.study.residual import ResidualOptions
 from soarm.study.run import find_method
 from soarm.study.scratch import ScratchOptions
 from soarm.study.variants import StudyParams, params_of
+from soarm.tasks.registry import TASKS
 
-BASE = load(Path(__file__).parents[1] / "params.yaml", "pick_place").sections
-SECTIONS: dict[str, type] = {
-    "sim": SimParams.for_task("pick_place"),
-    "record": RecordParams.for_task("pick_place"),
+PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
+BASE = load(PARAMS_FILE, DEFAULT_TASK).sections
+OF_TASK: dict[str, dict[str, Any]] = yaml.safe_load(PARAMS_FILE.read_text())["tasks"]
+SECTIONS: dict[str, type[Any]] = {
+    "sim": SimParams,
+    "record": RecordParams,
     "train_act": TrainActParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,
@@ -91,7 +96,8 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a term may be left out": (
         ("zero",),
         (
-            "sim.weights.[!s]*",
+            "sim.weights.[!s]*",  # all but the success
+            "sim.weights.s[!u]*",
             "*.kl_weight",
             "*.weight_decay",
             "*.penalty.start",
@@ -169,27 +175,36 @@ def read_study(data: Any, variants: list[str]) -> None:
         build(OPTIONS[variant.method], variant.options, f"params.yaml: study.variants.{name}.options")
 
 
-def read(section: str, data: Any, at: Place) -> None:
+def read(task: str, section: str, data: Any, at: Place) -> None:
     """Read a section as its stages do, and of the study the variants that a place has to do with."""
     if section != "study":
-        build(SECTIONS[section], data, f"params.yaml: {section}")
+        kind = SECTIONS[section]
+        build(kind.for_task(task) if hasattr(kind, "for_task") else kind, data, f"params.yaml: {section}")
     elif at[0] == "variants":
         read_study(data, [str(at[1])])
     else:
         read_study(data, ["full", "residual", "no_chunk", "temporal_ensemble", "ppo"])
 
 
-@pytest.mark.parametrize("section", BASE)
-def test_every_leaf_refuses_nonsense_by_its_path_with_what_is_allowed(section: str) -> None:
-    taken, vague = set(), []
-    for at, old in leaves(BASE[section]):
+def to_try(task: str, section: str) -> Iterator[tuple[Place, Any]]:
+    """Yield the leaves of a section: all of the default task's, of another task those that it has for itself."""
+    return leaves(BASE[section] if task == DEFAULT_TASK else OF_TASK[task][section])
+
+
+CASES = [(task, section) for task in OF_TASK for section in BASE if task == DEFAULT_TASK or OF_TASK[task].get(section)]
+
+
+@pytest.mark.parametrize(("task", "section"), CASES)
+def test_every_leaf_refuses_nonsense_by_its_path_with_what_is_allowed(task: str, section: str) -> None:
+    taken, vague, whole = set(), [], load(PARAMS_FILE, task).sections[section]
+    for at, old in to_try(task, section):
         place = ".".join(map(str, (section, *at)))
         name = next(key for key in reversed(at) if isinstance(key, str))
         for kind, value in NONSENSE.items():
             if type(value) is type(old) and value == old:
                 continue
             try:
-                read(section, replaced(BASE[section], at, value), at)
+                read(task, section, replaced(whole, at, value), at)
             except ParamsError as error:
                 named = re.search(rf"params\.yaml: {section}\b.*\b{name}\b", str(error))
                 if not (named and ALLOWED_IS_TOLD.search(str(error))):
@@ -207,7 +222,7 @@ def test_every_leaf_refuses_nonsense_by_its_path_with_what_is_allowed(section: s
 
 
 def test_the_table_of_what_is_legitimate_holds_nothing_else() -> None:
-    places = {".".join(map(str, (section, *at))) for section in BASE for at, _ in leaves(BASE[section])}
+    places = {".".join(map(str, (section, *at))) for task, section in CASES for at, _ in to_try(task, section)}
 
     for reason, (kinds, patterns) in LEGITIMATE.items():
         assert set(kinds) <= set(NONSENSE), reason
@@ -216,4 +231,5 @@ def test_the_table_of_what_is_legitimate_holds_nothing_else() -> None:
 
 def test_every_section_and_every_method_is_tried() -> None:
     assert {*SECTIONS, "study"} == set(BASE)
+    assert set(OF_TASK) == set(TASKS)
     assert set(OPTIONS) == set(METHODS)

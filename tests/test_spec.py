@@ -55,6 +55,40 @@ def test_a_specification_survives_json(
     assert PolicySpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
+def test_an_image_survives_json_and_a_vector_is_written_as_it_always_was() -> None:
+    spec = dataclasses.replace(SPEC, features={**SPEC.features, "observation.images.front": Feature.image(96, 128)})
+
+    written = json.loads(json.dumps(spec.to_dict()))
+
+    assert PolicySpec.from_dict(written) == spec
+    assert written["features"]["observation.images.front"] == {
+        "shape": [96, 128, 3],
+        "names": ["height", "width", "channels"],
+        "units": [],
+        "kind": "image",
+        "dtype": "uint8",
+    }
+    assert set(written["features"][STATE]) == {"shape", "names", "units"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"kind": "sound"}, r"feature x: its kind is 'sound' of 'uint8'; legal are {'vector': 'float32', 'image': 'uint8'}"),
+        ({"kind": ["image"]}, r"its kind is \['image'\]"),
+        ({"dtype": "float32"}, r"its kind is 'image' of 'float32'"),
+        ({"shape": [96, 128]}, r"shape is \[96, 128\]; that of an image is height, width, 3"),
+        ({"colour": 1}, r"it must be an object with shape, names, units, and kind and dtype of an image"),
+    ],
+)
+def test_a_feature_of_no_legal_kind_is_refused(change: dict[str, object], told: str) -> None:
+    data = SPEC.to_dict()
+    data["features"]["x"] = Feature.image(96, 128).to_dict() | change
+
+    with pytest.raises(SpecMismatchError, match=told):
+        PolicySpec.from_dict(data)
+
+
 def test_keys_of_another_version_are_refused() -> None:
     data = SPEC.to_dict()
     data["colour"] = data.pop("control_hz")

@@ -1,8 +1,8 @@
-"""ACT, the Action Chunking Transformer: model, training windows, training, checkpoint.
+"""ACT, the Action Chunking Transformer, and its training; its checkpoint is `soarm.base`'s.
 
 ::
 
-    config         size and loss of the network, in LeRobot's words
+    config         size and loss of the network, in LeRobot's words, and the features that it observes
     model          the network
     layers         its transformer layers
     dropout        dropout with a generator of its own
@@ -11,7 +11,4 @@
     windows        an observation and the actions that follow it
     training       training, resumed after a kill
     trainer        one step of it, and validation
-    optimisation   learning rate over time, moving average of weights
-    training_state the checkpoint that a training is resumed from
-    checkpoint     the trained network on disk
 """

@@ -6,6 +6,13 @@ import dataclasses
 from typing import Annotated
 
 from soarm.quantities import Count, NotNegative, ShareBelowOne, within
+from soarm.spec import ENVIRONMENT_STATE, STATE
+
+INPUTS = {STATE: ("robot_state", "state"), ENVIRONMENT_STATE: ("env_state", "objects")}
+"""Feature that ACT observes, where a specification has it -> its name in LeRobot's parameters and that of its normalisation.
+
+Their tokens stand in this order, whatever the order of the specification, which no file keeps. `STATE` is always there.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from soarm.act.model import ACT, Posterior
 from soarm.act.windows import Batch
+from soarm.spec import STATE
 
 
 class Losses(NamedTuple):
@@ -27,16 +28,15 @@ class Losses(NamedTuple):
 
 def losses(model: ACT, batch: Batch) -> Losses:
     """Return the loss of `model` on raw windows; the latent is drawn from torch's random stream."""
-    state, objects = model.standardise_state(batch.state), model.standardise_objects(batch.environment_state)
+    observation = model.standardised(batch.observation)
     action = model.standardise_action(batch.action)
     if model.config.use_vae:
-        posterior = model.encode(state, action, batch.is_pad)
+        posterior = model.encode(observation[STATE], action, batch.is_pad)
         noise = torch.randn_like(posterior.mean)
         latent, kl = posterior.mean + (0.5 * posterior.log_variance).exp() * noise, divergence(posterior)
     else:
-        latent = state.new_zeros(1, model.config.latent_dim)
-        kl = state.new_zeros(())
-    l1 = masked_l1(model.decode(state, objects, latent), action, batch.is_pad).mean()
+        latent, kl = action.new_zeros(1, model.config.latent_dim), action.new_zeros(())
+    l1 = masked_l1(model.decode(observation, latent), action, batch.is_pad).mean()
     return Losses(l1, kl, l1 + model.config.kl_weight * kl)
 
 

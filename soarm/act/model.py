@@ -1,4 +1,4 @@
-"""The Action Chunking Transformer on state observations.
+"""The Action Chunking Transformer on vectors: joint positions and, where they are observed, object poses.
 
 Knows numbers in and numbers out, in LeRobot units; knows no dataset, no file and no training loop.
 """
@@ -6,17 +6,18 @@ Knows numbers in and numbers out, in LeRobot units; knows no dataset, no file an
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from soarm.act.config import ACTConfig
+from soarm.act.config import INPUTS, ACTConfig
 from soarm.act.layers import DecoderLayer, EncoderLayer, sinusoidal_positions
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import SpecMismatchError
 from soarm.policy import Array, Observation
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
+from soarm.spec import ACTION, STATE, PolicySpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +43,8 @@ class ACT(nn.Module):
     """Action Chunking Transformer (Zhao et al. 2023, arXiv 2304.13705) with the conventions of LeRobot's.
 
     A variational encoder reads the demonstrated chunk into a latent z, in training only; a transformer encoder mixes one token
-    each for z, joint positions and object poses; a transformer decoder turns T learned queries into T actions. At inference z
-    is 0. Parameter names and shapes are LeRobot's, and so is the function computed.
+    for z and one for each feature observed; a transformer decoder turns T learned queries into T actions. At inference z is 0.
+    Parameter names and shapes are LeRobot's, and so is the function computed.
 
     Deviations, all for speed:
         - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is
@@ -56,6 +57,9 @@ class ACT(nn.Module):
 
     Raises:
         SpecMismatchError: `spec` has other features or another chunking than the network.
+
+    Attributes:
+        inputs: Keys of the features it observes, in the order of their tokens and of the exported graph's inputs.
     """
 
     vae_encoder_pos_enc: Tensor
@@ -65,27 +69,28 @@ class ACT(nn.Module):
         _require_fitting(config, spec)
         self.config = config
         self.spec = spec
-        n_state, n_objects, n_action = (spec.features[key].shape[0] for key in (STATE, ENVIRONMENT_STATE, ACTION))
-        self.standardise_state = Standardise(n_state)
-        self.standardise_objects = Standardise(n_objects)
-        self.standardise_action = Standardise(n_action)
+        self.inputs = tuple(key for key in INPUTS if key in spec.features)
+        sizes = {key: spec.features[key].shape[0] for key in (*self.inputs, ACTION)}
+        for key in self.inputs:
+            self.add_module(f"standardise_{INPUTS[key][1]}", Standardise(sizes[key]))
+        self.standardise_action = Standardise(sizes[ACTION])
         dim = config.dim_model
         layer = (dim, config.n_heads, config.dim_feedforward, config.dropout)
         if config.use_vae:
             self.vae_encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_vae_encoder_layers))
             self.vae_encoder_cls_embed = nn.Embedding(1, dim)
-            self.vae_encoder_robot_state_input_proj = nn.Linear(n_state, dim)
-            self.vae_encoder_action_input_proj = nn.Linear(n_action, dim)
+            self.vae_encoder_robot_state_input_proj = nn.Linear(sizes[STATE], dim)
+            self.vae_encoder_action_input_proj = nn.Linear(sizes[ACTION], dim)
             self.vae_encoder_latent_output_proj = nn.Linear(dim, 2 * config.latent_dim)
             self.register_buffer("vae_encoder_pos_enc", sinusoidal_positions(2 + config.chunk_size, dim), persistent=False)
         self.encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_encoder_layers))
         self.decoder = _Stack((DecoderLayer(*layer) for _ in range(config.n_decoder_layers)), norm=nn.LayerNorm(dim))
         self.encoder_latent_input_proj = nn.Linear(config.latent_dim, dim)
-        self.encoder_robot_state_input_proj = nn.Linear(n_state, dim)
-        self.encoder_env_state_input_proj = nn.Linear(n_objects, dim)
-        self.encoder_1d_feature_pos_embed = nn.Embedding(3, dim)
+        for key in self.inputs:
+            self.add_module(f"encoder_{INPUTS[key][0]}_input_proj", nn.Linear(sizes[key], dim))
+        self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self.inputs), dim)
         self.decoder_pos_embed = nn.Embedding(config.chunk_size, dim)
-        self.action_head = nn.Linear(dim, n_action)
+        self.action_head = nn.Linear(dim, sizes[ACTION])
         for stack in (self.encoder, self.decoder):
             for parameter in stack.parameters():
                 if parameter.dim() > 1:
@@ -103,27 +108,25 @@ class ACT(nn.Module):
 
     def fit_normalisation(self, statistics: Statistics) -> None:
         """Take over the statistics of the training data."""
-        for key, standardise in (
-            (STATE, self.standardise_state),
-            (ENVIRONMENT_STATE, self.standardise_objects),
-            (ACTION, self.standardise_action),
-        ):
-            standardise.fit(statistics.mean[key], statistics.std[key])
+        for key in (*self.inputs, ACTION):
+            self._standardise(key).fit(statistics.mean[key], statistics.std[key])
 
-    def forward(self, state: Tensor, environment_state: Tensor) -> Tensor:
+    def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Predict chunks with the latent at zero: the graph that is exported.
 
         Args:
-            state: Joint positions, shape (B, 6) [deg x 5, percent].
-            environment_state: Object poses, shape (B, 7), as `soarm.tasks.task.Task.objects`.
+            observation: Feature key -> raw values, shape (B, n), for each of `inputs`.
 
         Returns:
             Actions, shape (B, T, 6) [deg x 5, percent].
         """
-        latent = state.new_zeros(1, self.config.latent_dim)
-        standard = self.decode(self.standardise_state(state), self.standardise_objects(environment_state), latent)
-        actions: Tensor = self.standardise_action.inverse(standard)
+        latent = observation[STATE].new_zeros(1, self.config.latent_dim)
+        actions: Tensor = self.standardise_action.inverse(self.decode(self.standardised(observation), latent))
         return actions
+
+    def standardised(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return raw values of `inputs` normalised, shapes (B, n)."""
+        return {key: self._standardise(key)(observation[key]) for key in self.inputs}
 
     def encode(self, state: Tensor, action: Tensor, is_pad: Tensor) -> Posterior:
         """Read demonstrated chunks into distributions over the latent; everything normalised.
@@ -145,23 +148,19 @@ class ACT(nn.Module):
         mean, log_variance = self.vae_encoder_latent_output_proj(cls).chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
-    def decode(self, state: Tensor, environment_state: Tensor, latent: Tensor) -> Tensor:
+    def decode(self, observation: Mapping[str, Tensor], latent: Tensor) -> Tensor:
         """Predict chunks from an observation and a latent; everything normalised.
 
         Args:
-            state: (B, 6).
-            environment_state: (B, 7).
+            observation: Feature key -> (B, n), for each of `inputs`.
             latent: (B, L), or (1, L) for all rows.
 
         Returns:
             (B, T, 6).
         """
-        tokens = (
-            self.encoder_latent_input_proj(latent).expand(state.shape[0], -1),
-            self.encoder_robot_state_input_proj(state),
-            self.encoder_env_state_input_proj(environment_state),
-        )
-        memory = torch.stack(tokens, dim=1)  # (B, 3, D)
+        tokens = [self.encoder_latent_input_proj(latent).expand(observation[STATE].shape[0], -1)]
+        tokens += [self.get_submodule(f"encoder_{INPUTS[key][0]}_input_proj")(observation[key]) for key in self.inputs]
+        memory = torch.stack(tokens, dim=1)  # (B, 1 + inputs, D)
         position = self.encoder_1d_feature_pos_embed.weight
         for layer in self.encoder.layers:
             memory = layer(memory, position)
@@ -173,32 +172,23 @@ class ACT(nn.Module):
         actions: Tensor = self.action_head(self.decoder.norm(x))
         return actions
 
-    def export_inputs(self) -> dict[str, tuple[int, ...]]:
-        """Return the features that `forward` takes, in its order: key -> shape without the batch."""
-        return {key: self.spec.features[key].shape for key in (STATE, ENVIRONMENT_STATE)}
-
     @torch.inference_mode()
-    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
-        """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.base.BasePolicy`).
-
-        Args:
-            observation: Joint positions (B, 6) and object poses (B, 7) under LeRobot's keys.
-            noise: Ignored: with the latent at zero nothing is sampled.
-
-        Returns:
-            Actions, shape (B, T, 6) float32 [deg x 5, percent].
-        """
+    def predict_chunks(self, observation: Observation) -> Array:
+        """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.policy.ChunkModel`)."""
         device = self.action_head.weight.device
-        state, objects = (
-            torch.as_tensor(observation[key], dtype=torch.float32, device=device) for key in (STATE, ENVIRONMENT_STATE)
-        )
+        raw = {key: torch.as_tensor(observation[key], dtype=torch.float32, device=device) for key in self.inputs}
         was_training = self.training
         if was_training:
             self.eval()
-        chunks: Array = self(state, objects).cpu().numpy()
+        chunks: Array = self(raw).cpu().numpy()
         if was_training:
             self.train()
         return chunks
+
+    def _standardise(self, key: str) -> Standardise:
+        layer = self.standardise_action if key == ACTION else self.get_submodule(f"standardise_{INPUTS[key][1]}")
+        assert isinstance(layer, Standardise)
+        return layer
 
 
 class _Stack(nn.Module):
@@ -211,10 +201,12 @@ class _Stack(nn.Module):
 
 
 def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:
-    faults = [f"{key} is missing" for key in (STATE, ENVIRONMENT_STATE, ACTION) if key not in spec.features]
-    faults += [
-        f"{key} is not an input of this network" for key in spec.features if key not in (STATE, ENVIRONMENT_STATE, ACTION)
-    ]
+    faults = [f"{key} is missing" for key in (STATE, ACTION) if key not in spec.features]
+    for key, feature in spec.features.items():
+        if feature.kind == "image":
+            faults.append(f"{key} is an image, which ACT does not look at yet")
+        elif key not in (*INPUTS, ACTION):
+            faults.append(f"{key} is not an input of this network")
     faults += [
         f"{name} is {getattr(spec, name)!r} in the specification and {getattr(config, name)!r} in the network"
         for name in ("chunk_size", "n_action_steps", "temporal_ensemble_coeff")
@@ -222,6 +214,5 @@ def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:
     ]
     if faults:
         raise SpecMismatchError(
-            f"this ACT takes {STATE} and {ENVIRONMENT_STATE} and gives {ACTION}; the specification does not fit: "
-            + "; ".join(faults)
+            f"ACT takes {' and '.join(INPUTS)} and gives {ACTION}; the specification does not fit: " + "; ".join(faults)
         )

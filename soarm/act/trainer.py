@@ -1,12 +1,13 @@
 """One training run of ACT at some step: network, average, optimiser, data, and how they move on.
 
-Knows no file: `soarm.act.training` drives it and `soarm.act.training_state` stores it.
+Knows no file: `soarm.act.training` drives and stores it.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -14,14 +15,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from soarm import arm
 from soarm.act.config import ACTConfig
 from soarm.act.loss import losses, masked_l1
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.act.optimisation import learning_rate, update_average
 from soarm.act.windows import KEYS, Shuffle, Windows, split_episodes
 from soarm.base import Demonstrations
 from soarm.errors import TrainingError
@@ -112,7 +112,7 @@ class Trainer:
         self._held_out = Windows(demonstrations, held_out, params.network.chunk_size, device)
         statistics = Statistics.of(_rows(demonstrations, training), params.std_floor)
         spec = PolicySpec(
-            features={key: demonstrations.features[key] for key in KEYS},
+            features={key: demonstrations.features[key] for key in KEYS if key in demonstrations.features},
             control_hz=demonstrations.fps,
             chunk_size=params.network.chunk_size,
             n_action_steps=params.network.n_action_steps,
@@ -175,7 +175,7 @@ class Trainer:
         for part in torch.split(rows, _EVALUATION_BATCH):
             batch = self._held_out.gather(part)
             n = int((~batch.is_pad).sum())
-            total += n * masked_l1(self.average(batch.state, batch.environment_state), batch.action, batch.is_pad)
+            total += n * masked_l1(self.average(batch.observation), batch.action, batch.is_pad)
             n_valid += n
         error = (total / n_valid).tolist()
         gripper = error.pop(arm.GRIPPER)
@@ -216,10 +216,27 @@ class Trainer:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
 
 
+def learning_rate(step: int, peak: float, warmup_steps: int, steps: int) -> float:
+    """Return the learning rate of step 0..steps - 1: linear warm-up to `peak`, then half a cosine down towards zero."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return 0.5 * peak * (1.0 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Move the weights of `average` towards those of `model`.
+
+    The decay grows with the step, min(decay, (1 + step) / (10 + step)), so that the first weights are soon forgotten.
+    """
+    weight = 1.0 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+
+
 def _rows(demonstrations: Demonstrations, episodes: NDArray[np.int64]) -> dict[str, Array]:
     starts = demonstrations.episode_starts
     chosen = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
-    return {key: demonstrations.columns[key][chosen] for key in KEYS}
+    return {key: demonstrations.columns[key][chosen] for key in KEYS if key in demonstrations.columns}
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:

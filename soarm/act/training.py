@@ -9,19 +9,24 @@ the same bits. Knows no tracking server, no stage and no simulator.
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from soarm.act.trainer import Result, TrainActParams, Trainer
-from soarm.act.training_state import TrainingState
 from soarm.act.windows import require_usable
 from soarm.base import Demonstrations
-from soarm.errors import ParamsError
+from soarm.errors import CheckpointError, ParamsError
+from soarm.smallfile import write_atomically
 from soarm.spec import DEFAULT_TASK
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -57,14 +62,14 @@ def train(
     device = resolve_device(params.device)
     with _reproducible(device, seed):
         trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)
-        state = TrainingState(scratch / "resume.pt", trainer.identity)
-        state.restore(trainer)
+        checkpoint = scratch / "resume.pt"
+        _restore(trainer, checkpoint)
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):
             trainer.advance()
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 log(step + 1, trainer.report())
             if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
-                state.save(trainer)
+                _save(trainer, checkpoint)
         return trainer.result()
 
 
@@ -98,3 +103,42 @@ def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
         finally:
             torch.use_deterministic_algorithms(before)
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+def _save(trainer: Trainer, path: Path) -> None:
+    """Write the state of a run; a kill while writing leaves the previous state."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    torch.save({"identity": trainer.identity, "state": trainer.state_dict()}, content)
+    write_atomically(path, content.getvalue(), CheckpointError)
+
+
+def _restore(trainer: Trainer, path: Path) -> None:
+    """Bring a run to its saved state, if there is one.
+
+    Raises:
+        CheckpointError: The file is truncated, or of another run.
+    """
+    if not path.exists():
+        return
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or not a training checkpoint ({error}); delete it to train from the start"
+        ) from error
+    different = _differences(trainer.identity, found.get("identity") if isinstance(found, dict) else None)
+    if different:
+        listing = "\n  ".join(different)
+        raise CheckpointError(
+            f"{path} is the checkpoint of another run; it differs in:\n  {listing}\nDelete it to train from the start."
+        )
+    trainer.load_state_dict(found["state"])
+    logger.info("resuming from %s", path)
+
+
+def _differences(expected: Any, found: Any, where: str = "") -> list[str]:
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        keys = sorted(set(expected) | set(found))
+        return [line for key in keys for line in _differences(expected.get(key), found.get(key), f"{where}.{key}".lstrip("."))]
+    return [] if expected == found else [f"{where or 'identity'}: {found!r} there, {expected!r} here"]

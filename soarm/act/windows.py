@@ -13,25 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soarm.act.config import INPUTS
 from soarm.base import Demonstrations
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, ENVIRONMENT_STATE, NO_OBJECTS, STATE
+from soarm.spec import ACTION, STATE
 
-KEYS = (STATE, ENVIRONMENT_STATE, ACTION)
+KEYS = (*INPUTS, ACTION)
+"""What ACT learns from, where demonstrations have it."""
 
 
 class Batch(NamedTuple):
     """B training windows, raw units.
 
     Attributes:
-        state: Joint positions, (B, 6) [deg x 5, percent].
-        environment_state: Object poses, (B, 7).
+        observation: Feature key -> (B, n), what ACT observes of the demonstrations.
         action: The actions from the observation on, (B, T, 6); past the end of the episode its last action repeats.
         is_pad: True where `action` is such a repetition, (B, T).
     """
 
-    state: Tensor
-    environment_state: Tensor
+    observation: Mapping[str, Tensor]
     action: Tensor
     is_pad: Tensor
 
@@ -58,21 +58,22 @@ class Windows:
         padded = np.concatenate([actions[np.minimum(np.arange(first, end + chunk_size - 1), end - 1)] for first, end in spans])
         first_action = np.arange(len(rows)) + np.repeat(np.arange(len(spans)) * (chunk_size - 1), lengths)
 
-        self._state = torch.tensor(demonstrations.columns[STATE][rows], device=device)
-        self._objects = torch.tensor(demonstrations.columns[ENVIRONMENT_STATE][rows], device=device)
+        columns = {key: demonstrations.columns[key] for key in INPUTS if key in demonstrations.columns}
+        self._observation = {key: torch.tensor(values[rows], device=device) for key, values in columns.items()}
         self._action = torch.tensor(padded, device=device)
         self._first_action = torch.tensor(first_action, device=device)
         self._n_left = torch.tensor(n_left, device=device)
         self._ahead = torch.arange(chunk_size, device=device)
 
     def __len__(self) -> int:
-        return len(self._state)
+        return len(self._first_action)
 
     def gather(self, rows: Tensor) -> Batch:
         """Return the windows that begin at `rows`, shape (B,), each in 0..len - 1."""
-        rows = rows.to(self._state.device)
+        rows = rows.to(self._first_action.device)
         action = self._action[self._first_action[rows, None] + self._ahead]  # (B, T, 6)
-        return Batch(self._state[rows], self._objects[rows], action, self._n_left[rows, None] <= self._ahead)
+        observation = {key: values[rows] for key, values in self._observation.items()}
+        return Batch(observation, action, self._n_left[rows, None] <= self._ahead)
 
 
 class Shuffle:
@@ -116,8 +117,8 @@ def require_usable(demonstrations: Demonstrations) -> None:
     n_rows = int(demonstrations.episode_starts[-1])
     for key in KEYS:
         if key not in demonstrations.features or key not in demonstrations.columns:
-            holds = f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}"
-            faults.append(NO_OBJECTS if key == ENVIRONMENT_STATE else holds)
+            if key in (STATE, ACTION) or key in demonstrations.features:
+                faults.append(f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}")
             continue
         rows, expected = demonstrations.columns[key], (n_rows, *demonstrations.features[key].shape)
         if rows.shape != expected:

@@ -1,4 +1,4 @@
-"""Is a dataset sound? Lists everything that is wrong, then raises once.
+"""Checks of a dataset against itself: every fault is listed, then one error is raised.
 
 LeRobot's loader checks little (section by section: totals against rows, contiguous indices, timestamps against fps,
 statistics are all taken on trust), so a damaged dataset trains a wrong policy there; here it does not open.
@@ -100,7 +100,7 @@ def _info_faults(found: Contents) -> list[str]:
     if version != layout.CODEBASE_VERSION:
         known = layout.CODEBASE_VERSION
         faults.append(f"codebase_version is {version!r}; this reader knows {known!r}: a newer soarm may know it")
-    if not _is_whole(info.get("fps")) or info["fps"] <= 0:
+    if type(info.get("fps")) is not int or info["fps"] <= 0:
         faults.append(
             f"fps is {info.get('fps')!r}; it must be a whole number above 0: control steps come at whole rates here, so "
             "record at 30, not at 29.97"
@@ -110,11 +110,11 @@ def _info_faults(found: Contents) -> list[str]:
     if "robot_type" not in info:
         faults.append("robot_type is missing; LeRobot refuses that (null is allowed)")
     for key in ("total_episodes", "total_frames", "total_tasks", "chunks_size"):
-        if not _is_whole(info.get(key)) or info[key] < 0:
+        if type(info.get(key)) is not int or info[key] < 0:
             faults.append(f"{key} is {info.get(key)!r}; it must be a whole number")
     if found.spec is not None:
         faults += _spec_faults(found)
-    if found.is_finalized and _is_whole(info.get("total_episodes")):
+    if found.is_finalized and type(info.get("total_episodes")) is int:
         try:
             parse_splits(info.get("splits"), info["total_episodes"])
         except ValueError as error:
@@ -189,7 +189,7 @@ def _row_faults(found: Contents) -> list[str]:
         in_episode = np.arange(n_frames) - np.repeat(starts, lengths)
         faults += _mismatch("episode_index", columns["episode_index"], np.repeat(np.arange(len(lengths)), lengths), "frame")
         faults += _mismatch("frame_index", columns["frame_index"], in_episode, "frame")
-        if _is_whole(found.info.get("fps")) and found.info["fps"] > 0:
+        if type(found.info.get("fps")) is int and found.info["fps"] > 0:
             faults += _timestamp_faults(columns["timestamp"], in_episode, found.info["fps"])
     if found.tasks is not None:
         faults += _task_faults(columns["task_index"], found.tasks, found.info.get("total_tasks"))
@@ -257,7 +257,3 @@ def _mismatch(name: str, found: NDArray[Any], expected: NDArray[Any], unit: str)
         return []
     first = int(np.argmax(wrong))
     return [f"{name} of {unit} {first} is {found[first]}; it must be {expected[first]} ({int(wrong.sum())} such)"]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

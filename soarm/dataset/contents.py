@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from soarm.dataset import formats, journal, layout, storage, tables, units
 from soarm.dataset.episode import StoredEpisode, faults_of
-from soarm.errors import DatasetError, SmallFileError, SpecMismatchError
-from soarm.smallfile import DATASET_BYTES, load_json
-from soarm.spec import Feature, PolicySpec
+from soarm.errors import DatasetError, SmallFileError
+from soarm.smallfile import DATASET_BYTES, load_json, read_json
+from soarm.spec import UNKNOWN_UNIT, Feature, PolicySpec
 
 Columns = dict[str, NDArray[Any]]
 
-_LOADED_DTYPES = ("float16", "float32", "float64")
 _EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
 
 
@@ -86,9 +85,11 @@ def read(path: Path) -> Contents:
             f"It holds {sorted(entry.name for entry in root.iterdir())}; give the folder that holds meta/, or record it again."
         )
     header = journal.header(root) if has_journal else None
-    info = read_json(root / layout.INFO_PATH) if has_info or header is None else header.info
-    if isinstance(info, str):
-        raise DatasetError(f"{path}: {layout.INFO_PATH} {info}. Restore it from a copy, or record again.")
+    if has_info or header is None:
+        remedy = "Restore it from a copy, or record again."
+        info = read_json(root / layout.INFO_PATH, DatasetError, remedy, most_bytes=DATASET_BYTES)
+    else:
+        info = header.info
     formats.require_current(root, info)
     if isinstance(info.get("fps"), float) and info["fps"].is_integer():
         info["fps"] = int(info["fps"])  # some tools write 30.0
@@ -104,17 +105,6 @@ def read(path: Path) -> Contents:
     return contents
 
 
-def read_json(path: Path) -> dict[str, Any] | str:
-    """Return the object in the file, or what is wrong with it."""
-    if not path.exists():
-        return "is missing"
-    try:
-        data: dict[str, Any] = load_json(path, most_bytes=DATASET_BYTES)
-    except SmallFileError as error:
-        return str(error)
-    return data
-
-
 def _read_features(contents: Contents) -> None:
     described, faults = contents.info.get("features"), contents.faults
     if not isinstance(described, Mapping):
@@ -124,12 +114,12 @@ def _read_features(contents: Contents) -> None:
         )
     for key, feature in described.items():
         try:
-            dtype, shape = feature["dtype"], tuple(feature["shape"])
+            dtype, shape, kind = feature["dtype"], tuple(feature["shape"]), layout.kind_of(feature)
             if key in layout.DEFAULTS:
                 if (dtype, shape) != (layout.DEFAULTS[key], (1,)):
                     expected = f"{layout.DEFAULTS[key]} (1,)"
                     faults.append(f"{layout.INFO_PATH}: feature {key} is {dtype} {shape}; it must be {expected}")
-            elif dtype in _LOADED_DTYPES and len(shape) == 1:
+            elif kind == "vector":
                 contents.features[key] = _feature_of(key, feature, contents.spec)
             else:
                 contents.not_loaded[key] = str(dtype)
@@ -151,17 +141,15 @@ def _read_features(contents: Contents) -> None:
 def _read_spec(contents: Contents) -> PolicySpec | None:
     """Return what soarm says about the dataset, from its own file or, before there was one, from a key of info.json."""
     path = contents.root / layout.SPEC_PATH
-    data = read_json(path) if path.exists() else contents.info.get(layout.OLD_KEY, "is missing")
-    if data == "is missing":
+    if not path.exists() and layout.OLD_KEY not in contents.info:
         return None
     try:
-        if not isinstance(data, Mapping):
-            raise ValueError(data)
+        data = load_json(path, most_bytes=DATASET_BYTES) if path.exists() else contents.info[layout.OLD_KEY]
         spec = PolicySpec.from_dict(data)
-        uneven = [key for key, f in spec.features.items() if not len(f.units) == len(f.names) == f.shape[0]]
-        if uneven:
-            raise ValueError(f"has not as many names and units as elements in {uneven}")
-    except (SpecMismatchError, LookupError, TypeError, AttributeError, ValueError) as error:
+        wrong = [fault for key, feature in spec.features.items() for fault in layout.vector_faults(key, feature)]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+    except ValueError as error:  # SmallFileError and SpecMismatchError are such
         contents.faults.append(
             f"{layout.SPEC_PATH}: {error}. It holds the units and nothing else: restore it from a copy, or remove it and say "
             "the units again (soarm dataset convert)"
@@ -177,17 +165,16 @@ def _feature_of(key: str, described: Mapping[str, Any], spec: PolicySpec | None)
     noted = spec.features.get(key) if spec is not None else None
     if noted is None or (noted.shape, noted.names) != (feature.shape, feature.names):
         return feature
-    known = (b if a == units.UNKNOWN else a for a, b in zip(noted.units, feature.units, strict=True))
+    known = (b if a == UNKNOWN_UNIT else a for a, b in zip(noted.units, feature.units, strict=True))
     return Feature(feature.shape, names, tuple(known))
 
 
 def _read_meta(contents: Contents) -> None:
     root, faults = contents.root, contents.faults
-    statistics = read_json(root / layout.STATS_PATH)
-    if isinstance(statistics, str):
-        faults.append(f"{layout.STATS_PATH} {statistics}; edit.recompute_statistics writes it again")
-    else:
-        contents.statistics = statistics
+    try:
+        contents.statistics = load_json(root / layout.STATS_PATH, most_bytes=DATASET_BYTES)
+    except SmallFileError as error:
+        faults.append(f"{layout.STATS_PATH} {error}; edit.recompute_statistics writes it again")
     try:
         contents.tasks = tables.task_texts(tables.read(root / layout.TASKS_PATH))
     except OSError as error:
@@ -243,7 +230,6 @@ def _numbers(table: pa.Table, widths: Mapping[str, int], name: str, faults: list
 
 
 def _read_journal(contents: Contents) -> None:
-    widths = {key: feature.shape[0] for key, feature in contents.features.items()}
     total = contents.info.get("total_episodes")
     first = total if contents.is_finalized and isinstance(total, int) else 0
     for expected, (number, file) in enumerate(journal.episode_files(contents.root).items(), start=first):
@@ -252,7 +238,7 @@ def _read_journal(contents: Contents) -> None:
             contents.faults.append(f"{name}: episode {expected} of the unfinished recording is missing before it; restore it")
             return
         try:
-            episode = journal.read_episode(file, widths)
+            episode = journal.read_episode(file, contents.features)
         except (OSError, ValueError) as error:
             contents.faults.append(f"{name}: {error}; Recorder.resume puts it aside if it is the last one")
             continue

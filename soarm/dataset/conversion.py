@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.dataset import checks, layout, statistics, storage, tables, writer
-from soarm.dataset.contents import read_json
 from soarm.dataset.reader import Dataset
 from soarm.dataset.units import DEGREES, declare
 from soarm.errors import DatasetError
-from soarm.smallfile import PARTIAL
+from soarm.smallfile import PARTIAL, read_json
 from soarm.spec import ACTION, STATE, PolicySpec
 
 DEG_PER_TICK: Final = 360.0 / 4095.0
@@ -57,9 +56,7 @@ def convert(
             destination is taken or cannot be written.
     """
     old, target = Dataset.open(source), Path(destination)
-    storage.recover(target)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatasetError(f"{target} is not empty; convert writes a new dataset. Choose another folder.")
+    storage.require_void(target, "convert")
     if old.is_recording:
         raise DatasetError(f"{source} is being recorded, or its recording was cut off. Finish it first.")
     if not old.unknown_units:
@@ -91,9 +88,7 @@ def read_ranges(path: Path) -> NDArray[np.float64]:
     Raises:
         DatasetError: It cannot be read, joints are missing, or its zeros are not the middles of LeRobot's ranges.
     """
-    data: Any = read_json(path)
-    if isinstance(data, str):
-        raise DatasetError(f"{path} {data}. Give the calibration the follower had when the dataset was recorded.")
+    data = read_json(path, DatasetError, "Give the calibration the follower had when the dataset was recorded.")
     joints = data.get("joints", data)
     if isinstance(joints, list):
         joints = {entry.get("name"): entry for entry in joints if isinstance(entry, Mapping)}

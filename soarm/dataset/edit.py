@@ -72,9 +72,7 @@ def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathL
         SpecMismatchError: Features, units or fps differ; lists the differences.
     """
     target = Path(destination)
-    storage.recover(target)
-    if target.exists() and any(target.iterdir()):
-        raise DatasetError(f"{target} is not empty; merge writes a new dataset. Choose another folder.")
+    storage.require_void(target, "merge")
     if not sources:
         raise DatasetError("merge needs at least one dataset; name their folders")
     parts = [_open_finished(Path(source)) for source in sources]

@@ -25,12 +25,6 @@ class StoredEpisode:
     tasks: tuple[str, ...]
     task_index: NDArray[np.int64]
 
-    @classmethod
-    def of_one_task(cls, values: Mapping[str, NDArray[np.float32]], task: str) -> StoredEpisode:
-        """Make an episode whose rows all belong to `task`."""
-        n_frames = len(next(iter(values.values())))
-        return cls(values, (task,), np.zeros(n_frames, dtype=np.int64))
-
     def __len__(self) -> int:
         return len(self.task_index)
 

@@ -17,6 +17,7 @@ import dataclasses
 import json
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ import numpy as np
 
 from soarm.dataset import layout, storage, tables
 from soarm.dataset.episode import StoredEpisode
-from soarm.errors import DatasetError, SmallFileError
+from soarm.errors import DatasetError
 from soarm.smallfile import DATASET_BYTES, PARTIAL, load_json, parse_json
-from soarm.spec import PolicySpec
+from soarm.spec import Feature, PolicySpec
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def header(root: Path) -> Header:
         info = dict(data["info"])
         old = info.pop(layout.OLD_KEY, None)  # where it was before it had a key of its own
         return Header(info, PolicySpec.from_dict(data.get("spec", old)), data["task"])
-    except (SmallFileError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
             f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."
@@ -106,26 +107,17 @@ def episode_files(root: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
-def read_episode(path: Path, widths: dict[str, int]) -> StoredEpisode:
+def read_episode(path: Path, features: Mapping[str, Feature]) -> StoredEpisode:
     """Read one finished episode.
-
-    Args:
-        path: Its file.
-        widths: Feature key -> number of elements.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is truncated or does not fit `widths`.
+        ValueError: It is truncated or does not fit `features`.
     """
-    table = tables.read(path, [*widths, "task_index"])
-    values = {key: tables.to_numpy(table[key], width).astype(np.float32, copy=False) for key, width in widths.items()}
+    table = tables.read(path, [*features, "task_index"])
+    values = {key: tables.to_numpy(table[key], *f.shape).astype(np.float32, copy=False) for key, f in features.items()}
     texts = tuple(parse_json(table.schema.metadata.get(b"tasks", b""), kind=list)) if table.schema.metadata else ("",)
     return StoredEpisode(values, texts, tables.to_numpy(table["task_index"], 1)[:, 0].astype(np.int64))
-
-
-def widths_of(session: Header) -> dict[str, int]:
-    """Return feature key -> number of elements."""
-    return {key: feature["shape"][0] for key, feature in session.info["features"].items() if key not in layout.DEFAULTS}
 
 
 def repair(root: Path) -> None:
@@ -137,7 +129,7 @@ def repair(root: Path) -> None:
     files = list(episode_files(root).values())
     if files:
         try:
-            read_episode(files[-1], widths_of(header(root)))
+            read_episode(files[-1], header(root).spec.features)
         except ValueError as error:
             aside = files[-1].with_name(files[-1].name + ".damaged")
             logger.warning("%s cannot be read (%s); put aside as %s", files[-1], error, aside.name)

@@ -1,4 +1,4 @@
-"""Where a LeRobot v3.0 dataset keeps what, and what its `info.json` says. Knows names and numbers, reads and writes nothing.
+"""The files of a LeRobot v3.0 dataset and the content of its `info.json`. Knows names and numbers, reads and writes nothing.
 
 ::
 
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from soarm.spec import Feature, PolicySpec
+from soarm.spec import Feature, Kind, PolicySpec, nameless
 
 CODEBASE_VERSION: Final = "v3.0"
 ROBOT_TYPE: Final = "so100_follower"
@@ -48,6 +48,10 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 """Scalar columns that every LeRobot dataset has, with their dtype; `timestamp` is frame_index / fps [s]."""
 
+WRITTEN_DTYPE: Final = "float32"
+_VECTOR_DTYPES: Final = ("float16", WRITTEN_DTYPE, "float64")
+_IMAGE_DTYPES: Final = ("image", "video")
+
 OLD_KEY: Final = "soarm"
 """Top-level key of info.json that held the PolicySpec before `SPEC_PATH`; LeRobot's tools drop it."""
 
@@ -57,9 +61,38 @@ def same_robot(left: str | None, right: str | None) -> bool:
     return left == right or {left, right} <= ARM_TYPES
 
 
+def kind_of(described: Mapping[str, Any]) -> Kind | None:
+    """Return what kind of feature info.json describes; None for text, flags and others that no policy observes."""
+    dtype, shape = described["dtype"], tuple(described["shape"])
+    if dtype in _IMAGE_DTYPES:
+        return "image"
+    return "vector" if dtype in _VECTOR_DTYPES and len(shape) == 1 else None
+
+
+def vector_faults(key: str, feature: Feature) -> list[str]:
+    """Return why a feature cannot be stored: the one place that says so of images."""
+    if feature.kind == "image":
+        return [f"feature {key} is an image; soarm stores vectors alone, no cameras yet: leave it out"]
+    if len(feature.shape) != 1 or feature.shape[0] < 1:
+        return [f"feature {key} has shape {feature.shape}; it must be a vector"]
+    n_names, n_units, size = len(feature.names), len(feature.units), feature.shape[0]
+    if n_names == n_units == size:
+        return []
+    return [f"feature {key} has {n_names} names and {n_units} units; it needs {size} of each"]
+
+
+def not_written(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return the features of an info.json that soarm cannot write back: key -> dtype."""
+    return {
+        key: described["dtype"]
+        for key, described in info["features"].items()
+        if key not in DEFAULTS and (kind_of(described) != "vector" or described["dtype"] != WRITTEN_DTYPE)
+    }
+
+
 def describe(features: Mapping[str, Feature]) -> dict[str, dict[str, Any]]:
-    """Return `features` and the default columns as info.json describes them."""
-    described = {key: {"dtype": "float32", "shape": list(f.shape), "names": list(f.names)} for key, f in features.items()}
+    """Return vectors and the default columns as info.json describes them."""
+    described = {key: {"dtype": f.dtype, "shape": list(f.shape), "names": list(f.names)} for key, f in features.items()}
     return described | {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in DEFAULTS.items()}
 
 
@@ -91,7 +124,7 @@ def names_of(key: str, described: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(names, Mapping) and len(names) == 1:
         (names,) = names.values()
     if not isinstance(names, list) or len(names) != length:
-        names = [f"{key}.{i}" for i in range(length)]
+        return nameless(key, length)
     return tuple(map(str, names))
 
 

@@ -1,4 +1,4 @@
-"""What a dataset is and what it can be used for here, on one page. Reads everything, and judges only what is on the disk."""
+"""A page that tells what a dataset holds and what it can be used for here; it judges only what is on the disk."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _use_lines(found: Contents, path: Path) -> list[str]:
     known = not units.unknown_joints(features)
     once = "" if known else ", once the units are said"
     strange = [key for key in (STATE, ACTION) if key not in features or features[key].names != arm.FEATURE_NAMES]
-    others = [*found.not_loaded, *(key for key in features if found.info["features"][key]["dtype"] != "float32")]
+    others = layout.not_written(found.info)
     objects = features.get(ENVIRONMENT_STATE)
     missing = [f"{' and '.join(strange)} must have this arm's joints in its order"] if strange else []
     if objects is None:

@@ -1,4 +1,4 @@
-"""What spoils demonstrations although the files are sound: faults that people find after a day of training.
+"""Checks of the motion in demonstrations: what a policy would learn wrongly although the files are sound.
 
 `soarm.dataset.checks` compares a dataset with its format. This module looks at the motion in it, joint by joint and episode by
 episode, and says what a policy would learn from it. None of it is certain (an arm may stand still on purpose), so a finding
@@ -76,11 +76,11 @@ def findings(dataset: Dataset) -> list[str]:
     for i in range(dataset.n_episodes):
         values = dataset.episode(i).values
         motion = JointMotion(values[STATE], values[ACTION], names, dataset.fps)
-        looked = [finding for look in _LOOKS for finding in look(motion)]
+        flaws = [flaw for check in _CHECKS for flaw in check(motion)]
         first = contents.setdefault(motion.state.tobytes() + motion.action.tobytes(), i)
         if first != i:
-            looked.append(Flaw(f"the same as episode {first}, to the bit; delete one of them"))
-        for text, feature, joint in looked:
+            flaws.append(Flaw(f"the same as episode {first}, to the bit; delete one of them"))
+        for text, feature, joint in flaws:
             found.setdefault((text, feature), []).append((joint, i))
     lines = [_line(text, feature, hits, dataset.n_episodes) for (text, feature), hits in found.items()]
     return lines + list(_clipped(dataset)) + list(_never_moved(dataset))
@@ -139,7 +139,7 @@ def _never_closes(motion: JointMotion) -> Iterator[Flaw]:
             yield Flaw(f"never closes by {GRIPPER_CLOSES:g} percent, so nothing is grasped", ACTION, motion.names[joint])
 
 
-_LOOKS: Sequence[Callable[[JointMotion], Iterator[Flaw]]] = (
+_CHECKS: Sequence[Callable[[JointMotion], Iterator[Flaw]]] = (
     _no_motion,
     _too_short,
     _action_is_state,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.dataset import checks, statistics
+from soarm.dataset import checks, layout, statistics
 from soarm.dataset import units as units_
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import StoredEpisode
@@ -137,13 +137,13 @@ class Dataset:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Feature keys of the cameras on disk; their frames are not loaded."""
-        return tuple(key for key, dtype in self.not_loaded.items() if dtype in ("video", "image"))
+        return tuple(key for key in self.not_loaded if layout.kind_of(self.info["features"][key]) == "image")
 
     @functools.cached_property
     def hash(self) -> str:
         """Hash of the content: features, units, rates, tasks, splits and every value; not of how the files are cut."""
         described = {
-            "features": {key: dataclasses.asdict(feature) for key, feature in self.features.items()},
+            "features": {key: feature.to_dict() for key, feature in self.features.items()},
             "fps": self.fps,
             "robot_type": self.robot_type,
             "tasks": self.tasks,
@@ -217,15 +217,9 @@ def from_contents(path: Path, found: Contents) -> Dataset:
 
 
 def _splits(found: Contents, n_episodes: int) -> dict[str, range]:
+    """Return the splits; a single one that held all finalized episodes holds the unfinished ones as well."""
     finalized = n_episodes - len(found.unfinished)
     splits = checks.parse_splits(found.info.get("splits", {}), finalized) if found.is_finalized else {}
-    return grown(splits, finalized, n_episodes)
-
-
-def grown(splits: Mapping[str, range], before: int, after: int) -> dict[str, range]:
-    """Return `splits` after episodes were appended: a single split that held all `before` holds all `after`."""
-    if not splits:
-        return {"train": range(after)}
-    if list(splits.values()) == [range(before)]:
-        return {next(iter(splits)): range(after)}
-    return dict(splits)
+    if not splits or list(splits.values()) == [range(finalized)]:
+        return {next(iter(splits), "train"): range(n_episodes)}
+    return splits

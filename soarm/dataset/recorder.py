@@ -16,7 +16,7 @@ from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.dataset.journal import Header
 from soarm.errors import DatasetError, ObservationError
 from soarm.smallfile import PARTIAL
-from soarm.spec import ACTION, Feature, PolicySpec
+from soarm.spec import ACTION, UNKNOWN_UNIT, Feature, PolicySpec
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,8 @@ class Recorder:
         ordered: dict[str, NDArray[np.float32]] = {
             key: np.ascontiguousarray(values[key], dtype=np.float32) for key in self._features
         }
-        journal.append(self.path, self.n_episodes, StoredEpisode.of_one_task(ordered, task or self._header.task))
+        one_task = np.zeros(len(ordered[ACTION]), np.int64)
+        journal.append(self.path, self.n_episodes, StoredEpisode(ordered, (task or self._header.task,), one_task))
         self.n_episodes += 1
         return self.n_episodes - 1
 
@@ -189,8 +190,7 @@ def require_writable(dataset: reader.Dataset) -> None:
     Raises:
         DatasetError: It has cameras or features that are no vectors of float32.
     """
-    others = dict(dataset.not_loaded)
-    others |= {key: kind for key in dataset.features if (kind := dataset.info["features"][key]["dtype"]) != "float32"}
+    others = layout.not_written(dataset.info)
     if others:
         raise DatasetError(
             f"{dataset.path} holds features that would be lost by writing it again: {others}. "
@@ -235,7 +235,7 @@ def _require_fit(
             faults.append(f"feature {key} is {'new' if old is None else 'no longer recorded'}")
         elif (old.shape, old.names) != (new.shape, new.names):
             faults.append(f"feature {key} has the elements {old.names}; now they are {new.names}")
-        elif units.UNKNOWN in old.units and units.UNKNOWN not in new.units:
+        elif UNKNOWN_UNIT in old.units and UNKNOWN_UNIT not in new.units:
             say = f"soarm dataset convert {root} NEW_FOLDER --units degrees, and record on there"
             faults.append(f"the units of {key} are unknown. {units.how_to_say(root, say, normalised)}")
         elif old.units != new.units:
@@ -252,11 +252,7 @@ def _definition_faults(features: Mapping[str, Feature], fps: int, task: str) -> 
     for key, feature in features.items():
         if "/" in key or key in layout.DEFAULTS:
             faults.append(f"feature {key!r}: a key may hold no '/' and not be one of {list(layout.DEFAULTS)}")
-        if len(feature.shape) != 1 or feature.shape[0] < 1:
-            faults.append(f"feature {key} has shape {feature.shape}; it must be a vector")
-        elif not len(feature.names) == len(feature.units) == feature.shape[0]:
-            counts = f"{len(feature.names)} names and {len(feature.units)} units"
-            faults.append(f"feature {key} has {counts}; it needs {feature.shape[0]} of each")
+        faults += layout.vector_faults(key, feature)
     if isinstance(fps, bool) or not isinstance(fps, int) or fps <= 0:
         faults.append(f"fps is {fps!r}; it must be a whole number above 0")
     if not task.strip():

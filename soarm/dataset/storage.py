@@ -1,4 +1,4 @@
-"""Writing so that a kill, a power cut or a full disk leaves either the old file or folder, or the new one, never half of one.
+"""Atomic replacement of files and folders: a kill, a power cut or a full disk leaves the old one or the new one, never half.
 
 Knows files and folders, nothing about datasets.
 """
@@ -76,6 +76,17 @@ def require_room(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
         probe.unlink()
+
+
+def require_void(path: Path, what: str) -> None:
+    """Refuse a place for a new dataset where something is.
+
+    Raises:
+        DatasetError: `path` is a file, or a folder that is not empty; `what` is what writes there.
+    """
+    recover(path)
+    if not _is_void(path):
+        raise DatasetError(f"{path} is not empty; {what} writes a new dataset. Choose another folder.")
 
 
 def copy_others(path: Path, folder: Path, except_for: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ declares them. The gripper is 0..100 in both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from soarm.errors import DatasetError
 from soarm.spec import ACTION, STATE, UNKNOWN_UNIT, Feature
 from soarm.tasks.registry import TASKS
 
-UNKNOWN: Final = UNKNOWN_UNIT
 DEGREES: Final = "degrees"
 """What can be declared: degrees for the arm's joints, 0 (closed) to 100 (open) for the gripper."""
 
@@ -34,12 +34,12 @@ def of_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return the units that follow from the names of a feature's elements: those of a task's objects; unknown for others."""
     names = tuple(names)
     objects = (task.objects for task in TASKS.values())
-    return next((one.units for one in objects if one.names == names), (UNKNOWN,) * len(names))
+    return next((one.units for one in objects if one.names == names), (UNKNOWN_UNIT,) * len(names))
 
 
 def unknown_joints(features: Mapping[str, Feature]) -> list[str]:
     """Return which of state and action have elements in unknown units."""
-    return [key for key in (STATE, ACTION) if key in features and UNKNOWN in features[key].units]
+    return [key for key in (STATE, ACTION) if key in features and UNKNOWN_UNIT in features[key].units]
 
 
 def declare(features: Mapping[str, Feature], units: str, name: str) -> dict[str, Feature]:
@@ -58,7 +58,7 @@ def declare(features: Mapping[str, Feature], units: str, name: str) -> dict[str,
             f"{name}: units {units!r} cannot be declared; {DEGREES!r} can. -100..100 is converted: "
             "soarm dataset convert SOURCE DESTINATION --calibration FILE"
         )
-    result = {key: Feature(f.shape, f.names, tuple(map(_declared, f.names, f.units))) for key, f in features.items()}
+    result = {key: replace(f, units=tuple(map(_declared, f.names, f.units))) for key, f in features.items()}
     faults = []
     for key, feature in result.items():
         wanted = tuple(_of_joint(element) or unit for element, unit in zip(feature.names, feature.units, strict=True))
@@ -124,4 +124,4 @@ def _of_joint(element: str) -> str | None:
 
 
 def _declared(element: str, unit: str) -> str:
-    return _of_joint(element) or unit if unit == UNKNOWN else unit
+    return _of_joint(element) or unit if unit == UNKNOWN_UNIT else unit

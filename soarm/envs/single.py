@@ -36,7 +36,7 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
     | key | content | range |
     |---|---|---|
     | `agent_pos` | Box(6), joint positions, units and order of the action | the limits and 10 on either side |
-    | `environment_state` | Box(7): cube.x, y, z [m], cosine and sine of four times the cube's yaw, bin.x, y [m] | -1 .. 1 |
+    | `environment_state` | Box(n): the task's objects, named with their units in `Task.objects` | -1 .. 1 |
     | `pixels` | Box(H, W, 3), uint8: the picture of the one camera in `cameras`; of several, `pixels/<camera>` | 0 .. 255 |
 
     Positions are in the arm's base frame (x right, y backwards, z up). Values beyond a range are cut. `soarm.spec.gym_keys`
@@ -44,9 +44,9 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
 
     ## Reward
 
-    `reward="sparse"`: `weights.success` once, at held success, else 0. `"shaped"`: plus, for each term of the task (reach,
-    grasp, lift, transport, place), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1]
-    and 0 in the terminal state. `info["reward/<term>"]` holds every term in both modes.
+    `reward="sparse"`: `weights.success` once, at held success, else 0. `"shaped"`: plus, for each term of the task
+    (`Task.terms`), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
+    terminal state. `info["reward/<term>"]` holds every term in both modes.
 
     ## Episode
 

@@ -1,4 +1,4 @@
-"""Does the exported policy drive the simulator to the same success as the trained one, scene by scene?
+"""Comparison of the exported and the trained policy in the simulator: success on the same scenes.
 
 The networks agree to a few millionths of a degree (`soarm.export.parity`), but contacts magnify that: now and then a cube that
 was barely gripped falls in one run and not in the other. Such flips go either way. A bundle that is really worse loses more
@@ -31,33 +31,13 @@ class Agreement:
     trained: NDArray[np.bool_]
     exported: NDArray[np.bool_]
 
-    @property
-    def torch_success_rate(self) -> float:
-        """Share of scenes the trained policy solves, in [0, 1]."""
-        return float(self.trained.mean())
-
-    @property
-    def onnx_success_rate(self) -> float:
-        """Share of scenes the exported policy solves, in [0, 1]."""
-        return float(self.exported.mean())
-
-    @property
-    def episodes_differ(self) -> int:
-        """Number of scenes that one of them solves and the other does not."""
-        return int((self.trained != self.exported).sum())
-
-    @property
-    def p_value(self) -> float:
-        """How likely a split of the differing scenes at least this lopsided is, if both policies are equally good."""
-        return paired_table(self.trained, self.exported).mcnemar_p
-
     def to_dict(self) -> dict[str, float | int]:
-        """Return the metrics of the stage `export` on this."""
+        """Return the metrics of the stage `export` on this: success rates in [0, 1], and numbers of scenes."""
         return {
             "check_scenes": len(self.trained),
-            "torch_success_rate": self.torch_success_rate,
-            "onnx_success_rate": self.onnx_success_rate,
-            "episodes_differ": self.episodes_differ,
+            "torch_success_rate": float(self.trained.mean()),
+            "onnx_success_rate": float(self.exported.mean()),
+            "episodes_differ": int((self.trained != self.exported).sum()),
         }
 
     def require(self, min_p: float) -> None:
@@ -70,14 +50,15 @@ class Agreement:
         Raises:
             ParityError: Gives both success rates and the split.
         """
-        if self.p_value >= min_p:
-            return
         table = paired_table(self.trained, self.exported)
+        if table.mcnemar_p >= min_p:
+            return
         raise ParityError(
-            f"on the same {len(self.trained)} scenes the trained policy succeeds in {self.torch_success_rate:.1%} and the "
-            f"exported one in {self.onnx_success_rate:.1%}: {table.base_only} scenes lost, {table.residual_only} gained, "
-            f"p = {self.p_value:.2g}, and less than {min_p:g} is no chance. The bundle is not released. The networks passed "
-            "parity, so look at how chunks are played: soarm.runtime.onnx_policy, n_action_steps, temporal_ensemble_coeff."
+            f"on the same {len(self.trained)} scenes the trained policy succeeds in {self.trained.mean():.1%} and the "
+            f"exported one in {self.exported.mean():.1%}: {table.base_only} scenes lost, {table.residual_only} gained, "
+            f"p = {table.mcnemar_p:.2g}, and less than {min_p:g} is no chance. The bundle is not released. The networks "
+            "passed parity, so look at how chunks are played: soarm.runtime.onnx_policy, n_action_steps, "
+            "temporal_ensemble_coeff."
         )
 
 

@@ -20,7 +20,7 @@ def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.
     Args:
         folder: Gets the files of a bundle, whole but for `seal`.
         spec: Of the whole policy; its `residual_scale` says whether there is a residual.
-        base: Predicts chunks (B, T, 6) from the features that its `export_inputs` names.
+        base: Predicts chunks (B, T, 6) from the features that its `inputs` name.
         residual: Residual observation (B, D) -> residual (B, 6) in [-1, 1].
         opset: ONNX operator set.
 
@@ -37,9 +37,10 @@ def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.
     for name, network in networks.items():
         metadata = {layout.SPEC_KEY: layout.spec_json(spec), layout.NETWORK_KEY: name}
         inputs, outputs = layout.signature(name, spec)
-        if name == layout.BASE:  # in the order of the network's arguments: that of a specification's features means nothing
-            inputs = base.export_inputs()
-        content = to_onnx(network, inputs, outputs, metadata, opset)
+        is_base = name == layout.BASE
+        if is_base:  # in the network's order: that of a specification's features means nothing
+            inputs = {key: inputs[key] for key in base.inputs}
+        content = to_onnx(network, inputs, outputs, metadata, opset, by_name=is_base)
         (folder / layout.network_file(name)).write_bytes(content)
     (folder / layout.SPEC_FILE).write_text(layout.spec_json(spec), encoding="utf-8")
     seal(folder)

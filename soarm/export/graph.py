@@ -1,43 +1,50 @@
-"""A torch network as one ONNX file: dynamic batch, the same bytes every time, nothing of the machine that wrote it."""
+"""Export of a torch network to one ONNX file: dynamic batch, the same bytes every time, nothing of this machine in it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 import torch
 from torch import nn
 
-Signature = Mapping[str, tuple[int, ...]]
 _CHATTY = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
 
 
-def to_onnx(network: nn.Module, inputs: Signature, outputs: Signature, metadata: Mapping[str, str], opset: int) -> bytes:
+def to_onnx(
+    network: nn.Module,
+    inputs: Mapping[str, tuple[int, ...]],
+    outputs: Iterable[str],
+    metadata: Mapping[str, str],
+    opset: int,
+    *,
+    by_name: bool = False,
+) -> bytes:
     """Export a network.
 
     Args:
-        network: Takes one float32 tensor (B, *shape) per input, in the order of `inputs`.
+        network: Takes one float32 tensor (B, *shape) per input, in the order of `inputs`, or one mapping of them.
         inputs: Name in the graph -> shape without the batch.
-        outputs: Name in the graph, in the order the network returns them -> shape without the batch (the caller's claim; it
-            is checked when the bundle is opened).
+        outputs: Names in the graph, in the order the network returns them.
         metadata: Written into the file as it is.
         opset: ONNX operator set.
+        by_name: Whether `network` takes a mapping, input name -> tensor.
 
     Returns:
         The bytes of the file, all weights inside.
     """
     # A batch of 2: the exporter would take a batch of 1 for a constant.
-    example = tuple(torch.zeros(2, *shape) for shape in inputs.values())
-    batch = torch.export.Dim("batch")
+    example, batch = {name: torch.zeros(2, *shape) for name, shape in inputs.items()}, torch.export.Dim("batch")
+    dynamic = {name: {0: batch} for name in inputs}
     with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             network.eval(),
-            example,
+            (example, {}) if by_name else tuple(example.values()),  # a mapping at the end would be keyword arguments
             dynamo=True,
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            dynamic_shapes=(dynamic,) if by_name else tuple(dynamic.values()),
             input_names=list(inputs),
             output_names=list(outputs),
             opset_version=opset,

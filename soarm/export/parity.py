@@ -1,4 +1,4 @@
-"""Does the exported bundle compute what the trained networks compute? Over recorded observations, in joint units.
+"""Comparison of the exported and the trained networks over recorded observations, in joint units.
 
 Compared are the outputs of each network and the actions the arm would execute: queue, forward kinematics, scaling and clipping
 included. The unit is the joint's own: degrees, and percent of its opening for the gripper.

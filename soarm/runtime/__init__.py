@@ -12,16 +12,17 @@
     limits         its numbers, and a file for them
     watchdogs      when a run must not go on
     deadman        a process that looks after the arm when this one dies
+    sensors        the values of features beside the joints, and their age
     success        when the task is done
 
     shutdown       how a run ends: hold, park, let go
     persist        a slow move that waits for what passes
     way            the way of a move, around what is in the way
-    standing       cube and bin as boxes
+    standing       the things on the table as boxes
 
-    objects        where cube and bin are: told, read from a file, or called for
+    objects        where things are: told, read from a file, or called for
     plausible      whether they can be there
-    carried        the cube that nobody sees
+    carried        things that nobody sees, and the one in the hand
     camera         the newest frame of a camera, and its age
 
     bundle         the exported bundle on disk

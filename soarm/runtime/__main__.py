@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from soarm import arm
-from soarm.errors import SoarmError
+from soarm.errors import ObservationError, SoarmError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import gate, log, replay
@@ -31,8 +31,11 @@ from soarm.runtime.bundle import RESIDUAL, Bundle, spec_json
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.drive import DriveConfig, run
 from soarm.runtime.latency import measure
-from soarm.runtime.objects import FileObjects, ObjectSource, on_the_table
-from soarm.runtime.success import IN_THE_BIN
+from soarm.runtime.objects import FileObjects, measured, on_the_table
+from soarm.runtime.sensors import Sensor
+from soarm.spec import ENVIRONMENT_STATE
+from soarm.tasks.registry import TASKS
+from soarm.tasks.task import Task
 
 logger = logging.getLogger("soarm.runtime")
 
@@ -77,19 +80,13 @@ def _add_drive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limits", type=Path, help="JSON with velocity, acceleration, lead, table_m; see soarm.runtime.limits"
     )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
-    where.add_argument(
-        "--cube",
-        type=float,
-        nargs=3,
-        metavar=("X", "Y", "YAW"),
-        help="where it lies [m, m, deg]; needs --bin",
-    )
-    parser.add_argument("--bin", type=float, nargs=2, metavar=("X", "Y"), help="where it stands [m]")
+    parser.add_argument("--objects", type=Path, help="file that somebody keeps fresh; see soarm.runtime.objects")
+    for name, numbers in _measured().items():
+        words = f"in the place of --objects: where the {name} lies [m, m{', deg' * (len(numbers) - 2)}]"
+        parser.add_argument(f"--{name}", type=float, nargs=len(numbers), metavar=numbers, help=words)
     parser.add_argument("--which", choices=["base", "residual"], help="the best there is by default")
     parser.add_argument("--seconds", type=entry.number(0.001, 86_400), default=10.0, help="how long at most (%(default)s)")
-    parser.add_argument("--keep-going", action="store_true", help="do not end when the cube lies in the bin")
+    parser.add_argument("--keep-going", action="store_true", help="do not end when the task is done")
     parser.add_argument("--bus-hz", type=entry.whole(1, 1000), help="commands per second; twice the policy's rate by default")
     parser.add_argument("--dry-run", action="store_true", help="read, think and log; send nothing")
     parser.add_argument("--allow", nargs="*", default=[], help=f"checks that may fail: {', '.join(gate.CHECKS)}")
@@ -113,18 +110,10 @@ def _check(options: argparse.Namespace) -> int:
 def _drive(options: argparse.Namespace) -> int:
     bundle = Bundle.open(options.bundle)
     config = DEFAULT if options.settings is None else ArmConfig.load(options.settings)
-    objects: ObjectSource
-    if (options.cube is None) is not (options.bin is None):
-        logger.error("--cube X Y YAW says where the cube lies and --bin X Y where the bin stands: say both, or give --objects")
-        return 1
-    if options.objects is not None:
-        objects = FileObjects(options.objects)
-    else:
-        objects = CarriedObjects(on_the_table(tuple(options.cube), tuple(options.bin)))
     settings = DriveConfig(
         bundle,
         options.which or ("residual" if RESIDUAL in bundle.sessions else "base"),
-        objects,
+        {ENVIRONMENT_STATE: _objects(options, bundle.task)},
         options.seconds,
         options.bus_hz,
         options.dry_run,
@@ -141,6 +130,31 @@ def _drive(options: argparse.Namespace) -> int:
     return 0 if report.ended_well else 1
 
 
+def _objects(options: argparse.Namespace, task: Task) -> Sensor:
+    """Return the sensor of the objects that the options describe.
+
+    Raises:
+        ObservationError: The options are not those that the task needs.
+    """
+    names = _measured()
+    places = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.objects is not None and not places:
+        return FileObjects(task, options.objects)
+    if options.objects is None and places and set(places) == set(task.elements):
+        return CarriedObjects(task, on_the_table(task, places))
+    needed = " ".join(" ".join((f"--{name}", *names[name])) for name in task.elements)
+    given = [f"--{name}" for name in ("objects", *names) if getattr(options, name) is not None]
+    raise ObservationError(
+        f"the task {task.name} needs to know where {task.subject} lie: say all of {needed}, or --objects FILE alone; given "
+        f"was {', '.join(given) or 'neither'}"
+    )
+
+
+def _measured() -> dict[str, tuple[str, ...]]:
+    """Return name of a thing, of all tasks -> the numbers that a person measures of it."""
+    return {thing.name: measured(task, thing) for task in TASKS.values() for thing in task.things}
+
+
 def _show(options: argparse.Namespace) -> int:
     read = log.read(options.log)
     records, header = read.records, read.header
@@ -148,10 +162,11 @@ def _show(options: argparse.Namespace) -> int:
     for event in read.events:
         more = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("t_s", "text"))
         logger.info("%9.3f s  %s%s", event["t_s"], event["text"], f": {more}" if more else "")
-    done = next((event["t_s"] for event in read.events if event["text"] == f"loop: {IN_THE_BIN}"), None)
+    words = read.task.goal.words
+    done = next((event["t_s"] for event in read.events if event["text"] == f"loop: {words}"), None)
     began = next((event["t_s"] for event in read.events if event["text"] == "loop: the run begins"), 0.0)
     if done is not None:
-        logger.info("success: %s, %.1f s after the start", IN_THE_BIN, done - began)
+        logger.info("success: %s, %.1f s after the start", words, done - began)
     if len(read.moves):
         logger.info("%d steps of moves, the last at %.1f s", len(read.moves), read.moves["t_s"][-1])
     if not len(records):

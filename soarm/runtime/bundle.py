@@ -26,6 +26,7 @@ from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
 from soarm.spec import ACTION, PolicySpec
 from soarm.tasks.registry import find
+from soarm.tasks.task import Task
 
 BASE, RESIDUAL = "act", "residual"
 """The two networks of a bundle; the base's file is `act.onnx` whatever its kind, and a bundle of old stays readable."""
@@ -36,7 +37,8 @@ SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
 _REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
 
-_FLOATS = "tensor(float)"
+_TENSORS = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
+"""Type of a feature's numbers -> ONNX Runtime's name of it."""
 
 Signature = dict[str, tuple[int, ...]]
 """Name of an input or output -> its shape without the batch."""
@@ -48,7 +50,7 @@ def network_file(network: str) -> str:
 
 
 def signature(network: str, spec: PolicySpec) -> tuple[Signature, Signature]:
-    """Return the inputs and outputs that `spec` asks of a network, without the batch dimension."""
+    """Return the inputs that `spec` has for a network, of which a base may leave some out, and the outputs it asks for."""
     if network == RESIDUAL:
         return {RESIDUAL_INPUT: (find(spec.task).residual_observation.dim,)}, {RESIDUAL_OUTPUT: spec.features[ACTION].shape}
     assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
@@ -83,6 +85,11 @@ class Bundle:
     checksums: Mapping[str, str]
     sessions: Mapping[str, ort.InferenceSession]
     training_arm: TrainingArm | None = None
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for."""
+        return find(self.spec.task)
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
@@ -190,12 +197,16 @@ def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec
     if metadata.get(SPEC_KEY) != spec_json(spec):
         faults.append(f"its metadata {SPEC_KEY} is not the specification in {SPEC_FILE}: {metadata.get(SPEC_KEY)}")
     inputs, outputs = signature(network, spec)
-    for kind, nodes, shapes in (("inputs", session.get_inputs(), inputs), ("outputs", session.get_outputs(), outputs)):
-        found = {node.name: tuple(node.shape[1:]) for node in nodes}
-        if found != shapes:
-            faults.append(f"its {kind} are {found} (without the batch), {SPEC_FILE} asks for {shapes}")
-        for node in nodes:
-            if node.type != _FLOATS or (type(node.shape[0]) is int and node.shape[0] != 1 if node.shape else True):
-                faults.append(f"{node.name} is {node.type} of shape {node.shape}; it must be {_FLOATS} with a free batch")
+    nodes = (*session.get_inputs(), *session.get_outputs())
+    shapes = {node.name: tuple(node.shape[1:]) for node in nodes}
+    taken, given = ({node.name: shapes[node.name] for node in some} for some in (session.get_inputs(), session.get_outputs()))
+    if not taken or not taken.items() <= inputs.items():
+        faults.append(f"its inputs are {taken} (without the batch), {SPEC_FILE} has {inputs}")
+    if given != outputs:
+        faults.append(f"its outputs are {given} (without the batch), {SPEC_FILE} asks for {outputs}")
+    for node in nodes:
+        tensor = _TENSORS[spec.features[node.name].dtype if node.name in spec.features else "float32"]
+        if node.type != tensor or (type(node.shape[0]) is int and node.shape[0] != 1 if node.shape else True):
+            faults.append(f"{node.name} is {node.type} of shape {node.shape}; it must be {tensor} with a free batch")
     if faults:
         raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.errors import ObservationError
+from soarm.runtime.sensors import Stamped
 
 logger = logging.getLogger(__name__)
 Picture = NDArray[np.uint8]
@@ -86,10 +87,15 @@ class Camera:
                 )
             return self._frame
 
-    def age_s(self) -> float:
-        """Return how old the newest picture is; infinite before the first [s]."""
-        with self._changed:
-            return float("inf") if self._frame is None else self._now() - self._frame.t_s
+    @property
+    def subject(self) -> str:
+        """See `soarm.runtime.sensors.Sensor`."""
+        return f"pictures of the camera {self.name}"
+
+    def read(self) -> Stamped:
+        """See `soarm.runtime.sensors.Sensor`."""
+        frame = self.latest(0.0)
+        return Stamped(frame.t_s, frame.picture)
 
     def close(self) -> None:
         """End the thread and let go of the device, unless it hangs; a second time does nothing."""

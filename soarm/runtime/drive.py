@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,17 +25,16 @@ from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.inference import InferenceThread
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
-from soarm.runtime.objects import ObjectSource, Sight, first_sight
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
+from soarm.runtime.sensors import Sensor, Stamped, first_values
 from soarm.runtime.shutdown import shut_down
 from soarm.runtime.standing import Box, boxes
-from soarm.runtime.success import InTheBin
+from soarm.runtime.success import SuccessMonitor
 from soarm.signals import StopRequests, recorded_signals
-from soarm.spec import PolicySpec
-from soarm.tasks.registry import find
+from soarm.spec import ENVIRONMENT_STATE, PolicySpec
 
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
@@ -49,7 +48,7 @@ class DriveConfig:
     Attributes:
         bundle: What drives.
         which: The base alone, or with its residual.
-        objects: Where cube and bin are.
+        sensors: Feature key -> sensor; see `Loop`.
         seconds: How long at most [s].
         bus_hz: Commands per second; None for twice the policy's rate [Hz].
         dry_run: Send nothing.
@@ -58,13 +57,12 @@ class DriveConfig:
         deadman: Whether a process of its own looks after the arm.
         park: Whether the arm is parked before it is let go.
         limits: File with limits of the safety chain; None for the usual ones.
-        senses: How old what other senses saw is [s]; see `Loop`.
-        keep_going: Whether the run goes on when the cube lies in the bin.
+        keep_going: Whether the run goes on when the task is done.
     """
 
     bundle: Bundle
     which: Which
-    objects: ObjectSource
+    sensors: Mapping[str, Sensor]
     seconds: float
     bus_hz: int | None = None
     dry_run: bool = False
@@ -73,7 +71,6 @@ class DriveConfig:
     deadman: bool = True
     park: bool = True
     limits: Path | None = None
-    senses: Sequence[Callable[[], float]] = ()
     keep_going: bool = False
 
 
@@ -85,7 +82,7 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
 
     Raises:
         GateError: The bundle was not made for this arm, or cannot be run as asked.
-        ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
+        ObservationError: Things cannot be where they are said to be, or a sensor's value is too old.
         LogError: The log exists, or cannot be written.
         HardwareError: The arm must not or cannot be driven.
     """
@@ -95,42 +92,51 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
     if settings.log is not None:
         require_place(settings.log)
     loop_config = _loop_config(settings)
-    sight = first_sight(settings.objects, loop_config.patience.stop_sight_s)
+    first = first_values(settings.sensors, loop_config.watchdogs.stop_age_s)
     with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
         volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
-        found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts)
+        found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts, settings.sensors)
         remarks = gate.remarks(settings.bundle.training_arm, config, volts)
         for text in (*gate.require(found, settings.allow), *remarks):
             logger.warning("%s", text)
-        return _run(settings, port, arm, limits, loop_config, stop, sight)
+        return _run(settings, port, arm, limits, loop_config, stop, first)
 
 
 def _run(
-    settings: DriveConfig, port: str, arm: Arm, limits: Limits, config: LoopConfig, stop: StopRequests, sight: Sight
+    settings: DriveConfig,
+    port: str,
+    arm: Arm,
+    limits: Limits,
+    config: LoopConfig,
+    stop: StopRequests,
+    first: Mapping[str, Stamped],
 ) -> RunReport:
     """Bring the arm up, drive, and wind down."""
+    task = settings.bundle.task
     with contextlib.ExitStack() as stack:
         log = None
         if settings.log is not None:
-            log = stack.enter_context(RunLog(settings.log, _header(settings, config, limits, arm)))
+            log = stack.enter_context(RunLog(settings.log, task, _header(settings, config, limits, arm)))
         inference = stack.enter_context(InferenceThread(OnnxBase(settings.bundle)))
         watcher = None
         if settings.deadman and not settings.dry_run:
             watcher = stack.enter_context(_deadman(port, arm))
         journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(settings.bundle.spec)
-        beat, residual = journal.beat, residual_of(settings.bundle, settings.which)
-        extras: dict[str, Any] = {"senses": settings.senses, "task": _task(settings.bundle), "sight": sight}
-        extras["features"] = find(settings.bundle.spec.task).residual_observation
-        loop = Loop(arm, inference, schedule, residual, settings.objects, limits, config, log, beat=beat, **extras)
+        residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, _success(settings.bundle)
+        extras: dict[str, Any] = {"beat": journal.beat, "success": done, "first": first}
+        loop = Loop(arm, task, inference, schedule, residual, sensors, limits, config, log, **extras)
+
+        def around() -> tuple[Box, ...]:
+            return boxes(task, loop.latest[ENVIRONMENT_STATE].value)
+
         try:
             if not settings.dry_run:
-                _bring_up(settings, arm, limits, boxes(sight.objects), lambda: _go_on(stop, journal.step), journal.note)
+                _bring_up(settings, arm, limits, around(), lambda: _go_on(stop, journal.step), journal.note)
             return loop.run(settings.seconds, stop=lambda: bool(stop))
         finally:
             if not settings.dry_run:
-                around = boxes((loop.sight or sight).objects)
-                ended = shut_down(arm, journal.step, park=settings.park, signals=stop, limits=limits, around=around)
+                ended = shut_down(arm, journal.step, park=settings.park, signals=stop, limits=limits, around=around())
                 loop.report.live, loop.report.parked = ended.live, ended.parked
                 if ended.lost and watcher is not None:
                     watcher.stay()
@@ -185,8 +191,8 @@ def _loop_config(settings: DriveConfig) -> LoopConfig:
         raise GateError(str(error)) from None
 
 
-def _task(bundle: Bundle) -> InTheBin | None:
-    """Return what tells when the task is done; None where the bundle does not say how long the cube must lie."""
+def _success(bundle: Bundle) -> SuccessMonitor | None:
+    """Return what tells when the task is done; None where the bundle does not say how long it must stay done."""
     hold_s = None if bundle.training_arm is None else bundle.training_arm.success_hold_s
     if hold_s is None:
         logger.warning(
@@ -194,7 +200,7 @@ def _task(bundle: Bundle) -> InTheBin | None:
             "time is up; export it again"
         )
         return None
-    return InTheBin(hold_s)
+    return SuccessMonitor(bundle.task, hold_s)
 
 
 def _bring_up(

@@ -17,7 +17,7 @@ from soarm.errors import GateError
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.motor import p_for, stall_torque, stiffness
 from soarm.runtime.training_arm import TrainingArm
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, PolicySpec
+from soarm.spec import ACTION, STATE, PolicySpec
 
 STIFFNESS_RATIO = 1.5
 """How much softer or stiffer than in training an arm may be without a word, and how much stiffer or weaker at all."""
@@ -29,7 +29,9 @@ CHECKS = ("features", "rate", "gains", "torque")
 _GRIPPER = arm.GRIPPER
 
 
-def faults(spec: PolicySpec, trained: TrainingArm | None, config: ArmConfig, volts: float) -> dict[str, list[str]]:
+def faults(
+    spec: PolicySpec, trained: TrainingArm | None, config: ArmConfig, volts: float, sensors: Collection[str]
+) -> dict[str, list[str]]:
     """Return what does not fit: name of a check -> faults in words.
 
     Args:
@@ -37,15 +39,16 @@ def faults(spec: PolicySpec, trained: TrainingArm | None, config: ArmConfig, vol
         trained: The arm it was trained on; None in a bundle that does not say.
         config: The arm's settings.
         volts: What the servos measure [V].
+        sensors: Keys of the features that sensors tell.
     """
     found: dict[str, list[str]] = {name: [] for name in CHECKS}
     for key in (STATE, ACTION):
         feature = spec.features.get(key)
         if feature is None or tuple(feature.names) != arm.FEATURE_NAMES or tuple(feature.units) != arm.UNITS:
             found["features"].append(f"{key} is {feature}; this arm has {arm.FEATURE_NAMES} in {arm.UNITS}")
-    extra = sorted(key for key in spec.features if key not in (STATE, ACTION, ENVIRONMENT_STATE))
+    extra = sorted(key for key in spec.features if key not in (STATE, ACTION, *sensors))
     if extra:
-        found["features"].append(f"the policy wants {extra}; this runtime gives {STATE} and {ENVIRONMENT_STATE}")
+        found["features"].append(f"the policy wants {extra}; this runtime gives {' and '.join([STATE, *sensors])}")
     if trained is None:
         found["gains"].append("the bundle does not say on which arm it was trained (training_arm.json); export it again")
         return found

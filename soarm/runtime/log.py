@@ -10,6 +10,7 @@ second it is handed to the operating system. A log that was cut off in the middl
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -26,6 +27,9 @@ from numpy.typing import NDArray
 from soarm import arm
 from soarm.errors import LogError, SmallFileError
 from soarm.smallfile import BINARY_BYTES, MOST_BYTES, parse_json, read_bytes, require_writable, shown
+from soarm.spec import DEFAULT_TASK
+from soarm.tasks.registry import find
+from soarm.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 _MAGIC = "soarm-run-log"
@@ -48,33 +52,6 @@ _SERVOS = [
     ("current_ma", "<f4", (_N,)),
     ("moving", "u1", (_N,)),
 ]
-RECORD = np.dtype(
-    [
-        ("t_s", "<f8"),  # since the start of the run
-        ("arrived", "u1"),  # whether the arm had come to the policy: before, its speed is that of the approach
-        ("control", "u1"),  # whether this tick asked for a new action
-        ("state", "u1"),  # of the arm, its place in soarm.hardware.states.State
-        ("verdict", "u1"),  # soarm.runtime.watchdogs.Action
-        ("lateness_s", "<f8"),  # how much after its time the tick began
-        ("busy_s", "<f8"),  # how long it took
-        ("sight_age_s", "<f8"),
-        ("dt_s", "<f8"),  # what the safety chain counted with
-        ("objects", "<f4", (7,)),
-        *_JOINTS,
-        ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
-        ("correction", "<f4", (_N,)),  # of the residual
-        ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
-        ("last_q", "<f8", (_N,)),  # what the safety chain took for the last target, and its velocity
-        ("last_velocity", "<f8", (_N,)),
-        ("q_sent", "<f8", (_N,)),
-        ("ticks_sent", "<i4", (_N,)),
-        ("reasons", "<i4", (_N,)),
-        ("refused", "u1"),
-        ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
-        *_SERVOS,
-    ]
-)
-"""What a tick's record holds; joints in the order of `soarm.arm.JOINT_NAMES`, LeRobot's units."""
 MOVE = np.dtype(
     [
         ("t_s", "<f8"),  # since the log began, as of events
@@ -87,9 +64,41 @@ MOVE = np.dtype(
 """What is kept of a step of a move."""
 
 
-class Run(NamedTuple):
-    """A log that was read: header, records of ticks, bytes at the end that are no whole piece, events, and steps of moves."""
+@functools.cache
+def record_type(n_objects: int) -> np.dtype[np.void]:
+    """Return what a tick's record holds, with so many numbers of objects; joints in order and units of `soarm.arm`."""
+    return np.dtype(
+        [
+            ("t_s", "<f8"),  # since the start of the run
+            ("arrived", "u1"),  # whether the arm had come to the policy: before, its speed is that of the approach
+            ("control", "u1"),  # whether this tick asked for a new action
+            ("state", "u1"),  # of the arm, its place in soarm.hardware.states.State
+            ("verdict", "u1"),  # soarm.runtime.watchdogs.Action
+            ("lateness_s", "<f8"),  # how much after its time the tick began
+            ("busy_s", "<f8"),  # how long it took
+            ("sight_age_s", "<f8"),
+            ("dt_s", "<f8"),  # what the safety chain counted with
+            ("objects", "<f4", (n_objects,)),
+            *_JOINTS,
+            ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
+            ("correction", "<f4", (_N,)),  # of the residual
+            ("action", "<f8", (_N,)),  # what was wanted: their sum, inside the joints' limits
+            ("last_q", "<f8", (_N,)),  # what the safety chain took for the last target, and its velocity
+            ("last_velocity", "<f8", (_N,)),
+            ("q_sent", "<f8", (_N,)),
+            ("ticks_sent", "<i4", (_N,)),
+            ("reasons", "<i4", (_N,)),
+            ("refused", "u1"),
+            ("sent", "u1"),  # 0 where nothing was sent: a dry run, or a held arm
+            *_SERVOS,
+        ]
+    )
 
+
+class Run(NamedTuple):
+    """A log that was read; `n_cut_off` bytes at its end are no whole piece."""
+
+    task: Task
     header: dict[str, Any]
     records: NDArray[np.void]
     n_cut_off: int
@@ -102,7 +111,8 @@ class RunLog:
 
     Args:
         path: Must not exist: no run overwrites another.
-        header: What the run was; anything JSON can hold.
+        task: Of the run.
+        header: What else the run was; anything JSON can hold.
         now: The clock [s].
 
     Attributes:
@@ -112,12 +122,14 @@ class RunLog:
         LogError: The file exists, or cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
-        fields, of_moves = ([[name, *map(str, rest)] for name, *rest in kind.descr] for kind in (RECORD, MOVE))
+    def __init__(self, path: Path, task: Task, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
+        record = record_type(*task.objects.shape)
+        fields, of_moves = ([[name, *map(str, rest)] for name, *rest in kind.descr] for kind in (record, MOVE))
         first = {
             "format": _MAGIC,
             "version": _VERSION,
-            "record_bytes": RECORD.itemsize,
+            "task": task.name,
+            "record_bytes": record.itemsize,
             "fields": fields,
             "fields_of_moves": of_moves,
             **header,
@@ -141,7 +153,7 @@ class RunLog:
         self.incomplete: str | None = None
 
     def add(self, record: NDArray[np.void]) -> None:
-        """Append one record, shape () of dtype `RECORD`; where the disk is full the run goes on, and the log ends here."""
+        """Append one record, a `record_type` of the task's; where the disk is full the run goes on, and the log ends here."""
         if self._append(b"T", record.tobytes()):
             self.n_records += 1
 
@@ -209,7 +221,7 @@ def read(path: Path) -> Run:
     """Read a log.
 
     Raises:
-        LogError: It is missing, no log, or of another version.
+        LogError: It is missing, no log, of another version, or of a task that is not there.
     """
     try:
         content = read_bytes(path, BINARY_BYTES)
@@ -221,20 +233,22 @@ def read(path: Path) -> Run:
         found = header["format"], header["version"], header["record_bytes"]
     except (SmallFileError, KeyError):
         raise LogError(f"{path} is no log of a run: its first line is {first[:60]!r}") from None
-    if found != (_MAGIC, _VERSION, RECORD.itemsize):
+    task = find(str(header.get("task", DEFAULT_TASK))[:40], LogError)  # logs of before say none
+    record = record_type(*task.objects.shape)
+    if found != (_MAGIC, _VERSION, record.itemsize):
         raise LogError(
             f"{path} is {shown(found[0])} of version {shown(found[1])} with records of {shown(found[2])} bytes; this soarm "
             f"reads {_MAGIC!r} of version "
-            f"{_VERSION} with {RECORD.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')!s:.40}"
+            f"{_VERSION} with {record.itemsize}. Read it with the soarm that wrote it: {header.get('soarm', 'unknown')!s:.40}"
         )
-    ticks, moves, events, cut_off = _pieces(rest)
+    ticks, moves, events, cut_off = _pieces(rest, record.itemsize)
     if cut_off:
         logger.warning("%s ends in the middle of a record: %d whole ones were read", path, len(ticks))
-    records, steps = np.frombuffer(b"".join(ticks), RECORD), np.frombuffer(b"".join(moves), MOVE)
-    return Run(header, records, cut_off, tuple(events), steps)
+    records, steps = np.frombuffer(b"".join(ticks), record), np.frombuffer(b"".join(moves), MOVE)
+    return Run(task, header, records, cut_off, tuple(events), steps)
 
 
-def _pieces(content: bytes) -> tuple[list[bytes], list[bytes], list[dict[str, Any]], int]:
+def _pieces(content: bytes, record_bytes: int) -> tuple[list[bytes], list[bytes], list[dict[str, Any]], int]:
     """Return the records of ticks and of moves, the events, and how many bytes at the end are no whole piece."""
     ticks, moves, events, at = [], [], [], 0
     while at + _PIECE.size <= len(content):
@@ -243,7 +257,7 @@ def _pieces(content: bytes) -> tuple[list[bytes], list[bytes], list[dict[str, An
         if len(data) < n:
             break
         try:
-            if kind == b"T" and n == RECORD.itemsize:
+            if kind == b"T" and n == record_bytes:
                 ticks.append(data)
             elif kind == b"M" and n == MOVE.itemsize:
                 moves.append(data)

@@ -1,8 +1,8 @@
 """The control loop in real time: an arm, a bundle's networks, and a clock that never waits for either.
 
 Every bus tick: read the servos, look at the watchdogs, ask the schedule what the base wants now, add the residual, pass the
-safety chain, send. Every control tick, one in `bus_hz / control_hz`: look at the objects and whether the task is done, ask for
-a new chunk where one is due, and compute the residual on this fresh state, which is reached by the end of the control tick.
+safety chain, send. Every control tick, one in `bus_hz / control_hz`: read the sensors, see whether the task is done, ask for a
+new chunk where one is due, and compute the residual on this fresh state, which is reached by the end of the control tick.
 Deadlines are absolute; a tick that comes too late is counted, and its time is left out rather than made up for in a burst.
 """
 
@@ -11,31 +11,30 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.errors import FaultError, ObservationError, SoarmError
+from soarm.errors import FaultError, SoarmError
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
-from soarm.policy import Array, ResidualModel, add_residual, clip_to_limits, residual_correction
+from soarm.policy import Array, Observation, ResidualModel, add_residual, clip_to_limits, residual_correction
 from soarm.runtime import records
 from soarm.runtime.inference import as_soarm_error
-from soarm.runtime.objects import Feeling, ObjectSource, Sight
 from soarm.runtime.protocols import ArmLike, ChunkSource, TickLog
 from soarm.runtime.run_report import TIME_WAS_UP, TOLD_TO_STOP, RunReport
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.success import IN_THE_BIN, InTheBin
+from soarm.runtime.sensors import Sensor, SensorReader, Stamped
+from soarm.runtime.success import SuccessMonitor
 from soarm.runtime.watchdogs import Action, Tick, Verdict, WatchdogLimits, Watchdogs
-from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE, STATE
-from soarm.tasks.registry import find
-from soarm.tasks.residual_observation import N_LOOKAHEAD, ResidualObservation
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.residual_observation import N_LOOKAHEAD
+from soarm.tasks.task import Task
 
 __all__ = ["ArmLike", "Loop", "LoopConfig", "RunReport"]
 logger = logging.getLogger(__name__)
-_FEATURES = find(DEFAULT_TASK).residual_observation
 Joints = NDArray[np.float64]
 
 
@@ -47,10 +46,10 @@ class LoopConfig:
         control_hz: Actions per second, those of the policy [Hz].
         bus_hz: Commands per second, a multiple of `control_hz` [Hz].
         approach: Until the first target is nearer than `approach_until`, no joint moves faster than this [deg/s, percent/s].
-        approach_until: More than a fast joint lags behind, and less than a pose that is not the policy's [deg, percent].
+        approach_until: Distance that ends the slow approach: above a fast joint's normal lag [deg, percent].
         dry_run: Send nothing.
         keep_going: Go on when the task is done.
-        patience: Of the watchdogs.
+        watchdogs: Their limits.
 
     Raises:
         ValueError: A rate is not allowed.
@@ -62,7 +61,7 @@ class LoopConfig:
     approach_until: float = 15.0
     dry_run: bool = False
     keep_going: bool = False
-    patience: WatchdogLimits = dataclasses.field(default_factory=WatchdogLimits)
+    watchdogs: WatchdogLimits = dataclasses.field(default_factory=WatchdogLimits)
 
     def __post_init__(self) -> None:
         if self.control_hz < 1 or self.bus_hz < self.control_hz or self.bus_hz % self.control_hz:
@@ -77,57 +76,54 @@ class Loop:
 
     Args:
         arm: A driver that holds.
-        thinker: The base network in its thread.
+        task: What the policy was trained for.
+        inference: The base network in its thread.
         schedule: Where its chunks go.
         residual: The residual network and its bound per joint, shape (6,); None drives with the base alone.
-        objects: Where cube and bin are.
+        sensors: Feature key -> sensor: with the joints, the observation. One is of the objects (`ENVIRONMENT_STATE`).
         limits: Of the safety chain.
-        config: Rates and patience.
+        config: Rates and limits of the watchdogs.
         log: Gets a record per tick.
         now: The clock [s].
         sleep: Waits so many seconds.
         beat: Called once per tick, for a dead man's switch; a FaultError ends the run.
-        senses: How old what other senses saw is [s], as `Camera.age_s`; the oldest counts like the objects.
-        task: Tells when the task is done, which ends the run; None where nothing can tell.
-        sight: A first one of the objects; without it the run does not begin before they are seen.
-        features: What the residual observes.
+        success: Tells when the task is done, which ends the run; None where nothing can tell.
+        first: Values of the sensors to begin with; without one the run does not begin before a sensor has a value.
 
     Attributes:
-        sight: The latest of the objects.
+        latest: Feature key -> latest value of its sensor.
         report: What happened.
     """
 
     def __init__(
         self,
         arm: ArmLike,
-        thinker: ChunkSource,
+        task: Task,
+        inference: ChunkSource,
         schedule: Schedule,
         residual: tuple[ResidualModel, Joints] | None,
-        objects: ObjectSource,
+        sensors: Mapping[str, Sensor],
         limits: Limits,
         config: LoopConfig,
         log: TickLog | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         beat: Callable[[], None] = lambda: None,
-        senses: Sequence[Callable[[], float]] = (),
-        task: InTheBin | None = None,
-        sight: Sight | None = None,
-        features: ResidualObservation = _FEATURES,
+        success: SuccessMonitor | None = None,
+        first: Mapping[str, Stamped] | None = None,
     ) -> None:
-        self._arm, self._thinker, self._schedule, self._residual = arm, thinker, schedule, residual
-        self._objects, self._limits, self._config, self._log = objects, limits, config, log
-        self._now, self._sleep, self._beat = now, sleep, beat
-        self._senses, self._task, self._features = tuple(senses), task, features
-        self._watchdogs = Watchdogs(config.patience)
+        self._arm, self._task, self._inference = arm, task, inference
+        self._schedule, self._residual = schedule, residual
+        self._sensors, self._limits, self._config, self._log = SensorReader(sensors, first), limits, config, log
+        self._now, self._sleep, self._beat, self._success = now, sleep, beat, success
+        self._watchdogs = Watchdogs(config.watchdogs)
         self._slow = dataclasses.replace(limits, velocity=np.minimum(limits.velocity, config.approach))
         self._last: Last | None = None
         self._correction = self._before = np.zeros(6, np.float32)
-        self.sight = sight
+        self.latest: Mapping[str, Stamped] = self._sensors.latest
         self._arrived = False
         self._uncorrected: str | None = None
-        self._blind = ""  # why the last look at the objects gave no sight
-        self.report = RunReport()
+        self.report = RunReport(goal=task.goal.words)
 
     def run(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> RunReport:
         """Run until the time is up, somebody says stop, or a watchdog ends it; the arm holds afterwards, where it can.
@@ -180,39 +176,39 @@ class Loop:
         control, dt_s = place == 0, 1.0 / config.bus_hz
         try:
             self._beat()
-            seen = self._arm.observe()
+            observed = self._arm.observe()
         except FaultError as error:
             report.cause = str(error)
             return
-        self._take(began_s)
+        self._take_chunk(began_s)
         if control and not report.cause:
-            sight = self._look(began_s, started_s, seen)
+            self._sensors.read(observed.q, observed.q if self._last is None else self._last.q)
+            self._look_for_success(began_s - started_s, observed)
             if not report.cause:
-                self._control(began_s, seen, sight)
+                self._control(began_s, observed)
         if report.cause:
             return
-        last = self._last or Last(seen.q, np.zeros(6))
-        base, correction, wanted = self._want(began_s, place, last)
-        near = base is not None and float(np.abs(wanted - seen.q).max()) < config.approach_until
+        last = self._last or Last(observed.q, np.zeros(6))
+        base, correction, wanted = self._wanted(began_s, place, last)
+        near = base is not None and float(np.abs(wanted - observed.q).max()) < config.approach_until
         self._arrived = self._arrived or near
         try:
-            checked = check(wanted, last, seen.q, dt_s, self._limits if self._arrived else self._slow)
+            checked = check(wanted, last, observed.q, dt_s, self._limits if self._arrived else self._slow)
         except FaultError as error:
             report.cause = str(error)
             return
-        assert self.sight is not None, "the first tick looks"
-        age_s = max(began_s - self.sight.t_s, *(sense() for sense in self._senses), 0.0)
-        verdict = self._judge(began_s, age_s, checked.refused, base is None, seen, control)
-        ticks = self._obey(verdict, checked.q, began_s - started_s)
-        self._last = Last(seen.q, np.zeros(6)) if ticks is None else Last(checked.q, checked.velocity)
+        age_s = max(self._sensors.oldest(began_s)[0], 0.0)
+        verdict = self._verdict(began_s, age_s, checked.refused, base is None, observed, control)
+        ticks = self._execute(verdict, checked.q, began_s - started_s)
+        self._last = Last(observed.q, np.zeros(6)) if ticks is None else Last(checked.q, checked.velocity)
         report.add(checked, began_s - due_s, base is None)
         if self._log is not None:
             times_s = (began_s - due_s, self._now() - began_s, age_s, dt_s)
             flags = (control, self._arrived, self._arm.state, verdict.action)
-            policy = records.Policy(self.sight.objects, base, correction, wanted)
-            self._log.add(records.make(began_s - started_s, flags, times_s, seen, policy, last, checked, ticks))
+            policy = records.Policy(self.latest[ENVIRONMENT_STATE].value, base, correction, wanted)
+            self._log.add(records.make(began_s - started_s, flags, times_s, observed, policy, last, checked, ticks))
 
-    def _want(self, t_s: float, place: int, last: Last) -> tuple[Array | None, Array, Joints]:
+    def _wanted(self, t_s: float, place: int, last: Last) -> tuple[Array | None, Array, Joints]:
         """Return what the base says, the correction at this place in the control tick, and what the arm is to do."""
         every = self._config.bus_hz // self._config.control_hz
         base = self._schedule.at(t_s)
@@ -223,51 +219,43 @@ class Loop:
             return base, correction, (base + correction).astype(np.float64)
         return base, correction, add_residual(base, correction, 1.0).astype(np.float64)
 
-    def _judge(self, t_s: float, age_s: float, refused: str | None, empty: bool, seen: Observed, control: bool) -> Verdict:
+    def _verdict(
+        self, t_s: float, age_s: float, refused: str | None, empty: bool, observed: Observed, control: bool
+    ) -> Verdict:
         state = self._arm.state
         if self._config.dry_run and state in (State.LIMP, State.HOLD):
             state = State.ACTIVE
-        heard, refused = not seen.misses.any(), refused or self._uncorrected
+        heard, refused = not observed.misses.any(), refused or self._uncorrected
         return self._watchdogs.judge(Tick(t_s, age_s, refused, empty, state, self._arm.fault, heard, control))
 
-    def _take(self, t_s: float) -> None:
+    def _take_chunk(self, t_s: float) -> None:
         """Hand a chunk that has come to the schedule; a network that failed ends the run."""
         try:
-            thought = self._thinker.take()
+            chunk = self._inference.take()
         except SoarmError as error:
             self.report.cause = str(error)
             return
-        if thought is not None:
-            self._schedule.add(thought.t_s, thought.actions, t_s)
+        if chunk is not None:
+            self._schedule.add(chunk.t_s, chunk.actions, t_s)
 
-    def _look(self, t_s: float, started_s: float, seen: Observed) -> Sight:
-        """Look at the objects, and whether the task is done; return the latest sight."""
-        if isinstance(self._objects, Feeling):
-            self._objects.feel(seen.q, seen.q if self._last is None else self._last.q)
-        try:
-            self.sight, self._blind = self._objects.read(), ""
-        except ObservationError as error:
-            if self.sight is None:
-                raise
-            if str(error) != self._blind:
-                self._blind = str(error)
-                logger.warning("%s", error)
-        report = self.report
-        if self._task is not None and report.success_s is None and self._task.reached(self.sight, seen.q):
-            report.success_s = t_s - started_s
-            self._note(report.success_s, IN_THE_BIN)
-            report.cause = "" if self._config.keep_going else IN_THE_BIN
-        return self.sight
+    def _look_for_success(self, t_s: float, observed: Observed) -> None:
+        report, words = self.report, self._task.goal.words
+        if self._success is None or report.success_s is not None:
+            return
+        if self._success.reached(self.latest[ENVIRONMENT_STATE], observed.q):
+            report.success_s = t_s
+            self._note(t_s, words)
+            report.cause = "" if self._config.keep_going else words
 
-    def _control(self, t_s: float, seen: Observed, sight: Sight) -> None:
+    def _control(self, t_s: float, observed: Observed) -> None:
         """Ask for a chunk where one is due, and compute the residual on this state."""
-        observation = {
-            STATE: seen.q.astype(np.float32)[None],
-            ENVIRONMENT_STATE: sight.objects[None],
+        observation: Observation = {
+            STATE: observed.q.astype(np.float32)[None],
+            **{key: stamped.value[None] for key, stamped in self.latest.items()},
         }
         if self._schedule.due(t_s):
-            self._thinker.ask(t_s, observation)
-            self._take(t_s)  # where the answer comes at once, it counts at once
+            self._inference.ask(t_s, observation)
+            self._take_chunk(t_s)  # where the answer comes at once, it counts at once
         if self._residual is None:
             return
         self._before, self._uncorrected = self._correction, None
@@ -277,7 +265,7 @@ class Loop:
         if step is None or not np.isfinite(step.action).all():
             return
         try:
-            residual = model.predict_residual(self._features.compute(observation, step))
+            residual = model.predict_residual(self._task.residual_observation.compute(observation, step))
         except Exception as error:  # ONNX Runtime's errors have no common base; whatever it is, the run ends and is reported
             self.report.cause = str(as_soarm_error(error))
             return
@@ -287,11 +275,11 @@ class Loop:
             return
         self._correction = residual_correction(step.action, residual, scale)[0]
 
-    def _obey(self, verdict: Verdict, q: Joints, t_s: float) -> NDArray[np.int64] | None:
+    def _execute(self, verdict: Verdict, q: Joints, t_s: float) -> NDArray[np.int64] | None:
         """Do what the watchdogs say; return the ticks that were sent, None for none."""
         arm, report = self._arm, self.report
         if verdict.action is Action.STOP:
-            report.cause = f"{verdict.cause}: {self._blind}" if self._blind else verdict.cause
+            report.cause = ": ".join(filter(None, (verdict.cause, self._sensors.faults)))
             self._note(t_s, f"stop: {report.cause}")
             return None
         if self._config.dry_run:
@@ -302,7 +290,7 @@ class Loop:
                 arm.hold()
             self._arrived = False  # meanwhile it may have been moved: what comes next is approached as at the start
             self._schedule.clear()
-            self._thinker.forget()
+            self._inference.forget()
             return None
         if arm.state is State.HOLD:
             try:

@@ -20,11 +20,11 @@ class OnnxBase:
 
     def __init__(self, bundle: Bundle) -> None:
         self._session = bundle.sessions[BASE]
-        self._inputs = [node.name for node in self._session.get_inputs()]
+        self._dtypes = {node.name: bundle.spec.features[node.name].dtype for node in self._session.get_inputs()}
 
     def predict_chunks(self, observation: Observation) -> Array:
         """Return the predicted actions, shape (B, chunk_size, 6) [deg x 5, percent]."""
-        feed = {key: np.asarray(observation[key], np.float32) for key in self._inputs}
+        feed = {key: np.asarray(observation[key], dtype) for key, dtype in self._dtypes.items()}
         chunks: Array = self._session.run(None, feed)[0]
         return chunks
 

@@ -1,4 +1,4 @@
-"""Can cube and bin be where somebody says? What cannot be is named, all of it at once, with the unit that it looks like.
+"""Can things be where somebody says they are? What cannot be is named, all of it at once, with the unit that it looks like.
 
 Knows how far the arm reaches. A policy saw its objects in a smaller part of that (`sim.task` in params.yaml).
 """
@@ -12,99 +12,108 @@ from numpy.typing import ArrayLike, NDArray
 
 from soarm import kinematics
 from soarm.errors import ObservationError
-from soarm.tasks.pick_place.objects import OBJECTS
+from soarm.tasks.task import Task
+from soarm.tasks.thing import Thing
 
 Objects = NDArray[np.float32]
-"""Cube and bin, shape (7,), in the order of `OBJECTS`."""
+"""The environment state, in the order of `Task.objects`."""
 REACH_M = 0.43
 """How far from the shoulder's axis the gripper point can be at the height of the table [m]."""
-NEAREST_M = {"cube": 0.05, "bin": 0.08}
-"""Nearer to it stands the arm's own base [m]."""
 SIDEWAYS_DEG = 110.0
 """How far the shoulder turns to either side, and a little more [deg]."""
 HEIGHT_M = (0.0, 0.45)
-"""Heights the middle of the cube can have, 0.0125 on the table [m]."""
+"""Heights the middle of a thing can have [m]."""
 LONGEST_PAIR = 1.02
-"""The yaw's pair has length 1 on a cube that lies flat, and is shorter on a tilted one; a little more is rounding."""
-_LENGTHS = [i for i, unit in enumerate(OBJECTS.units) if unit == "m"]
+"""The yaw's pair has length 1 on a thing that lies flat, and is shorter on a tilted one; a little more is rounding."""
 _UNITS = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254}
 _SHOULDER_M = kinematics.CHAIN[0][0]
 
 
-def require_plausible(objects: ArrayLike, name: str) -> Objects:
-    """Return objects as an array of shape (7,).
+def require_plausible(task: Task, objects: ArrayLike, name: str) -> Objects:
+    """Return objects as an array in the shape of the task's.
 
     Args:
+        task: Whose objects they are.
         objects: Anything.
         name: What to call them in the message.
 
     Raises:
-        ObservationError: They are not seven finite numbers, or cube or bin cannot be there; lists every fault.
+        ObservationError: They are not so many finite numbers, or a thing cannot be there; lists every fault.
     """
-    values = require_numbers(objects, name).astype(np.float64)
-    found = _faults(values)
+    values = require_numbers(task, objects, name).astype(np.float64)
+    found = _faults(task, values)
     if found:
-        hint = _hint(values)
-        raise ObservationError("\n  ".join([f"{name}: cube or bin cannot be there:", *found, *([hint] if hint else [])]))
+        first, hint = f"{name}: {task.named('or')} cannot be there:", _hint(task, values)
+        raise ObservationError("\n  ".join([first, *found, *([hint] if hint else [])]))
     return values.astype(np.float32)
 
 
-def require_numbers(objects: ArrayLike, name: str) -> Objects:
-    """Return objects as an array of shape (7,), wherever they are.
+def require_numbers(task: Task, objects: ArrayLike, name: str) -> Objects:
+    """Return objects as an array in the shape of the task's, wherever they are.
 
     Raises:
-        ObservationError: They are not seven finite numbers.
+        ObservationError: They are not so many finite numbers.
     """
     try:
         values = np.asarray(objects, np.float64)
-        good = values.shape == OBJECTS.shape and bool((np.abs(values) <= np.finfo(np.float32).max).all())
+        good = values.shape == task.objects.shape and bool((np.abs(values) <= np.finfo(np.float32).max).all())
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise ObservationError(
-            f"{name} are {objects!s:.120}; they must be {len(OBJECTS.names)} finite numbers: {', '.join(OBJECTS.names)}"
-        )
+        names = task.objects.names
+        raise ObservationError(f"{name} are {objects!s:.120}; they must be {len(names)} finite numbers: {', '.join(names)}")
     return values.astype(np.float32)
 
 
-def _faults(values: NDArray[np.float64]) -> list[str]:
-    x, y, z, cos4, sin4, bin_x, bin_y = values.tolist()
-    found = [*_place_faults("cube", x, y), *_place_faults("bin", bin_x, bin_y)]
+def _faults(task: Task, values: NDArray[np.float64]) -> list[str]:
+    told = [(thing, {name: float(values[i]) for name, i in task.elements[thing.name].items()}) for thing in task.things]
+    return [fault for find in (_place_faults, _pose_faults) for thing, at in told for fault in find(thing, at)]
+
+
+def _pose_faults(thing: Thing, at: dict[str, float]) -> list[str]:
+    """Return what is wrong with the height and the yaw of a thing, where they are told."""
+    name, found = thing.name, []
     low, high = HEIGHT_M
+    z, cos4, sin4 = at.get("z", low), at.get("yaw4_cos", 0.0), at.get("yaw4_sin", 0.0)
     if not low <= z <= high:
         where = "under the table" if z < low else "higher than the arm reaches"
-        found.append(f"the cube's middle is {where}: z is {z:g} m; allowed are {low:g} to {high:g}, on the table it is 0.0125")
+        found.append(
+            f"the {name}'s middle is {where}: z is {z:g} m; allowed are {low:g} to {high:g}, on the table it is "
+            f"{thing.height_m / 2:g}"
+        )
     length = math.hypot(cos4, sin4)
     if length > LONGEST_PAIR:
         found.append(
-            f"cube.yaw4_cos and cube.yaw4_sin, ({cos4:g}, {sin4:g}), have length {length:g}; no cube has more than 1. They "
-            "are the cosine and the sine of four times the yaw"
+            f"{name}.yaw4_cos and {name}.yaw4_sin, ({cos4:g}, {sin4:g}), have length {length:g}; no {name} has more than 1. "
+            "They are the cosine and the sine of four times the yaw"
         )
     return found
 
 
-def _place_faults(what: str, x: float, y: float) -> list[str]:
+def _place_faults(thing: Thing, at: dict[str, float]) -> list[str]:
+    x, y, what = at["x"], at["y"], thing.name
     ahead, across = _SHOULDER_M[1] - y, x - _SHOULDER_M[0]
     radius, angle_deg = math.hypot(ahead, across), math.degrees(math.atan2(abs(across), ahead))
-    at = f"x {x:g} m, y {y:g} m"
+    place = f"x {x:g} m, y {y:g} m"
     if radius > REACH_M:
-        return [f"the {what} is out of reach: {at} is {radius:.3g} m from the shoulder's axis, the arm reaches {REACH_M:g}"]
+        return [f"the {what} is out of reach: {place} is {radius:.3g} m from the shoulder's axis, the arm reaches {REACH_M:g}"]
     if angle_deg > SIDEWAYS_DEG:
-        return [f"the {what} is behind the arm: {at}; the arm reaches towards -y, {SIDEWAYS_DEG:g} degrees to either side"]
-    if radius < NEAREST_M[what]:
-        return [f"the {what} is in the arm's base: {at} is {radius:.3g} m from its axis, at least {NEAREST_M[what]:g} is free"]
+        return [f"the {what} is behind the arm: {place}; the arm reaches towards -y, {SIDEWAYS_DEG:g} degrees to either side"]
+    if radius < thing.nearest_m:
+        return [
+            f"the {what} is in the arm's base: {place} is {radius:.3g} m from its axis, at least {thing.nearest_m:g} is free"
+        ]
     return []
 
 
-def _hint(values: NDArray[np.float64]) -> str | None:
+def _hint(task: Task, values: NDArray[np.float64]) -> str | None:
     """Return what would make them plausible; None where nothing that is usual does."""
+    lengths = np.array(task.objects.units) == "m"
     for unit, metres in _UNITS.items():
-        scaled = values.copy()
-        scaled[_LENGTHS] *= metres
-        if not _faults(scaled):
+        if not _faults(task, np.where(lengths, values * metres, values)):
             return f"These look like {unit}; metres are wanted, in the frame of the arm's base"
     turned = values.copy()
-    turned[[1, 6]] *= -1
-    if not _faults(turned):
+    turned[[elements["y"] for elements in task.elements.values()]] *= -1
+    if not _faults(task, turned):
         return "With the sign of y turned they could be: x is to the arm's right, y backwards, and the arm reaches towards -y"
     return None

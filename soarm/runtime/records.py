@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
 from soarm.policy import Array
-from soarm.runtime.log import MOVE, RECORD
+from soarm.runtime.log import MOVE, record_type
 from soarm.runtime.plausible import Objects
 from soarm.runtime.safety import Checked, Joints, Last
 from soarm.runtime.watchdogs import Action
@@ -19,10 +19,10 @@ STATES = tuple(State)
 
 
 class Policy(NamedTuple):
-    """What the policy saw and said.
+    """What the policy observed and said.
 
     Attributes:
-        objects: Shape (7,).
+        objects: In the order of `Task.objects`.
         base: What the base says now, shape (6,); None where it says nothing.
         correction: Of the residual, shape (6,).
         wanted: What came of both, shape (6,).
@@ -38,7 +38,7 @@ def make(
     t_s: float,
     flags: tuple[bool, bool, State, Action],
     times_s: tuple[float, float, float, float],
-    seen: Observed,
+    observed: Observed,
     policy: Policy,
     last: Last,
     checked: Checked,
@@ -49,18 +49,18 @@ def make(
     Args:
         t_s: Since the start of the run [s].
         flags: Whether it is a control tick, whether the arm had arrived, its state, and what the watchdogs asked for.
-        times_s: Lateness, busy time, age of the sight, and the chain's period [s].
-        seen: What the arm said.
-        policy: What the policy saw and said.
+        times_s: Lateness, busy time, age of the oldest sensor's value, and the chain's period [s].
+        observed: What the arm said.
+        policy: What the policy observed and said.
         last: What the safety chain took for the last target.
         checked: What it let through.
         ticks: What was sent, shape (6,); None for nothing.
     """
-    record = np.zeros((), RECORD)
+    record = np.zeros((), record_type(len(policy.objects)))
     record["t_s"] = t_s
     record["control"], record["arrived"], record["state"], record["verdict"] = *flags[:2], STATES.index(flags[2]), flags[3]
     record["lateness_s"], record["busy_s"], record["sight_age_s"], record["dt_s"] = times_s
-    _enter_seen(record, seen)
+    _enter_observed(record, observed)
     record["objects"], record["correction"], record["action"] = policy.objects, policy.correction, policy.wanted
     record["base"] = np.nan if policy.base is None else policy.base
     record["last_q"], record["last_velocity"] = last
@@ -71,24 +71,24 @@ def make(
     return record
 
 
-def make_move(state: State, seen: Observed, told: NDArray[np.int64]) -> NDArray[np.void]:
+def make_move(state: State, observed: Observed, told: NDArray[np.int64]) -> NDArray[np.void]:
     """Return the record of a step of a move, without its time.
 
     Args:
         state: Of the arm.
-        seen: What it said.
+        observed: What it said.
         told: The goals it has, shape (6,) [ticks].
     """
     record = np.zeros((), MOVE)
     record["state"], record["ticks_told"] = STATES.index(state), told
-    _enter_seen(record, seen)
+    _enter_observed(record, observed)
     return record
 
 
-def _enter_seen(record: NDArray[np.void], seen: Observed) -> None:
-    record["ticks_present"], record["q_present"], record["velocity"] = seen.ticks, seen.q, seen.velocity
-    record["age_s"], record["misses"] = seen.age_s, seen.misses
-    telemetry = seen.telemetry
+def _enter_observed(record: NDArray[np.void], observed: Observed) -> None:
+    record["ticks_present"], record["q_present"], record["velocity"] = observed.ticks, observed.q, observed.velocity
+    record["age_s"], record["misses"] = observed.age_s, observed.misses
+    telemetry = observed.telemetry
     for name in ("load", "voltage_v", "temperature_c", "current_ma", "moving"):
         record[name] = [getattr(one, name) for one in telemetry]
     record["status"] = [int(one.status) for one in telemetry]

@@ -8,7 +8,6 @@ from collections import Counter
 import numpy as np
 
 from soarm.runtime.safety import Checked, names_of
-from soarm.runtime.success import IN_THE_BIN
 
 TIME_WAS_UP, TOLD_TO_STOP = "the time was up", "somebody said stop"
 
@@ -18,6 +17,7 @@ class RunReport:
     """What happened in a run.
 
     Attributes:
+        goal: What counts as success, in words.
         cause: Why it ended.
         ticks: Bus ticks.
         missed: Deadlines that were left out because the time for them had passed.
@@ -35,6 +35,7 @@ class RunReport:
         parked: Whether the arm lay in its parking pose when it was let go; None where that was not asked for.
     """
 
+    goal: str = ""
     cause: str = ""
     ticks: int = 0
     missed: int = 0
@@ -54,7 +55,8 @@ class RunReport:
     @property
     def ended_well(self) -> bool:
         """Whether the run ended as it may, and the arm was let go where it rests, every servo of it."""
-        return self.cause in (IN_THE_BIN, TIME_WAS_UP, TOLD_TO_STOP) and not self.live and self.parked is not False
+        as_it_may = self.cause in (TIME_WAS_UP, TOLD_TO_STOP) or (self.cause == self.goal and self.success_s is not None)
+        return as_it_may and not self.live and self.parked is not False
 
     def add(self, checked: Checked, lateness_s: float, empty: bool) -> None:
         """Account for a tick: what the safety chain made of it, how late it began [s], and whether the policy was silent."""
@@ -72,7 +74,7 @@ class RunReport:
         cut = ", ".join(f"{name} {n}" for name, n in self.reasons.most_common()) or "none"
         return [
             f"ended: {self.cause}",
-            *([] if self.success_s is None else [f"success: {IN_THE_BIN}, {self.success_s:.1f} s after the start"]),
+            *([] if self.success_s is None else [f"success: {self.goal}, {self.success_s:.1f} s after the start"]),
             f"{self.ticks} ticks, {self.missed} deadlines missed; lateness p50 {p50:.2f} ms, p99 {p99:.2f} "
             f"ms, max {late_ms.max():.2f} ms",
             f"clamped {self.clamped / max(self.ticks, 1):.1%} of the ticks ({cut}); {self.refused} actions refused, "

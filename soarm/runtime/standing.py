@@ -1,7 +1,7 @@
-"""What stands on the table, cube and bin, as boxes; and how far the arm is from them.
+"""What stands on the table, the things of a task, as boxes; and how far the arm is from them.
 
-Knows sizes and the arm's shape, as balls around forearm, wrist, hand and both fingers; a test holds the sizes against the
-simulator's and the balls against its collision shapes.
+Knows the arm's shape, as balls around forearm, wrist, hand and both fingers; a test holds the balls against the simulator's
+collision shapes.
 """
 
 from __future__ import annotations
@@ -13,45 +13,64 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
-
-CUBE_HALF_M = 0.0125
-"""Half the edge of the cube [m]."""
-BIN_HALF_M = 0.045
-"""Half the inner width of the bin [m]."""
-BIN_WALL_M = 0.004
-"""How thick its walls and its floor are [m]."""
-BIN_WALL_HEIGHT_M = 0.04
-BIN_REST_M = BIN_WALL_M + CUBE_HALF_M
-"""Height of the middle of a cube that lies in the bin [m]."""
-_LYING_M = 2 * CUBE_HALF_M
-"""A cube whose middle is higher stands on nothing: it is in the hand, or in the air [m]."""
+from soarm.tasks.task import Task
+from soarm.tasks.thing import Thing
 
 
 class Box(NamedTuple):
     """A box on the table, its sides along x and y.
 
     Attributes:
+        name: Of the thing.
         x: Of its middle [m].
         y: Of its middle [m].
         half_m: Half its width [m].
         height_m: How far it reaches up [m].
     """
 
+    name: str
     x: float
     y: float
     half_m: float
     height_m: float
 
 
-def boxes(objects: ArrayLike) -> tuple[Box, ...]:
-    """Return bin and cube; one that is in the air counts as lying below, where it falls if the hand lets it go.
+def boxes(task: Task, objects: ArrayLike) -> tuple[Box, ...]:
+    """Return what stands there; a thing in the air counts as lying below, where it falls if the hand lets it go.
 
     Args:
-        objects: Shape (7,), see `soarm.tasks.pick_place.objects.OBJECTS`.
+        task: Whose objects they are.
+        objects: In the order of `Task.objects`.
     """
-    x, y, z, _, _, bin_x, bin_y = np.asarray(objects, np.float64).tolist()
-    cube = Box(x, y, CUBE_HALF_M * 2**0.5, CUBE_HALF_M + (z if z <= _LYING_M else CUBE_HALF_M))  # whatever its yaw
-    return Box(bin_x, bin_y, BIN_HALF_M + BIN_WALL_M, BIN_WALL_HEIGHT_M), cube
+    values, found = np.asarray(objects, np.float64), []
+    for thing in task.things:
+        if not thing.height_m:
+            continue
+        x, y, z = task.middle_m(thing, values).tolist()
+        _, rest_m = support(task, thing, values)
+        lies = z <= rest_m + thing.height_m / 2
+        half_m = thing.half_m * 2**0.5 if "yaw4_cos" in task.elements[thing.name] else thing.half_m  # whatever its yaw
+        found.append(Box(thing.name, x, y, half_m, thing.height_m / 2 + (z if lies else rest_m)))
+    return tuple(found)
+
+
+def support(task: Task, thing: Thing, objects: NDArray[np.float64]) -> tuple[Thing | None, float]:
+    """Return the thing on or in which a thing rests or would fall, None for the table, and the height of its middle there [m].
+
+    Args:
+        task: Whose objects they are.
+        thing: One of the task's.
+        objects: In the order of `Task.objects`.
+    """
+    half_m, at_m = thing.height_m / 2, task.middle_m(thing, objects)
+    for other in task.things:
+        if other is thing or other.surface is None:
+            continue
+        middle_m = task.middle_m(other, objects)
+        foot_m = float(middle_m[2]) - other.height_m / 2
+        if (np.abs(at_m[:2] - middle_m[:2]) < other.surface.half_m).all() and foot_m <= at_m[2]:
+            return other, foot_m + other.surface.height_m + half_m
+    return None, half_m
 
 
 # Balls as (middle in the frame of the body, radius) [m]; bodies are those of `kinematics.frames`, and the jaw in the hand's.

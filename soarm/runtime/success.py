@@ -1,7 +1,7 @@
-"""When the task is done: the cube lies in the bin, let go and at rest.
+"""When a task is done: the goal of the task has held for a while, its thing let go and at rest.
 
-The rule is that of the simulator (`soarm.sim.task`), with what a robot knows: sights of the cube in the place of its velocity,
-and the gripper in the place of touch. A test holds the numbers against the simulator's.
+The rule is that of the simulator (`soarm.sim.task`), with what a robot knows: readings of a thing's place in the place of its
+velocity, and the gripper in the place of touch.
 """
 
 from __future__ import annotations
@@ -9,52 +9,51 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
-from soarm.runtime.objects import Sight
-from soarm.runtime.standing import BIN_HALF_M, BIN_WALL_HEIGHT_M
+from soarm.runtime.sensors import Stamped
+from soarm.tasks.task import Task
 
-IN_THE_BIN = "the cube lies in the bin"
-INSIDE_M = BIN_HALF_M - 0.008
-"""The cube's middle is no farther from the bin's in x and in y, or it lies on the rim [m]."""
-INSIDE_HEIGHT_M = BIN_WALL_HEIGHT_M - 0.01
-"""And is lower than this [m]."""
 AT_REST_M = 0.005
-"""A cube at rest is seen no farther than this from where it was: markers and trackers are off by a few millimetres [m]."""
-_IN_HAND_M = 0.025
-"""A cube in the hand is no farther from the gripper point; one that was let go over the bin falls 4 cm [m]."""
-_OPEN_PERCENT = 30.0
-"""The fingers hold nothing of the cube's size when they are further open; 15.6 when they hold it [percent]."""
+"""A thing at rest is seen no farther than this from where it was: markers and trackers are off by a few millimetres [m]."""
 
 
-class InTheBin:
-    """Tells whether the cube has come to lie in the bin.
+class SuccessMonitor:
+    """Tells whether a task is done.
 
     Args:
-        hold_s: How long it must have lain there [s].
+        task: The task.
+        hold_s: How long its goal must have held [s].
     """
 
-    def __init__(self, hold_s: float) -> None:
-        self._hold_s = hold_s
+    def __init__(self, task: Task, hold_s: float) -> None:
+        self._task, self._hold_s = task, hold_s
+        self._thing = next((thing for thing in task.things if thing.name == task.goal.thing), None)
         self._since_s = math.inf
         self._there = np.zeros(3)
 
-    def reached(self, sight: Sight, q: ArrayLike) -> bool:
-        """Return whether it lies there; once per control step.
+    def reached(self, objects: Stamped, q: ArrayLike) -> bool:
+        """Return whether it is done; once per control step.
 
         Args:
-            sight: The latest of cube and bin.
+            objects: The latest of them, in the order of `Task.objects`.
             q: Where the joints are, shape (6,) [deg x 5, percent].
         """
-        objects = np.asarray(sight.objects, np.float64)
-        cube, bin_xy = objects[:3], objects[5:7]
-        inside = bool((np.abs(cube[:2] - bin_xy) < INSIDE_M).all()) and cube[2] < INSIDE_HEIGHT_M
+        values = np.asarray(objects.value, np.float64)
         tcp_m, _ = kinematics.forward(q)
-        let_go = float(np.asarray(q)[arm.GRIPPER]) > _OPEN_PERCENT or float(np.linalg.norm(cube - tcp_m)) > _IN_HAND_M
-        if not (inside and let_go):
+        middle_m = tcp_m if self._thing is None else self._task.middle_m(self._thing, values)
+        named = dict(zip(self._task.objects.names, values.tolist(), strict=True))
+        if not (self._task.goal.reached(named, tcp_m) and self._let_go(middle_m, tcp_m, q)):
             self._since_s = math.inf
             return False
-        if math.isinf(self._since_s) or float(np.linalg.norm(cube - self._there)) > AT_REST_M:
-            self._since_s, self._there = sight.t_s, cube
-        return sight.t_s - self._since_s >= self._hold_s
+        if math.isinf(self._since_s) or float(np.linalg.norm(middle_m - self._there)) > AT_REST_M:
+            self._since_s, self._there = objects.t_s, middle_m
+        return objects.t_s - self._since_s >= self._hold_s
+
+    def _let_go(self, middle_m: NDArray[np.float64], tcp_m: NDArray[np.float64], q: ArrayLike) -> bool:
+        grip = None if self._thing is None else self._thing.grip
+        if grip is None:
+            return True
+        away_m = float(np.linalg.norm(middle_m - tcp_m))
+        return float(np.asarray(q)[arm.GRIPPER]) > grip.released_percent or away_m > grip.released_m

@@ -27,7 +27,7 @@ class TrainingArm:
         force_limit_nm: Their greatest torque [N m].
         latency_s: Delay of the actuators [s].
         start: Where its episodes started, shape (6,) [deg x 5, percent]; None where it does not say.
-        success_hold_s: How long the cube had to lie in the bin until an episode was over [s]; None where it does not say.
+        success_hold_s: How long the task had to stay done until an episode was over [s]; None where it does not say.
     """
 
     control_hz: int

@@ -1,7 +1,7 @@
 """Decide in every tick whether a run may go on, with a named cause for every stop.
 
-The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: objects that are seen too long ago,
-actions that are none, a policy that does not answer.
+The driver watches the servos (`soarm.hardware.watch`); this watches what reaches it: sensors whose values are too old, actions
+that are none, a policy that does not answer.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ GO = Verdict(Action.GO, "")
 
 @dataclasses.dataclass(frozen=True)
 class WatchdogLimits:
-    """How long what is put up with.
+    """Thresholds of the watchdogs.
 
     Attributes:
-        hold_sight_s: Objects, or a camera's frame, older than this make the arm hold [s].
-        stop_sight_s: And older than this end the run [s].
+        hold_age_s: A sensor's value that is older makes the arm hold [s].
+        stop_age_s: And one that is older than this ends the run [s].
         stop_refused: Control ticks in a row whose action or correction is no six finite numbers, until the run ends; the first
             makes the arm stay.
         stop_empty_s: How long the policy may have nothing to say until the run ends [s].
@@ -45,8 +45,8 @@ class WatchdogLimits:
         max_resumes: How often.
     """
 
-    hold_sight_s: float = 0.15
-    stop_sight_s: float = 2.0
+    hold_age_s: float = 0.15
+    stop_age_s: float = 2.0
     stop_refused: int = 3
     stop_empty_s: float = 2.0
     resume_s: float = 0.5
@@ -58,7 +58,7 @@ class Tick(NamedTuple):
 
     Attributes:
         t_s: Time [s].
-        sight_age_s: How old the oldest sight is, of objects or cameras [s].
+        age_s: How old the oldest value of a sensor is [s].
         refused: What was wrong with the action or its correction; None for good ones.
         empty: The policy has nothing to say.
         state: Of the arm.
@@ -68,7 +68,7 @@ class Tick(NamedTuple):
     """
 
     t_s: float
-    sight_age_s: float
+    age_s: float
     refused: str | None
     empty: bool
     state: State
@@ -81,44 +81,44 @@ class Watchdogs:
     """Judges ticks; keeps how long a cause has lasted.
 
     Args:
-        patience: Thresholds.
+        limits: Thresholds.
 
     Attributes:
         resumes: How often a held arm went on.
     """
 
-    def __init__(self, patience: WatchdogLimits) -> None:
-        self._patience = patience
+    def __init__(self, limits: WatchdogLimits) -> None:
+        self._limits = limits
         self._n_refused = self.resumes = 0
         self._empty_since_s: float | None = None
         self._held_since_s: float | None = None
 
     def judge(self, tick: Tick) -> Verdict:
         """Return what to do with this tick."""
-        verdict = max(self._arm(tick), self._sight(tick), self._refused(tick), self._silent(tick), key=lambda one: one.action)
+        verdict = max(self._arm(tick), self._age(tick), self._refused(tick), self._silent(tick), key=lambda one: one.action)
         return verdict if verdict.action is not Action.GO else self._after_hold(tick)
 
     def _arm(self, tick: Tick) -> Verdict:
         if tick.state in (State.FAULT, State.LIMP, State.DISCONNECTED):
             return Verdict(Action.STOP, f"the arm is in {tick.state.name}: {tick.fault or 'somebody let it go'}")
-        if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._patience.max_resumes):
+        if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._limits.max_resumes):
             stop = tick.heard
             cause = f"the arm holds: {tick.fault}" + (f", after {self.resumes} resumes" if stop else "")
             return Verdict(Action.STOP if stop else self._hold(tick), cause)
         return GO
 
-    def _sight(self, tick: Tick) -> Verdict:
-        age_s, patience = tick.sight_age_s, self._patience
-        if not age_s <= patience.stop_sight_s:  # NaN is no age
-            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {patience.stop_sight_s:g} s")
-        if not age_s <= patience.hold_sight_s:
+    def _age(self, tick: Tick) -> Verdict:
+        age_s, limits = tick.age_s, self._limits
+        if not age_s <= limits.stop_age_s:  # NaN is no age
+            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {limits.stop_age_s:g} s")
+        if not age_s <= limits.hold_age_s:
             return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:
         if tick.control:
             self._n_refused = self._n_refused + 1 if tick.refused else 0
-        if self._n_refused >= self._patience.stop_refused:
+        if self._n_refused >= self._limits.stop_refused:
             return Verdict(Action.STOP, f"{self._n_refused} actions in a row were none: {tick.refused}")
         return GO
 
@@ -129,7 +129,7 @@ class Watchdogs:
         if self._empty_since_s is None:
             self._empty_since_s = tick.t_s
         waited_s = tick.t_s - self._empty_since_s
-        if not waited_s <= self._patience.stop_empty_s:
+        if not waited_s <= self._limits.stop_empty_s:
             return Verdict(Action.STOP, f"the policy has said nothing for {waited_s:.1f} s")
         return GO
 
@@ -143,7 +143,7 @@ class Watchdogs:
             if tick.state is not State.HOLD:
                 return GO
             self._held_since_s = tick.t_s
-        if tick.t_s - self._held_since_s < self._patience.resume_s:
+        if tick.t_s - self._held_since_s < self._limits.resume_s:
             return Verdict(Action.HOLD, "waiting for what made it hold to stay away")
         self._held_since_s = None
         self.resumes += 1

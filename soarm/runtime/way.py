@@ -3,7 +3,7 @@
 Where the straight way dips under the table or touches what stands on it, the hand goes straight up first, if it is in or
 beside something, and then through poses from which the way is free. Of random poses with the hand up to 25 cm above the table,
 a straight way to the parking pose dips more than a centimetre below it from 6 in 100. Knows the heights of wrist and fixed jaw
-(`soarm.runtime.safety.lowest_m`) and the distance to cube and bin (`soarm.runtime.standing`), and no other obstacle.
+(`soarm.runtime.safety.lowest_m`) and the distance to the things of the task (`soarm.runtime.standing`), and no other obstacle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SAMPLES = 33
 _DIP_M = 0.002
 """Less is no dip: a hand on the table stands within it [m]."""
 _CLEAR_M = 0.01
-"""How far from a box the arm stays: more than its balls leave out of its corners (9 mm), and what a sight is off [m]."""
+"""How far from a box the arm stays: more than its balls leave out of its corners (9 mm), and what a place is off [m]."""
 _RISE_M, _MOST_RISE_M = 0.02, 0.2
 _ASTRAY_M = 0.005
 """How far off straight up a pose may be: the jaws have as much room in a bin [m]."""
@@ -53,7 +53,8 @@ def lift(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], None], ar
     low, high = limits.lower, limits.upper
     first = legs(np.clip(arm.observe().q, low, high), np.clip(np.asarray(goal, np.float64), low, high), limits, around, each)
     if first:
-        logger.info("going %s first", "around cube and bin" if around else "over the table")
+        names = " and ".join(box.name for box in around)
+        logger.info("going %s first", f"around {names}" if around else "over the table")
     for pose in first:
         arm.move_to(pose, each)
 
@@ -74,7 +75,7 @@ def require_speed(speed: float, limits: Limits) -> None:
 def aside(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tuple[float, ...]:
     """Return a pose turned about the shoulder by as little as brings it clear of what stands there.
 
-    A bin may stand where the arm rests. Where no turn helps, the pose turned to where it is freest.
+    Something may stand where the arm rests. Where no turn helps, the pose turned to where it is freest.
 
     Args:
         pose: Six numbers [deg x 5, percent].
@@ -92,7 +93,8 @@ def aside(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tup
     best = int(np.argmax(clear >= _CLEAR_M)) if (clear >= _CLEAR_M).any() else int(np.argmax(clear))
     if not best:
         return pose
-    logger.info("the arm rests turned to %.0f deg: cube or bin stands where it would rest", turns[best])
+    names = " or ".join(box.name for box in around)
+    logger.info("the arm rests turned to %.0f deg: %s stands where it would rest", turns[best], names)
     return tuple(turned[best].tolist())
 
 

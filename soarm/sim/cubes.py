@@ -17,9 +17,10 @@ from soarm import arm
 from soarm.sim.params import PhysicsParams, PhysicsRange
 from soarm.sim.scene import ARM_BIT, OBJECT_BIT
 from soarm.sim.task import Number, Ops, StateView
+from soarm.tasks import tabletop
 
-CUBE_HALF_M = 0.0125
-"""Half the edge of a cube: 25 mm."""
+CUBE_HALF_M = tabletop.CUBE_HALF_M
+"""Half the edge of a cube."""
 REACHED2_M2 = 0.03**2
 """Gripper point within 30 mm of a cube's centre: reached (squared)."""
 LIFTED_M = 0.02

@@ -88,14 +88,12 @@ class ConstantPose(nn.Module):
         blueprint: What it is built from.
     """
 
+    inputs = ()
+
     def __init__(self, blueprint: PoseBlueprint) -> None:
         super().__init__()
         self.blueprint, self.spec = blueprint, blueprint.spec
 
-    def export_inputs(self) -> dict[str, tuple[int, ...]]:
-        """Return nothing: there is no graph."""
-        return {}
-
-    def predict_chunks(self, observation: Observation, noise: Array | None = None) -> Array:
+    def predict_chunks(self, observation: Observation) -> Array:
         """Return the pose, shape (B, 1, 6) [deg x 5, percent]."""
         return np.tile(np.array(self.blueprint.config, np.float32), (len(observation[STATE]), 1, 1))

@@ -38,7 +38,9 @@ class Context:
     """
 
     def __init__(self, observation: Observation, step: Step) -> None:
-        self.state, self.objects, self.step = observation[STATE], observation[ENVIRONMENT_STATE], step
+        self.state: Array = observation[STATE]
+        self.objects: Array = observation[ENVIRONMENT_STATE]
+        self.step = step
         self.tcp, self.jaw = (part.astype(np.float32) for part in kinematics.forward(self.state))
 
     @cached_property

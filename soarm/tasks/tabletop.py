@@ -1,4 +1,4 @@
-"""What tasks on a table are put together from: objects features, terms of the residual observation, columns of rows."""
+"""What tasks on a table are put together from: a cube, objects features, terms of the residual observation, columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from soarm.policy import Array
 from soarm.spec import Feature
 from soarm.tasks.residual_observation import Context
 from soarm.tasks.task import Column
+from soarm.tasks.thing import Grip, Thing
 
+CUBE_HALF_M = 0.0125
+"""Half the edge of a cube: 25 mm [m]."""
+CUBE = Thing("cube", CUBE_HALF_M, 2 * CUBE_HALF_M, nearest_m=0.05, grip=Grip((0.02, 0.02, 0.015), (8.0, 28.0), 30.0, 0.025))
+"""A cube that the gripper carries; it is 15.6 percent open around its sides, more across its corners."""
 FINE_M = 0.02
 """First scale of vectors to what is to be met: somewhat less than the cube's 25 mm [m]."""
 COARSE_M = 0.1

@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.residual_observation import ResidualObservation, Term
+from soarm.tasks.thing import Goal, Thing
 
 SUCCESS = "success"
 """The outcome of an episode that did the task."""
@@ -36,7 +40,10 @@ class Task:
     Attributes:
         name: As `task` in params.yaml has it; also the folder's.
         env_id: Id of its Gymnasium environments (`soarm.envs`).
+        instruction: What the robot is asked to do, in words.
         objects: The environment state: what a policy is told of the objects, in the arm's base frame.
+        things: What lies on the table, as the robot's side needs to know it.
+        goal: When the task is done, as far as the robot's sensors can tell.
         stages: How far an episode gets, from START = 0 to the last; `info["stage"]` holds the furthest one reached.
         terms: Terms of the shaped reward, in the order in which they are summed; each a potential in [0, 1].
         residual: The task's own terms of the residual observation.
@@ -49,7 +56,10 @@ class Task:
 
     name: str
     env_id: str
+    instruction: str
     objects: Feature
+    things: tuple[Thing, ...]
+    goal: Goal
     stages: type[enum.IntEnum]
     terms: tuple[str, ...]
     residual: tuple[Term, ...]
@@ -67,6 +77,31 @@ class Task:
     def residual_observation(self) -> ResidualObservation:
         """What a residual observes."""
         return ResidualObservation.of(self.objects.shape[0], self.residual)
+
+    @cached_property
+    def elements(self) -> dict[str, dict[str, int]]:
+        """Name of a thing -> name of an element ("x") -> its place in the objects feature ("cube.x")."""
+        found: dict[str, dict[str, int]] = {thing.name: {} for thing in self.things}
+        for i, name in enumerate(self.objects.names):
+            thing, _, element = name.partition(".")
+            if thing in found:
+                found[thing][element] = i
+        return found
+
+    @property
+    def subject(self) -> str:
+        """What the objects tell of, in words: "cube and bin"."""
+        return self.named("and")
+
+    def named(self, word: str) -> str:
+        """Return the names of the things, that word before the last."""
+        *first, last = [thing.name for thing in self.things] or ["the objects"]
+        return f"{', '.join(first)} {word} {last}" if first else last
+
+    def middle_m(self, thing: Thing, objects: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the middle of a thing, shape (3,) [m]; one whose height is not told stands on the table."""
+        at = self.elements[thing.name]
+        return np.array([objects[at["x"]], objects[at["y"]], objects[at["z"]] if "z" in at else thing.height_m / 2])
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -35,13 +35,16 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
-from soarm.runtime.objects import FileObjects, NoObjects
+from soarm.runtime.objects import FileObjects
 from soarm.signals import StopRequests, recorded_signals
 from soarm.smallfile import require_writable, write_atomically
+from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE
+from soarm.tasks.registry import TASKS, find
+from soarm.tasks.task import Task
 from soarm.teleop import arms, recording
 from soarm.teleop.cartesian import leads
 from soarm.teleop.convert import pieces
-from soarm.teleop.follower import Follower
+from soarm.teleop.follower import Follower, SimFollower
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
@@ -100,7 +103,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--replay-episode", type=entry.whole(0, 1_000_000), default=0, help="which one (%(default)s)")
     parser.add_argument("--settings", type=Path, help="of both arms; see soarm.hardware.config.ArmConfig")
     parser.add_argument(
-        "--objects", type=Path, help="file that says where cube and bin are, to record; see soarm.runtime.objects"
+        "--objects", type=Path, help="file that says where the objects are, to record; see soarm.runtime.objects"
     )
     parser.add_argument("--from-log", type=Path, help="no driving: the log of `soarm drive` becomes episodes")
     parser.add_argument(
@@ -109,7 +112,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder (datasets/mine); an existing dataset is continued; without one nothing is recorded",
     )
     parser.add_argument("--episodes", type=entry.whole(1, 1_000_000), default=10, help="how many to keep (%(default)s)")
-    parser.add_argument("--task", default="Pick up the cube and place it in the bin.", help="in words")
+    parser.add_argument("--objects-of", choices=TASKS, help=f"task whose objects --follower arm records ({DEFAULT_TASK})")
+    parser.add_argument("--task", help="what the robot is asked to do, in words; those of the task by default")
     parser.add_argument("--seed", type=entry.whole(0, 2**31 - 1), default=0, help="scene of the first episode (%(default)s)")
     parser.add_argument("--params", type=Path, help="where the simulator is described (params.yaml, or the package's)")
     parser.add_argument("--control-hz", type=entry.whole(1, 1000), help=f"steps per second of --follower arm ({CONTROL_HZ})")
@@ -119,6 +123,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--fast is for --leader expert and replay: a hand needs the clock")
     if options.control_hz is not None and (options.follower != "arm" or options.control_hz <= 0):
         parser.error("--control-hz is for --follower arm, and above 0; the simulator has its own, in --params")
+    if options.objects_of is not None and (options.follower != "arm" or options.from_log is not None):
+        parser.error("--objects-of is for --follower arm; the simulator has its task in --params, a log its own")
     missing = _missing(options)
     if missing:
         parser.error(f"{', '.join(missing)} must be given as well")
@@ -131,13 +137,14 @@ def _record(options: argparse.Namespace) -> Report:
         stop = stack.enter_context(recorded_signals())
         simulated = _simulated(options) if options.follower == "sim" else None
         control_hz = (options.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
+        task = find(options.objects_of or DEFAULT_TASK) if simulated is None else simulated.task
         if options.dataset is not None:
             with contextlib.suppress(OSError):  # what stands in the way is named by the next line
                 options.dataset.absolute().parent.mkdir(parents=True, exist_ok=True)
             require_writable(_timing_file(options.dataset), TeleopError)
-        recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz))
+        recorder = None if options.dataset is None else stack.enter_context(_recorder(options, control_hz, task))
         leader, commands = _leader(options, control_hz, stack)
-        follower = simulated or _follower(options, control_hz, stop, stack)
+        follower = simulated or _follower(options, task, control_hz, stop, stack)
         settings = SessionParams(
             1 if options.leader == "replay" else options.episodes, options.seed, automatic=options.leader == "expert"
         )
@@ -196,22 +203,24 @@ def _settings(options: argparse.Namespace) -> ArmConfig:
     return DEFAULT if options.settings is None else ArmConfig.load(options.settings)
 
 
-def _simulated(options: argparse.Namespace) -> Follower:
+def _simulated(options: argparse.Namespace) -> SimFollower:
     with _installed("the simulated arm", _SIMULATOR):
         from soarm.teleop import simulated
     return simulated.follower(options.params)
 
 
-def _follower(options: argparse.Namespace, control_hz: int, stop: StopRequests, stack: contextlib.ExitStack) -> Follower:
+def _follower(
+    options: argparse.Namespace, task: Task, control_hz: int, stop: StopRequests, stack: contextlib.ExitStack
+) -> Follower:
     calibration = Calibration.load(options.calibration)
-    objects = NoObjects() if options.objects is None else FileObjects(options.objects)
-    return stack.enter_context(arms.follower(options.port, calibration, _settings(options), objects, control_hz, stop))
+    sensors = {} if options.objects is None else {ENVIRONMENT_STATE: FileObjects(task, options.objects)}
+    return stack.enter_context(arms.follower(options.port, calibration, _settings(options), task, sensors, control_hz, stop))
 
 
 def _convert(options: argparse.Namespace) -> int:
     run = log.read(options.from_log)
     found = pieces(run)
-    with _recorder(options, run.header["control_hz"]) as recorder:
+    with _recorder(options, run.header["control_hz"], run.task) as recorder:
         for piece in found:
             recorder.save_episode(piece.observations, piece.actions)
     logger.info("%d episodes from %s in %s", len(found), options.from_log, options.dataset)
@@ -219,9 +228,9 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _recorder(options: argparse.Namespace, control_hz: int) -> Recorder:
+def _recorder(options: argparse.Namespace, control_hz: int, task: Task) -> Recorder:
     with _installed("recording", "pip install pyarrow, or leave --dataset out and drive alone"):
-        return recording.recorder(options.dataset, control_hz, options.task)
+        return recording.recorder(options.dataset, control_hz, task, options.task)
 
 
 @contextlib.contextmanager

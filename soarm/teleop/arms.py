@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -15,12 +15,14 @@ from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
 from soarm.runtime.deadman import DeadMan, nobody
-from soarm.runtime.objects import NoObjects, ObjectSource, first_sight
 from soarm.runtime.safety import Last, Limits, check
+from soarm.runtime.sensors import Sensor, first_values
 from soarm.runtime.shutdown import Shutdown, shut_down
 from soarm.runtime.standing import Box, boxes
 from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.signals import StopRequests
+from soarm.spec import ENVIRONMENT_STATE
+from soarm.tasks.task import Task
 from soarm.teleop.follower import ArmFollower
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ def follower(
     port: str,
     calibration: Calibration,
     config: ArmConfig,
-    objects: ObjectSource,
+    task: Task,
+    sensors: Mapping[str, Sensor],
     control_hz: int,
     signals: StopRequests | None = None,
     *,
@@ -76,7 +79,8 @@ def follower(
         port: Where it is.
         calibration: Of this arm.
         config: Its settings.
-        objects: Where cube and bin are.
+        task: Whose objects a sensor may tell of.
+        sensors: Feature key -> sensor of what is recorded beside the joints.
         control_hz: Control steps per second [Hz].
         signals: Those noted so far; a Ctrl-C among them while the arm parks lets go at once.
         deadman: Whether a process of its own takes the arm when this one falls silent.
@@ -84,9 +88,9 @@ def follower(
     Raises:
         HardwareError: It must not or cannot be driven, was let go above its rest pose, or a servo did not confirm that it was
             let go.
-        ObservationError: Cube or bin cannot be where they are said to be, or were seen too long ago.
+        ObservationError: Things cannot be where they are said to be, or a sensor's value is too old.
     """
-    first_sight(objects, WatchdogLimits().stop_sight_s)
+    first_values(sensors, WatchdogLimits().stop_age_s)
     with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
         beat: Callable[[], None] = nobody
         watcher = None
@@ -97,11 +101,11 @@ def follower(
         try:
             arm.hold()
             arm.activate()
-            yield ArmFollower(arm, objects, safety, control_hz, lambda _: safety.forget(), beat=beat)
+            yield ArmFollower(arm, sensors, safety, control_hz, lambda _: safety.forget(), beat=beat)
         except BaseException:  # whatever it is, it goes on after the arm was let go
-            _end(arm, beat, watcher, signals, objects)
+            _end(arm, beat, watcher, signals, _standing(task, sensors))
             raise
-        ended = _end(arm, beat, watcher, signals, objects)
+        ended = _end(arm, beat, watcher, signals, _standing(task, sensors))
         if ended.live:
             raise FaultError(f"{', '.join(ended.live)} may still be live: cut the power")
         if ended.parked is False:
@@ -109,22 +113,22 @@ def follower(
 
 
 def _end(
-    arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, objects: ObjectSource
+    arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, around: tuple[Box, ...]
 ) -> Shutdown:
-    ended = shut_down(arm, beat, park=True, signals=signals, around=_standing(objects))
+    ended = shut_down(arm, beat, park=True, signals=signals, around=around)
     if ended.lost and watcher is not None:
         watcher.stay()
     return ended
 
 
-def _standing(objects: ObjectSource) -> tuple[Box, ...]:
-    """Return what stands on the table, as far as anybody says."""
-    if isinstance(objects, NoObjects):
+def _standing(task: Task, sensors: Mapping[str, Sensor]) -> tuple[Box, ...]:
+    """Return what stands on the table, as far as a sensor tells."""
+    if ENVIRONMENT_STATE not in sensors:
         return ()
     try:
-        return boxes(objects.read().objects)
+        return boxes(task, sensors[ENVIRONMENT_STATE].read().value)
     except ObservationError as error:
-        logger.warning("the way to the parking pose knows nothing of cube and bin: %s", error)
+        logger.warning("the way to the parking pose knows nothing of %s: %s", task.subject, error)
         return ()
 
 

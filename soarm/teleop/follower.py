@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from soarm.errors import FaultError, ObservationError
+from soarm.errors import FaultError
 from soarm.hardware.states import State
 from soarm.policy import Array, Observation, clip_to_limits
-from soarm.runtime.objects import ObjectSource, Sight
 from soarm.runtime.protocols import ArmLike
+from soarm.runtime.sensors import Sensor, SensorReader
 from soarm.runtime.watchdogs import WatchdogLimits
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import STATE
+from soarm.tasks.task import Task
 
-MAX_AGE_S, RESUME_S = WatchdogLimits().hold_sight_s, WatchdogLimits().resume_s
-"""Objects that were seen longer ago are not recorded, and an arm that held by itself follows again after so long without a
+MAX_AGE_S, RESUME_S = WatchdogLimits().hold_age_s, WatchdogLimits().resume_s
+"""Values of sensors that are older are not recorded, and an arm that held by itself follows again after so long without a
 cause [s]: as in the loop that drives a policy."""
 
 
@@ -32,7 +33,7 @@ class Follower(Protocol):
         """Prepare the next episode: a new scene in a simulator, nothing on a real table."""
 
     def observe(self) -> Observation:
-        """Return what a policy would see now: `observation.state` (6,) and `observation.environment_state` (7,)."""
+        """Return what a policy would observe now: `observation.state` (6,), and what sensors tell."""
 
     def unfit(self) -> str | None:
         """Return why what was observed last must not be recorded; None where it may."""
@@ -64,6 +65,12 @@ class SimFollower:
         self._env = env
         self._seen: Observation = {}
         self._done = False
+
+    @property
+    def task(self) -> Task:
+        """The task of its scenes."""
+        task: Task = self._env.params.sim_task.task
+        return task
 
     @property
     def control_hz(self) -> int:
@@ -100,7 +107,7 @@ class SimFollower:
         return sent
 
     def done(self) -> bool | None:
-        """Return whether the cube has lain in the bin."""
+        """Return whether the task was done."""
         return self._done
 
     def stop(self) -> None:
@@ -112,19 +119,19 @@ class ArmFollower:
 
     Args:
         arm: The driver, holding or active.
-        objects: Where cube and bin are, and when they were seen.
+        sensors: Feature key -> sensor of what is recorded beside the joints.
         checked: The safety chain: wanted targets and the present position -> targets to send, both (6,).
         control_hz: Control steps per second [Hz].
         prepare: Called before each episode with its seed; None does nothing.
         is_done: Tells whether the task is done, where something can.
         beat: Called in every step: to the dead man's switch.
-        now: The clock of `objects` [s].
+        now: The clock of the sensors [s].
     """
 
     def __init__(
         self,
         arm: ArmLike,
-        objects: ObjectSource,
+        sensors: Mapping[str, Sensor],
         checked: Callable[[Array, Array], Array],
         control_hz: int,
         prepare: Callable[[int], None] | None = None,
@@ -132,13 +139,13 @@ class ArmFollower:
         beat: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._arm, self._objects, self._checked = arm, objects, checked
+        self._arm, self._sensors, self._checked = arm, SensorReader(sensors), checked
         self.control_hz = control_hz
         self._prepare, self._is_done, self._beat = prepare, is_done, beat
-        self._now, self._age_s, self._oldest_s = now, 0.0, 0.0
+        self._now, self._oldest_s = now, 0.0
+        self._age_s, self._subject = 0.0, ""  # of the sensors' oldest value
         self._present: Array | None = None
-        self._sight: Sight | None = None
-        self._blind = ""  # why the last look at the objects gave no sight
+        self._sent: Array | None = None
         self._calm_steps = 0
 
     def reset(self, seed: int) -> None:
@@ -148,25 +155,21 @@ class ArmFollower:
         self._present = None
 
     def observe(self) -> Observation:
-        """Read the servos and the objects."""
-        seen = self._arm.observe()
-        self._present, self._oldest_s = np.asarray(seen.q, np.float32), float(np.max(seen.age_s))
-        try:
-            self._sight, self._blind = self._objects.read(), ""
-        except ObservationError as error:
-            if self._sight is None:
-                raise
-            self._blind = f" ({error})"
-        self._age_s = self._now() - self._sight.t_s
-        return {STATE: self._present, ENVIRONMENT_STATE: np.asarray(self._sight.objects, np.float32)}
+        """Read the servos and the sensors."""
+        observed = self._arm.observe()
+        self._present, self._oldest_s = np.asarray(observed.q, np.float32), float(np.max(observed.age_s))
+        self._sensors.read(self._present, self._present if self._sent is None else self._sent)
+        self._age_s, self._subject = self._sensors.oldest(self._now())
+        return {STATE: self._present, **{key: stamped.value for key, stamped in self._sensors.latest.items()}}
 
     def unfit(self) -> str | None:
-        """Return the age of objects that are too old to be recorded as what was there."""
+        """Return what is too old to be recorded as what was there."""
         if self._age_s <= MAX_AGE_S:
             return None
+        why = f" ({self._sensors.faults})" if self._sensors.faults else ""
         return (
-            f"cube and bin were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes the "
-            f"file of objects{self._blind}"
+            f"{self._subject} were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes "
+            f"the file of objects{why}"
         )
 
     def is_stale(self) -> bool:
@@ -204,6 +207,7 @@ class ArmFollower:
             return self._present
         sent = self._checked(np.asarray(action, np.float32), self._present)
         self._arm.command(sent)
+        self._sent = sent
         return sent
 
     def done(self) -> bool | None:

@@ -10,27 +10,27 @@ from numpy.typing import ArrayLike
 from soarm.errors import DatasetError
 from soarm.policy import Observation
 from soarm.smallfile import require_writable
-from soarm.spec import DEFAULT_TASK
-from soarm.tasks.registry import find
+from soarm.tasks.task import Task
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
 
 
-class Keeper(Protocol):
+class EpisodeSink(Protocol):
     """What of `soarm.dataset.recorder.Recorder` a session needs."""
 
     def save_episode(self, observations: Observation, actions: ArrayLike) -> object:
         """Save a finished episode of T frames: feature key -> (T, D), and actions (T, 6)."""
 
 
-def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
+def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None = None) -> Recorder:
     """Start a dataset, or go on with one; whatever would keep an episode from being saved is said now.
 
     Args:
         folder: Its folder.
         control_hz: Steps per second of the session [Hz].
-        task: What the robot is asked to do, in words.
+        task: Whose objects are recorded.
+        instruction: What the robot is asked to do, in words; None for the task's own.
 
     Raises:
         DatasetError: The folder holds something else or a damaged dataset, has other features, units, rate or robot, or cannot
@@ -40,7 +40,8 @@ def recorder(folder: Path, control_hz: int, task: str) -> Recorder:
     from soarm.dataset.recorder import Recorder
 
     storage.recover(folder)
+    words = instruction or task.instruction
     if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
-        return Recorder.create(folder, find(DEFAULT_TASK).features, control_hz, layout.ROBOT_TYPE, task)
+        return Recorder.create(folder, task.features, control_hz, layout.ROBOT_TYPE, words)
     require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
-    return Recorder.resume(folder, task, find(DEFAULT_TASK).spec(control_hz), layout.ROBOT_TYPE)
+    return Recorder.resume(folder, words, task.spec(control_hz), layout.ROBOT_TYPE)

@@ -21,7 +21,7 @@ import numpy as np
 from soarm.errors import SoarmError
 from soarm.policy import Array, Observation
 from soarm.teleop.follower import Follower
-from soarm.teleop.recording import Keeper
+from soarm.teleop.recording import EpisodeSink
 from soarm.teleop.teleoperator import Teleoperator
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Session:
         self,
         follower: Follower,
         teleoperator: Teleoperator,
-        recorder: Keeper | None,
+        recorder: EpisodeSink | None,
         params: SessionParams,
         commands: Callable[[], Iterable[Command]],
         now: Callable[[], float] = time.monotonic,
@@ -147,7 +147,7 @@ class Session:
         self._follower, self._teleoperator, self._recorder, self._params = follower, teleoperator, recorder, params
         self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
         self._state, self._seed = SessionState.IDLE, params.first_seed
-        self._tape: list[tuple[Observation, Array]] = []
+        self._episode: list[tuple[Observation, Array]] = []
         self._late, self._missed, self._is_stale, self._held = 0, 0, False, False
         self.report = Report()
 
@@ -176,19 +176,19 @@ class Session:
     def _step(self) -> None:
         observation, holds = self._follower.observe(), self._holds()
         for command in self._asked():
-            self._obey(command, observation)
+            self._execute(command, observation)
             if self._state is SessionState.ENDED:
                 return
         if holds:
             return
-        observation = self._follower.observe() if not self._tape else observation
+        observation = self._follower.observe() if not self._episode else observation
         unfit = self._follower.unfit() if self._state is SessionState.RECORDING else None
         if unfit is not None:
             observation = self._drop(unfit)
         sent = self._follower.act(self._teleoperator.action(observation))
         if self._state is SessionState.RECORDING:
             self._is_stale = self._follower.is_stale()
-            self._tape.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
+            self._episode.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
 
     def _holds(self) -> bool:
         """Return whether the arm holds by itself; what it went through is not recorded, and it goes on from where it is."""
@@ -219,10 +219,10 @@ class Session:
             return [*asked, Command.START if self.report.tries < self._params.max_tries else Command.QUIT]
         if self._follower.done():
             return [*asked, Command.KEEP]
-        out_of_time = len(self._tape) >= self._params.time_limit_s * self._follower.control_hz
+        out_of_time = len(self._episode) >= self._params.time_limit_s * self._follower.control_hz
         return [*asked, Command.DISCARD] if out_of_time else asked
 
-    def _obey(self, command: Command, observation: Observation) -> None:
+    def _execute(self, command: Command, observation: Observation) -> None:
         target = TRANSITIONS.get((self._state, command))
         if target is None:
             return
@@ -243,12 +243,12 @@ class Session:
         self._say(f"{command.value}: {len(self.report.kept)} of {self._params.n_episodes} kept, {self._state.value}")
 
     def _begin_scene(self) -> None:
-        self._tape, self._late, self._missed = [], 0, 0
+        self._episode, self._late, self._missed = [], 0, 0
         self._follower.reset(self._seed)
         self._teleoperator.start(self._follower.observe())
 
     def _keep(self) -> None:
-        timing = Timing(len(self._tape), self._late, self._missed)
+        timing = Timing(len(self._episode), self._late, self._missed)
         if not timing.late_share <= self._params.max_late_share:
             self.report.refused += 1
             self._say(
@@ -257,12 +257,12 @@ class Session:
                 "this computer, look at the cables, and record it again"
             )
             return
-        if not self._tape:
+        if not self._episode:
             self._say("not kept: nothing was recorded")
             return
         assert self._recorder is not None, "without one no episode is started"
-        seen = {key: np.stack([observation[key] for observation, _ in self._tape]) for key in self._tape[0][0]}
-        self._recorder.save_episode(seen, np.stack([action for _, action in self._tape]))
+        seen = {key: np.stack([observation[key] for observation, _ in self._episode]) for key in self._episode[0][0]}
+        self._recorder.save_episode(seen, np.stack([action for _, action in self._episode]))
         self.report.kept.append(timing)
 
     def _wait(self, deadline: float, period_s: float) -> float:
@@ -273,7 +273,7 @@ class Session:
             self._sleep(-behind_s)
             behind_s = self._now() - deadline
         skipped = max(0, int(behind_s / period_s))
-        if self._state is SessionState.RECORDING and self._tape:
+        if self._state is SessionState.RECORDING and self._episode:
             self._missed += skipped
             self._late += self._is_stale or behind_s - skipped * period_s > period_s / 2
         return deadline + skipped * period_s

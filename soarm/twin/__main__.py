@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="soarm twin", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=Path, action="append", default=[], help="link to the port; a second one for a leader")
-    parser.add_argument("--objects", type=Path, help="file that says where cube and bin are, for `soarm drive --objects`")
+    parser.add_argument("--objects", type=Path, help="file that says where the objects are, for `soarm drive --objects`")
     parser.add_argument("--calibration", type=Path, help="how the servos are mounted; written if it does not exist")
     parser.add_argument("--scene", type=entry.whole(0, 2**31 - 1), default=0, help="seed of the scene (%(default)s)")
     parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215", help="the servos (%(default)s)")
@@ -213,7 +213,7 @@ def _config(options: argparse.Namespace, wire_log: WireLog | None) -> TwinConfig
 
 
 def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callable[[float], None], told: _Told) -> None:
-    """Keep the file of objects fresh, move the leader, pull the cable, and say once when the cube lies in the bin."""
+    """Keep the file of objects fresh, move the leader, pull the cable, and say once when the task is done."""
     said, plugged = False, True
     while twin.running:
         if motion is not None:
@@ -230,6 +230,6 @@ def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callab
             write_atomically(objects, json.dumps({"objects": twin.objects().tolist()}), TwinError, durable=False)
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
-            logger.info("the cube lies in the bin, after %.1f s", twin.time_s())
+            logger.info("%s, after %.1f s", twin.task.goal.words, twin.time_s())
             said = True
     raise TwinError("the twin stopped serving its port; what went wrong stands above")

@@ -28,6 +28,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.registers import TICKS_PER_TURN, Status
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
+from soarm.tasks.task import Task
 from soarm.twin.actuator import ActuatorName
 from soarm.twin.emulator import BusEmulator, fault_of_servo
 from soarm.twin.faults import Fault
@@ -176,8 +177,13 @@ class Twin:
             self._simulated.reset(seed)
             self._started_s, self._behind_s = self._now(), 0.0
 
+    @property
+    def task(self) -> Task:
+        """The task of its scenes."""
+        return self._sim.sim_task.task
+
     def objects(self) -> NDArray[np.float32]:
-        """Return cube and bin as `observation.environment_state`, shape (7,)."""
+        """Return the objects as `observation.environment_state`, in the order of `Task.objects`."""
         with self._lock:
             return self._simulated.objects()
 

@@ -43,10 +43,10 @@ def tiny_config():
 def make_act(make_demonstrations):
     """Return a maker of tiny untrained networks with made-up statistics."""
 
-    def make(seed=0, **changes) -> ACT:
+    def make(seed=0, features=FEATURES, **changes) -> ACT:
         config = dataclasses.replace(TINY, **changes)
         spec = PolicySpec(
-            FEATURES,
+            features,
             control_hz=30,
             chunk_size=config.chunk_size,
             n_action_steps=config.n_action_steps,

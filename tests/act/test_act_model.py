@@ -12,7 +12,7 @@ from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import DatasetError, ParamsError, SpecMismatchError
 from soarm.params import changed
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
 
 FULL = {"chunk_size": 50, "n_action_steps": 50, "dim_model": 256, "n_heads": 8, "dim_feedforward": 3264, "latent_dim": 32}
 FULL |= {"n_encoder_layers": 4, "n_decoder_layers": 1, "n_vae_encoder_layers": 4}
@@ -101,14 +101,13 @@ def test_the_order_of_actions_matters_to_the_latent(tiny_act):
 
 def test_the_latent_changes_the_actions_and_zero_is_what_inference_uses(tiny_act, observation):
     tiny_act.eval()
-    state = tiny_act.standardise_state(torch.tensor(observation[STATE]))
-    objects = tiny_act.standardise_objects(torch.tensor(observation[ENVIRONMENT_STATE]))
+    seen = tiny_act.standardised({key: torch.tensor(value) for key, value in observation.items()})
 
-    at_zero = tiny_act.standardise_action.inverse(tiny_act.decode(state, objects, torch.zeros(4, 4))).detach().numpy()
+    at_zero = tiny_act.standardise_action.inverse(tiny_act.decode(seen, torch.zeros(4, 4))).detach().numpy()
 
     np.testing.assert_allclose(at_zero, tiny_act.predict_chunks(observation), rtol=1e-5, atol=1e-4)
-    elsewhere = tiny_act.decode(state, objects, torch.ones(4, 4))
-    assert not torch.allclose(elsewhere, tiny_act.decode(state, objects, torch.zeros(4, 4)))
+    elsewhere = tiny_act.decode(seen, torch.ones(4, 4))
+    assert not torch.allclose(elsewhere, tiny_act.decode(seen, torch.zeros(4, 4)))
 
 
 def test_without_the_variational_encoder_there_is_none(make_act, observation):
@@ -135,7 +134,7 @@ def test_every_layer_of_the_decoder_sees_the_observation_and_learns(make_act, n_
     """The original code reads its first decoder layer alone (act issue 25); here all of them count."""
     model = make_act(n_decoder_layers=n_decoder_layers, dropout=0.0).train()
 
-    model(torch.randn(3, 6), torch.randn(3, 7)).square().sum().backward()
+    model({STATE: torch.randn(3, 6), ENVIRONMENT_STATE: torch.randn(3, 7)}).square().sum().backward()
 
     for layer in model.decoder.layers:
         assert layer.multihead_attn.in_proj_weight.grad.abs().max() > 0
@@ -175,6 +174,31 @@ def test_a_blueprint_survives_pickling_and_rebuilds_the_network(tiny_act, observ
 def test_a_specification_that_does_not_fit_is_refused(tiny_act, change, message):
     with pytest.raises(SpecMismatchError, match=message):
         Blueprint(tiny_act.config, dataclasses.replace(tiny_act.spec, **change)).build()
+
+
+def test_joint_positions_alone_are_enough(make_act, observation):
+    """One token less, as in LeRobot; what else the observation holds is not looked at."""
+    model = make_act(features={STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE})
+
+    chunks = model.predict_chunks(observation)
+
+    assert model.inputs == (STATE,)
+    assert not [name for name in model.state_dict() if "env_state" in name or "objects" in name]
+    assert model.encoder_1d_feature_pos_embed.weight.shape == (2, 8)
+    np.testing.assert_array_equal(model.predict_chunks({STATE: observation[STATE]}), chunks)
+
+
+def test_tokens_stand_in_one_order_whatever_that_of_the_specification(make_act, tiny_act, observation):
+    again = make_act(seed=1, features=dict(reversed(tiny_act.spec.features.items())))
+    again.load_state_dict(tiny_act.state_dict())
+
+    assert list(again.state_dict()) == list(tiny_act.state_dict())
+    np.testing.assert_array_equal(again.predict_chunks(observation), tiny_act.predict_chunks(observation))
+
+
+def test_an_image_is_refused_by_name(make_act, tiny_act):
+    with pytest.raises(SpecMismatchError, match=r"observation.images.front is an image, which ACT does not look at yet"):
+        make_act(features={**tiny_act.spec.features, "observation.images.front": Feature.image(96, 128)})
 
 
 def test_an_input_the_network_does_not_have_is_refused(tiny_act):

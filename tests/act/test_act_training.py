@@ -15,12 +15,12 @@ import yaml
 from soarm.act import training
 from soarm.act.loss import divergence, losses, masked_l1
 from soarm.act.model import Posterior
-from soarm.act.optimisation import learning_rate, update_average
-from soarm.act.trainer import TrainActParams
+from soarm.act.trainer import TrainActParams, learning_rate, update_average
 from soarm.act.windows import Batch
+from soarm.base import load_base, save_base
 from soarm.errors import CheckpointError, DatasetError, ParamsError, TrainingError
 from soarm.params import changed
-from soarm.spec import ACTION, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
 
 @pytest.fixture
@@ -47,8 +47,7 @@ def params(tiny_config):
 def batch():
     torch.manual_seed(0)
     return Batch(
-        torch.randn(3, 6),
-        torch.randn(3, 7),
+        {STATE: torch.randn(3, 6), ENVIRONMENT_STATE: torch.randn(3, 7)},
         torch.randn(3, 5, 6),
         torch.tensor([[False] * 5, [False] * 5, [False] + [True] * 4]),
     )
@@ -147,7 +146,8 @@ def test_a_chunk_that_the_observation_does_not_decide_is_read_into_the_latent(ma
     model = make_act(dropout=0.0, kl_weight=1e-3, dim_model=16, dim_feedforward=32).train()
     side = torch.tensor([1.0, -1.0] * 8)
     chunk = (model.standardise_action.mean + model.standardise_action.std * side[:, None])[:, None].expand(-1, 5, -1)
-    fixed = Batch(torch.zeros(16, 6), torch.zeros(16, 7), chunk, torch.zeros(16, 5, dtype=torch.bool))
+    observation = {STATE: torch.zeros(16, 6), ENVIRONMENT_STATE: torch.zeros(16, 7)}
+    fixed = Batch(observation, chunk, torch.zeros(16, 5, dtype=torch.bool))
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(200):
         optimiser.zero_grad()
@@ -155,6 +155,24 @@ def test_a_chunk_that_the_observation_does_not_decide_is_read_into_the_latent(ma
         optimiser.step()
 
     assert losses(model, fixed).l1 < 0.3  # without a latent it cannot fall below 1
+
+
+def test_demonstrations_without_objects_are_learnt_from(make_demonstrations, params, tmp_path):
+    data = make_demonstrations()
+    blind = dataclasses.replace(
+        data,
+        columns={key: values for key, values in data.columns.items() if key != ENVIRONMENT_STATE},
+        features={key: feature for key, feature in data.features.items() if key != ENVIRONMENT_STATE},
+    )
+
+    result = run(blind, dataclasses.replace(params, steps=2, warmup_steps=0), tmp_path / "scratch")
+    save_base(result.model, tmp_path / "saved")
+    again = load_base(tmp_path / "saved")
+
+    assert again.inputs == (STATE,)
+    assert again.spec.features == blind.features
+    seen = {STATE: blind.columns[STATE]}
+    np.testing.assert_array_equal(again.predict_chunks(seen), result.model.predict_chunks(seen))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_demonstrations, params, tmp_path):
@@ -284,7 +302,7 @@ def test_validation_is_the_error_in_joint_units_with_the_gripper_apart(make_demo
     wide = dataclasses.replace(params, std_floor=2.0, val_fraction=0.5, steps=1, warmup_steps=0)
     monkeypatch.setattr(
         "soarm.act.model.ACT.decode",
-        lambda self, state, objects, latent: self.action_head.bias * 0 + torch.ones(len(state), 5, 6),
+        lambda self, observation, latent: self.action_head.bias * 0 + torch.ones(len(observation[STATE]), 5, 6),
     )
 
     metrics = run(data, wide, tmp_path).metrics

@@ -20,8 +20,8 @@ def test_a_window_is_an_observation_and_the_actions_from_it_on(make_demonstratio
 
     batch = Windows(data, np.array([0, 1]), 3, CPU).gather(torch.tensor([5]))
 
-    assert (batch.state[0].numpy() == data.columns[STATE][5]).all()
-    assert (batch.environment_state[0].numpy() == data.columns[ENVIRONMENT_STATE][5]).all()
+    assert (batch.observation[STATE][0].numpy() == data.columns[STATE][5]).all()
+    assert (batch.observation[ENVIRONMENT_STATE][0].numpy() == data.columns[ENVIRONMENT_STATE][5]).all()
     assert (batch.action[0].numpy() == data.columns[ACTION][5:8]).all()
     assert not batch.is_pad.any()
 
@@ -52,7 +52,7 @@ def test_windows_are_what_a_loop_over_rows_gives(lengths, chunk_size, data):
         wanted = [min(row + t, end - 1) for t in range(chunk_size)]
         assert (batch.action[i].numpy() == column[wanted]).all()
         assert batch.is_pad[i].tolist() == [row + t >= end for t in range(chunk_size)]
-        assert (batch.state[i].numpy() == column[row]).all()
+        assert all((batch.observation[key][i].numpy() == column[row]).all() for key in (STATE, ENVIRONMENT_STATE))
 
 
 def test_every_row_is_drawn_once_per_epoch():
@@ -99,7 +99,7 @@ def test_a_column_that_is_missing_is_named(make_demonstrations):
     data = make_demonstrations()
     del data.columns[ACTION], data.columns[ENVIRONMENT_STATE]
 
-    told = r"environment_state is missing .*cannot train on cameras yet.*keep it.*\n.*action is missing; .*holds \['obs"
+    told = r"environment_state is missing; .*holds \['observation.state.*\n.*action is missing; .*holds \['obs"
     with pytest.raises(DatasetError, match=told):
         require_usable(data)
 

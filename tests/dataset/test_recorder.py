@@ -208,6 +208,10 @@ def test_a_bad_episode_is_refused_before_anything_is_written(tmp_path, start, ta
             {"features": {"x": spec.Feature((2,), ("a",), ("m",)), spec.ACTION: spec.JOINT_FEATURE}},
             "1 names and 1 units; it needs 2",
         ),
+        (
+            {"features": {"observation.images.front": spec.Feature.image(96, 128), spec.ACTION: spec.JOINT_FEATURE}},
+            "observation.images.front is an image; soarm stores vectors alone, no cameras yet",
+        ),
         ({"fps": 29.97}, "fps is 29.97; it must be a whole number above 0"),
         ({"fps": 0}, "fps is 0"),
         ({"task": " "}, "the task is empty"),

@@ -213,7 +213,7 @@ def test_features_that_a_tool_of_lerobot_added_or_took_away_cost_no_units(tmp_pa
         ('{"features": {}, "control_hz": 30, "new": 1}', r"unknown keys \['new'\]"),
         (
             '{"features": {"action": {"shape": [2], "names": ["a"], "units": []}}, "control_hz": 30}',
-            r"not as many names and units",
+            r"feature action has 1 names and 0 units; it needs 2 of each",
         ),
         ('{"features": {"action": {"shape": [], "names": [], "units": []}}, "control_hz": 30}', r"meta/soarm.json"),
         ('{"features": 3, "control_hz": 30}', r"meta/soarm.json"),

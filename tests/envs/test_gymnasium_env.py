@@ -26,6 +26,7 @@ from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE, as_features
 from soarm.tasks.registry import TASKS
+from soarm.tasks.task import Task
 
 ENV_ID = "SoArm/PickPlace-v0"
 
@@ -69,6 +70,16 @@ def test_every_task_is_registered_and_listed() -> None:
 
     assert ENV_ID in listed
     assert all(task.env_id in listed for task in TASKS.values())
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_every_task_is_made_by_its_id(task: Task) -> None:
+    env = gymnasium.make(task.env_id)
+    observation, _ = env.reset(seed=0)
+
+    assert observation["environment_state"].shape == task.objects.shape
+    assert env.observation_space.contains(observation)
+    assert env.unwrapped.model.ncam == 3  # type: ignore[attr-defined]
 
 
 def test_gymnasiums_checker_has_nothing_to_say() -> None:

@@ -46,7 +46,8 @@ def test_both_policies_run_on_the_same_scenes():
 
     assert agreement.trained.tolist() == [True] * 7 + [False] * 3
     assert agreement.exported.tolist() == [True] * 5 + [False] * 5
-    assert (agreement.torch_success_rate, agreement.onnx_success_rate, agreement.episodes_differ) == (0.7, 0.5, 2)
+    rates = {"torch_success_rate": 0.7, "onnx_success_rate": 0.5}
+    assert agreement.to_dict() == {"check_scenes": 10, **rates, "episodes_differ": 2}
 
 
 def test_equal_outcomes_pass():
@@ -70,4 +71,4 @@ def test_flips_both_ways_pass():
     agreement = Agreement(trained, exported)
 
     agreement.require(0.01)
-    assert agreement.episodes_differ == 10
+    assert agreement.to_dict()["episodes_differ"] == 10

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -7,7 +8,8 @@ import torch
 from soarm.errors import SpecMismatchError
 from soarm.export.bundle import seal, write_bundle
 from soarm.runtime.bundle import Bundle
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.runtime.onnx_policy import OnnxBase, load_policy
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
 
 def test_an_exported_bundle_opens_with_the_specification_it_was_given(bundle, trained):
@@ -19,19 +21,36 @@ def test_inputs_are_bound_by_name_whatever_the_order_of_the_features(bundle):
     assert [node.name for node in bundle.sessions["act"].get_inputs()] == [STATE, ENVIRONMENT_STATE]
 
 
-def test_another_base_says_itself_what_its_arguments_are(trained, tmp_path, monkeypatch):
+def test_another_base_says_itself_what_it_observes(trained, tmp_path, monkeypatch):
     class Other(torch.nn.Module):
-        def forward(self, poses, joints):
-            return joints[:, None] + poses.sum()
-
-        def export_inputs(self):
-            return {ENVIRONMENT_STATE: (7,), STATE: (6,)}
+        inputs = (ENVIRONMENT_STATE, STATE)
 
     asked = []
-    monkeypatch.setattr("soarm.export.bundle.to_onnx", lambda network, inputs, *_: asked.append(list(inputs)) or b"")
+    monkeypatch.setattr("soarm.export.bundle.to_onnx", lambda network, inputs, *_, by_name: asked.append(list(inputs)) or b"")
     write_bundle(tmp_path, dataclasses.replace(trained.spec, residual_scale=None), Other(), None, 20)
 
     assert asked == [[ENVIRONMENT_STATE, STATE]]
+
+
+def test_a_base_on_joint_positions_alone_is_exported_and_played(trained, tmp_path, episodes):
+    class Drift(torch.nn.Module):
+        inputs = (STATE,)
+
+        def forward(self, observation):
+            return observation[STATE][:, None] + torch.arange(6.0)[:, None]
+
+    features = {STATE: trained.spec.features[STATE], ACTION: trained.spec.features[ACTION]}
+    spec = dataclasses.replace(trained.spec, features=features, residual_scale=None)
+
+    write_bundle(tmp_path, spec, Drift(), None, 20)
+    bundle = Bundle.open(tmp_path)
+
+    seen = {STATE: episodes[1][STATE]}
+    assert [node.name for node in bundle.sessions["act"].get_inputs()] == [STATE]
+    np.testing.assert_allclose(OnnxBase(bundle).predict_chunks(seen), seen[STATE][:, None] + np.arange(6)[:, None], atol=1e-5)
+    rows, policy = np.arange(7), load_policy(bundle, 7, "base")
+    policy.reset(rows, range(7))
+    assert policy.act(seen, rows).shape == (7, 6)
 
 
 def test_the_variational_encoder_stays_behind(exported):

@@ -32,7 +32,7 @@ def network():
 
 def export(network):
     inputs = {"a.left": (3,), "a.right": (2,)}
-    return to_onnx(network, inputs, {"sum": (2,)}, {"soarm.second": "2", "soarm.first": "eins"}, opset=20)
+    return to_onnx(network, inputs, ["sum"], {"soarm.second": "2", "soarm.first": "eins"}, opset=20)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from soarm.errors import BundleError
 from soarm.runtime.bundle import BASE, RESIDUAL, Bundle
+from soarm.spec import ACTION, STATE, Feature
 
 FILES = ["act.onnx", "residual.onnx", "spec.json", "parity.json", "checksums.json"]
 
@@ -102,6 +103,22 @@ def test_a_network_in_the_place_of_another_is_refused(tmp_path, bundle_files, wr
     message = r"soarm.network is 'residual', it must be 'act'[\s\S]*inputs are \{'residual_observation'"
     with pytest.raises(BundleError, match=message):
         Bundle.open(write_bundle(tmp_path / "swapped", files))
+
+
+def test_a_network_may_leave_features_out_and_takes_none_that_the_specification_lacks(
+    tmp_path, bundle_files, write_bundle, networks, spec
+):
+    more = dataclasses.replace(spec, features={**spec.features, "observation.images.front": Feature.image(4, 4)})
+    less = dataclasses.replace(spec, features={key: spec.features[key] for key in (STATE, ACTION)})
+
+    def folder(changed):
+        files = {f"{name}.onnx": network(changed).SerializeToString() for name, network in networks.items()}
+        plain = json.dumps(changed.to_dict(), indent=2, sort_keys=True) + "\n"
+        return write_bundle(tmp_path / str(len(changed.features)), bundle_files | files | {"spec.json": plain.encode()})
+
+    assert Bundle.open(folder(more)).spec == more
+    with pytest.raises(BundleError, match=r"inputs are .*environment_state.*, spec.json has \{'observation.state': \(6,\)\}"):
+        Bundle.open(folder(less))
 
 
 def test_a_network_with_another_chunk_is_refused(tmp_path, bundle_files, write_bundle, networks, spec):

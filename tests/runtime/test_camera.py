@@ -48,7 +48,8 @@ def wait_for(camera, number):
 def test_the_newest_picture_its_number_and_its_age():
     device, clock = Device(), [10.0]
     with Camera(device, "front", now=lambda: clock[0]) as camera:
-        assert camera.age_s() == float("inf")
+        with pytest.raises(ObservationError, match="the camera front has shown nothing"):
+            camera.read()
         device.put(A)
         assert wait_for(camera, 1).t_s == 10.0
         clock[0] = 10.5
@@ -57,7 +58,9 @@ def test_the_newest_picture_its_number_and_its_age():
         clock[0] = 10.75
 
         np.testing.assert_array_equal(frame.picture, B)
-        assert camera.age_s() == pytest.approx(0.25)
+        assert camera.read().t_s == 10.5
+        assert camera.read().value is frame.picture
+        assert camera.subject == "pictures of the camera front"
     assert device.released
     camera.close()
 

@@ -12,11 +12,14 @@ from soarm import params as params_file
 from soarm.errors import ObservationError
 from soarm.recording import RecordParams
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.objects import Feeling, FixedObjects, on_the_table
-from soarm.runtime.standing import BIN_REST_M, CUBE_HALF_M
+from soarm.runtime.objects import CalledObjects, on_the_table
+from soarm.runtime.sensors import FollowsArm
 from soarm.sim.env import SimEnv
 from soarm.sim.pick_place.expert import Expert
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
+from soarm.tasks.pick_place.things import BIN_WALL_M
+from soarm.tasks.tabletop import CUBE_HALF_M
 
 ROOT = Path(__file__).parents[2]
 BIN = (0.1, -0.2)
@@ -32,23 +35,27 @@ def pose(x, y, z, percent=40.0):
     return found.q[best]
 
 
+def measured(cube, bin_xy=BIN):
+    return on_the_table(TASK, {"cube": cube, "bin": bin_xy})
+
+
 def feel(source, q, percent, told, n=3):
     for _ in range(n):
-        source.feel([*q[:5], percent], [*q[:5], told])
-    return source.read().objects
+        source.update([*q[:5], percent], [*q[:5], told])
+    return source.read().value
 
 
 @pytest.fixture
 def source():
-    return CarriedObjects(on_the_table((-0.05, -0.22, 0.0), BIN), now=lambda: 5.0)
+    return CarriedObjects(TASK, measured((-0.05, -0.22, 0.0)), now=lambda: 5.0)
 
 
 GRASP, LIFTED, OVER = pose(-0.055, -0.22, 0.013), pose(-0.05, -0.22, 0.1), pose(0.11, -0.2, 0.09)
 
 
 def test_a_cube_in_the_fingers_goes_with_the_hand_and_falls_into_the_bin(source):
-    assert isinstance(source, Feeling)
-    lying = source.read().objects
+    assert isinstance(source, FollowsArm)
+    lying = source.read().value
     np.testing.assert_array_equal(feel(source, GRASP, 40.0, 40.0), lying)
     np.testing.assert_array_equal(feel(source, GRASP, 15.6, 8.0, n=1), lying)
     feel(source, GRASP, 15.6, 8.0)
@@ -59,7 +66,7 @@ def test_a_cube_in_the_fingers_goes_with_the_hand_and_falls_into_the_bin(source)
     tcp_m, _ = kinematics.forward(OVER)
     assert lifted[2] == pytest.approx(0.1, abs=0.005)
     np.testing.assert_allclose(over[:3], tcp_m, atol=0.005)
-    np.testing.assert_allclose(fallen[:3], [*tcp_m[:2], BIN_REST_M], atol=0.005)
+    np.testing.assert_allclose(fallen[:3], [*tcp_m[:2], BIN_WALL_M + CUBE_HALF_M], atol=0.005)
     assert np.hypot(*fallen[3:5]) == pytest.approx(1.0, abs=1e-6)
     assert source.read().t_s == 5.0
 
@@ -99,11 +106,11 @@ def test_what_is_no_grasp_takes_nothing(source, q, percents, told):
 
 
 def test_its_yaw_is_that_of_the_fingers_once_they_hold_it(source):
-    crooked = CarriedObjects(on_the_table((-0.05, -0.22, 10.0), BIN))
+    crooked = CarriedObjects(TASK, measured((-0.05, -0.22, 10.0)))
     for one in (source, crooked):
         feel(one, GRASP, 15.6, 8.0)
 
-    np.testing.assert_allclose(source.read().objects[3:5], crooked.read().objects[3:5], atol=1e-6)
+    np.testing.assert_allclose(source.read().value[3:5], crooked.read().value[3:5], atol=1e-6)
 
 
 def solved(sim, expert, source, seeds):
@@ -111,13 +118,13 @@ def solved(sim, expert, source, seeds):
     env, n = SimEnv(sim), 0
     for seed in seeds:
         seen, _ = env.reset(seed=seed)
-        objects, demonstrator = source(seen[ENVIRONMENT_STATE]), Expert(expert, sim.control_hz)
+        objects, demonstrator = source(TASK, seen[ENVIRONMENT_STATE]), Expert(expert, sim.control_hz)
         demonstrator.reset(seed)
         told = seen[STATE]
         for _ in range(160):
-            if isinstance(objects, Feeling):
-                objects.feel(seen[STATE], told)
-            told = demonstrator.act({STATE: seen[STATE], ENVIRONMENT_STATE: objects.read().objects})
+            if isinstance(objects, FollowsArm):
+                objects.update(seen[STATE], told)
+            told = demonstrator.act({STATE: seen[STATE], ENVIRONMENT_STATE: objects.read().value})
             seen, _, done, _, _ = env.step(told)
             if done:
                 n += 1
@@ -129,9 +136,9 @@ def test_with_objects_that_were_measured_once_the_demonstrator_solves_what_it_ne
     expert = params_file.load(ROOT / "params.yaml").section("record", RecordParams).expert
 
     assert solved(sim, expert, CarriedObjects, range(10)) >= 8
-    assert solved(sim, expert, FixedObjects, range(3)) == 0
+    assert solved(sim, expert, lambda task, lying: CalledObjects(task, lambda: lying), range(3)) == 0
 
 
 def test_where_cube_and_bin_cannot_be_is_refused():
     with pytest.raises(ObservationError, match="millimetres"):
-        CarriedObjects(on_the_table((0.0, -200.0, 0.0), (150.0, -150.0)))
+        CarriedObjects(TASK, measured((0.0, -200.0, 0.0), (150.0, -150.0)))

@@ -16,8 +16,10 @@ from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, log, replay, shutdown, standing
 from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
-from soarm.runtime.objects import CalledObjects, FileObjects, FixedObjects
+from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.training_arm import TrainingArm
+from soarm.spec import ENVIRONMENT_STATE
+from soarm.tasks.pick_place import TASK
 from soarm.twin.faults import Fault
 
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0), success_hold_s=0.3)
@@ -31,9 +33,8 @@ def bundle(tmp_path, bundle_files, write_bundle):
 
 
 def order(bundle, twin, **changes):
-    return drive.DriveConfig(
-        **{"bundle": bundle, "which": "residual", "objects": CalledObjects(twin.objects), "seconds": 0.5, **changes}
-    )
+    sensors = {ENVIRONMENT_STATE: changes.pop("objects", CalledObjects(TASK, twin.objects))}
+    return drive.DriveConfig(**{"bundle": bundle, "which": "residual", "sensors": sensors, "seconds": 0.5, **changes})
 
 
 def test_a_run_starts_where_training_did_drives_logs_parks_and_lets_go(twin, bundle, tmp_path):
@@ -81,7 +82,7 @@ def in_the_bin(twin):
 
 def test_a_run_ends_when_the_cube_lies_in_the_bin_and_log_and_show_log_say_when(twin, bundle, tmp_path, caplog):
     caplog.set_level("INFO")
-    source = CalledObjects(in_the_bin(twin))
+    source = CalledObjects(TASK, in_the_bin(twin))
     done = order(bundle, twin, objects=source, seconds=20.0, log=tmp_path / "run.log")
     report = drive.run(done, twin.ports[0], Calibration.nominal(), QUICK)
 
@@ -96,7 +97,7 @@ def test_a_run_ends_when_the_cube_lies_in_the_bin_and_log_and_show_log_say_when(
 def test_a_bundle_that_does_not_say_when_its_task_is_done_drives_until_the_time_is_up(twin, tmp_path, bundle, caplog):
     trained = dataclasses.replace(TRAINED, success_hold_s=None)
     old = Bundle(bundle.folder, bundle.spec, bundle.checksums, bundle.sessions, trained)
-    report = drive.run(order(old, twin, objects=CalledObjects(in_the_bin(twin))), twin.ports[0], NOMINAL, QUICK)
+    report = drive.run(order(old, twin, objects=CalledObjects(TASK, in_the_bin(twin))), twin.ports[0], NOMINAL, QUICK)
 
     assert (report.cause, report.success_s) == ("the time was up", None)
     assert "does not say when its task is done (training_arm.json, success_hold_s)" in caplog.text
@@ -110,7 +111,7 @@ def test_objects_that_cannot_be_are_refused_before_the_port_is_opened(bundle, tw
     path.write_text(json.dumps(shared))
 
     with pytest.raises(ObservationError, match=r"cube or bin cannot be there"):
-        drive.run(order(bundle, twin, objects=FileObjects(path)), "/no/port", Calibration.nominal(), QUICK)
+        drive.run(order(bundle, twin, objects=FileObjects(TASK, path)), "/no/port", Calibration.nominal(), QUICK)
 
 
 def test_objects_that_nobody_keeps_fresh_are_refused_before_the_port_is_opened(bundle, twin, tmp_path):
@@ -119,21 +120,23 @@ def test_objects_that_nobody_keeps_fresh_are_refused_before_the_port_is_opened(b
     os.utime(path, (1000.0, 1000.0))
 
     with pytest.raises(ObservationError, match=r"last seen \d+.\d s ago, and 2 s are allowed"):
-        drive.run(order(bundle, twin, objects=FileObjects(path)), "/no/port", Calibration.nominal(), QUICK)
+        drive.run(order(bundle, twin, objects=FileObjects(TASK, path)), "/no/port", Calibration.nominal(), QUICK)
 
 
 def test_the_arm_rests_beside_a_bin_that_stands_where_it_would_rest(twin, bundle, caplog):
     """The way there goes around it: what the driver was told is clear of it all along."""
     caplog.set_level("INFO")
     seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
-    report = drive.run(order(bundle, twin, objects=FixedObjects(seen)), twin.ports[0], Calibration.nominal(), QUICK)
+    report = drive.run(
+        order(bundle, twin, objects=CalledObjects(TASK, lambda: seen)), twin.ports[0], Calibration.nominal(), QUICK
+    )
     park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
 
     assert report.ended_well
     assert "the arm rests turned to" in caplog.text
     assert abs(twin.q()[0]) > 20
     np.testing.assert_allclose(twin.q()[1:], park[1:], atol=3.0)
-    assert standing.clearance_m(twin.q(), standing.boxes(seen)) > 0.0
+    assert standing.clearance_m(twin.q(), standing.boxes(TASK, seen)) > 0.0
 
 
 def test_a_dry_run_moves_nothing(twin, bundle):
@@ -156,7 +159,7 @@ def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplo
             return super().read()
 
     report = drive.run(
-        order(bundle, twin, objects=Stops(twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
+        order(bundle, twin, objects=Stops(TASK, twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
     )
 
     assert "the dead man's switch acted: it heard nothing for 1 s" in report.cause
@@ -244,9 +247,9 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
 
     assert main(command) == 1
-    assert "say both" in caplog.text
+    assert "say all of --cube X Y YAW --bin X Y, or --objects FILE alone" in caplog.text
     assert main([*command[:-4], "--objects", str(tmp_path / "objects.json"), "--bin", "0.15", "-0.15"]) == 1
-    assert caplog.text.count("say both") == 2
+    assert caplog.text.count("say all of --cube X Y YAW --bin X Y, or --objects FILE alone") == 2
     assert main([*command[:-3], "0.0", "-200", "0", "--bin", "150", "-150"]) == 1
     assert "These look like millimetres" in caplog.text
     (tmp_path / "limits.json").write_text('{"velocity": 300, "table_m": 0.005}')

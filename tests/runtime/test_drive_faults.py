@@ -22,6 +22,8 @@ from soarm.runtime.bundle import Bundle
 from soarm.runtime.camera import Camera
 from soarm.runtime.objects import CalledObjects
 from soarm.runtime.training_arm import TrainingArm
+from soarm.spec import ENVIRONMENT_STATE, IMAGES
+from soarm.tasks.pick_place import TASK
 from soarm.twin.faults import Fault
 
 ARM = Calibration.nominal()
@@ -46,8 +48,9 @@ def make_bundle(tmp_path, bundle_files, write_bundle):
 
 
 def order(bundle, twin, **changes):
-    settings = {"bundle": bundle, "which": "base", "objects": CalledObjects(twin.objects), "seconds": 20.0, "deadman": False}
-    return drive.DriveConfig(**{**settings, **changes})
+    objects = {ENVIRONMENT_STATE: CalledObjects(TASK, changes.pop("objects", twin.objects))}
+    settings = {"bundle": bundle, "which": "base", "seconds": 20.0, "deadman": False}
+    return drive.DriveConfig(**{**settings, "sensors": objects | changes.pop("cameras", {}), **changes})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_a_run_whose_dead_mans_switch_hangs_ends_parked_with_that_cause(twin, ma
 
     monkeypatch.setattr(deadman, "_HANGS_S", 0.4)
     monkeypatch.setattr(drive, "DeadMan", Watched)
-    report = drive.run(order(make_bundle(), twin, deadman=True, objects=CalledObjects(objects)), twin.ports[0], ARM, CONFIG)
+    report = drive.run(order(make_bundle(), twin, deadman=True, objects=objects), twin.ports[0], ARM, CONFIG)
 
     assert "the dead man's switch is gone or hangs (exit status None, no answer for 0." in report.cause
     assert report.parked is True
@@ -195,7 +198,7 @@ def test_a_camera_that_freezes_stops_every_command_when_its_picture_is_150_ms_ol
     with Camera(device, "front") as camera:
         camera.latest()
         report = drive.run(
-            order(make_bundle(), twin, objects=CalledObjects(read), senses=(camera.age_s,), log=tmp_path / "run.log"),
+            order(make_bundle(), twin, objects=read, cameras={f"{IMAGES}.front": camera}, log=tmp_path / "run.log"),
             twin.ports[0],
             ARM,
             CONFIG,

@@ -23,7 +23,7 @@ TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0,
 
 
 def found(spec=SPEC, trained=TRAINED, config=None, volts=7.4):
-    return gate.faults(spec, trained, config or ArmConfig(), volts)
+    return gate.faults(spec, trained, config or ArmConfig(), volts, [ENVIRONMENT_STATE])
 
 
 def test_an_arm_like_the_one_in_training_passes():

@@ -10,16 +10,19 @@ from soarm.hardware.calibration import Calibration
 from soarm.runtime import log, replay
 from soarm.runtime.__main__ import main
 from soarm.runtime.safety import Limits
+from soarm.tasks.pick_place import TASK
+
+RECORD = log.record_type(7)
 
 
 def records(n):
-    made = np.zeros(n, log.RECORD)
+    made = np.zeros(n, RECORD)
     made["t_s"] = np.arange(n) / 60
     return made
 
 
 def write(path, n=3, **header):
-    with log.RunLog(path, header) as run:
+    with log.RunLog(path, TASK, header) as run:
         for record in records(n):
             run.add(record)
     return path
@@ -39,12 +42,12 @@ def test_a_log_cut_off_in_a_record_is_read_up_to_there(tmp_path, caplog):
     run = log.read(path)
 
     assert len(run.records) == 2
-    assert run.n_cut_off == log.RECORD.itemsize
+    assert run.n_cut_off == RECORD.itemsize
     assert "ends in the middle of a record: 2 whole ones were read" in caplog.text
 
 
 def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path, caplog):
-    run = log.RunLog(tmp_path / "run.log", {})
+    run = log.RunLog(tmp_path / "run.log", TASK, {})
     run._file.close()
     run._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
     for record in records(100):
@@ -58,7 +61,7 @@ def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path, caplog):
 
 def test_events_stand_between_the_ticks_with_their_time_and_numbers(tmp_path):
     clock = [100.0]
-    with log.RunLog(tmp_path / "run.log", {}, now=lambda: clock[0]) as run:
+    with log.RunLog(tmp_path / "run.log", TASK, {}, now=lambda: clock[0]) as run:
         run.note("arm: LIMP -> HOLD: torque on where it is")
         run.add(records(1)[0])
         clock[0] = 101.5
@@ -76,7 +79,7 @@ def test_events_stand_between_the_ticks_with_their_time_and_numbers(tmp_path):
 
 def test_what_is_older_than_half_a_second_survives_the_end_of_the_program(tmp_path):
     clock = [100.0]
-    run = log.RunLog(tmp_path / "run.log", {}, now=lambda: clock[0])
+    run = log.RunLog(tmp_path / "run.log", TASK, {}, now=lambda: clock[0])
     for record in records(3):
         run.add(record)
         clock[0] += 0.3
@@ -108,7 +111,7 @@ def test_no_run_overwrites_another(tmp_path):
     path = write(tmp_path / "run.log")
 
     with pytest.raises(LogError, match="choose a file that does not exist"):
-        log.RunLog(path, {})
+        log.RunLog(path, TASK, {})
 
 
 @pytest.mark.parametrize(

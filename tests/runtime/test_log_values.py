@@ -13,17 +13,19 @@ from soarm.errors import LogError
 from soarm.runtime import log, replay
 from soarm.runtime.__main__ import main
 from soarm.runtime.limits import Limits
+from soarm.tasks.pick_place import TASK
 from soarm.teleop.__main__ import main as teleoperate
 from soarm.teleop.convert import pieces
 from soarm.teleop.replayer import actions_of
 
 LIMITS = replay.header_of(Limits.usual(arm.LOWER, arm.UPPER))
+RECORD = log.record_type(7)
 HEADER = {"control_hz": 30, "limits": LIMITS, "approach": 45.0}
 
 
 def write(path, events=(), n=0, **header):
-    with log.RunLog(path, HEADER | header) as run:
-        for record in np.zeros(n, log.RECORD):
+    with log.RunLog(path, TASK, HEADER | header) as run:
+        for record in np.zeros(n, RECORD):
             record["control"], record["dt_s"] = 1, 1 / 60
             run.add(record)
         for event in events:
@@ -118,8 +120,8 @@ def test_a_log_of_impossible_limits_cannot_be_replayed(tmp_path, change, fault):
 
 @pytest.mark.parametrize(("name", "value"), [("dt_s", 0.0), ("dt_s", math.nan), ("last_q", math.inf), ("q_present", math.nan)])
 def test_records_that_no_loop_wrote_cannot_be_replayed(tmp_path, name, value):
-    with log.RunLog(tmp_path / "run.log", HEADER) as run:
-        record = np.zeros((), log.RECORD)
+    with log.RunLog(tmp_path / "run.log", TASK, HEADER) as run:
+        record = np.zeros((), RECORD)
         record["dt_s"] = 1 / 60
         record[name] = value
         run.add(record)

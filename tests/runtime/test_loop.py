@@ -19,10 +19,13 @@ from soarm.hardware.states import State
 from soarm.runtime import log, replay
 from soarm.runtime.inference import ChunkPrediction, InferenceThread
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import FixedObjects, Sight
+from soarm.runtime.objects import CalledObjects
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.success import InTheBin
+from soarm.runtime.sensors import Stamped
+from soarm.runtime.success import SuccessMonitor
+from soarm.spec import ENVIRONMENT_STATE, IMAGES
+from soarm.tasks.pick_place import TASK
 
 HOME = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 30.0])
 CALIBRATION = Calibration.nominal()
@@ -73,8 +76,8 @@ class FakeArm:
         self.state = State.ACTIVE
 
 
-class Thoughts:
-    """A thinker without a thread, whose answers take a while."""
+class SlowInference:
+    """A network without a thread, whose answers take a while."""
 
     def __init__(self, clock, predict, takes_s=0.0):
         self.clock, self.predict, self.takes_s, self.waiting, self.asked = clock, predict, takes_s, None, 0
@@ -87,8 +90,8 @@ class Thoughts:
     def take(self):
         if self.waiting is None or self.waiting[0] > self.clock.t_s:
             return None
-        (_, thought), self.waiting = self.waiting, None
-        return thought
+        (_, chunk), self.waiting = self.waiting, None
+        return chunk
 
     def forget(self):
         self.waiting = None
@@ -102,16 +105,30 @@ def towards(target, n=25, per_step=1.0):
     return predict
 
 
-def make(predict, takes_s=0.0, arm=None, objects=None, residual=None, tick_log=None, beat=lambda: None, **config):
+def make(predict, takes_s=0.0, arm=None, objects=None, camera=None, residual=None, tick_log=None, beat=lambda: None, **config):
     clock = Clock()
     driven = arm(clock) if arm is not None else FakeArm(clock)
-    source = objects(clock) if objects is not None else FixedObjects(OBJECTS, clock.now)
-    thoughts = Thoughts(clock, predict, takes_s)
-    more = {name: config.pop(name, None) for name in ("task", "sight")}
+    lying = CalledObjects(TASK, lambda: OBJECTS, clock.now)
+    sensors = {ENVIRONMENT_STATE: objects(clock) if objects is not None else lying}
+    if camera is not None:
+        sensors[f"{IMAGES}.front"] = camera(clock)
+    inference = SlowInference(clock, predict, takes_s)
+    more = {name: config.pop(name, None) for name in ("success", "first")}
     loop_config = LoopConfig(**{"control_hz": 30, "bus_hz": 60, **config})
     clocks = clock.now, clock.sleep, beat
-    loop = Loop(driven, thoughts, Schedule(30, 10, 0.1), residual, source, LIMITS, loop_config, tick_log, *clocks, **more)
-    return loop, driven, clock, thoughts
+    loop = Loop(
+        driven, TASK, inference, Schedule(30, 10, 0.1), residual, sensors, LIMITS, loop_config, tick_log, *clocks, **more
+    )
+    return loop, driven, clock, inference
+
+
+class Source:
+    """A sensor with a clock."""
+
+    subject = "cube and bin"
+
+    def __init__(self, clock):
+        self.clock = clock
 
 
 TARGET = HOME + np.array([10.0, 8.0, -6.0, -5.0, 12.0, 20.0])
@@ -155,12 +172,9 @@ def test_a_policy_that_never_answers_leaves_the_arm_where_it_is_and_ends_the_run
 
 
 def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
-    class Frozen:
-        def __init__(self, clock):
-            self.clock = clock
-
+    class Frozen(Source):
         def read(self):
-            return Sight(min(self.clock.t_s, 101.0), np.array(OBJECTS, np.float32))
+            return Stamped(min(self.clock.t_s, 101.0), np.array(OBJECTS, np.float32))
 
     loop, arm, _, _ = make(towards(TARGET, per_step=0.2), objects=Frozen)
     report = loop.run(2.0)
@@ -173,8 +187,12 @@ def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
 
 def test_a_camera_that_freezes_holds_the_arm_within_150_ms():
     """Its driver goes on delivering the last picture; the age of what it shows says so."""
-    loop, arm, clock, _ = make(towards(TARGET, per_step=0.2))
-    loop._senses = (lambda: max(0.0, clock.t_s - 101.0),)
+
+    class Camera(Source):
+        def read(self):
+            return Stamped(min(self.clock.t_s, 101.0), np.zeros((4, 4, 3), np.uint8))
+
+    loop, arm, _, _ = make(towards(TARGET, per_step=0.2), camera=Camera)
     report = loop.run(2.0)
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
@@ -183,10 +201,7 @@ def test_a_camera_that_freezes_holds_the_arm_within_150_ms():
 
 
 def test_objects_that_cannot_be_read_at_all_refuse_the_start():
-    class Gone:
-        def __init__(self, clock):
-            pass
-
+    class Gone(Source):
         def read(self):
             raise ObservationError("objects.json cannot be read")
 
@@ -200,19 +215,16 @@ def test_objects_that_cannot_be_read_at_all_refuse_the_start():
 def flying(at_s):
     """Return a source of a cube that comes to lie in the bin after so many seconds."""
 
-    class Flying:
-        def __init__(self, clock):
-            self.clock = clock
-
+    class Flying(Source):
         def read(self):
             there = self.clock.t_s - 100.0 >= at_s
-            return Sight(self.clock.t_s, np.array([0.15, -0.1, 0.0165, *OBJECTS[3:]] if there else OBJECTS, np.float32))
+            return Stamped(self.clock.t_s, np.array([0.15, -0.1, 0.0165, *OBJECTS[3:]] if there else OBJECTS, np.float32))
 
     return Flying
 
 
 def test_a_run_ends_when_the_cube_lies_in_the_bin():
-    loop, arm, _, _ = make(towards(TARGET), objects=flying(1.0), task=InTheBin(0.3))
+    loop, arm, _, _ = make(towards(TARGET), objects=flying(1.0), success=SuccessMonitor(TASK, 0.3))
     report = loop.run(10.0)
 
     assert report.cause == "the cube lies in the bin"
@@ -224,7 +236,7 @@ def test_a_run_ends_when_the_cube_lies_in_the_bin():
 
 
 def test_a_run_that_is_to_keep_going_says_when_the_task_was_done():
-    loop, _, _, _ = make(towards(TARGET), objects=flying(1.0), task=InTheBin(0.3), keep_going=True)
+    loop, _, _, _ = make(towards(TARGET), objects=flying(1.0), success=SuccessMonitor(TASK, 0.3), keep_going=True)
     report = loop.run(3.0)
 
     assert report.cause == "the time was up"
@@ -240,14 +252,11 @@ def test_where_nothing_can_tell_the_time_ends_the_run():
 
 
 def test_objects_that_cannot_be_are_no_sight_and_say_why_once(caplog):
-    class Jumps:
-        def __init__(self, clock):
-            self.clock = clock
-
+    class Jumps(Source):
         def read(self):
             if self.clock.t_s > 101.0:
                 raise ObservationError("the cube is out of reach")
-            return Sight(self.clock.t_s, np.array(OBJECTS, np.float32))
+            return Stamped(self.clock.t_s, np.array(OBJECTS, np.float32))
 
     loop, arm, _, _ = make(towards(TARGET, per_step=0.2), objects=Jumps)
     report = loop.run(10.0)
@@ -260,35 +269,34 @@ def test_objects_that_cannot_be_are_no_sight_and_say_why_once(caplog):
 
 
 def test_with_a_first_sight_a_run_waits_for_objects_that_cannot_be_seen_at_its_start():
-    class Late:
-        def __init__(self, clock):
-            self.clock = clock
-
+    class Late(Source):
         def read(self):
             if self.clock.t_s < 100.1:
                 raise ObservationError("objects.json cannot be read")
-            return Sight(self.clock.t_s, np.array(OBJECTS, np.float32))
+            return Stamped(self.clock.t_s, np.array(OBJECTS, np.float32))
 
-    loop, _, clock, _ = make(towards(TARGET), objects=Late, sight=Sight(100.0, np.array(OBJECTS, np.float32)))
+    loop, _, clock, _ = make(
+        towards(TARGET), objects=Late, first={ENVIRONMENT_STATE: Stamped(100.0, np.array(OBJECTS, np.float32))}
+    )
     report = loop.run(1.0)
 
     assert report.cause == "the time was up"
-    assert loop.sight.t_s == pytest.approx(clock.t_s, abs=0.1)
+    assert loop.latest[ENVIRONMENT_STATE].t_s == pytest.approx(clock.t_s, abs=0.1)
 
 
-def test_a_source_that_feels_is_told_where_the_arm_is_and_was_sent():
-    felt = []
+def test_a_sensor_that_follows_the_arm_is_told_where_the_arm_is_and_was_sent():
+    updates = []
 
-    class Felt(FixedObjects):
-        def feel(self, q, told):
-            felt.append((q[0], told[0]))
+    class Following(CalledObjects):
+        def update(self, q, commanded):
+            updates.append((q[0], commanded[0]))
 
-    loop, arm, _, _ = make(towards(TARGET), objects=lambda clock: Felt(OBJECTS, clock.now))
+    loop, arm, _, _ = make(towards(TARGET), objects=lambda clock: Following(TASK, lambda: OBJECTS, clock.now))
     loop.run(1.0)
 
-    assert len(felt) == 30
-    assert felt[0] == (HOME[0], HOME[0])
-    assert felt[-1][1] == pytest.approx(arm.q[0], abs=0.2)
+    assert len(updates) == 30
+    assert updates[0] == (HOME[0], HOME[0])
+    assert updates[-1][1] == pytest.approx(arm.q[0], abs=0.2)
 
 
 def test_an_arm_in_fault_ends_the_run_with_its_cause():
@@ -388,12 +396,12 @@ def test_after_a_hold_the_next_target_is_approached_as_slowly_as_the_first():
 
 
 def test_a_dry_run_thinks_and_sends_nothing():
-    loop, arm, _, thoughts = make(towards(TARGET), dry_run=True)
+    loop, arm, _, inference = make(towards(TARGET), dry_run=True)
     report = loop.run(1.0)
 
     assert arm.sent == []
     assert arm.state is State.HOLD
-    assert thoughts.asked >= 3
+    assert inference.asked >= 3
     assert report.cause == "the time was up"
 
 
@@ -510,7 +518,7 @@ def test_a_residual_that_raises_ends_the_run_with_its_words():
 
 
 def test_a_log_on_a_full_disk_is_told_at_the_end(tmp_path):
-    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+    with log.RunLog(tmp_path / "run.log", TASK, {}) as tick_log:
         tick_log._file.close()
         tick_log._file = open("/dev/full", "wb")  # noqa: SIM115 - the log closes it
         loop, _, _, _ = make(towards(TARGET), tick_log=tick_log)
@@ -545,7 +553,7 @@ def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
         "approach": 45.0,
         "control_hz": 30,
     }
-    with log.RunLog(path, header) as tick_log:
+    with log.RunLog(path, TASK, header) as tick_log:
         loop, arm, _, _ = make(towards(TARGET, per_step=20.0), tick_log=tick_log)
         report = loop.run(1.5)
     run = log.read(path)
@@ -565,7 +573,7 @@ def test_a_log_holds_base_and_correction_apart_and_the_speed_of_the_joints(tmp_p
             return np.ones((1, 6), np.float32)
 
     still = np.tile(HOME.astype(np.float32), (25, 1))
-    with log.RunLog(tmp_path / "run.log", {}) as tick_log:
+    with log.RunLog(tmp_path / "run.log", TASK, {}) as tick_log:
         loop, _, _, _ = make(lambda _: still, takes_s=0.05, residual=(Residual(), np.full(6, 2.0)), tick_log=tick_log)
         loop.run(1.0)
     run = log.read(tmp_path / "run.log")
@@ -582,7 +590,7 @@ def test_a_log_holds_base_and_correction_apart_and_the_speed_of_the_joints(tmp_p
 def test_a_log_that_was_tampered_with_does_not_replay(tmp_path):
     path = tmp_path / "run.log"
     header = {"limits": replay.header_of(LIMITS), "calibration": CALIBRATION.hash, "approach": 45.0}
-    with log.RunLog(path, header) as tick_log:
+    with log.RunLog(path, TASK, header) as tick_log:
         loop, _, _, _ = make(towards(TARGET), tick_log=tick_log)
         loop.run(0.5)
     run = log.read(path)
@@ -594,28 +602,28 @@ def test_a_log_that_was_tampered_with_does_not_replay(tmp_path):
     assert replay.replay(run._replace(records=records)).differing == (7,)
 
 
-def test_the_thinker_answers_from_its_thread_and_hands_on_what_went_wrong():
+def test_the_inference_answers_from_its_thread_and_hands_on_what_went_wrong():
     class Model:
         def predict_chunks(self, observation):
             if observation["x"][0, 0] < 0:
                 raise ObservationError("no")
             return np.tile(observation["x"], (1, 4, 1))
 
-    def answer(thinker):
+    def answer(network):
         while True:
-            thought = thinker.take()
-            if thought is not None:
-                return thought
+            chunk = network.take()
+            if chunk is not None:
+                return chunk
 
-    with InferenceThread(Model()) as thinker:
-        thinker.ask(1.5, {"x": np.full((1, 6), 3.0)})
-        thought = answer(thinker)
-        thinker.ask(2.5, {"x": np.full((1, 6), -3.0)})
+    with InferenceThread(Model()) as network:
+        network.ask(1.5, {"x": np.full((1, 6), 3.0)})
+        chunk = answer(network)
+        network.ask(2.5, {"x": np.full((1, 6), -3.0)})
         with pytest.raises(ObservationError, match="no"):
-            answer(thinker)
+            answer(network)
 
-    assert thought.t_s == 1.5
-    assert thought.actions.shape == (4, 6)
+    assert chunk.t_s == 1.5
+    assert chunk.actions.shape == (4, 6)
 
 
 def test_whatever_a_network_raises_is_named_and_ends_the_run():
@@ -623,9 +631,9 @@ def test_whatever_a_network_raises_is_named_and_ends_the_run():
         def predict_chunks(self, observation):
             raise RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT")
 
-    with InferenceThread(Model()) as thinker:
+    with InferenceThread(Model()) as network:
         loop, arm, clock, _ = make(towards(TARGET))
-        loop._thinker = thinker
+        loop._inference = network
         loop._sleep = lambda seconds: (clock.sleep(seconds), time.sleep(0.001))
         report = loop.run(100.0)
 
@@ -641,8 +649,8 @@ def test_a_network_that_hangs_does_not_keep_the_program(monkeypatch, caplog):
 
     waiting = threading.Event()
     monkeypatch.setattr("soarm.runtime.inference._END_S", 0.05)
-    with InferenceThread(Model()) as thinker:
-        thinker.ask(0.0, {})
+    with InferenceThread(Model()) as network:
+        network.ask(0.0, {})
         time.sleep(0.05)
     waiting.set()
 

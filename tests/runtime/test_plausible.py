@@ -7,6 +7,7 @@ from soarm.errors import ObservationError
 from soarm.runtime.plausible import require_numbers, require_plausible
 from soarm.sim.cubes import yaw4
 from soarm.sim.draw import draw_scene
+from soarm.tasks.pick_place import TASK
 
 GOOD = [0.0, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.15]
 NAMES = ["cube.x", "cube.y", "cube.z", "cube.yaw4_cos", "cube.yaw4_sin", "bin.x", "bin.y"]
@@ -34,12 +35,12 @@ def changed(**values):
 )
 def test_what_cannot_be_is_named_with_the_unit_it_looks_like(objects, fault):
     with pytest.raises(ObservationError, match=rf"(?s)seen: cube or bin cannot be there:.*{fault}"):
-        require_plausible(objects, "seen")
+        require_plausible(TASK, objects, "seen")
 
 
 def test_all_faults_are_named_at_once():
     with pytest.raises(ObservationError) as caught:
-        require_plausible([1.0, -0.2, -0.3, 1.0, 1.0, 0.0, 0.3], "seen")
+        require_plausible(TASK, [1.0, -0.2, -0.3, 1.0, 1.0, 0.0, 0.3], "seen")
 
     assert all(
         part in str(caught.value) for part in ("cube is out of reach", "bin is behind", "under the table", "length 1.41")
@@ -56,13 +57,13 @@ def test_all_faults_are_named_at_once():
 def test_what_is_no_seven_numbers_is_refused(objects):
     for require in (require_numbers, require_plausible):
         with pytest.raises(ObservationError, match=r"must be 7 finite numbers: cube.x, cube.y, cube.z"):
-            require(objects, "seen")
+            require(TASK, objects, "seen")
 
 
 def test_what_the_simulator_draws_and_a_tilted_or_carried_cube_are_good(sim):
     for seed in range(200):
         scene = draw_scene(sim, seed)
         flat = yaw4((np.cos(scene.cube_yaw / 2), 0.0, 0.0, np.sin(scene.cube_yaw / 2)))
-        require_plausible([*scene.cube_xy, 0.0125, *flat, *scene.bin_xy], "scene")
+        require_plausible(TASK, [*scene.cube_xy, 0.0125, *flat, *scene.bin_xy], "scene")
 
-    assert require_plausible(changed(cube_z=0.17, cube_yaw4_cos=0.3), "tilted").dtype == np.float32
+    assert require_plausible(TASK, changed(cube_z=0.17, cube_yaw4_cos=0.3), "tilted").dtype == np.float32

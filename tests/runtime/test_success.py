@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from soarm import kinematics
-from soarm.runtime.objects import Sight
-from soarm.runtime.success import InTheBin
+from soarm.runtime.sensors import Stamped
+from soarm.runtime.success import SuccessMonitor
+from soarm.tasks.pick_place import TASK
 
 HOME = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 40.0])
 CLOSED = np.array([0.0, 0.0, 5.0, 80.0, -80.0, 15.6])
@@ -14,11 +15,11 @@ BIN = np.array([0.15, -0.1])
 
 def sights(cube, q, n=30, hz=30, bin_xy=BIN):
     """Return at which of n looks success is told, None for never."""
-    task = InTheBin(0.3)
+    task = SuccessMonitor(TASK, 0.3)
     for i in range(n):
         place = cube(i) if callable(cube) else cube
         objects = np.array([*place, 1.0, 0.0, *bin_xy], np.float32)
-        if task.reached(Sight(i / hz, objects), q):
+        if task.reached(Stamped(i / hz, objects), q):
             return i
     return None
 
@@ -56,7 +57,7 @@ def test_a_cube_in_the_hand_is_none_however_low_it_is_held_and_one_that_the_open
 
 
 def test_looks_at_a_sight_that_does_not_change_are_no_time():
-    task = InTheBin(0.3)
-    sight = Sight(1.0, np.array([0.15, -0.1, 0.0165, 1.0, 0.0, *BIN], np.float32))
+    task = SuccessMonitor(TASK, 0.3)
+    reading = Stamped(1.0, np.array([0.15, -0.1, 0.0165, 1.0, 0.0, *BIN], np.float32))
 
-    assert not any(task.reached(sight, HOME) for _ in range(100))
+    assert not any(task.reached(reading, HOME) for _ in range(100))

@@ -21,14 +21,14 @@ def test_a_good_tick_goes_on():
 def test_objects_that_are_not_seen_hold_the_arm_and_then_end_the_run():
     dogs = Watchdogs(WatchdogLimits())
 
-    assert dogs.judge(GOOD._replace(sight_age_s=0.16)).action is Action.HOLD
-    stopped = dogs.judge(GOOD._replace(sight_age_s=2.1))
+    assert dogs.judge(GOOD._replace(age_s=0.16)).action is Action.HOLD
+    stopped = dogs.judge(GOOD._replace(age_s=2.1))
     assert stopped.action is Action.STOP
     assert "what is seen is 2.10 s old, the limit is 2 s" in stopped.cause
 
 
 def test_an_age_that_is_no_number_is_no_fresh_sight():
-    assert Watchdogs(WatchdogLimits()).judge(GOOD._replace(sight_age_s=math.nan)).action is Action.STOP
+    assert Watchdogs(WatchdogLimits()).judge(GOOD._replace(age_s=math.nan)).action is Action.STOP
 
 
 def test_one_action_that_is_none_is_put_up_with_and_three_are_not():

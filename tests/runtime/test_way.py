@@ -18,6 +18,7 @@ from soarm.runtime.safety import lowest_m
 from soarm.runtime.standing import boxes
 from soarm.sim.draw import draw_scene
 from soarm.sim.scene import build_model
+from soarm.tasks.pick_place import TASK
 
 ARM = Calibration.nominal()
 LIMITS = Limits.usual(ARM.lower, ARM.upper)
@@ -98,7 +99,7 @@ def depth(sim):
 def test_no_way_from_bin_or_cube_to_park_or_start_touches_them(sim, depth):
     straight, beats = [], []
     for q, seen in in_bin_or_over_cube(sim, 7):
-        around = boxes(seen)
+        around = boxes(TASK, seen)
         rest = np.array(way.aside(tuple(PARK), LIMITS, around))
         for goal in (rest, START):
             stops = q, *way.legs(q, goal, LIMITS, around, lambda: beats.append(1)), goal
@@ -114,7 +115,7 @@ def test_no_way_from_bin_or_cube_to_park_or_start_touches_them(sim, depth):
 
 def test_where_the_bin_stands_in_the_place_of_rest_the_arm_rests_beside_it(depth):
     seen = np.array([0.15, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.2])
-    rest = way.aside(tuple(PARK), LIMITS, boxes(seen))
+    rest = way.aside(tuple(PARK), LIMITS, boxes(TASK, seen))
 
     assert depth(PARK, seen) > 0.002
     assert depth(rest, seen) == 0.0

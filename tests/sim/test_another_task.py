@@ -23,6 +23,7 @@ from soarm.spec import ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.registry import TASKS
 from soarm.tasks.residual_observation import N_LOOKAHEAD, Term
 from soarm.tasks.task import Column, Task
+from soarm.tasks.thing import Goal
 
 
 class Stage(enum.IntEnum):
@@ -33,7 +34,10 @@ class Stage(enum.IntEnum):
 POINT = Task(
     name="point",
     env_id="SoArm/Point-v0",
+    instruction="Bring the gripper above the shoulder.",
     objects=Feature((2,), ("mark.x", "mark.z"), ("m", "m")),
+    things=(),
+    goal=Goal("the gripper is up", None, lambda _, tcp_m: bool(tcp_m[2] > 0.0)),
     stages=Stage,
     terms=("height",),
     residual=(Term("mark_height", 1, lambda at: at.objects[:, 1:2] - at.tcp[:, 2:], (0.05,)),),

@@ -60,3 +60,16 @@ def test_success_is_an_outcome_and_stages_begin_at_the_start(task: Task) -> None
     assert SUCCESS not in task.failures
     assert [int(stage) for stage in task.stages] == list(range(len(task.stages)))
     assert [name[-4:] for name in (task.scene_columns[0].name, task.scene_columns[1].name)] == ["_x_m", "_y_m"]
+
+
+@EVERY
+def test_every_element_of_the_objects_is_of_a_thing_and_the_goal_says_when_the_task_is_done(task: Task) -> None:
+    told = {f"{name}.{element}" for name, elements in task.elements.items() for element in elements}
+    objects = dict.fromkeys(task.objects.names, 0.0)
+
+    assert told == set(task.objects.names)
+    assert all({"x", "y"} <= set(elements) for elements in task.elements.values())
+    assert task.goal.thing in (None, *task.elements)
+    assert isinstance(task.goal.reached(objects, np.zeros(3)), bool)
+    assert task.goal.words.startswith("the ")
+    assert task.instruction.endswith(".")

@@ -87,7 +87,7 @@ def test_a_dataset_that_cannot_be_gone_on_with_is_refused_before_anything_is_wri
     before = _contents(make(tmp_path / "d"))
 
     with pytest.raises(DatasetError, match=f"(?s){message}"):
-        recorder(tmp_path / "d", 30, "go")
+        recorder(tmp_path / "d", 30, TASK, "go")
     assert _contents(tmp_path / "d") == before
 
 
@@ -95,7 +95,7 @@ def test_everything_that_does_not_fit_is_listed_at_once(tmp_path):
     _made(tmp_path / "d", {STATE: FEATURES[STATE], ACTION: FEATURES[ACTION]}, 15, "koch_follower")
 
     with pytest.raises(DatasetError, match=r"(?s)robot_type.*15 Hz.*environment_state is new.*Record into a new folder"):
-        recorder(tmp_path / "d", 30, "go")
+        recorder(tmp_path / "d", 30, TASK, "go")
 
 
 def test_a_recording_that_was_cut_off_is_compared_too(tmp_path):
@@ -105,13 +105,13 @@ def test_a_recording_that_was_cut_off_is_compared_too(tmp_path):
 
     for name in ("empty", "begun"):
         with pytest.raises(DatasetError, match="15 Hz, and this session runs at 30 Hz"):
-            recorder(tmp_path / name, 30, "go")
+            recorder(tmp_path / name, 30, TASK, "go")
 
 
 @pytest.mark.parametrize("robot", ["so101_follower", "so_follower", "so100_follower"])
 def test_the_arm_s_other_names_are_gone_on_with(tmp_path, robot):
     path = _made(tmp_path / "d", robot=robot)
-    with recorder(path, 30, "go") as made:
+    with recorder(path, 30, TASK, "go") as made:
         made.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
 
     assert Dataset.open(path).n_episodes == 2
@@ -129,7 +129,7 @@ def test_a_place_where_the_dataset_could_not_be_finished_is_refused_at_once(tmp_
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
     with pytest.raises(DatasetError, match=r"cannot write .*Permission denied.*allow writing there"):
-        recorder(path, 30, "go")
+        recorder(path, 30, TASK, "go")
     assert not (path / "recording").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatc
 
     monkeypatch.setattr(Path, "write_bytes", forbidden)
     with pytest.raises(DatasetError, match=r"cannot write .*d: Permission denied"):
-        recorder(path, 30, "go")
+        recorder(path, 30, TASK, "go")
     assert not (path / "recording").exists()
 
 
@@ -149,15 +149,15 @@ def test_a_file_in_the_place_of_the_folder_or_above_it_is_named(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(DatasetError, match=r"file is a file; a dataset is a folder"):
-        recorder(tmp_path / "file", 30, "go")
+        recorder(tmp_path / "file", 30, TASK, "go")
     with pytest.raises(DatasetError, match=r"cannot write .*Not a directory"):
-        recorder(tmp_path / "file/d", 30, "go")
+        recorder(tmp_path / "file/d", 30, TASK, "go")
 
 
 def test_a_dataset_whose_edit_was_killed_is_gone_on_with_and_not_begun_anew(tmp_path):
     path = _made(tmp_path / "d")
     path.rename(storage._predecessor(path))
-    with recorder(path, 30, "go") as made:
+    with recorder(path, 30, TASK, "go") as made:
         made.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
 
     assert Dataset.open(path).n_episodes == 2
@@ -165,7 +165,7 @@ def test_a_dataset_whose_edit_was_killed_is_gone_on_with_and_not_begun_anew(tmp_
 
 def test_a_folder_in_which_a_recording_was_killed_while_it_began_can_be_used(tmp_path):
     (tmp_path / "d/recording").mkdir(parents=True)
-    with recorder(tmp_path / "d", 30, "go") as made:
+    with recorder(tmp_path / "d", 30, TASK, "go") as made:
         made.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
 
     assert Dataset.open(tmp_path / "d").n_episodes == 1

@@ -10,6 +10,7 @@ from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError, TeleopError
 from soarm.runtime import log
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
+from soarm.tasks.pick_place import TASK
 from soarm.teleop.__main__ import main
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import Command
@@ -47,10 +48,10 @@ def test_the_way_to_the_first_target_is_slow_and_is_no_part_of_the_episode() -> 
 
 
 def test_a_log_is_played_too_and_what_is_not_there_is_told(tmp_path: Path) -> None:
-    records = np.zeros(40, log.RECORD)
+    records = np.zeros(40, log.record_type(7))
     records["t_s"], records["control"], records["sent"] = np.arange(40) / 30, 1, 1
     records["q_sent"] = np.arange(40)[:, None] * np.ones(6)
-    with log.RunLog(tmp_path / "run.log", {"control_hz": 30}) as run:
+    with log.RunLog(tmp_path / "run.log", TASK, {"control_hz": 30}) as run:
         for record in records:
             run.add(record)
 

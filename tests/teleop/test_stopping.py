@@ -17,7 +17,8 @@ from soarm.hardware.driver import Arm
 from soarm.runtime import deadman
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import CalledObjects
-from soarm.spec import STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms
 from soarm.teleop.keyboard import Terminal
 from soarm.teleop.session import Command, Session, SessionParams
@@ -25,6 +26,12 @@ from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
 CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
+
+
+def objects_of(twin):
+    return {ENVIRONMENT_STATE: CalledObjects(TASK, twin.objects)}
+
+
 PATIENCE_S = 60.0
 
 
@@ -102,7 +109,7 @@ def test_whatever_cuts_bring_up_short_no_servo_stays_live(twin, monkeypatch, err
         raise error
 
     monkeypatch.setattr(Arm, "hold", cut)
-    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, TASK, objects_of(twin), 30, deadman=False)
     with pytest.raises(error), following:
         pass
 
@@ -110,7 +117,7 @@ def test_whatever_cuts_bring_up_short_no_servo_stays_live(twin, monkeypatch, err
 
 
 def test_a_servo_that_was_not_seen_to_let_go_is_named(twin):
-    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, TASK, objects_of(twin), 30, deadman=False)
     with pytest.raises(FaultError, match=r"gripper \(servo 6\) may still be live: cut the power"), following:
         twin.inject(Fault("deaf", servo_id=6))
 
@@ -164,7 +171,7 @@ def test_a_glitch_drops_the_episode_it_is_in_and_neither_the_session_nor_the_arm
         return [script[step]] if step in script else []
 
     config = dataclasses.replace(CONFIG, timeout_s=0.06)
-    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30, deadman=False)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, TASK, objects_of(twin), 30, deadman=False)
     with following as follower:
         clock = Clock()
         report = Session(follower, hand, kept, SessionParams(5), commands, clock.now, clock.sleep).run()
@@ -180,7 +187,7 @@ def test_a_glitch_drops_the_episode_it_is_in_and_neither_the_session_nor_the_arm
 def test_a_joint_that_stays_silent_ends_the_session_with_its_cause_and_the_arm_is_parked_without_it(twin):
     kept = Kept()
     config = dataclasses.replace(CONFIG, timeout_s=0.02, wait_s=0.1)
-    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30, deadman=False)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, TASK, objects_of(twin), 30, deadman=False)
     said = r"the arm is in FAULT because wrist_roll \(servo 5\) did not answer for 10 cycles"
     with pytest.raises(FaultError, match=said), following as follower:
         twin.inject(Fault("mute", servo_id=5, after_writes=5, count=None))
@@ -192,7 +199,7 @@ def test_a_joint_that_stays_silent_ends_the_session_with_its_cause_and_the_arm_i
 
 
 def test_a_session_whose_arm_is_let_go_above_its_rest_pose_is_no_success(twin):
-    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, CalledObjects(twin.objects), 30, deadman=False)
+    following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, TASK, objects_of(twin), 30, deadman=False)
     with pytest.raises(FaultError, match="the arm was let go above its rest pose; why stands above"), following:
         twin.inject(Fault("heat", servo_id=2, value=67.0))
 
@@ -200,7 +207,7 @@ def test_a_session_whose_arm_is_let_go_above_its_rest_pose_is_no_success(twin):
 @pytest.mark.slow
 def test_a_session_that_loses_its_port_leaves_the_arm_to_the_dead_mans_switch(twin):
     config = dataclasses.replace(CONFIG, wait_s=0.3)
-    following = arms.follower(twin.ports[0], twin.config.calibration, config, CalledObjects(twin.objects), 30)
+    following = arms.follower(twin.ports[0], twin.config.calibration, config, TASK, objects_of(twin), 30)
     with pytest.raises(FaultError, match="may still be live: cut the power"), following as follower:
         follower.observe()
         follower.act(follower.observe()[STATE])

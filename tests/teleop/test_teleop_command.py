@@ -12,7 +12,8 @@ from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.states import State
-from soarm.runtime.objects import FileObjects, FixedObjects, NoObjects, Sight
+from soarm.runtime.objects import CalledObjects, FileObjects
+from soarm.runtime.sensors import Stamped
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms
@@ -63,10 +64,10 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
     )
     seeds: list[int] = []
     clock = SimpleNamespace(t=5.0)
-    objects = SimpleNamespace(read=lambda: Sight(5.0, np.ones(7, np.float32)))
+    objects = SimpleNamespace(subject="cube and bin", read=lambda: Stamped(5.0, np.ones(7, np.float32)))
     follower = ArmFollower(
         arm,
-        objects,
+        {ENVIRONMENT_STATE: objects},
         lambda wanted, present: np.minimum(wanted, present + 1),
         30,
         seeds.append,
@@ -94,14 +95,15 @@ def test_an_arm_is_driven_through_the_safety_chain() -> None:
 
 
 def test_objects_that_cannot_be_are_no_sight_and_the_reason_is_told() -> None:
-    def read() -> Sight:
+    def read() -> Stamped:
         if clock.t > 5.0:
             raise ObservationError("the cube is out of reach")
-        return Sight(clock.t, np.ones(7, np.float32))
+        return Stamped(clock.t, np.ones(7, np.float32))
 
+    objects = SimpleNamespace(subject="cube and bin", read=read)
     arm = SimpleNamespace(observe=lambda: SimpleNamespace(q=np.arange(6.0), age_s=np.zeros(6)))
     clock = SimpleNamespace(t=5.0)
-    follower = ArmFollower(arm, SimpleNamespace(read=read), lambda wanted, _: wanted, 30, now=lambda: clock.t)
+    follower = ArmFollower(arm, {ENVIRONMENT_STATE: objects}, lambda wanted, _: wanted, 30, now=lambda: clock.t)
     follower.observe()
     clock.t = 5.1
     follower.observe()
@@ -117,7 +119,9 @@ def test_objects_that_cannot_be_are_no_sight_and_the_reason_is_told() -> None:
 def test_objects_that_cannot_be_are_refused_before_any_arm_is_met(tmp_path: Path, objects: list[float]) -> None:
     path = tmp_path / "objects.json"
     path.write_text(json.dumps({"objects": objects}))
-    following = arms.follower("/no/port", Calibration.nominal(), ArmConfig(), FileObjects(path), 30)
+    following = arms.follower(
+        "/no/port", Calibration.nominal(), ArmConfig(), TASK, {ENVIRONMENT_STATE: FileObjects(TASK, path)}, 30
+    )
 
     with pytest.raises(ObservationError, match="cube or bin cannot be there"), following:
         pass
@@ -127,8 +131,8 @@ def test_an_arm_that_is_driven_by_hand_rests_beside_the_bin(twin: Twin) -> None:
     """Without objects nothing is known of the table, and it rests where its settings say."""
     seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
     config, turned = ArmConfig(timeout_s=0.2, park_speed=250.0), []
-    for objects in (FixedObjects(seen), NoObjects()):
-        with arms.follower(twin.ports[0], twin.config.calibration, config, objects, 30, deadman=False):
+    for sensors in ({ENVIRONMENT_STATE: CalledObjects(TASK, lambda: seen)}, {}):
+        with arms.follower(twin.ports[0], twin.config.calibration, config, TASK, sensors, 30, deadman=False):
             pass
         turned.append(abs(twin.q()[0]))
 

@@ -9,7 +9,8 @@ from soarm import kinematics
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.hardware.registers import Status
 from soarm.runtime.objects import CalledObjects
-from soarm.spec import STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms
 from soarm.teleop.keyboard import HeldKeys, Keyboard
 
@@ -29,8 +30,8 @@ def held_down(make_twin, keys, seconds, start):
     clock, loads = [0.0], []
     held = HeldKeys(lambda: clock[0])
     board = Keyboard(held, HZ)
-    objects = CalledObjects(twin.objects)
-    with arms.follower(twin.ports[0], twin.config.calibration, CONFIG, objects, HZ, deadman=False) as follower:
+    sensors = {ENVIRONMENT_STATE: CalledObjects(TASK, twin.objects)}
+    with arms.follower(twin.ports[0], twin.config.calibration, CONFIG, TASK, sensors, HZ, deadman=False) as follower:
         follower.reset(0)
         first = follower.observe()
         board.start(first)

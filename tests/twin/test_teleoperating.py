@@ -12,6 +12,7 @@ from soarm.runtime import log
 from soarm.runtime.objects import CalledObjects
 from soarm.runtime.safety import Limits
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms, convert
 from soarm.teleop.__main__ import main
 from soarm.teleop.leader import Leader
@@ -22,10 +23,10 @@ CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
 def test_the_follower_goes_where_the_leader_is_put(make_twin):
     twin = make_twin(arms=2)
     calibration, q = twin.config.calibration, twin.q()
-    objects = CalledObjects(twin.objects)
+    sensors = {ENVIRONMENT_STATE: CalledObjects(TASK, twin.objects)}
     with (
         arms.leader(twin.ports[1], calibration, CONFIG) as held,
-        arms.follower(twin.ports[0], calibration, CONFIG, objects, 30, deadman=False) as follower,
+        arms.follower(twin.ports[0], calibration, CONFIG, TASK, sensors, 30, deadman=False) as follower,
     ):
         twin.lead(q)
         leader = Leader(held, 30)
@@ -77,7 +78,7 @@ def test_the_safety_filter_remembers_what_was_sent_and_can_forget():
 
 def run_of(n=60, held=(), late=()):
     """Return a log at 30 Hz with two bus ticks per control tick; the policy wants what was seen one tick ago plus one."""
-    records = np.zeros(n, log.RECORD)
+    records = np.zeros(n, log.record_type(7))
     records["t_s"] = np.arange(n) / 60
     records["control"] = np.arange(n) % 2 == 0
     records["sent"] = 1
@@ -87,7 +88,7 @@ def run_of(n=60, held=(), late=()):
     records["sent"][list(held)] = 0
     for i in late:
         records["t_s"][i:] += 0.1
-    return log.Run({"control_hz": 30}, records, 0)
+    return log.Run(TASK, {"control_hz": 30}, records, 0)
 
 
 def test_a_log_becomes_frames_at_the_policy_s_rate():
@@ -115,7 +116,7 @@ def test_a_log_in_which_nothing_was_driven_is_no_episode():
 
 def test_the_command_makes_a_dataset_from_a_log(tmp_path):
     run = run_of()
-    with log.RunLog(tmp_path / "run.log", run.header) as written:
+    with log.RunLog(tmp_path / "run.log", run.task, run.header) as written:
         for record in run.records:
             written.add(record)
     folder = tmp_path / "dataset"

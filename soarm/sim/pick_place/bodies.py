@@ -7,11 +7,7 @@ import mujoco
 from soarm.sim.cubes import add_cube, add_touch_sensors
 from soarm.sim.pick_place.params import PickPlaceParams
 from soarm.sim.scene import ARM_BIT, OBJECT_BIT
-
-BIN_HALF_M = 0.045
-"""Half the inner width of the bin."""
-BIN_WALL_HEIGHT_M = 0.04
-_WALL_HALF_M = 0.002
+from soarm.tasks.pick_place.things import BIN_HALF_M, BIN_WALL_HEIGHT_M, BIN_WALL_M
 
 
 def add_to(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
@@ -23,7 +19,7 @@ def add_to(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
 
 def _add_bin(spec: mujoco.MjSpec) -> None:
     body = spec.worldbody.add_body(name="bin", pos=[0.2, -0.2, 0], mocap=True)
-    inner, thick, height = BIN_HALF_M, _WALL_HALF_M, BIN_WALL_HEIGHT_M / 2
+    inner, thick, height = BIN_HALF_M, BIN_WALL_M / 2, BIN_WALL_HEIGHT_M / 2
     walls = [("floor", [0, 0, thick], [inner, inner, thick])]
     for name, x, y in (("left", -1, 0), ("right", 1, 0), ("back", 0, 1), ("front", 0, -1)):
         size = [thick if x else inner + 2 * thick, thick if y else inner + 2 * thick, height]

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 from soarm.sim import cubes
 from soarm.sim.cubes import AT_REST2, CUBE_HALF_M, LIFTED_M, REACHED2_M2
-from soarm.sim.pick_place.bodies import BIN_HALF_M, BIN_WALL_HEIGHT_M
 from soarm.sim.task import Number, Ops, Progress, StateView
+from soarm.tasks.pick_place.things import INSIDE_HEIGHT_M, INSIDE_M
 
-INSIDE2_M2 = (BIN_HALF_M - 0.008) ** 2
-"""A cube's centre this close to the bin's centre in x and in y lies inside, not on the rim (squared)."""
-INSIDE_HEIGHT_M = BIN_WALL_HEIGHT_M - 0.01
+INSIDE2_M2 = INSIDE_M**2
 
 
 class TaskState(NamedTuple):

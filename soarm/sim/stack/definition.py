@@ -1,0 +1,35 @@
+"""Stack as a `SimTask`: two free cubes on the table."""
+
+from __future__ import annotations
+
+import mujoco
+
+from soarm.sim import cubes
+from soarm.sim.grasping import GraspParams
+from soarm.sim.stack import draw, rules
+from soarm.sim.stack.expert import Expert
+from soarm.sim.stack.params import StackParams
+from soarm.sim.task import SimTask
+from soarm.tasks.stack import TASK
+
+
+def _add_to(spec: mujoco.MjSpec, params: StackParams) -> None:
+    cubes.add_cube(spec, "cube", params.physics, rgba=(0.13, 0.44, 0.92, 1))
+    cubes.add_cube(spec, "base_cube", params.physics, rgba=(0.90, 0.52, 0.16, 1))
+    cubes.add_touch_sensors(spec, "cube")
+
+
+STACK = SimTask(
+    task=TASK,
+    params_type=StackParams,
+    expert_params=GraspParams,
+    fields=cubes.FIELDS,
+    add_to=_add_to,
+    draw=draw.draw,
+    write=draw.write,
+    write_physics=cubes.physics_writer("cube", "base_cube"),
+    state=rules.state,
+    objects=rules.objects,
+    evaluate_progress=rules.evaluate_progress,
+    expert=Expert,
+)
