@@ -14,7 +14,6 @@ from pathlib import Path
 
 from soarm.errors import BusError
 from soarm.hardware import discovery, eprom, packets
-from soarm.hardware.backups import back_up
 from soarm.hardware.line import Counters, Line
 from soarm.hardware.packets import ReplyBurst
 from soarm.hardware.port import SerialPort, open_port
@@ -108,11 +107,6 @@ class Bus:
         return self.line.counters
 
     @property
-    def out_of_range(self) -> Mapping[int, int]:
-        """Servo -> the position beyond one turn that it reports at present [ticks]; such an answer is a miss."""
-        return self._readings.out_of_range
-
-    @property
     def status(self) -> Mapping[int, Status]:
         """Servo -> what it complained of in its last answer to `read`, `write` or `sync_read`."""
         return self._readings.status
@@ -126,10 +120,6 @@ class Bus:
     def close(self) -> None:
         """Close the port; a second time does nothing, and nothing is raised."""
         self.line.close()
-
-    def adopt(self) -> None:
-        """Make the calling thread the bus thread; until then it is the first one that spoke."""
-        self.line.adopt()
 
     def ping(self, servo_id: int) -> int:
         """Return the model number of a servo.
@@ -231,10 +221,6 @@ class Bus:
             ValueError: A register is not one of the EPROM, not writable, or a value is out of its range; lists every fault.
         """
         return self._eprom.bring_to(servo_id, values)
-
-    def back_up(self, path: Path) -> None:
-        """Write the registers of all servos to a JSON file; `null` stands for a servo that does not answer."""
-        back_up(self, self.servo_ids, path)
 
     def sync_read(self) -> dict[int, Reading]:
         """Ask all servos for their telemetry in one go, and once more those that are missing.

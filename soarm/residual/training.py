@@ -91,7 +91,7 @@ class TrainResidualParams:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class TrainedResidual:
     """The result of a training.
 
     Attributes:
@@ -123,7 +123,7 @@ def train(
     scratch: Path,
     log: Log,
     track: Track = lambda steps, total, description: steps,
-) -> Result:
+) -> TrainedResidual:
     """Train a residual and keep the best of its checkpoints and the base.
 
     Args:
@@ -171,7 +171,7 @@ def train(
         "residual_scale": list(model.spec.residual_scale or ()),
         **validator.summary(kept),
     }
-    return Result(model, model.spec, metrics, tuple(validator.candidates))
+    return TrainedResidual(model, model.spec, metrics, tuple(validator.candidates))
 
 
 def _labelled(demonstrations: Demonstrations, model: ResidualTD3BC, learner: LearnerParams) -> NStepReplayBuffer:

@@ -14,7 +14,7 @@ from soarm.errors import CheckpointError, ParamsError
 from soarm.params import build
 from soarm.residual import checkpoint, validation
 from soarm.residual.encoder import NOTHING_MASKED, ObservationParams
-from soarm.residual.training import Result, TrainResidualParams, train
+from soarm.residual.training import TrainedResidual, TrainResidualParams, train
 from soarm.residual.validation import Candidate, ValidationParams, choose
 from soarm.seeds import scene_seeds
 
@@ -53,7 +53,7 @@ class Run:
         self.envs: list[Any] = []  # as they are made: for training, for validation
         self.demonstrations = SimpleNamespace(columns={}, episode_starts=np.array([0]))  # share 0: nobody reads them
 
-    def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> Result:
+    def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> TrainedResidual:
         def make_env(n_rows: int) -> Any:
             self.envs.append(self.task.AimEnv(n_rows))
             return self.envs[-1]
