@@ -10,6 +10,7 @@ arXiv 2304.13705, section 4.2, with LeRobot's convention that a positive coeffic
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Query = Callable[[Rows], Array]
 """Asks the network for chunks: positions in the current batch, shape (k,) -> actions, shape (k, chunk_size, 6)."""
 
 
-class Step:
+class Step(NamedTuple):
     """What a player hands out for B rows at one control step.
 
     Attributes:
@@ -29,10 +30,9 @@ class Step:
         lookahead: The next actions of the same chunk, shape (B, K, 6); the chunk's last action repeats past its end.
     """
 
-    __slots__ = ("action", "lookahead", "phase")
-
-    def __init__(self, action: Array, phase: Array, lookahead: Array) -> None:
-        self.action, self.phase, self.lookahead = action, phase, lookahead
+    action: Array
+    phase: Array
+    lookahead: Array
 
 
 def ensemble_weights(coeff: float, n: int) -> NDArray[np.float64]:

@@ -33,14 +33,12 @@ class RecordParams:
         n_episodes: Successful demonstrations to keep.
         n_rows: Episodes simulated at once.
         n_threads: Threads that step physics.
-        task: What the robot is asked to do, in words.
         expert: How the demonstrator moves.
     """
 
     n_episodes: Scenes
     n_rows: Count
     n_threads: Threads
-    task: str
     expert: DemonstratorParams
 
     @classmethod
@@ -78,7 +76,7 @@ def record(
     env = BatchSim(sim, params.n_rows, params.n_threads)
     policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
-    with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, params.task) as recorder:
+    with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction) as recorder:
         for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):
             tries += 1
             if episode.success:

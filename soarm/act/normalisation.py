@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from soarm.errors import DatasetError
 from soarm.spec import content_hash
 
 
@@ -35,22 +34,12 @@ class Statistics:
         """Return the statistics of `columns`.
 
         Args:
-            columns: Feature key -> rows, shape (N, n).
+            columns: Feature key -> rows, shape (N, n), N >= 1, finite (`soarm.act.windows.require_usable`).
             std_floor: Smallest standard deviation to divide by, in the feature's units: an element that hardly moved in the
                 demonstrations must not turn sensor noise into large inputs.
-
-        Raises:
-            DatasetError: A column is empty or holds values that are not finite.
         """
         mean, std = {}, {}
         for key, rows in columns.items():
-            if not len(rows) or not np.isfinite(rows).all():
-                bad = np.flatnonzero(~np.isfinite(rows).all(axis=-1))[:5].tolist()
-                raise DatasetError(
-                    f"column {key} (shape {rows.shape}) cannot be learnt from: "
-                    + (f"rows {bad} hold NaN or infinity" if bad else "it has no rows")
-                    + "; run the stage `record` again, or delete the episodes at fault."
-                )
             mean[key] = tuple(float(x) for x in rows.mean(axis=0, dtype=np.float64))
             std[key] = tuple(float(max(x, std_floor)) for x in rows.std(axis=0, dtype=np.float64))
         return cls(mean, std)

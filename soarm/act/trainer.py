@@ -22,7 +22,7 @@ from soarm.act.config import ACTConfig
 from soarm.act.loss import losses, masked_l1
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.act.windows import KEYS, Shuffle, Windows, split_episodes
+from soarm.act.windows import KEYS, Shuffle, Windows, require_usable, split_episodes
 from soarm.base import Demonstrations
 from soarm.errors import TrainingError
 from soarm.policy import Array
@@ -90,11 +90,14 @@ class Trainer:
     """A network, its optimiser and its data, at some step; everything a resumed run must find again.
 
     Args:
-        demonstrations: The dataset, checked.
+        demonstrations: The dataset.
         params: How to train.
         seed: Seed of the data's order and split; torch's random stream is seeded by the caller.
         device: Where.
         task: Name of the task, for the specification.
+
+    Raises:
+        DatasetError: The data cannot be learnt from.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Trainer:
         device: torch.device,
         task: str | None = DEFAULT_TASK,
     ) -> None:
+        require_usable(demonstrations)
         self.params, self.device, self.step, self.wall_s = params, device, 0, 0.0
         training, held_out = split_episodes(len(demonstrations.episode_starts) - 1, params.val_fraction, seed)
         self._windows = Windows(demonstrations, training, params.network.chunk_size, device)

@@ -20,7 +20,6 @@ from typing import Any, Literal
 import torch
 
 from soarm.act.trainer import Result, TrainActParams, Trainer
-from soarm.act.windows import require_usable
 from soarm.base import Demonstrations
 from soarm.errors import CheckpointError, ParamsError
 from soarm.smallfile import write_atomically
@@ -58,7 +57,6 @@ def train(
         CheckpointError: What lies in `scratch` cannot be resumed from.
         TrainingError: The loss is no longer finite.
     """
-    require_usable(demonstrations)
     device = resolve_device(params.device)
     with _reproducible(device, seed):
         trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)

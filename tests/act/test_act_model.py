@@ -10,7 +10,7 @@ import torch
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Standardise, Statistics
-from soarm.errors import DatasetError, ParamsError, SpecMismatchError
+from soarm.errors import ParamsError, SpecMismatchError
 from soarm.params import changed
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
 
@@ -73,11 +73,6 @@ def test_statistics_have_a_floor_and_a_hash():
     assert statistics.std[STATE] == (0.5, 2.0)
     assert statistics.hash == Statistics.of(columns, std_floor=0.5).hash
     assert statistics.hash != Statistics.of(columns, std_floor=0.6).hash
-
-
-def test_statistics_of_values_that_are_not_finite_are_refused():
-    with pytest.raises(DatasetError, match=r"column action \(shape \(3, 1\)\) cannot be learnt from: rows \[1\] hold NaN"):
-        Statistics.of({ACTION: np.array([[0.0], [np.nan], [1.0]], np.float32)}, std_floor=0.1)
 
 
 def test_padding_does_not_reach_the_latent(tiny_act):
