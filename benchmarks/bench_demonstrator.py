@@ -16,7 +16,7 @@ from statistics import median
 from soarm import params
 from soarm.evaluation.evaluator import evaluate
 from soarm.evaluation.summary import summarise
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.recording import RecordParams
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
@@ -36,7 +36,7 @@ def main() -> None:
         sim, habits = loaded.section("sim", SimParams), loaded.section("record", RecordParams).expert
         knocked_away_m = loaded.sections["eval_base"]["knocked_away_m"]
         for noise, expert in (("without", habits.noiseless()), ("with", habits)):
-            policy = PerRow([sim.sim_task.expert(expert, sim.control_hz) for _ in range(options.rows)])
+            policy = VectorPolicy([sim.sim_task.expert(expert, sim.control_hz) for _ in range(options.rows)])
             scenes = scene_seeds("test")[: options.scenes]
             results = evaluate(BatchSim(sim, options.rows, n_threads=2), policy, scenes, knocked_away_m=knocked_away_m)
             summary = summarise(results)

@@ -21,7 +21,7 @@ import numpy as np
 from mujoco import batch as mujoco_batch
 
 from soarm import arm, params
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.draw import draw_scene
@@ -43,7 +43,7 @@ def main() -> None:
     loaded = params.load(Path("params.yaml"))
     sim = loaded.section("sim", SimParams)
     habits = params.build(GraspParams, loaded.sections["record"]["expert"], "record.expert")
-    expert = PerRow([Expert(habits, sim.control_hz) for _ in range(args.rows)])
+    expert = VectorPolicy([Expert(habits, sim.control_hz) for _ in range(args.rows)])
     episodes = list(rollout(BatchSim(sim, args.rows), expert, range(args.rows)))
     n_steps = min(len(episode) for episode in episodes)
     actions = np.stack([episode.actions[:n_steps] for episode in episodes], axis=1)  # (T, B, 6)

@@ -26,6 +26,7 @@ from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.drive import DriveConfig, run
 from soarm.runtime.loop import RunReport
 from soarm.runtime.objects import FileObjects
+from soarm.runtime.onnx_policy import Which
 from soarm.seeds import scene_seeds
 from soarm.spec import ENVIRONMENT_STATE
 
@@ -39,7 +40,7 @@ def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -
         assert process.stdout is not None
         while not objects.exists():
             assert process.poll() is None, "the twin could not be started"
-        which = options.which or ("residual" if RESIDUAL in bundle.sessions else "base")
+        which: Which = options.which or ("residual" if RESIDUAL in bundle.sessions else "base")
         settings = DriveConfig(
             bundle,
             which,

@@ -6,7 +6,7 @@ Needs data/train_act. But for what its name says, every row has the same: the fr
 batch, n-step returns, width of the networks and updates per step of all environments, as `train_residual` in params.yaml has.
 
     sb3 gym            TD3 and its networks, a DummyVecEnv of SoArm/PickPlace-v0
-    sb3 gym, our nets  the same with our networks: LayerNorm, magnified differences, critics on the executed action
+    sb3 gym, our nets  the same with our networks: LayerNorm, tanh features, critics on the executed action
     sb3 batch          TD3 and its networks, our environments on mujoco.batch
     ours, in turn      ResidualTD3BC with `overlap: false`
     ours               ResidualTD3BC: updates run while the environments step
@@ -24,6 +24,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -75,7 +76,7 @@ def main() -> None:
         }
         n_steps = args.vec_steps * settings.n_envs
         for learner in learners.values():  # prefill, warm-up, and the first updates, which are slower
-            learner.learn((PREFILL_VEC_STEPS + 10) * settings.n_envs, log_interval=None)
+            learner.learn((PREFILL_VEC_STEPS + 10) * settings.n_envs, log_interval=None)  # type: ignore[arg-type]
         times = [{name: _time(learner, n_steps) for name, learner in learners.items()} for _ in range(args.repeats)]
     sys.stdout.write(
         f"{settings.n_envs} environments, {updates} updates of {settings.learner.batch_size} per step of all of them, "
@@ -114,7 +115,7 @@ class _Bench:
 
     def gym_envs(self) -> VecEnv:
         """Return environments one by one; the checker that Gymnasium adds by default is left out, it costs time."""
-        options = {"params": self._sim, "max_episode_steps": self._max_steps, "disable_env_checker": True}
+        options: dict[str, Any] = {"params": self._sim, "max_episode_steps": self._max_steps, "disable_env_checker": True}
         venv = DummyVecEnv([lambda: gymnasium.make(ENV_ID, **options) for _ in range(self._settings.n_envs)])
         return ResidualVecEnvWrapper(with_feature_keys(venv), self._act, self._act.spec, BOUND)
 
@@ -167,7 +168,7 @@ class _Bench:
 def _time(learner: OffPolicyAlgorithm, n_steps: int) -> tuple[float, float]:
     """Return wall and CPU seconds of learning for so many steps."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
-    learner.learn(n_steps, log_interval=None, reset_num_timesteps=False)
+    learner.learn(n_steps, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]
     return time.perf_counter() - wall_s, time.process_time() - cpu_s
 
 

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 N_PROCESSES = 5
 N_CALLS = 2000
@@ -52,7 +53,7 @@ print(json.dumps(measure(Bundle.open(Path(sys.argv[1])), int(sys.argv[2]))))
 """
 
 
-def run(program: str, *arguments: str) -> dict:
+def run(program: str, *arguments: str) -> Any:
     """Run a program in a fresh interpreter and return the JSON it prints."""
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

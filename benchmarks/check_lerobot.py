@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--fixture", type=Path)
     args = parser.parse_args()
-    datasets.disable_progress_bars()
+    datasets.disable_progress_bars()  # type: ignore[attr-defined]  # of the package, not of the folder at the root
     print(f"lerobot {version('lerobot')}")
     scratch = Path(_SCRATCH)
     try:
@@ -230,7 +230,8 @@ def we_append(path: Path, copy: Path) -> None:
 
 def we_convert(path: Path, scratch: Path) -> None:
     """Convert a recording of -100..100 to degrees, and hold it against what LeRobot's own bus says of the same ticks."""
-    ticks = np.random.default_rng(0).integers(*np.array(RANGES).T, (sum(EPISODE_LENGTHS), arm.N_JOINTS))
+    low, high = np.array(RANGES).T
+    ticks = np.random.default_rng(0).integers(low, high, (sum(EPISODE_LENGTHS), arm.N_JOINTS))
     normalised = scratch / "normalised"
     shutil.copytree(path, normalised)
     rewrite(normalised, lerobot_says(ticks, MotorNormMode.RANGE_M100_100))

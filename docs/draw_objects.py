@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle, Wedge
 
 from soarm import kinematics, params
 from soarm.runtime.plausible import REACH_M, SIDEWAYS_DEG
-from soarm.sim.params import SimParams
+from soarm.sim.pick_place.params import PickPlaceParams
 from soarm.tasks.pick_place.things import BIN_HALF_M, BIN_WALL_HEIGHT_M, BIN_WALL_M
 from soarm.tasks.tabletop import CUBE_HALF_M
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/objects.png"))
     options = parser.parse_args()
-    task = params.load(Path("params.yaml")).section("sim", SimParams).task
+    task = params.load(Path("params.yaml")).section("sim", PickPlaceParams).task
     mpl.rcParams.update({"font.size": 9, "font.family": "DejaVu Sans"})
     figure, ax = plt.subplots(figsize=(7.2, 6.0), dpi=130)
     _sector(ax, (0.0, REACH_M), (-SIDEWAYS_DEG, SIDEWAYS_DEG), {"facecolor": "#f2f3f5"})

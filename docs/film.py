@@ -8,6 +8,7 @@ Run from the root of the repository; what it shows follows from params.yaml and 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import mujoco
@@ -17,7 +18,7 @@ from PIL import Image
 
 from soarm import arm, params
 from soarm.hardware.sweep import REST
-from soarm.report import video
+from soarm.report.video import Frame
 from soarm.sim.camera import Camera
 from soarm.sim.env import SimEnv
 from soarm.sim.grasping import GraspParams, Phase
@@ -40,18 +41,18 @@ def main() -> None:
     frames, still = film(sim, Expert(habits, sim.control_hz), options.seed)
     fps = sim.control_hz
     options.out.mkdir(parents=True, exist_ok=True)
-    video.write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * fps), options.out / "pick_place.gif", fps)
+    write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * fps), options.out / "pick_place.gif", fps)
     Image.fromarray(still).save(options.out / "arm.png", optimize=True)
     Image.fromarray(stand(sim, REST)).save(options.out / "rest_pose.png", optimize=True)
 
 
-def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8]]:
+def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[Frame], Frame]:
     """Return a frame per control step of the episode of `seed`, and a still, twice as large, from when the cube is carried."""
-    env = SimEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, visuals=True)
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
-    frames: list[NDArray[np.uint8]] = []
-    carrying: list[NDArray[np.uint8]] = []
+    frames: list[Frame] = []
+    carrying: list[Frame] = []
     over = False
     with Camera(env.model, "front", width_px=2 * WIDTH_PX, height_px=2 * HEIGHT_PX, shadows=True) as camera:
         while not over:
@@ -65,9 +66,9 @@ def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[NDArray[np.uin
     return frames, carrying[len(carrying) // 3]
 
 
-def stand(sim: SimParams, q: NDArray[np.float64]) -> NDArray[np.uint8]:
+def stand(sim: SimParams, q: NDArray[np.float64]) -> Frame:
     """Return a still of the arm in the pose `q`, shape (6,) [deg x 5, percent]."""
-    env = SimEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, visuals=True)
     env.reset(seed=0)
     for joint, radians in zip(arm.JOINTS, arm.to_radians(q), strict=True):
         env.data.joint(joint.name).qpos = radians
@@ -76,10 +77,18 @@ def stand(sim: SimParams, q: NDArray[np.float64]) -> NDArray[np.uint8]:
         return _halve(camera.render(env.data))
 
 
-def _halve(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def write_gif(frames: Iterable[Frame], path: Path, fps: int) -> None:
+    """Write an animation that repeats for ever, in 256 colours; browsers play at most 50 frames per second."""
+    images = [Image.fromarray(frame) for frame in frames]
+    assert images, f"{path.name}: an animation has at least one frame"
+    first, *rest = (image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
+    first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, optimize=True)
+
+
+def _halve(image: Frame) -> Frame:
     """Average blocks of 2 x 2 pixels: smooth edges of shapes and shadows."""
     height, width, _ = image.shape
-    small: NDArray[np.uint8] = (image.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+    small: Frame = (image.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)) + 0.5).astype(np.uint8)
     return small
 
 

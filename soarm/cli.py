@@ -148,7 +148,14 @@ def _info(path: Path | None) -> None:
         except metadata.PackageNotFoundError:
             lines.append(f"{package:<18} not installed")
     if path is not None:
-        lines += ["", *(_dataset_page(path) if any((path / name).exists() for name in _DATASET) else _spec_lines(path))]
+        lines += [
+            "",
+            *(
+                _dataset_page(path)
+                if any((path / name).exists() for name in _DATASET)
+                else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]
+            ),
+        ]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -158,10 +165,6 @@ def _dataset_page(path: Path) -> list[str]:
     except ModuleNotFoundError as error:
         raise StageError(f"{path} is a dataset, which needs {error.name}: {how_to_install('pipeline')}") from None
     return page(path)
-
-
-def _spec_lines(path: Path) -> list[str]:
-    return [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]
 
 
 def read_spec(path: Path) -> PolicySpec:

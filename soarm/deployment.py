@@ -39,7 +39,7 @@ from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import Sensor
 from soarm.seeds import Scenes
-from soarm.sim.episode import Outcome
+from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.task import Task
@@ -223,7 +223,7 @@ class _EpisodeBuffer:
         self._twin, self._driver, self._stats = twin, driver, stats
         self._began_s = 0.0
         self.records: list[NDArray[np.void]] = []
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[StepOutcome] = []
 
     @property
     def over(self) -> bool:

@@ -23,7 +23,7 @@ BLOCK = 8
 
 
 def predict_in_batches(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
-    """Ask a network in blocks of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
+    """Ask a network in batches of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
 
     Matrix products round differently for different numbers of rows (5e-5 deg in ACT's actions), and contacts amplify that to
     other outcomes. With one shape for every query, what a row does depends on its own observations alone, to the bit.

@@ -59,7 +59,7 @@ class ResidualModel(Protocol):
         """Return residuals in [-1, 1], shape (B, 6), for residual observations of shape (B, D)."""
 
 
-class PerRow:
+class VectorPolicy:
     """A batch policy made of one single-arm policy per row."""
 
     def __init__(self, policies: Sequence[Policy]) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.quantities import Count, Threads
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
@@ -74,7 +74,7 @@ def record(
         track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
     """
     env = BatchSim(sim, params.n_rows, params.n_threads)
-    policy = PerRow([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+    policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
     with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction) as recorder:
         for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):

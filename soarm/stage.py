@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import threadpoolctl
 from rich.console import Console
@@ -57,7 +57,9 @@ class StageRun:
         seed: Seed of the run.
         task: The task of the run.
         profile: Profile of the parameters.
+        dataset_units: The unit of the dataset's arm joints by params.yaml, for a dataset that does not say it itself.
         git_rev: Revision of the code, with `-dirty` where the work tree differs from it.
+        finished: Whether `finish` was called.
     """
 
     def __init__(
@@ -71,13 +73,15 @@ class StageRun:
         part: str | None = None,
     ) -> None:
         self.name, self.part, self.root, self.git_rev = name, part, root, git_rev
-        self.seed, self.profile, self.task = params.seed, params.profile, find(params.task, ParamsError)
+        self._full_name = _full_name(name, part)
+        self.seed, self.profile, self.dataset_units = params.seed, params.profile, params.dataset_units
+        self.task = find(params.task, ParamsError)
         self._params, self._tracker, self._reporter = params, tracker, reporter
         self._start_s = time.monotonic()
         # What the result follows from, as far as asked for.
         self._identity: dict[str, Any] = {"seed": params.seed, "task": params.task}
         self._history = History()
-        self._finished = False
+        self.finished = False
 
     def params(self, section: str, cls: type[T], depends_on: Callable[[T], Any] | None = None) -> T:
         """Return a section of params.yaml as the dataclass `cls`.
@@ -124,11 +128,6 @@ class StageRun:
         self._identify("dataset_units", self.dataset_units)
         self._follow("dataset", path)
         return path
-
-    @property
-    def dataset_units(self) -> Literal["degrees"] | None:
-        """The unit of the dataset's arm joints by params.yaml, for a dataset that does not say it itself."""
-        return self._params.dataset_units
 
     def control_hz(self) -> int:
         """Return the control rate of the simulator and of the policies (`sim.control_hz`) [Hz].
@@ -197,17 +196,13 @@ class StageRun:
         """Hand an ONNX file to the tracker, registered as `name`, with the profile as its alias."""
         self._tracker.onnx_model(path, name, self.profile)
 
-    def tag(self, key: str, value: str) -> None:
-        """Attach a tag to the tracked run."""
-        self._tracker.tag(key, value)
-
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Put the results in place and write `data/metrics/<name>.json`; the last thing a stage does.
 
         Args:
             metrics: Numbers, texts, lists and mappings; dataclasses and NumPy scalars are converted, NaN becomes null.
         """
-        assert not self._finished, f"stage {self.name} finished twice"
+        assert not self.finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
         wall_s = round(time.monotonic() - self._start_s, 3)
         target = self._target
@@ -227,7 +222,7 @@ class StageRun:
         self.out.rename(target)
         ownership.note_written(self.root, self._full_name, [target])
         shutil.rmtree(self._scratch_root)
-        self._finished = True
+        self.finished = True
         logger.info("%s: done in %.1f s", self._full_name, wall_s)
 
     def refuse_strangers(self) -> None:
@@ -240,21 +235,12 @@ class StageRun:
             raise StageError(told)
 
     @property
-    def finished(self) -> bool:
-        """Whether `finish` was called."""
-        return self._finished
-
-    @property
     def _target(self) -> Path:
         return self.root / "data" / self.name / (self.part or "")
 
     @property
     def _scratch_root(self) -> Path:
         return self.root / "data" / ".scratch" / self._full_name
-
-    @property
-    def _full_name(self) -> str:
-        return _full_name(self.name, self.part)
 
     def _follow(self, key: str, path: Path) -> None:
         """Note that the result follows from a folder."""

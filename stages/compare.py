@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from soarm.base import load_base
-from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
 from soarm.policies import ChunkedPolicy
@@ -33,18 +33,18 @@ def main() -> None:
         require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
         seeds = scene_seeds("test")[: params.n_scenes]
 
-        def rows(policy: BatchPolicy, name: str, origin: dict[str, str]) -> Results:
+        def rows(policy: BatchPolicy, name: str, provenance: dict[str, str]) -> Results:
             env, scenes = BatchSim(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
-            return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, origin=origin)
+            return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, provenance=provenance)
 
-        origin = origin_of(act_folder, sim, how)
-        base = find(run.input("eval_base"), origin, seeds)
+        provenance = provenance_of(act_folder, sim, how)
+        base = find(run.input("eval_base"), provenance, seeds)
         source = "data/eval_base" if base is not None else "evaluated again"
         alone = ChunkedPolicy(act, act.spec, how.n_rows)
         if base is None:
-            base = rows(alone, "ACT", origin)
+            base = rows(alone, "ACT", provenance)
         corrected = residual_policy(act, actor, spec, how.n_rows)
-        residual = rows(corrected, "ACT + residual", origin_of(residual_folder, sim, how))
+        residual = rows(corrected, "ACT + residual", provenance_of(residual_folder, sim, how))
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
 
         base.save(run.out, "base")
@@ -56,7 +56,7 @@ def main() -> None:
         scenes = clips.choose(base, residual)
         films = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips")
         shown = [(f"clips/{clip.file_name}", clip.caption) for clip in run.track(films, len(scenes), description="filming")]
-        page = report.render(base, residual, result, results, training, shown, report.origin_notes(source, base, residual))
+        page = report.render(base, residual, result, results, training, shown, report.provenance_notes(source, base, residual))
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)

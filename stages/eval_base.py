@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from soarm.base import load_base
-from soarm.evaluation.evaluator import EvaluationParams, evaluate, origin_of
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.summary import summarise
 from soarm.policies import ChunkedPolicy
 from soarm.report import gallery
@@ -29,7 +29,7 @@ def main() -> None:
             ChunkedPolicy(act, act.spec, params.n_rows),
             run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
             knocked_away_m=params.knocked_away_m,
-            origin=origin_of(folder, sim, params),
+            provenance=provenance_of(folder, sim, params),
         )
         results.save(run.out)
         summary = summarise(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soarm.base import load_base
 from soarm.policies import ChunkedPolicy
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.recording import RecordParams
 from soarm.report import gallery, tables
 from soarm.residual import reach
@@ -25,7 +25,7 @@ def main() -> None:
         env = BatchSim(sim, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         noiseless = recorded.expert.noiseless()
-        expert = PerRow([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])
+        expert = VectorPolicy([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])
         seeds = scene_seeds("validation")[: params.n_scenes]
 
         def at(bound: reach.Bound, factor: float) -> reach.OracleResult:

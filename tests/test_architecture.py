@@ -52,13 +52,13 @@ OUTSIDE: dict[str, set[str]] = {
     "quantities": set(),
     "recording": set(),
     "records": set(),
-    "report": {"PIL", "av", "matplotlib", "numpy"},
+    "report": {"av", "matplotlib", "numpy"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
     "signals": set(),
-    "sim": {"gymnasium", "mujoco", "mujoco_menagerie", "numpy"},
+    "sim": {"mujoco", "mujoco_menagerie", "numpy"},
     "smallfile": set(),
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
@@ -70,7 +70,6 @@ OUTSIDE: dict[str, set[str]] = {
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
-    "PIL": "pillow",
     "scservo_sdk": "feetech-servo-sdk",
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",

@@ -9,7 +9,7 @@ from soarm import deployment
 from soarm import params as params_file
 from soarm.deployment import DeployParams, DriveStack, WireStats
 from soarm.errors import ParamsError
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.recording import RecordParams
 from soarm.rollout import rollout
 from soarm.runtime.schedule import Schedule
@@ -29,7 +29,7 @@ SEEDS = scene_seeds("validation")[:2]
 @pytest.fixture(scope="module")
 def expert(request):
     settings = LOADED.section("record", RecordParams).expert.noiseless()
-    return lambda: PerRow([Expert(settings, 30)])
+    return lambda: VectorPolicy([Expert(settings, 30)])
 
 
 class OneAtATime:

@@ -83,11 +83,11 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any words do": (("text", "number as text"), ("study.variants.*.label",)),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "*.layer_norm", "*.magnified", "*.bootstrap_on_timeout"),
+        ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
-    "nothing is hidden": (("empty list",), ("*.unseen",)),
+    "nothing is hidden": (("empty list",), ("*.masked_blocks",)),
     "an angle, a logarithm, a value and an exponent have a sign": (
         ("zero", "minus one", "negative"),
         ("sim.task.*_angle_deg.*", "sim.task.home.[0-4]", "*.temporal_ensemble_coeff", "*.log_std_init", "*.value_m*"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from soarm import arm
 from soarm.errors import ObservationError
-from soarm.policy import Array, Observation, PerRow, add_residual, clip_to_limits, require_finite, residual_correction
+from soarm.policy import Array, Observation, VectorPolicy, add_residual, clip_to_limits, require_finite, residual_correction
 
 LOWER, UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)
 SCALE = np.array([5, 5, 5, 5, 5, 10], np.float32)
@@ -85,7 +85,7 @@ class Echo:
 
 
 def test_one_policy_per_row_gets_its_own_row_and_seed() -> None:
-    policy = PerRow([Echo(0), Echo(1), Echo(2)])
+    policy = VectorPolicy([Echo(0), Echo(1), Echo(2)])
     seeds: Sequence[int] = [20, 10]
 
     policy.reset(np.array([2, 1]), seeds)

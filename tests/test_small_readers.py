@@ -153,7 +153,12 @@ READERS = {
     "residual": Reader(
         _beside("config.json", actor.load, actor_safetensors=b""),
         (CheckpointError, SpecMismatchError),
-        {"hidden": [8], "layer_norm": True, "sight": {"unseen": ["phase"], "magnified": True}, "spec": _spec()},
+        {
+            "hidden": [8],
+            "layer_norm": True,
+            "observation": {"masked_blocks": ["phase"], "tanh_features": True},
+            "spec": _spec(),
+        },
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
     "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),
@@ -247,8 +252,8 @@ def test_all_faults_of_settings_and_of_limits_are_named_with_their_bounds(tmp_pa
         '"gains": {"p": 7}}'
     )
     message = (
-        r"(?s)gains.p is 7; it needs 6 whole numbers 0 to 254.*warn_c is '55'.*at most 1000.*recoveries is -2; .* 0 or more"
-        r".*park is \(0, 0\).*-360\.\.360.*park_speed is nan.*to 300.*stall_a is -1.*to 10"
+        r"(?s)gains.p is 7 of type int; it must be a list of 6, each int.*warn_c is '55' of type str.*99999.*at most 1000"
+        r".*stall_a is -1.*at most 10.*park is \[0, 0\].*-360\.\.360.*park_speed is nan.*at most 300.*recoveries is -2; .* 0"
     )
     with pytest.raises(FaultError, match=message):
         ArmConfig.load(path)

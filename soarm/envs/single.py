@@ -42,10 +42,18 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
     Positions are in the arm's base frame (x right, y backwards, z up). Values beyond a range are cut. `soarm.spec.gym_keys`
     maps the keys to LeRobot's features.
 
-    ## Reward, episode, info
+    ## Reward
 
-    See `soarm.sim.env.SimEnv`: the same seed gives the same episode, to the bit, here, there and in `make_vec`.
-    `terminated` is success (`info["is_success"]`), `truncated` comes after `spec.max_episode_steps`.
+    `reward="sparse"`: `weights.success` once, at held success, else 0. `"shaped"`: plus, for each term of the task
+    (`Task.terms`), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
+    terminal state. `info["reward/<term>"]` holds every term in both modes.
+
+    ## Episode
+
+    Start: home pose with jitter and the task's things in their sectors, all drawn from `reset(seed=)` alone; the same seed
+    gives the same episode to the bit, here, in `make_vec` and in the chain. Success (`info["is_success"]`): the task is done
+    (the cube lies in the bin, released, at rest) for `success_hold_s`; then `terminated`. `truncated` comes after
+    `spec.max_episode_steps`. `info["stage"]` is the furthest of the task's stages reached.
 
     Args:
         render_mode: `human` shows the episode in MuJoCo's viewer as it runs; `rgb_array` has `render` return a picture of
@@ -67,7 +75,7 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
         self.action_space, self.observation_space = interface.action_space, interface.observation_space
         shown = render_mode is not None or bool(interface.cameras)
-        self._simulation = SimEnv(params, render_mode="rgb_array" if shown else None)
+        self._simulation = SimEnv(params, visuals=shown)
         self._snapshot = Snapshot(self.model)
         self._cameras = Cameras(self.model, interface.cameras, interface.picture_size)
         self._front: Cameras | None = None
@@ -119,7 +127,6 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         for opened in (self._cameras, self._front, self._viewer):
             if opened is not None:
                 opened.close()
-        self._simulation.close()
 
     def _look(self, features: Observation) -> dict[str, Any]:
         if self._viewer is not None or self._interface.cameras:

@@ -43,7 +43,12 @@ class EvaluationParams:
 
 
 def evaluate(
-    env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int], *, knocked_away_m: float, origin: Mapping[str, str] | None = None
+    env: BatchEnv,
+    policy: BatchPolicy,
+    seeds: Iterable[int],
+    *,
+    knocked_away_m: float,
+    provenance: Mapping[str, str] | None = None,
 ) -> Results:
     """Run `policy` once per seed and return one row per episode, in the order of the seeds.
 
@@ -53,10 +58,10 @@ def evaluate(
         policy: What acts.
         seeds: Scene seeds.
         knocked_away_m: See `EvaluationParams` [m].
-        origin: What the rows follow from; see `Results.origin`.
+        provenance: What the rows follow from; see `Results.provenance`.
     """
     episodes = rollout(env, policy, seeds)
-    return results_of(episodes, env.task, env.control_hz, knocked_away_m=knocked_away_m, origin=origin)
+    return results_of(episodes, env.task, env.control_hz, knocked_away_m=knocked_away_m, provenance=provenance)
 
 
 def results_of(
@@ -65,15 +70,15 @@ def results_of(
     control_hz: int,
     *,
     knocked_away_m: float,
-    origin: Mapping[str, str] | None = None,
+    provenance: Mapping[str, str] | None = None,
 ) -> Results:
     """Return one row per finished episode of a task; the rest as `evaluate`."""
     rows = (episode_row(episode, task, control_hz, knocked_away_m) for episode in episodes)
-    return Results(tuple(rows), task, dict(origin or {}))
+    return Results(tuple(rows), task, dict(provenance or {}))
 
 
-def origin_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
-    """Return `Results.origin`: a hash of the policy's files, one of the simulator's parameters, and how it was evaluated.
+def provenance_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
+    """Return `Results.provenance`: a hash of the policy's files, one of the simulator's parameters, and how it was evaluated.
 
     `n_rows` belongs to it: a network rounds differently in batches of other sizes (by some 1e-5 degrees), and contacts turn
     that into other episodes.

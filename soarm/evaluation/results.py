@@ -67,7 +67,7 @@ class EpisodeRow:
 
 
 _OF_ALL = {field.name: str(field.type) for field in dataclasses.fields(EpisodeRow) if field.name != "of_task"}
-_ORIGIN, _TASK = b"soarm.origin", b"soarm.task"  # keys in the Parquet file's metadata
+_PROVENANCE, _TASK = b"soarm.provenance", b"soarm.task"  # keys in the Parquet file's metadata
 _TYPES = {"int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "float": pa.float64()}
 
 
@@ -87,13 +87,13 @@ class Results:
     Attributes:
         rows: One per episode.
         task: The task.
-        origin: What the rows follow from, name -> hash or value (checkpoint, simulator): equal origins and equal seeds mean
-            equal rows. Kept in the Parquet file's metadata.
+        provenance: What the rows follow from, name -> hash or value (checkpoint, simulator): with the same seeds, equal ones
+            mean equal rows. Kept in the Parquet file's metadata.
     """
 
     rows: tuple[EpisodeRow, ...]
     task: Task
-    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -113,25 +113,15 @@ class Results:
         return np.array([row.value(name) for row in self.rows])
 
     def select(self, seeds: Iterable[int]) -> Results:
-        """Return the rows of `seeds`, in that order.
-
-        Raises:
-            DatasetError: A seed was not evaluated.
-        """
+        """Return the rows of some of its seeds, in that order."""
         by_seed = {row.seed: row for row in self.rows}
-        wanted = list(seeds)
-        absent = [seed for seed in wanted if seed not in by_seed]
-        if absent:
-            raise DatasetError(
-                f"{len(absent)} of {len(wanted)} scenes were not evaluated, first {absent[:3]}; evaluate them first"
-            )
-        return Results(tuple(by_seed[seed] for seed in wanted), self.task, self.origin)
+        return Results(tuple(by_seed[seed] for seed in seeds), self.task, self.provenance)
 
     def save(self, folder: Path, name: str = "episodes") -> None:
         """Write `<name>.parquet` (exact) and `<name>.csv` (six significant digits, for reading) into `folder`."""
         schema, names = _schema(self.task), list(columns(self.task))
         arrays = [pa.array([row.value(one.name) for row in self.rows], one.type, from_pandas=True) for one in schema]
-        schema = schema.with_metadata({_ORIGIN: json.dumps(dict(self.origin), sort_keys=True), _TASK: self.task.name})
+        schema = schema.with_metadata({_PROVENANCE: json.dumps(dict(self.provenance), sort_keys=True), _TASK: self.task.name})
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / f"{name}.parquet", compression="zstd")
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -164,20 +154,17 @@ class Results:
             )
         rows: list[dict[str, Any]] = table.to_pylist()
         try:
-            origin = parse_json(metadata.get(_ORIGIN, b"{}"))
+            provenance = parse_json(metadata.get(_PROVENANCE, b"{}"))
         except SmallFileError as error:
-            raise DatasetError(f"the origin in {path} {error}; evaluate again (`dvc repro -f eval_base`)") from None
-        return cls(tuple(EpisodeRow.of({key: _or_nan(value) for key, value in row.items()}) for row in rows), task, origin)
+            raise DatasetError(f"the provenance in {path} {error}; evaluate again (`dvc repro -f eval_base`)") from None
+        values = ({key: math.nan if value is None else value for key, value in row.items()} for row in rows)
+        return cls(tuple(EpisodeRow.of(one) for one in values), task, provenance)
 
 
-def find(folder: Path, origin: Mapping[str, str], seeds: Iterable[int]) -> Results | None:
-    """Return the rows saved in `folder` if they are those of `seeds` and of that origin, else None."""
+def find(folder: Path, provenance: Mapping[str, str], seeds: Iterable[int]) -> Results | None:
+    """Return the rows saved in `folder` if they are those of `seeds` and of that provenance, else None."""
     found = Results.load(folder)
-    return found if found.origin == origin and found.seeds == tuple(seeds) else None
-
-
-def _or_nan(value: Any) -> Any:
-    return math.nan if value is None else value
+    return found if found.provenance == provenance and found.seeds == tuple(seeds) else None
 
 
 def _readable(value: object) -> object:

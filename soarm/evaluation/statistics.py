@@ -2,18 +2,18 @@
 
 Knows numbers only. The unit of inference is the training seed: many episodes of one trained policy measure that policy, not
 the method that trained it. `wilson`, `mcnemar_p` and `paired_bootstrap` speak about given policies;
-`stratified_bootstrap`, `crossed_bootstrap` and `welch_p` speak about methods, given several training seeds.
+`iqm_bootstrap`, `crossed_bootstrap` and `welch_p` speak about methods, given several training seeds.
 
 Sources: Wilson 1927 (interval of a proportion); McNemar 1947 (paired test, here exact: a binomial test on the discordant
-pairs); Efron 1979 (bootstrap, percentile intervals); Agarwal et al. 2021, arXiv 2108.13264 (interquartile mean, bootstrap
-stratified by task); Hesterberg 2015, arXiv 1411.5279 (why bootstraps of few are too narrow, and by how much); Welch 1947
-(means of unequal spread); Holm 1979 (several comparisons).
+pairs); Efron 1979 (bootstrap, percentile intervals); Agarwal et al. 2021, arXiv 2108.13264 (interquartile mean); Hesterberg
+2015, arXiv 1411.5279 (why bootstraps of few are too narrow, and by how much); Welch 1947 (means of unequal spread); Holm 1979
+(several comparisons).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -121,36 +121,23 @@ def iqm(values: ArrayLike) -> float:
     return float(stats.trim_mean(np.asarray(values, np.float64), 0.25, axis=None))
 
 
-def stratified_bootstrap(
-    strata: Sequence[ArrayLike],
-    rng: np.random.Generator,
-    n_resamples: int,
-    statistic: Callable[[Floats], float] = iqm,
-    limits: tuple[float, float] = ANYTHING,
+def iqm_bootstrap(
+    scores: ArrayLike, rng: np.random.Generator, n_resamples: int, limits: tuple[float, float] = ANYTHING
 ) -> Estimate:
-    """Return a statistic of scores over several training seeds with its bootstrap interval, resampling seeds within strata.
-
-    The interval is widened for few seeds (`_widened`).
+    """Return the interquartile mean of scores over training seeds with its bootstrap interval, widened for few (`_widened`).
 
     Args:
-        strata: One array of scores per stratum (task, difficulty), one score per training seed.
+        scores: One per training seed.
         rng: Where the resamples come from.
         n_resamples: How many.
-        statistic: Of all scores together.
-        limits: What the statistic can be.
+        limits: What a score can be.
     """
-    scores = [np.asarray(stratum, np.float64) for stratum in strata]
-    n = min((len(stratum) for stratum in scores), default=0)
-    if n == 0:
-        raise ValueError(f"scores per stratum: {[len(stratum) for stratum in scores]}; every stratum needs at least one")
-    value = float(statistic(np.concatenate(scores)))
+    values = np.asarray(scores, np.float64)
+    n = len(values)
     if n < 2:
-        return Estimate(value, math.nan, math.nan, n)
-    resampled = [
-        statistic(np.concatenate([stratum[rng.integers(len(stratum), size=len(stratum))] for stratum in scores]))
-        for _ in range(n_resamples)
-    ]
-    return _widened(_percentiles(value, np.asarray(resampled, np.float64), n), limits)
+        return Estimate(iqm(values), math.nan, math.nan, n)
+    resampled = np.array([iqm(values[rng.integers(n, size=n)]) for _ in range(n_resamples)])
+    return _widened(_percentiles(iqm(values), resampled, n), limits)
 
 
 def crossed_bootstrap(
@@ -202,8 +189,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _resampled(values: Floats, rng: np.random.Generator, n_resamples: int) -> Floats:
-    n = len(values)
-    return np.concatenate([values[rng.integers(n, size=(size, n))].mean(axis=1) for size in _blocks(n_resamples)])
+    n, sizes = len(values), (min(_BLOCK, n_resamples - start) for start in range(0, n_resamples, _BLOCK))
+    return np.concatenate([values[rng.integers(n, size=(size, n))].mean(axis=1) for size in sizes])
 
 
 def _percentiles(value: float, resampled: Floats, n: int) -> Estimate:
@@ -223,7 +210,3 @@ def _widened(estimate: Estimate, limits: tuple[float, float]) -> Estimate:
     factor = math.sqrt(n / (n - 1)) * float(stats.t.ppf(quantile, n - 1) / stats.norm.ppf(quantile))
     low, high = (min(max(value + factor * (end - value), limits[0]), limits[1]) for end in (low, high))
     return Estimate(value, low, high, n)
-
-
-def _blocks(total: int) -> list[int]:
-    return [min(_BLOCK, total - start) for start in range(0, total, _BLOCK)]

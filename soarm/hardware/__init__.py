@@ -22,7 +22,6 @@
     line           one question at a time on the half-duplex line
     packets        instruction and status packets
     port           the serial port, opened for one process
-    wire_log       every byte that crossed the wire
     discovery      which servos are there
     ports          which serial port the arm is on
 

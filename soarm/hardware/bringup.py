@@ -11,9 +11,8 @@ from soarm.hardware import doctor
 from soarm.hardware.bus import TIMEOUT_S, Bus
 from soarm.hardware.calibration import Calibration, JointCalibration
 from soarm.hardware.config import ArmConfig
-from soarm.hardware.registers import LATCHED, NOTHING, PHASE_MULTI_TURN, Status
+from soarm.hardware.registers import LATCHED, NOTHING, Status
 from soarm.hardware.torque import torque_off
-from soarm.hardware.wire_log import WireLog
 
 OUTSIDE_TICKS = 40
 """A joint may stand this far outside its measured range when torque comes on; the servo pulls it in."""
@@ -31,23 +30,21 @@ class StillLiveError(FaultError):
     """Torque came on, something went wrong, and a servo did not confirm that its torque is off again."""
 
 
-def open_bus(
-    port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]
-) -> Bus:
+def open_bus(port: str, calibration: Calibration, config: ArmConfig, now: Callable[[], float]) -> Bus:
     """Open the bus of an arm; see `Bus.open`."""
     ids = [joint.servo_id for joint in calibration.joints]
     timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
-    return Bus.open(port, ids, timeout_s=timeout_s, wire_log=wire_log, now=now)
+    return Bus.open(port, ids, timeout_s=timeout_s, now=now)
 
 
-def reopen(port: str, calibration: Calibration, config: ArmConfig, wire_log: WireLog | None, now: Callable[[], float]) -> Bus:
+def reopen(port: str, calibration: Calibration, config: ArmConfig, now: Callable[[], float]) -> Bus:
     """Open the bus of an arm whose port was lost, and hear every servo; where one is silent the port is closed again.
 
     Raises:
         PortError: The port cannot be opened.
         FaultError: A servo stayed silent.
     """
-    bus = open_bus(port, calibration, config, wire_log, now)
+    bus = open_bus(port, calibration, config, now)
     try:
         require_heard(bus, calibration)
     except BaseException:
@@ -82,22 +79,6 @@ def require_fit(
     faults = [f"{finding.joint} (servo {finding.servo_id}): {text}" for finding in findings for text in finding.faults]
     faults += doctor.of_all(findings)
     faults += doctor.against_settings(findings, config)
-    for joint, finding in zip(calibration.joints, findings, strict=True):
-        if not finding.values:
-            continue
-        try:
-            mode, phase = bus.read(joint.servo_id, "operating_mode"), bus.read(joint.servo_id, "phase")
-        except BusError as error:
-            faults.append(str(error))
-            continue
-        if mode != 0:
-            faults.append(
-                f"{joint.name} (servo {joint.servo_id}): its operating_mode is {mode}, not 0 (position); `soarm setup-motors`"
-            )
-        if phase & PHASE_MULTI_TURN:
-            faults.append(
-                f"{joint.name} (servo {joint.servo_id}): multi-turn feedback is on (phase, bit 4); `soarm setup-motors`"
-            )
     if faults:
         raise FaultError("\n  ".join([f"the arm on {bus.port} must not be driven:", *faults]))
     for finding in findings:

@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 from soarm.errors import BusError
 from soarm.hardware import discovery, eprom, packets
-from soarm.hardware.backups import back_up
 from soarm.hardware.line import Counters, Line
 from soarm.hardware.packets import ReplyBurst
 from soarm.hardware.port import SerialPort, open_port
@@ -31,7 +29,6 @@ from soarm.hardware.registers import (
     writable,
 )
 from soarm.hardware.torque import torque_off
-from soarm.hardware.wire_log import WireLog
 
 __all__ = ["SYNC_WRITABLE", "TIMEOUT_S", "Bus", "Counters", "Reading"]
 
@@ -50,7 +47,6 @@ class Bus:
         servo_ids: The servos of `sync_read` and `torque_off`, in the order in which they are asked.
         timeout_s: Time of one question, second attempt included [s]. In lockstep with an emulated bus on a loaded machine
             choose seconds: nothing waits for them unless a servo is mute.
-        wire_log: Gets every byte; it stays open when the bus is closed.
         now: The clock [s].
         backups: Folder for the backups of registers; None for `backups.default_folder()`.
 
@@ -66,7 +62,6 @@ class Bus:
         servo_ids: Sequence[int],
         *,
         timeout_s: float = TIMEOUT_S,
-        wire_log: WireLog | None = None,
         now: Callable[[], float] = time.monotonic,
         backups: Path | None = None,
     ) -> None:
@@ -75,7 +70,6 @@ class Bus:
         if faults or len(set(self.servo_ids)) < len(self.servo_ids):
             raise ValueError(f"servo ids are {self.servo_ids}: each must be in 0..{packets.HIGHEST_ID} and named once")
         self.port = str(port.port_name)
-        port.wire_log = wire_log
         self.line = Line(port, timeout_s, now)
         self._eprom = eprom.Eprom(self, backups)
         self._readings = Readings()
@@ -89,9 +83,7 @@ class Bus:
         *,
         baud: int = 1_000_000,
         timeout_s: float = TIMEOUT_S,
-        wire_log: WireLog | None = None,
         now: Callable[[], float] = time.monotonic,
-        backups: Path | None = None,
         exclusive: bool = True,
     ) -> Bus:
         """Open a port, and say nothing on it yet.
@@ -101,26 +93,18 @@ class Bus:
             servo_ids: See the class, as the other arguments.
             baud: One of the SDK's rates.
             timeout_s: See the class.
-            wire_log: See the class.
             now: See the class.
-            backups: See the class.
             exclusive: False only for a watchdog that has to reach the servos of a program that hangs.
 
         Raises:
             PortError: The port is missing, busy, forbidden or none, or the SDK does not know the baud.
         """
-        opened = open_port(port, baud, exclusive, now)
-        return cls(opened, servo_ids, timeout_s=timeout_s, wire_log=wire_log, now=now, backups=backups)
+        return cls(open_port(port, baud, exclusive, now), servo_ids, timeout_s=timeout_s, now=now)
 
     @property
     def counters(self) -> Counters:
         """What happened on the line since it was opened."""
         return self.line.counters
-
-    @property
-    def out_of_range(self) -> Mapping[int, int]:
-        """Servo -> the position beyond one turn that it reports at present [ticks]; such an answer is a miss."""
-        return self._readings.out_of_range
 
     @property
     def status(self) -> Mapping[int, Status]:
@@ -130,16 +114,12 @@ class Bus:
     def __enter__(self) -> Bus:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the port; a second time does nothing, and nothing is raised."""
         self.line.close()
-
-    def adopt(self) -> None:
-        """Make the calling thread the bus thread; until then it is the first one that spoke."""
-        self.line.adopt()
 
     def ping(self, servo_id: int) -> int:
         """Return the model number of a servo.
@@ -241,10 +221,6 @@ class Bus:
             ValueError: A register is not one of the EPROM, not writable, or a value is out of its range; lists every fault.
         """
         return self._eprom.bring_to(servo_id, values)
-
-    def back_up(self, path: Path) -> None:
-        """Write the registers of all servos to a JSON file; `null` stands for a servo that does not answer."""
-        back_up(self, self.servo_ids, path)
 
     def sync_read(self) -> dict[int, Reading]:
         """Ask all servos for their telemetry in one go, and once more those that are missing.

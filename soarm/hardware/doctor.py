@@ -12,7 +12,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import VOLTS, ArmConfig
 from soarm.hardware.discovery import SharedIdError
 from soarm.hardware.packets import HIGHEST_ID
-from soarm.hardware.registers import LATCHED, MODEL, NOTHING, Status
+from soarm.hardware.registers import LATCHED, MODEL, NOTHING, PHASE_MULTI_TURN, Status
 
 SCAN_TIMEOUT_S = TIMEOUT_S
 """For a question to an id that nobody may have [s]; there are 248 of them."""
@@ -22,6 +22,8 @@ _ASKED = (
     "model_number",
     "firmware_major",
     "firmware_minor",
+    "operating_mode",
+    "phase",
     "torque_enable",
     "present_voltage",
     "min_voltage_limit",
@@ -183,6 +185,10 @@ def _faults(values: dict[str, int]) -> list[str]:
     faults = []
     if values["model_number"] != MODEL:
         faults.append(f"it is of model {values['model_number']}, not an STS3215 ({MODEL})")
+    if values["operating_mode"] != 0:
+        faults.append(f"its operating_mode is {values['operating_mode']}, not 0 (position); `soarm setup-motors`")
+    if values["phase"] & PHASE_MULTI_TURN:
+        faults.append("multi-turn feedback is on (phase, bit 4); `soarm setup-motors`")
     volts, low, high = (values[name] / 10 for name in ("present_voltage", "min_voltage_limit", "max_voltage_limit"))
     if not low <= volts <= high:
         faults.append(

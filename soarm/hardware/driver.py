@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +26,6 @@ from soarm.hardware.observation import Observed, observed
 from soarm.hardware.states import TRANSITIONS, State
 from soarm.hardware.supervisor import ServoSupervisor
 from soarm.hardware.watch import Alarm, Severity
-from soarm.hardware.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +62,6 @@ class Arm:
         calibration: Calibration,
         config: ArmConfig = DEFAULT,
         *,
-        wire_log: WireLog | None = None,
-        now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Arm:
         """Open the port and ask every servo who it is; nothing moves, and torque stays as it is.
@@ -74,8 +70,6 @@ class Arm:
             port: Serial port, or a link to one.
             calibration: Of this arm.
             config: Its settings.
-            wire_log: Gets every byte.
-            now: The clock [s].
             sleep: Waits so many seconds.
 
         Returns:
@@ -85,7 +79,8 @@ class Arm:
             PortError: The port cannot be opened.
             FaultError: The arm must not be driven; names every fault.
         """
-        made = cls(bringup.open_bus(port, calibration, config, wire_log, now), calibration, config, now, sleep)
+        now = time.monotonic
+        made = cls(bringup.open_bus(port, calibration, config, now), calibration, config, now, sleep)
         try:
             made._identify()
         except BaseException:
@@ -96,7 +91,7 @@ class Arm:
     def __enter__(self) -> Arm:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -335,8 +330,7 @@ class Arm:
         self._proven_off = False
         try:
             if not self.bus.line.is_open:
-                wire_log = self.bus.line.port.wire_log
-                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, wire_log, self.now)
+                self.bus = bringup.reopen(self.bus.port, self.calibration, self.config, self.now)
                 self._supervisor = ServoSupervisor(self.bus, self.calibration, self.config, self._note)
             bringup.recover(self.bus, self.calibration, self.config, clear=clear)
             self._supervisor.begin(self._look())

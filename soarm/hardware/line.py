@@ -172,8 +172,8 @@ class Line:
         except PORT_TROUBLE as error:
             raise self._lost(error) from error
 
-    def listen(self, seconds: float, n_bytes: int = 4096) -> bytes:
-        """Return what comes in a time without asking [s], at the longest until `n_bytes` came.
+    def listen(self, seconds: float) -> bytes:
+        """Return what comes in a time without asking [s].
 
         Raises:
             PortError: The port is closed, or was lost.
@@ -181,7 +181,7 @@ class Line:
         self._check_usable()
         with deferred_signals():
             try:
-                return self.port.receive(n_bytes, seconds)
+                return self.port.receive(4096, seconds)
             except PORT_TROUBLE as error:
                 raise self._lost(error) from error
 
@@ -194,8 +194,6 @@ class Line:
             self.port.closePort()
         except PORT_TROUBLE as error:
             logger.warning("closing the port %s: %s", self.port.port_name, error)
-        if self.port.wire_log is not None:
-            self.port.wire_log.flush()
 
     def _check_usable(self) -> None:
         if self._closed is not None:

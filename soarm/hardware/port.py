@@ -27,7 +27,6 @@ from scservo_sdk import PortHandler
 
 from soarm.errors import PortError
 from soarm.hardware.ports import forbidden, holders
-from soarm.hardware.wire_log import WireLog
 
 PORT_TROUBLE: tuple[type[Exception], ...] = (OSError, serial.SerialException, termios.error)
 """What an unplugged or hung adapter raises; `termios.error` is no OSError."""
@@ -43,13 +42,11 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         ser: The pyserial object.
         sent: The bytes of the last packet that was sent.
         drained_bytes: How many bytes were thrown away unread by any question.
-        wire_log: Where every byte is written to, or None.
     """
 
     ser: Any
     sent: bytes = b""
     drained_bytes: int = 0
-    wire_log: WireLog | None = None
 
     def __init__(self, path: str, baud: int, exclusive: bool = True, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(path)
@@ -78,8 +75,6 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         if n:
             self.drained_bytes += len(self.receive(n, 0.0))
         self.sent = packet
-        if self.wire_log is not None:
-            self.wire_log.write("tx", packet)
         self._write(packet)
 
     def receive(self, n_bytes: int, within_s: float) -> bytes:
@@ -94,8 +89,6 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
         while len(data) < n_bytes and piece:
             piece = self._read(n_bytes - len(data), max(0.0, end_s - self._now()))
             data += piece
-        if data and self.wire_log is not None:
-            self.wire_log.write("rx", data)
         return data
 
     def drain(self, quiet_s: float, end_s: float) -> None:

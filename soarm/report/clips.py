@@ -82,7 +82,7 @@ def shoot(clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy]
     if not clips:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    env = SimEnv(sim, render_mode="rgb_array")
+    env = SimEnv(sim, visuals=True)
     with Camera(env.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
         for clip in clips:
             films = [film(env, camera, policy, clip.seed) for policy in policies]

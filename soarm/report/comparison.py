@@ -75,7 +75,7 @@ def verdict(comparison: Comparison) -> str:
     return f"The residual solves {'more' if gains > regressions else 'fewer'} scenes than ACT alone: {split}. {scope}"
 
 
-def origin_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
+def provenance_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
     """Return the sentences that say where the rows come from.
 
     Args:
@@ -88,15 +88,16 @@ def origin_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
     return [
         f"Rows of {LABELS['base']}: {how}; rows of {LABELS['residual']}: run for this page. Both are beside it as Parquet and "
         "CSV, figures as SVG and PNG with the CSV each was drawn from.",
-        f"Files of {LABELS['base']}: {base.origin.get('policy', 'unknown')}; of {LABELS['residual']}: "
-        f"{residual.origin.get('policy', 'unknown')}; simulator's parameters: {base.origin.get('simulator', 'unknown')}. "
+        f"Files of {LABELS['base']}: {base.provenance.get('policy', 'unknown')}; of {LABELS['residual']}: "
+        f"{residual.provenance.get('policy', 'unknown')}; parameters of the simulator: "
+        f"{base.provenance.get('simulator', 'unknown')}. "
         "Revision, profile and seed are in data/metrics/compare.json.",
     ]
 
 
 def _cards(comparison: Comparison) -> list[tuple[str, str, str]]:
     sides = [(LABELS[key], one) for key, one in (("base", comparison.base), ("residual", comparison.residual))]
-    entries = [(label, _percent(one.success_rate), f"solved; {_range(*one.success_ci95, 100, ' %')}") for label, one in sides]
+    entries = [(label, f"{100 * one.success_rate:.1f} %", f"solved; {_range(*one.success_ci95)}") for label, one in sides]
     success = comparison.differences["success_rate"]
     entries.append(("difference", f"{100 * success.value:+.1f} points", f"paired bootstrap {_interval(success, 100)}"))
     entries.append(
@@ -193,10 +194,6 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def _p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
@@ -205,8 +202,8 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return "\u2013" if math.isnan(value) else f"{value:{sign},.{digits}f}"
 
 
-def _range(low: float, high: float, scale: float = 1.0, unit: str = "", digits: int = 1) -> str:
-    return f"{scale * low:.{digits}f} to {scale * high:.{digits}f}{unit}"
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def _interval(estimate: Estimate, scale: float = 1.0, digits: int = 1) -> str:

@@ -9,7 +9,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from soarm.errors import StageError
 from soarm.evaluation.results import Results
@@ -17,32 +17,11 @@ from soarm.evaluation.statistics import wilson
 from soarm.evaluation.summary import Summary
 from soarm.report.style import Table
 
+if TYPE_CHECKING:  # evaluating ACT needs no residual
+    from soarm.residual.reach import OracleResult
+
 Policies = Mapping[str, Summary]
 """Key of a policy -> its summary."""
-
-
-class Counted(Protocol):
-    """What a rollout of `soarm.residual.reach` gives; by protocol, so that evaluating ACT needs no residual."""
-
-    @property
-    def factor(self) -> float:
-        """Of the residual's reach, or of one joint's."""
-
-    @property
-    def joint(self) -> str | None:
-        """The one joint the factor is of."""
-
-    @property
-    def solved(self) -> int:
-        """Scenes solved."""
-
-    @property
-    def n_scenes(self) -> int:
-        """Scenes tried."""
-
-    @property
-    def steps_mean(self) -> float:
-        """Mean length of the solved episodes [control steps]."""
 
 
 def success(policies: Policies) -> Table:
@@ -118,7 +97,7 @@ def durations(results: Results) -> Table:
     return [{"seed": row.seed, "time_to_success_s": row.time_to_success_s} for row in results.rows if row.success]
 
 
-def ceilings(measured: Sequence[Counted], chosen: float) -> Table:
+def ceilings(measured: Sequence[OracleResult], chosen: float) -> Table:
     """Success that each reach of a residual allows, with Wilson's interval, the base (factor 0) first.
 
     Args:
@@ -130,12 +109,12 @@ def ceilings(measured: Sequence[Counted], chosen: float) -> Table:
     ]
 
 
-def joint_ceilings(measured: Sequence[Counted]) -> Table:
+def joint_ceilings(measured: Sequence[OracleResult]) -> Table:
     """Success that is left when one joint's reach is cut to a fraction, with Wilson's interval."""
     return [{"joint": one.joint, **_counted(one)} for one in measured]
 
 
-def _counted(one: Counted) -> Mapping[str, float]:
+def _counted(one: OracleResult) -> Mapping[str, float]:
     low, high = wilson(one.solved, one.n_scenes)
     return {
         "factor": one.factor,

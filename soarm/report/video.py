@@ -1,4 +1,4 @@
-"""Frames to files: an MP4 to watch, a GIF for a README.
+"""Frames to an MP4.
 
 Knows codecs; knows nothing of cameras. A frame is uint8, shape (H, W, 3), red-green-blue.
 """
@@ -12,12 +12,11 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 Frame = NDArray[np.uint8]
 
 
-def write_mp4(frames: Iterable[Frame], path: Path, fps: int, crf: int = 23) -> None:
+def write_mp4(frames: Iterable[Frame], path: Path, fps: int) -> None:
     """Encode frames as H.264, playable in every browser; frames are written as they come.
 
     Odd sizes lose their last row or column: the codec halves colour in both directions.
@@ -26,13 +25,12 @@ def write_mp4(frames: Iterable[Frame], path: Path, fps: int, crf: int = 23) -> N
         frames: At least one, all of one shape.
         path: Ends in `.mp4`.
         fps: Frames per second.
-        crf: Quality, 0 (lossless) .. 51; 23 is the codec's usual choice.
     """
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for frame in frames:
             if stream is None:
-                options = {"crf": str(crf), "preset": "veryfast", "x264-params": "asm=0"}
+                options = {"crf": "23", "preset": "veryfast", "x264-params": "asm=0"}
                 stream = container.add_stream("libx264", rate=Fraction(fps), options=options)
                 stream.height, stream.width = (size - size % 2 for size in frame.shape[:2])
                 stream.pix_fmt = "yuv420p"
@@ -43,11 +41,3 @@ def write_mp4(frames: Iterable[Frame], path: Path, fps: int, crf: int = 23) -> N
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         assert stream is not None, f"{path.name}: a video has at least one frame"
         container.mux(stream.encode())
-
-
-def write_gif(frames: Iterable[Frame], path: Path, fps: int) -> None:
-    """Write an animation that repeats for ever, in 256 colours; browsers play at most 50 frames per second."""
-    images = [Image.fromarray(frame) for frame in frames]
-    assert images, f"{path.name}: an animation has at least one frame"
-    first, *rest = (image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for image in images)
-    first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, optimize=True)

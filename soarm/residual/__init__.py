@@ -11,8 +11,9 @@ batches.py         own and demonstrated transitions, encoded for actor and criti
 replay.py          the n-step replay buffer, with returns of whole episodes
 demonstrations.py  demonstrations as transitions of the residual's environment
 policies.py        actor and critics in Stable-Baselines3's terms
+sight.py           earlier names in saved files
 actor.py           the residual's network and its files
-sight.py           what actor and critics see of an observation
+encoder.py         the encoding of an observation for actor and critics
 vec_env.py         the environments as a `VecEnv`, and the base in front of them
 frozen.py          the base in front of raw environments, and out of a saved residual
 controller.py      base and residual on raw observations, with `predict`

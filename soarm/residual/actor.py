@@ -2,7 +2,7 @@
 
 Knows nothing of reinforcement learning, so that evaluation and export need neither Stable-Baselines3 nor an environment, and
 unpickle nothing: the weights are safetensors, the rest is JSON. What
-an observation goes through before the first layer (`soarm.residual.sight`) is part of the network.
+an observation goes through before the first layer (`soarm.residual.encoder`) is part of the network.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from soarm import arm
 from soarm.errors import CheckpointError
 from soarm.params import build
 from soarm.policy import Array
-from soarm.residual.sight import EVERYTHING, Sight, SightParams
+from soarm.residual.encoder import NOTHING_MASKED, ObservationEncoder, ObservationParams
 from soarm.smallfile import load_json, shown
 from soarm.spec import DEFAULT_TASK, PolicySpec
 
@@ -41,16 +42,20 @@ class ResidualActor(nn.Module):
     Args:
         hidden: Width of each hidden layer.
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
-        sight: What it sees of the observation.
+        observation: What of the observation it is given.
         task: Name of the task, whose residual observations these are.
     """
 
     def __init__(
-        self, hidden: Sequence[int], layer_norm: bool, sight: SightParams = EVERYTHING, task: str | None = DEFAULT_TASK
+        self,
+        hidden: Sequence[int],
+        layer_norm: bool,
+        observation: ObservationParams = NOTHING_MASKED,
+        task: str | None = DEFAULT_TASK,
     ) -> None:
         super().__init__()
         self.hidden, self.layer_norm = tuple(hidden), layer_norm
-        self.sight = Sight(sight, task)
+        self.sight = ObservationEncoder(observation, task)  # the name is part of every file of weights
         sizes = [self.sight.n_features, *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
@@ -92,7 +97,7 @@ def save(actor: ResidualActor, spec: PolicySpec, folder: Path) -> None:
     config = {
         "hidden": list(actor.hidden),
         "layer_norm": actor.layer_norm,
-        "sight": dataclasses.asdict(actor.sight.params),
+        "observation": dataclasses.asdict(actor.sight.params),
         "spec": spec.to_dict(),
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -118,7 +123,7 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
                 f"hidden {shown(hidden)}, layer_norm {shown(layer_norm)}: widths in 1..{_MOST_HIDDEN}, and a flag"
             )
         spec = PolicySpec.from_dict(config["spec"])
-        actor = ResidualActor(hidden, layer_norm, build(SightParams, config["sight"], "sight"), spec.task)
+        actor = ResidualActor(hidden, layer_norm, _observation_params(config), spec.task)
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
     if spec.residual_scale is None:
@@ -130,6 +135,14 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} does not hold the weights {CONFIG} describes: {error}. {remedy}") from None
     return actor.eval(), spec
+
+
+def _observation_params(config: dict[str, Any]) -> ObservationParams:
+    """Return what the actor is given of an observation; files of earlier versions have other keys for it."""
+    if "observation" in config or not isinstance(config["sight"], dict):
+        return build(ObservationParams, config["observation"], "observation")
+    names = {"unseen": "masked_blocks", "magnified": "tanh_features"}
+    return build(ObservationParams, {names.get(key, key): value for key, value in config["sight"].items()}, "sight")
 
 
 _LOWER, _UPPER = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)

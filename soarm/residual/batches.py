@@ -11,8 +11,8 @@ import torch
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
+from soarm.residual.encoder import EncodedObservation
 from soarm.residual.policies import ResidualTD3Policy
-from soarm.residual.sight import Seen
 
 
 @dataclasses.dataclass
@@ -34,10 +34,10 @@ class PreparedBatch:
     """
 
     critic_inputs: Tensor
-    for_actor: Seen
-    for_critics: Seen
-    next_for_actor: Seen
-    next_for_critics: Seen
+    for_actor: EncodedObservation
+    for_critics: EncodedObservation
+    next_for_actor: EncodedObservation
+    next_for_critics: EncodedObservation
     rewards: Tensor
     dones: Tensor
     discounts: Tensor
@@ -66,10 +66,13 @@ def prepare(
     """
     rows = _interleave(n, own, demonstrated)
     assert rows.discounts is not None
-    for_critics, next_for_critics = policy.critic.see(rows.observations), policy.critic_target.see(rows.next_observations)
+    for_critics, next_for_critics = (
+        policy.critic.encode(rows.observations),
+        policy.critic_target.encode(rows.next_observations),
+    )
     for_actor, next_for_actor = for_critics, next_for_critics
-    if not policy.sees_alike:
-        for_actor, next_for_actor = policy.actor.see(rows.observations), policy.actor_target.see(rows.next_observations)
+    if not policy.same_observation:
+        for_actor, next_for_actor = policy.actor.encode(rows.observations), policy.actor_target.encode(rows.next_observations)
     critic_inputs = policy.critic.inputs(for_critics, rows.actions, clip=clip)
     size = len(critic_inputs) // n
     return [

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from soarm import arm
 from soarm.policy import Array
+from soarm.residual.encoder import EncodedObservation
 from soarm.residual.objective import mean_value
 from soarm.residual.policies import ResidualTD3Policy
 from soarm.residual.replay import EpisodeReplayBuffer, Steps
-from soarm.residual.sight import Seen
 
 SATURATED = 0.95
 """A residual beyond this share of its bound counts as saturated."""
@@ -37,7 +37,7 @@ SPAN = 1000
 
 @torch.no_grad()
 def residual_diagnostics(
-    policy: ResidualTD3Policy, for_actor: Tensor | Seen, for_critics: Tensor | Seen
+    policy: ResidualTD3Policy, for_actor: Tensor | EncodedObservation, for_critics: Tensor | EncodedObservation
 ) -> Mapping[str, float]:
     """Return size and Q of the residual on B residual observations, raw or as actor and critics see them."""
     residual = policy.actor(for_actor)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from soarm import arm
 from soarm.policy import Array
 from soarm.residual.actor import ResidualActor, add_residual
-from soarm.residual.sight import EVERYTHING, MIN_STD, Seen, Sight, SightParams
+from soarm.residual.encoder import MIN_STD, NOTHING_MASKED, EncodedObservation, ObservationEncoder, ObservationParams
 from soarm.spec import DEFAULT_TASK
 
 
@@ -30,17 +30,17 @@ class SB3Actor(Actor):
 
     mu: ResidualActor  # type: ignore[assignment]
 
-    def __init__(self, *, layer_norm: bool, sight: SightParams, task: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, layer_norm: bool, observation: ObservationParams, task: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mu = ResidualActor(self.net_arch, layer_norm, sight, task)
+        self.mu = ResidualActor(self.net_arch, layer_norm, observation, task)
 
-    def see(self, obs: Tensor | Seen) -> Seen:
-        """Return what the actor sees of raw residual observations, shape (B, D)."""
-        return self.mu.sight.see(obs)
+    def encode(self, obs: Tensor | EncodedObservation) -> EncodedObservation:
+        """Return raw residual observations, shape (B, D), encoded for the actor."""
+        return self.mu.sight.encode(obs)
 
-    def forward(self, obs: Tensor | Seen) -> Tensor:
-        """Return residuals in [-1, 1], shape (B, 6), for raw residual observations or what `see` returned."""
-        residual: Tensor = self.mu.net(self.see(obs).features)
+    def forward(self, obs: Tensor | EncodedObservation) -> Tensor:
+        """Return residuals in [-1, 1], shape (B, 6), for raw residual observations or what `encode` returned."""
+        residual: Tensor = self.mu.net(self.encode(obs).features)
         return residual
 
 
@@ -59,7 +59,7 @@ class ResidualCritic(ContinuousCritic):
     Args:
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
         layer_norm: Whether a LayerNorm follows each hidden linear layer.
-        sight: What the heads see of the observation; the executed action they always see.
+        observation: What of the observation the heads are given; the executed action they always are.
         task: Name of the task.
         **kwargs: Of `ContinuousCritic`.
     """
@@ -67,10 +67,10 @@ class ResidualCritic(ContinuousCritic):
     scale: Tensor
 
     def __init__(
-        self, *, scale: tuple[float, ...], layer_norm: bool, sight: SightParams, task: str | None, **kwargs: Any
+        self, *, scale: tuple[float, ...], layer_norm: bool, observation: ObservationParams, task: str | None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.sight = Sight(sight, task)
+        self.sight = ObservationEncoder(observation, task)  # the name is part of every file of weights
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
         n_in = self.sight.n_features + 2 * arm.N_JOINTS
         post: list[type[nn.Module]] = [nn.LayerNorm] if layer_norm else []
@@ -82,15 +82,17 @@ class ResidualCritic(ContinuousCritic):
             setattr(self, f"qf{index}", q_network)
         self._parameters_of = [list(q_network.parameters()) for q_network in self.q_networks]  # looking for them takes time
 
-    def see(self, obs: Tensor | Seen) -> Seen:
-        """Return what the critics see of raw residual observations, shape (B, D)."""
-        return self.sight.see(obs)
+    def encode(self, obs: Tensor | EncodedObservation) -> EncodedObservation:
+        """Return raw residual observations, shape (B, D), encoded for the critics."""
+        return self.sight.encode(obs)
 
-    def forward(self, obs: Tensor | Seen, actions: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self, obs: Tensor | EncodedObservation, actions: Tensor, heads: Sequence[int] | None = None
+    ) -> tuple[Tensor, ...]:
         """Return one value per head, each (B, 1), for observations and residuals (B, 6).
 
         Args:
-            obs: Raw residual observations, shape (B, D), or what `see` returned.
+            obs: Raw residual observations, shape (B, D), or what `encode` returned.
             actions: Residuals, shape (B, 6).
             heads: Which heads; None is all.
         """
@@ -105,15 +107,15 @@ class ResidualCritic(ContinuousCritic):
         """Return the parameters of some heads."""
         return [parameter for head in heads for parameter in self._parameters_of[head]]
 
-    def inputs(self, obs: Tensor | Seen, residual: Tensor, *, clip: bool = True) -> Tensor:
+    def inputs(self, obs: Tensor | EncodedObservation, residual: Tensor, *, clip: bool = True) -> Tensor:
         """Return what enters every head, shape (B, n_features + 12): what is seen, and the executed action in two units.
 
         Args:
-            obs: Raw residual observations, shape (B, D), or what `see` returned.
+            obs: Raw residual observations, shape (B, D), or what `encode` returned.
             residual: Residuals, shape (B, 6).
             clip: Whether the sum is clipped to the arm's range, as the arm does.
         """
-        seen, at = self.see(obs), self.sight.base_action
+        seen, at = self.encode(obs), self.sight.base_action
         base = seen.base
         executed = add_residual(base, residual, self.scale) if clip else base + self.scale * residual
         normalised = (executed - self.sight.mean[at]) / self.sight.std[at]
@@ -129,8 +131,8 @@ class ResidualTD3Policy(TD3Policy):
         lr_schedule: Of Stable-Baselines3; the algorithm sets the learning rates itself.
         scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
         layer_norm: Whether a LayerNorm follows each hidden linear layer, in actor and critics.
-        actor_sight: What of the observation the actor sees.
-        critic_sight: What the critics see.
+        actor_observation: What of the observation the actor is given.
+        critic_observation: What the critics are given.
         task: Name of the task, whose residual observations these are.
         **kwargs: Of `TD3Policy`.
     """
@@ -147,26 +149,32 @@ class ResidualTD3Policy(TD3Policy):
         lr_schedule: Schedule,
         scale: tuple[float, ...] = (1.0,) * arm.N_JOINTS,
         layer_norm: bool = True,
-        actor_sight: SightParams = EVERYTHING,
-        critic_sight: SightParams = EVERYTHING,
+        actor_observation: ObservationParams = NOTHING_MASKED,
+        critic_observation: ObservationParams = NOTHING_MASKED,
         task: str | None = DEFAULT_TASK,
         **kwargs: Any,
     ) -> None:
         self._scale, self._layer_norm, self._task = tuple(scale), layer_norm, task
-        self._actor_sight, self._critic_sight = actor_sight, critic_sight
-        self.sees_alike = actor_sight == critic_sight
+        self._actor_observation, self._critic_observation = actor_observation, critic_observation
+        self.same_observation = actor_observation == critic_observation
         kwargs.setdefault("optimizer_kwargs", {"fused": True})  # a fifth of the time of the default on networks this small
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SB3Actor:
         """Return a zero-initialised actor."""
         kwargs = self._update_features_extractor(self.actor_kwargs, features_extractor)
-        return SB3Actor(layer_norm=self._layer_norm, sight=self._actor_sight, task=self._task, **kwargs).to(self.device)
+        kwargs |= {"layer_norm": self._layer_norm, "observation": self._actor_observation, "task": self._task}
+        return SB3Actor(**kwargs).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ResidualCritic:
         """Return critics on the executed action."""
         kwargs = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        kwargs |= {"scale": self._scale, "layer_norm": self._layer_norm, "sight": self._critic_sight, "task": self._task}
+        kwargs |= {
+            "scale": self._scale,
+            "layer_norm": self._layer_norm,
+            "observation": self._critic_observation,
+            "task": self._task,
+        }
         return ResidualCritic(**kwargs).to(self.device)
 
     def set_statistics(self, mean: Array, std: Array) -> None:
@@ -188,6 +196,6 @@ class ResidualTD3Policy(TD3Policy):
         self.training = mode
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        sight = {"actor_sight": self._actor_sight, "critic_sight": self._critic_sight}
+        observation = {"actor_observation": self._actor_observation, "critic_observation": self._critic_observation}
         own = {"scale": self._scale, "layer_norm": self._layer_norm, "task": self._task}
-        return {**super()._get_constructor_parameters(), **own, **sight}
+        return {**super()._get_constructor_parameters(), **own, **observation}

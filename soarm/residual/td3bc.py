@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from soarm.base import BasePolicy
 from soarm.errors import CheckpointError
 from soarm.policy import Array, add_residual
-from soarm.residual import objective
+from soarm.residual import objective, sight
 from soarm.residual.batches import PreparedBatch, prepare
 from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.exploration import ExplorationParams, Explorer
@@ -127,6 +127,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         )
 
     def _setup_model(self) -> None:
+        self.policy_kwargs = {sight.POLICY_KWARGS.get(name, name): value for name, value in self.policy_kwargs.items()}
         super()._setup_model()
         assert isinstance(self.base_model, nn.Module), "a base is a network of torch"
         self.base_model.to(self.device).eval().requires_grad_(False)

@@ -24,9 +24,9 @@ from soarm.quantities import SOME, Count, Positive, Threads, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
+from soarm.residual.encoder import ObservationParams
 from soarm.residual.exploration import ExplorationParams
 from soarm.residual.learner import LearnerParams
-from soarm.residual.sight import SightParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
 from soarm.residual.vec_env import BatchVecEnv
@@ -55,8 +55,8 @@ class TrainResidualParams:
             (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
             (Chen et al. 2021, arXiv 2101.05982). Two are the least there can be.
-        actor_sight: What of the observation the actor sees.
-        critic_sight: What the critics see.
+        actor_observation: What of the observation the actor is given.
+        critic_observation: What the critics are given.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -71,8 +71,8 @@ class TrainResidualParams:
     hidden: Annotated[tuple[Count, ...], SOME]
     layer_norm: bool
     n_critics: Annotated[int, within(least=2, most=100, why="targets take the least of two heads")]
-    actor_sight: SightParams
-    critic_sight: SightParams
+    actor_observation: ObservationParams
+    critic_observation: ObservationParams
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
@@ -91,7 +91,7 @@ class TrainResidualParams:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class TrainedResidual:
     """The result of a training.
 
     Attributes:
@@ -123,7 +123,7 @@ def train(
     scratch: Path,
     log: Log,
     track: Track = lambda steps, total, description: steps,
-) -> Result:
+) -> TrainedResidual:
     """Train a residual and keep the best of its checkpoints and the base.
 
     Args:
@@ -141,8 +141,7 @@ def train(
         CheckpointError: What lies in `scratch` cannot be resumed from.
     """
     env = make_env(params.n_envs)
-    max_steps = round(params.time_limit_s * env.control_hz)
-    venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), max_steps)
+    venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), round(params.time_limit_s * env.control_hz))
     path = scratch / "resume.pkl"
     candidates: list[Candidate] = []
     if path.exists():
@@ -156,8 +155,8 @@ def train(
     validator = _Validator(make_env(params.validation.n_rows), params, candidates)
     first, start_s = model.num_timesteps, time.monotonic()
     remaining = params.env_steps - first
-    steps = iter(track(range(-(-remaining // params.n_envs)), -(-remaining // params.n_envs), "training the residual"))
-    schedule = _Schedule(params, validator, path, steps, first)
+    n_steps = -(-remaining // params.n_envs)
+    schedule = _Schedule(params, validator, path, iter(track(range(n_steps), n_steps, "training the residual")), first)
     model.learn(remaining, schedule, log_interval=None, reset_num_timesteps=first == 0)  # type: ignore[arg-type]
     wall_s = time.monotonic() - start_s
     validator.evaluate(model)
@@ -172,7 +171,7 @@ def train(
         "residual_scale": list(model.spec.residual_scale or ()),
         **validator.summary(kept),
     }
-    return Result(model, model.spec, metrics, tuple(validator.candidates))
+    return TrainedResidual(model, model.spec, metrics, tuple(validator.candidates))
 
 
 def _labelled(demonstrations: Demonstrations, model: ResidualTD3BC, learner: LearnerParams) -> NStepReplayBuffer:
@@ -195,8 +194,8 @@ def _new_model(
             "net_arch": list(params.hidden),
             "layer_norm": params.layer_norm,
             "n_critics": params.n_critics,
-            "actor_sight": params.actor_sight,
-            "critic_sight": params.critic_sight,
+            "actor_observation": params.actor_observation,
+            "critic_observation": params.critic_observation,
         },
         seed=seed,
         device="cpu",  # networks this small lose more on the way to a GPU than they gain there

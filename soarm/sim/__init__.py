@@ -9,7 +9,7 @@ cubes.py         free cubes: bodies, touch sensors, physics, potentials
 demonstrator.py  how every scripted demonstrator moves; grasping.py one that picks up a cube and lets it go elsewhere
 physics.py       SceneWriter: a drawn scene into model and data
 episode.py       EpisodeRules: reward, furthest stage, held success, time limit
-env.py           SimEnv: the Gymnasium environment of any task
+env.py           SimEnv: one episode at a time, of any task
 batch_env.py     BatchSim: many episodes at once
 camera.py        pictures by OpenGL; ray_camera.py by rays
 pick_place/      the cube into the bin

@@ -13,7 +13,6 @@ import importlib
 import os
 import subprocess
 import sys
-from types import TracebackType
 from typing import Any, Literal, Protocol, cast
 
 import mujoco
@@ -111,7 +110,7 @@ class Camera:
     def __enter__(self) -> Camera:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

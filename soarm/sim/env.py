@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import gymnasium
 import mujoco
 import numpy as np
-from gymnasium import spaces
-from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.errors import ObservationError
 from soarm.policy import Array, clip_to_limits, require_finite
-from soarm.sim.camera import Camera
 from soarm.sim.draw import draw_scene
-from soarm.sim.episode import EpisodeRules, EpisodeState
+from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -24,92 +20,70 @@ from soarm.sim.task import FLOATS, DataReader, StateView
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
 
-class SimEnv(gymnasium.Env[dict[str, Any], Array]):
-    """One arm and one task, with joint-position targets.
-
-    ## Action space: Box(6), absolute joint-position targets, clipped to the joint limits
-
-    | index | meaning | min | max | unit |
-    |---|---|---|---|---|
-    | 0 | shoulder_pan.pos | -110.0 | 110.0 | deg |
-    | 1 | shoulder_lift.pos | -100.1 | 100.1 | deg |
-    | 2 | elbow_flex.pos | -94.9 | 94.9 | deg |
-    | 3 | wrist_flex.pos | -95.1 | 95.1 | deg |
-    | 4 | wrist_roll.pos | -159.9 | 159.9 | deg |
-    | 5 | gripper.pos | 0 (closed) | 100 (open) | percent |
-
-    ## Observation space: Dict
-
-    `observation.state`: Box(6), joint positions, units as the action. `observation.environment_state`: Box(n), the task's
-    objects (`Task.objects`) in the arm's base frame (x right, y backwards, z up); of pick and place:
-
-    | index | meaning | min | max | unit |
-    |---|---|---|---|---|
-    | 0..2 | cube.x, cube.y, cube.z | -inf | inf | m |
-    | 3, 4 | cube.yaw4_cos, cube.yaw4_sin: cosine and sine of four times the cube's yaw | -1 | 1 | 1 |
-    | 5, 6 | bin.x, bin.y | -inf | inf | m |
-
-    ## Reward
-
-    `sim.reward: sparse`: `weights.success` once, at held success, else 0. `shaped`: plus, for each term of the task
-    (`Task.terms`), weight * (shaping_gamma * potential after - potential before), with potentials in [0, 1] and 0 in the
-    terminal state. `info["reward/<term>"]` holds every term in both modes.
-
-    ## Episode
-
-    Start: home pose with jitter and the task's things in their sectors (cube with any yaw, bin, apart by the clearance), all
-    drawn from `reset(seed=)` alone; the same seed gives the same episode to the bit. Success (`info["is_success"]`): the task
-    is done (the cube lies in the bin, released, at rest) for `success_hold_s`; then `terminated`. `truncated` after
-    `time_limit_s`. `info["stage"]` is the furthest of the task's stages reached. Gripper point and sensors are those of the
-    start of the last physics step.
+class EpisodeSim:
+    """The episodes of a task in one model; whoever has it moves the joints and steps the physics.
 
     Args:
         params: The environment.
-        render_mode: `rgb_array` or None.
+        visuals: Keep the geoms that are only seen: cameras need them.
+
+    Attributes:
+        params: The environment.
+        model: MuJoCo's model.
+        data: MuJoCo's state.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - Gymnasium declares it so
-
-    def __init__(self, params: SimParams, render_mode: str | None = None) -> None:
-        self.params = params
-        self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": params.control_hz}
-        self.action_space = spaces.Box(arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32))
-        task = params.sim_task
-        of_objects = task.task.objects.units
-        unbounded = np.array([1.0001 if unit == "1" else np.inf for unit in of_objects], np.float32)  # a cosine rounds past 1
-        joints = np.full(arm.N_JOINTS, np.inf, np.float32)  # a joint may be pushed a little past its limit
-        self.observation_space = spaces.Dict(
-            {STATE: spaces.Box(-joints, joints), ENVIRONMENT_STATE: spaces.Box(-unbounded, unbounded)}
-        )
-        self.model = build_model(params, visuals=render_mode is not None)
+    def __init__(self, params: SimParams, *, visuals: bool) -> None:
+        self.params, self.model = params, build_model(params, visuals=visuals)
         self._writer = SceneWriter(self.model, params)
         self._fields = {name: getattr(self.model, name) for name in self._writer.varying}
         self.data = mujoco.MjData(self.model)
-        self._rules = EpisodeRules(params, FLOATS)
-        self._read, self._state, self._objects = DataReader(self.data), task.state, task.objects
-        self._ctrl = self.data.ctrl
-        self._n_substeps = params.n_substeps
+        self._rules, self._task, self._read = EpisodeRules(params, FLOATS), params.sim_task, DataReader(self.data)
         self._episode: EpisodeState | None = None
-        self._camera: Camera | None = None
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Start the scene of `seed`; without one, a scene drawn from the environment's own generator."""
-        super().reset(seed=seed)
-        scene = draw_scene(self.params, int(self.np_random.integers(2**31)) if seed is None else seed)
-        self._writer.write_model(self._fields, scene.physics)
-        if self._fields:
+    def start(self, seed: int, *, draw_physics: bool = True) -> StateView:
+        """Start the scene of a seed and return its state; without `draw_physics` the model stays as it is."""
+        scene = draw_scene(self.params, seed)
+        if self._fields and draw_physics:
+            self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
         self._writer.write_state(self.data, scene)
         mujoco.mj_forward(self.model, self.data)
         view = self._read()
-        self._episode = self._rules.start(self._state(view))
+        self._episode = self._rules.start(self._task.state(view))
+        return view
+
+    def account(self, view: StateView) -> StepOutcome:
+        """Account for a control step that led to this state."""
+        assert self._episode is not None, "start comes first"
+        outcome = self._rules.step(self._episode, self._task.state(view))
+        self._episode = outcome.state
+        return outcome
+
+
+class SimEnv(EpisodeSim):
+    """Episodes with joint-position targets, observed and rewarded in Gymnasium's manner; see `soarm.envs.single.SoArmEnv`.
+
+    Observations are under feature keys: `observation.state`, shape (6,) [deg x 5, percent], and
+    `observation.environment_state`, the objects of the task (`Task.objects`). The same seed gives the same episode to the bit.
+    Gripper point and sensors are those of the start of the last physics step.
+    """
+
+    def __init__(self, params: SimParams, *, visuals: bool = False) -> None:
+        super().__init__(params, visuals=visuals)
+        self._ctrl, self._objects, self._n_substeps = self.data.ctrl, self._task.objects, params.n_substeps
+
+    def reset(self, *, seed: int) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start the scene of `seed`."""
+        view = self.start(seed)
+        assert self._episode is not None
         return self._observe(view), {"is_success": False, "stage": self._episode.stage}
 
     def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """Execute one control step.
+
+        Args:
+            action: Joint targets, shape (6,) [deg x 5, percent]; clipped to the joint limits.
 
         Raises:
             ObservationError: The action is not finite or not of shape (6,), or `reset` was not called.
@@ -128,23 +102,8 @@ class SimEnv(gymnasium.Env[dict[str, Any], Array]):
         ]
         mujoco.mj_step(self.model, self.data, self._n_substeps)
         view = self._read()
-        outcome = self._rules.step(self._episode, self._state(view))
-        self._episode = outcome.state
+        outcome = self.account(view)
         return self._observe(view), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
-
-    def render(self) -> NDArray[np.uint8] | None:
-        """Return a picture, uint8 (H, W, 3), in render mode `rgb_array`."""
-        if self.render_mode is None:
-            return None
-        if self._camera is None:
-            self._camera = Camera(self.model, name="front", width_px=640, height_px=480)
-        return self._camera.render(self.data)
-
-    def close(self) -> None:
-        """Release the camera."""
-        if self._camera is not None:
-            self._camera.close()
-            self._camera = None
 
     def _observe(self, view: StateView) -> dict[str, Array]:
         numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(view.qpos, _JOINTS)]  # noqa: B905 - as above

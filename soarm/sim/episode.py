@@ -20,7 +20,7 @@ class EpisodeState(NamedTuple):
     start_y: Number
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What a control step gave, floats or arrays; `info` as in `soarm.rollout.StepResult`."""
 
     state: EpisodeState
@@ -55,7 +55,7 @@ class EpisodeRules:
         zero = x * 0
         return EpisodeState(progress.potentials, progress.stage, zero, zero, zero, x, y)
 
-    def step(self, episode: EpisodeState, state: Any) -> Outcome:
+    def step(self, episode: EpisodeState, state: Any) -> StepOutcome:
         """Account for one control step, after which the task's state is `state`."""
         now: Progress = self._evaluate(self._ops, state)
         held_steps = (episode.held_steps + 1) * now.done
@@ -80,4 +80,4 @@ class EpisodeRules:
             **rewards,
         }
         carried = EpisodeState(now.potentials, stage, held_steps, steps, shaped_return, episode.start_x, episode.start_y)
-        return Outcome(carried, shaped if self._shaped else success, terminated, truncated, info)
+        return StepOutcome(carried, shaped if self._shaped else success, terminated, truncated, info)

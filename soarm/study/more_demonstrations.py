@@ -15,7 +15,7 @@ from typing import Annotated
 
 from soarm import params
 from soarm.act import training
-from soarm.policy import Array, PerRow
+from soarm.policy import Array, VectorPolicy
 from soarm.quantities import RISING, SOME, Count, PositiveShare
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
@@ -53,7 +53,7 @@ def more_demonstrations(inputs: MethodInput) -> MethodResult:
     options = params.build(MoreDemonstrationsOptions, inputs.options, "options of more_demonstrations")
     start_s, validator = time.monotonic(), Validator(inputs)
     env = BudgetedEnv(BatchSim(inputs.sim, inputs.record.n_rows, inputs.record.n_threads), inputs.sim.max_steps)
-    expert = PerRow([inputs.sim.sim_task.expert(inputs.record.expert, inputs.sim.control_hz) for _ in range(env.n_rows)])
+    expert = VectorPolicy([inputs.sim.sim_task.expert(inputs.record.expert, inputs.sim.control_hz) for _ in range(env.n_rows)])
     seeds = iter(scene_seeds("residual", inputs.seed))
     recorded: list[Mapping[str, Array]] = []
     policy = greedy(inputs.base)

@@ -2,7 +2,7 @@
 
 The recipe of ResiP ("From Imitation to Refinement", Ankile et al. 2024, arXiv 2407.16677): a per-step residual on a frozen
 chunk policy, its mean zero at the start, a small standard deviation, a sparse reward, nothing else. Same bound, observation,
-standardisation and magnified differences as the project's residual, so that what differs is the algorithm.
+standardisation and tanh features as the project's residual, so that what differs is the algorithm.
 
 Departures from ResiP: a few ten environments instead of 1024, because the budget of environment steps is some thousand times
 smaller, and its discount is a parameter.
@@ -31,7 +31,7 @@ from soarm.policies import ResidualPolicy
 from soarm.policy import Array
 from soarm.quantities import Count, NotNegative, Positive, PositiveShare, Share, Whole, within
 from soarm.residual.controller import residual_policy
-from soarm.residual.sight import EVERYTHING, Sight
+from soarm.residual.encoder import NOTHING_MASKED, ObservationEncoder
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.seeds import scene_seeds
 from soarm.study.method import MethodInput, MethodResult
@@ -153,20 +153,20 @@ def fit_standardisation(model: PPO, env: ResidualVecEnvWrapper, n_steps: int) ->
     rows = np.concatenate(seen)
     features = model.policy.features_extractor
     assert isinstance(features, ResidualFeatures)
-    features.sight.set_statistics(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
+    features.encoder.set_statistics(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
 
 
 class ResidualFeatures(BaseFeaturesExtractor):
-    """What the project's actor and critics see of an observation: standardised, and its decisive differences magnified."""
+    """The encoding of observations of the project's actor and critics: standardised, with tanh features."""
 
     def __init__(self, observation_space: spaces.Box, task: str | None) -> None:
-        sight = Sight(EVERYTHING, task)
-        super().__init__(observation_space, sight.n_features)
-        self.sight = sight
+        encoder = ObservationEncoder(NOTHING_MASKED, task)
+        super().__init__(observation_space, encoder.n_features)
+        self.encoder = encoder
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return features, shape (B, D), of raw residual observations."""
-        features: Tensor = self.sight(observations)
+        features: Tensor = self.encoder(observations)
         return features
 
 

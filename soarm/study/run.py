@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class StudyRun:
     """What a run leaves.
 
     Attributes:
@@ -70,7 +70,7 @@ def run(
     make_env: Callable[[int], BatchEnv],
     test: EvaluationParams,
     track: Track = lambda seeds, total, description: seeds,
-) -> Run:
+) -> StudyRun:
     """Train with a method and evaluate what it gives.
 
     Args:
@@ -105,7 +105,7 @@ def run(
         "seconds_to_90": to_target / result.metrics["env_steps_per_s"],
         "training_s": wall_s,
     }
-    return Run(result, base, policy, metrics)
+    return StudyRun(result, base, policy, metrics)
 
 
 def _require_curve(result: MethodResult, inputs: MethodInput) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from soarm.errors import DatasetError
 from soarm.evaluation.results import Results
-from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm, stratified_bootstrap, welch_p
+from soarm.evaluation.statistics import Estimate, crossed_bootstrap, holm, iqm_bootstrap, welch_p
 from soarm.smallfile import DATASET_BYTES, read_json
 from soarm.study import measures
 from soarm.study.method import Point
@@ -129,7 +129,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class StudySummary:
     """The study as far as it has been run.
 
     Attributes:
@@ -178,7 +178,7 @@ def load(folder: Path, seed: int, budget: int) -> Finished:
     return Finished(seed, metrics, curve, policy.success.astype(np.float64), policy.seeds, area, area - curve[0].solved)
 
 
-def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Summary:
+def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> StudySummary:
     """Aggregate the runs in `folder`.
 
     Args:
@@ -204,7 +204,7 @@ def summarise(folder: Path, params: StudyParams, rng: np.random.Generator) -> Su
     rows = _corrected([_row(name, params, runs, rng, n_resamples) for name in runs])
     revisions = sorted({str(run.metrics["git_rev"]) for found in runs.values() for run in found})
     ordered = tuple(sorted(rows, key=lambda row: -row.success.value))
-    return Summary(ordered, runs, tuple(missing), params.env_steps, tuple(revisions))
+    return StudySummary(ordered, runs, tuple(missing), params.env_steps, tuple(revisions))
 
 
 def _row(
@@ -231,7 +231,7 @@ def _row(
         budget=params.budget(name),
         n_scenes=n_scenes,
         success=crossed_bootstrap([run.success for run in runs], rng, n_resamples, (0.0, 1.0)),
-        success_iqm=stratified_bootstrap([rates], rng, n_resamples, iqm, (0.0, 1.0)),
+        success_iqm=iqm_bootstrap(rates, rng, n_resamples, (0.0, 1.0)),
         success_worst=min(rates),
         auc=crossed_bootstrap([run.area for run in runs], rng, n_resamples, (0.0, 1.0)),
         auc_gain=_difference([run.gained for run in runs], rng, n_resamples),

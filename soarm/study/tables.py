@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from soarm.evaluation.statistics import Estimate
-from soarm.study.summary import Summary
+from soarm.study.summary import StudySummary
 
 
-def table(summary: Summary) -> list[dict[str, Any]]:
+def table(summary: StudySummary) -> list[dict[str, Any]]:
     """Return one mapping per variant, best first, for a CSV file."""
     rows = []
     for row in summary.rows:
@@ -24,7 +24,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
     return rows
 
 
-def curves(summary: Summary) -> list[dict[str, Any]]:
+def curves(summary: StudySummary) -> list[dict[str, Any]]:
     """Return what the study's figure is drawn from: per variant and step the runs' success, with the variant's row beside it.
 
     Success on the validation scenes as mean, least and greatest over the runs, between their points as straight lines.

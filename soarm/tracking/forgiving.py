@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from soarm.tracking.tracker import Status, Tracker
+from soarm.tracking.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
 
 class Forgiving(Tracker):
-    """Another tracker, until it fails: then one warning, and nothing more is tracked.
+    """Another tracker, until it fails: then one warning, and nothing more is tracked. Its methods are those of `Tracker`.
 
     Args:
         make: Opens the other tracker; may fail already.
@@ -30,41 +30,10 @@ class Forgiving(Tracker):
         except Exception as error:
             self._warn(error)
 
-    def params(self, section: str, values: Mapping[str, Any]) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.params(section, values))
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.log(step, metrics))
-
-    def summary(self, metrics: Mapping[str, Any]) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.summary(metrics))
-
-    def tag(self, key: str, value: str) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.tag(key, value))
-
-    def artifact(self, path: Path) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.artifact(path))
-
-    def dataset(self, name: str, path: Path, digest: str) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.dataset(name, path, digest))
-
-    def onnx_model(self, path: Path, name: str, alias: str) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.onnx_model(path, name, alias))
-
-    def close(self, status: Status) -> None:
-        """See `Tracker`."""
-        self._try(lambda: self._inner.close(status))
-
-    def _try(self, call: Callable[[], None]) -> None:
+    def _try(self, action: str, *arguments: Any) -> None:
+        """Call a method of the other tracker."""
         try:
-            call()
+            getattr(self._inner, action)(*arguments)
         except Exception as error:  # a tracker lets through what it stands on: SQLAlchemy's, alembic's, a bare KeyError
             self._inner = Tracker()
             self._warn(error)
@@ -78,6 +47,11 @@ class Forgiving(Tracker):
             self._remedy,
         )
         logger.debug("where %s failed", self._name, exc_info=error)
+
+
+for _action in vars(Tracker):
+    if not _action.startswith("_"):
+        setattr(Forgiving, _action, functools.partialmethod(Forgiving._try, _action))
 
 
 def _root_cause(error: BaseException) -> str:

@@ -94,10 +94,6 @@ class MlflowTracker(Tracker):
         """See `Tracker`."""
         self.log(0, {key: float(value) for key, value in flatten(metrics) if isinstance(value, int | float)})
 
-    def tag(self, key: str, value: str) -> None:
-        """See `Tracker`."""
-        self._client.set_tag(self.run_id, key, value)
-
     def artifact(self, path: Path) -> None:
         """See `Tracker`."""
         self._client.log_artifact(self.run_id, str(path))
@@ -109,7 +105,7 @@ class MlflowTracker(Tracker):
         source = json.dumps({"path": str(path), "md5": digest})  # as in dvc.lock: DVC keeps the bytes
         dataset = Dataset(name, digest, "dvc", source)
         self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", name)])])
-        self.tag(f"hash.{name}", digest)
+        self._client.set_tag(self.run_id, f"hash.{name}", digest)
 
     def onnx_model(self, path: Path, name: str, alias: str) -> None:
         """See `Tracker`."""

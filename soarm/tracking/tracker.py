@@ -41,9 +41,6 @@ class Tracker:
     def summary(self, metrics: Mapping[str, Any]) -> None:
         """Note the final metrics; nested mappings become dotted keys, what is not a number is left out."""
 
-    def tag(self, key: str, value: str) -> None:
-        """Attach a tag to the run."""
-
     def artifact(self, path: Path) -> None:
         """Copy a file into the run."""
 

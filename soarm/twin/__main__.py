@@ -36,7 +36,6 @@ from typing import NamedTuple
 from soarm import params as params_file
 from soarm.errors import SoarmError, TwinError
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.wire_log import WireLog
 from soarm.signals import STOP_SIGNALS, handled_by
 from soarm.sim.params import SimParams
 from soarm.smallfile import require_writable, write_atomically
@@ -44,6 +43,7 @@ from soarm.twin.faults import ON_REPLIES, ON_THE_ARM, Fault
 from soarm.twin.leading import Motion
 from soarm.twin.servo import FirmwareAssumptions
 from soarm.twin.twin import Twin, TwinConfig
+from soarm.twin.wire_log import WireLog
 
 logger = logging.getLogger("soarm.twin")
 _LOOK_S = 1.0 / 60

@@ -39,7 +39,7 @@ class Drive(NamedTuple):
 
 
 class ActuatorModel(Protocol):
-    """Writes torques into MuJoCo."""
+    """Writes torques into MuJoCo; made on a model, which it changes to its own dynamics."""
 
     def apply(self, drive: Drive) -> None:
         """Set the actuators for the next physics step."""
@@ -49,11 +49,6 @@ class ActuatorModel(Protocol):
 
     def amperes(self) -> Floats:
         """Return the motor currents, shape (6,) [A]."""
-
-
-def make_actuator(name: ActuatorName, model: mujoco.MjModel, data: mujoco.MjData) -> ActuatorModel:
-    """Return a law on a model, which it changes to its own dynamics."""
-    return PositionActuator(model, data) if name == "position" else Sts3215Actuator(model, data)
 
 
 class PositionActuator:

@@ -36,15 +36,7 @@ NEW = {"phase": 0b0001_1100}
 
 def full_sweep(start: Floats, *, repeats: bool) -> Motion:
     """Return the motion from a pose, shape (6,), over both stops of every joint in turn, each left at its middle."""
-    pose = start
-    times, poses = [0.0], [pose]
-    for joint in range(arm.N_JOINTS):
-        for share, at in ((0.25, arm.LOWER), (0.75, arm.UPPER), (1.0, MIDDLE)):
-            pose = pose.copy()
-            pose[joint] = at[joint]
-            times.append((joint + share) * JOINT_S)
-            poses.append(pose)
-    return Motion(times, poses, repeats=repeats)
+    return Motion.over(start, (arm.LOWER, arm.UPPER, MIDDLE), JOINT_S, repeats=repeats)
 
 
 class Hand:

@@ -47,17 +47,24 @@ class Motion:
         self._repeats = repeats
 
     @classmethod
+    def over(cls, start: ArrayLike, sides: tuple[Floats, Floats, Floats], joint_s: float, *, repeats: bool) -> Motion:
+        """Move one joint after the other from a pose, shape (6,), to its place in each of three poses, in `joint_s` [s]."""
+        pose, times = np.asarray(start, np.float64), [0.0]
+        poses = [pose]
+        for joint in range(arm.N_JOINTS):
+            for share, side in zip((0.25, 0.75, 1.0), sides, strict=True):
+                pose = pose.copy()
+                pose[joint] = side[joint]
+                poses.append(pose)
+                times.append((joint + share) * joint_s)
+        return cls(times, poses, repeats=repeats)
+
+    @classmethod
     def sweep(cls, home: ArrayLike) -> Motion:
         """Swing one joint after the other to both sides of a pose, shape (6,), for ever."""
         at = np.asarray(home, np.float64)
-        poses, times = [at], [0.0]
-        for joint in range(arm.N_JOINTS):
-            for share, side in ((0.25, 1.0), (0.75, -1.0), (1.0, 0.0)):
-                pose = at.copy()
-                pose[joint] += side * SWEEP_DEG
-                poses.append(clip_to_limits(pose).astype(np.float64))
-                times.append((joint + share) * SWEEP_S)
-        return cls(times, poses, repeats=True)
+        low, high = (clip_to_limits(at + side).astype(np.float64) for side in (-SWEEP_DEG, SWEEP_DEG))
+        return cls.over(at, (high, low, at), SWEEP_S, repeats=True)
 
     @classmethod
     def load(cls, path: Path) -> Motion:

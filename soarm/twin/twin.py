@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
@@ -27,8 +26,7 @@ from soarm import arm
 from soarm.errors import TwinError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.registers import TICKS_PER_TURN, Status
-from soarm.hardware.wire_log import WireLog
-from soarm.sim.episode import Outcome
+from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
 from soarm.tasks.task import Task
 from soarm.twin.actuator import ActuatorName
@@ -38,7 +36,8 @@ from soarm.twin.hand import NEW, Bench, Hand
 from soarm.twin.outgoing import Outgoing
 from soarm.twin.port import Port
 from soarm.twin.servo import FirmwareAssumptions, Servo
-from soarm.twin.world import World
+from soarm.twin.simulated_arm import SimulatedArm
+from soarm.twin.wire_log import WireLog
 
 MOST_DELAY_S = 10.0
 """Greatest delay of an emulated adapter [s]."""
@@ -125,11 +124,11 @@ class Twin:
             BusEmulator([*servos, *(extra_servos if i == 0 else ())], config.assumptions) for i, servos in enumerate(joints)
         ]
         self.servos = {joint.servo_id: servo for joint, servo in zip(config.calibration.joints, joints[0], strict=True)}
-        self._world = World(sim, joints[0], config.calibration, config.law, config.volts)
+        self._simulated = SimulatedArm(sim, joints[0], config.calibration, config.law, config.volts)
         self._sim = sim
         self._emulators[0].bench = Bench(joints[0]) if config.new else None
         if config.hand:
-            for emulator, servos, place in zip(self._emulators, joints, (self._world.carry, self.lead), strict=False):
+            for emulator, servos, place in zip(self._emulators, joints, (self._simulated.carry, self.lead), strict=False):
                 emulator.hand = Hand(servos, place, now)
         self._supply_others()
         paths = config.paths or (None,) * config.arms
@@ -157,7 +156,7 @@ class Twin:
     def __enter__(self) -> Twin:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -175,7 +174,7 @@ class Twin:
     def reset(self, seed: int) -> None:
         """Put the arm home and start the scene of a seed; every goal is where its joint is, torque stays as it was."""
         with self._lock:
-            self._world.reset(seed)
+            self._simulated.reset(seed)
             self._started_s, self._behind_s = self._now(), 0.0
 
     @property
@@ -186,22 +185,22 @@ class Twin:
     def objects(self) -> NDArray[np.float32]:
         """Return the objects as `observation.environment_state`, in the order of `Task.objects`."""
         with self._lock:
-            return self._world.objects()
+            return self._simulated.objects()
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> StepOutcome | None:
         """Return what the last control period gave the task; None right after `reset`."""
         with self._lock:
-            return self._world.outcome()
+            return self._simulated.outcome()
 
     def q(self) -> NDArray[np.float64]:
         """Return where the joints truly are, shape (6,) [deg x 5, percent]."""
         with self._lock:
-            return self._world.q()
+            return self._simulated.q()
 
     def time_s(self) -> float:
         """Return the time of the physics since the last `reset` [s]."""
         with self._lock:
-            return self._world.time_s
+            return self._simulated.time_s
 
     def torque(self, servo_id: int) -> bool:
         """Return whether a servo's torque register is on."""
@@ -244,13 +243,13 @@ class Twin:
             emulator = self._emulators[0]
             emulator.script.clear()
             emulator.echo = False
-            self._world.volts[:], self._world.heat_c[:] = self.config.volts, 31.0
-            self._world.frozen.clear()
-            for i, servo in enumerate(self._world.servos):
+            self._simulated.volts[:], self._simulated.heat_c[:] = self.config.volts, 31.0
+            self._simulated.frozen.clear()
+            for i, servo in enumerate(self._simulated.servos):
                 servo.deaf, servo.turns = False, 0
                 servo.put("phase", servo.get("phase") & ~0b0001_0000)
-                self._world.push(i, 0.0)
-            self._world.report()
+                self._simulated.push(i, 0.0)
+            self._simulated.report()
 
     def unplug(self) -> None:
         """Pull the follower's cable."""
@@ -274,12 +273,12 @@ class Twin:
             for emulator in self._emulators:
                 for servo in emulator.servos:
                     servo.power_up()
-            self._world.report()
+            self._simulated.report()
             self._supply_others()
 
     def _supply_others(self) -> None:
-        """Tell the leader's servos, and the extra ones, their voltage: no world does."""
-        for servo in {servo for emulator in self._emulators for servo in emulator.servos} - set(self._world.servos):
+        """Tell the leader's servos, and the extra ones, their voltage: no simulated arm does."""
+        for servo in {servo for emulator in self._emulators for servo in emulator.servos} - set(self._simulated.servos):
             servo.put("present_voltage", round(10 * self.config.volts))
 
     def _wake(self) -> None:
@@ -322,7 +321,7 @@ class Twin:
             replies = emulator.execute(instruction)
             self._outgoing[i].put(replies, 0 if emulator.echo else len(instruction.raw), self._now())
             if i == 0 and emulator.goal_writes > writes and self.config.clock == "lockstep":
-                self._world.step(self._sim.n_substeps)
+                self._simulated.step(self._sim.n_substeps)
                 self._happen()
 
     def _send(self) -> None:
@@ -344,19 +343,19 @@ class Twin:
             hand.hold()
         if self.config.clock != "wall" or (hands and hands[0].holds):
             return
-        behind_s = self._now() - self._started_s - self._behind_s - self._world.time_s
+        behind_s = self._now() - self._started_s - self._behind_s - self._simulated.time_s
         if behind_s > _MOST_BEHIND_S:
             self._behind_s += behind_s - _MOST_BEHIND_S
             behind_s = _MOST_BEHIND_S
         if behind_s >= self._sim.sim_dt_s:
-            self._world.step(int(behind_s / self._sim.sim_dt_s))
+            self._simulated.step(int(behind_s / self._sim.sim_dt_s))
             self._happen()
 
     def _happen(self) -> None:
         """Let the faults of the arm happen that are due."""
-        emulator, world = self._emulators[0], self._world
-        for fault in emulator.script.due(world.time_s, emulator.goal_writes):
-            index = next((i for i, servo in enumerate(world.servos) if servo.id == fault.servo_id), None)
+        emulator, simulated = self._emulators[0], self._simulated
+        for fault in emulator.script.due(simulated.time_s, emulator.goal_writes):
+            index = next((i for i, servo in enumerate(simulated.servos) if servo.id == fault.servo_id), None)
             value = fault.value or 0.0
             if fault.kind == "echo":
                 emulator.echo = True
@@ -364,20 +363,20 @@ class Twin:
                 self._lines[0].unplug()
                 self._outgoing[0].clear()
             elif fault.kind == "sag":
-                world.volts[:] = value
+                simulated.volts[:] = value
             elif index is None:
                 raise TwinError(f"there is no servo {fault.servo_id} for the fault {fault.kind!r}")
-            elif fault_of_servo(world.servos[index], fault):
+            elif fault_of_servo(simulated.servos[index], fault):
                 pass
             elif fault.kind == "frozen":
-                world.frozen.add(world.servos[index].id)
+                simulated.frozen.add(simulated.servos[index].id)
             elif fault.kind == "overload":
-                world.servos[index].set_status(Status.OVERLOAD)
+                simulated.servos[index].set_status(Status.OVERLOAD)
             elif fault.kind == "heat":
-                world.heat_c[index] = value
+                simulated.heat_c[index] = value
             else:
-                world.push(index, value)
-            world.report()
+                simulated.push(index, value)
+            simulated.report()
 
 
 def _servos(config: TwinConfig, *, new: bool) -> list[Servo]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from soarm.errors import ObservationError, ParamsError
-from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate, origin_of
+from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate, provenance_of
 from soarm.params import build
 
 
@@ -110,11 +110,11 @@ def test_rows_say_what_they_follow_from(scripted_env, cubic, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model").write_bytes(weights)
     params = EvaluationParams(200, 16, 1, 0.05)
-    origin = origin_of(tmp_path / "a", {"gain": 50.0}, params)
-    results = evaluate(scripted_env, cubic, [1], knocked_away_m=0.05, origin=origin)
+    provenance = provenance_of(tmp_path / "a", {"gain": 50.0}, params)
+    results = evaluate(scripted_env, cubic, [1], knocked_away_m=0.05, provenance=provenance)
 
-    assert results.origin == origin == origin_of(tmp_path / "again", {"gain": 50.0}, params)
-    assert origin != origin_of(tmp_path / "other", {"gain": 50.0}, params)
-    assert origin != origin_of(tmp_path / "a", {"gain": 51.0}, params)
+    assert results.provenance == provenance == provenance_of(tmp_path / "again", {"gain": 50.0}, params)
+    assert provenance != provenance_of(tmp_path / "other", {"gain": 50.0}, params)
+    assert provenance != provenance_of(tmp_path / "a", {"gain": 51.0}, params)
     for change in ({"n_rows": 8}, {"knocked_away_m": 0.04}):
-        assert origin != origin_of(tmp_path / "a", {"gain": 50.0}, dataclasses.replace(params, **change))
+        assert provenance != provenance_of(tmp_path / "a", {"gain": 50.0}, dataclasses.replace(params, **change))

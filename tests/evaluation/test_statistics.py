@@ -11,10 +11,10 @@ from soarm.evaluation.statistics import (
     crossed_bootstrap,
     holm,
     iqm,
+    iqm_bootstrap,
     mcnemar_p,
     paired_bootstrap,
     paired_table,
-    stratified_bootstrap,
     welch_p,
     wilson,
 )
@@ -193,24 +193,17 @@ def test_iqm_ignores_order_and_follows_shift_and_scale(scores):
     assert values.min() - 1e-9 <= iqm(values) <= values.max() + 1e-9
 
 
-def test_stratified_bootstrap_never_mixes_strata():
-    easy, hard = [1.0] * 5, [0.0] * 3  # each stratum constant: every resample is the same
-    estimate = stratified_bootstrap([easy, hard], np.random.default_rng(0), 100, lambda scores: float(scores.mean()))
-
-    assert estimate == (5 / 8, 5 / 8, 5 / 8, 3)
-
-
-def test_stratified_bootstrap_gives_the_iqm_with_an_interval_around_it():
-    scores = np.random.default_rng(2).normal(0.8, 0.05, size=(4, 10))
-    estimate = stratified_bootstrap(list(scores), np.random.default_rng(0), 2000)
+def test_iqm_bootstrap_gives_the_iqm_with_an_interval_around_it():
+    scores = np.random.default_rng(2).normal(0.8, 0.05, size=16)
+    estimate = iqm_bootstrap(scores, np.random.default_rng(0), 2000)
 
     assert estimate.value == pytest.approx(iqm(scores))
     assert estimate.low < estimate.value < estimate.high
-    assert estimate.high - estimate.low == pytest.approx(2 * 3.18 * 0.05 / math.sqrt(40), rel=0.5)  # 3.18: t of 4 seeds
+    assert estimate.high - estimate.low == pytest.approx(2 * 2.13 * 0.05 / math.sqrt(16), rel=0.5)  # 2.13: t of 16 seeds
 
 
 def test_intervals_end_where_the_statistic_does():
-    estimate = stratified_bootstrap([[0.9, 1.0, 1.0]], np.random.default_rng(0), 100, np.mean, (0.0, 1.0))
+    estimate = iqm_bootstrap([0.8, 0.9, 1.0, 1.0, 1.0], np.random.default_rng(0), 100, (0.0, 1.0))
 
     assert estimate.high == 1.0
     assert 0.0 <= estimate.low < 0.9
@@ -238,17 +231,11 @@ def test_crossed_bootstrap_of_seeds_that_agree_is_as_wide_as_their_scenes_are_fe
 
 
 def test_one_training_seed_has_no_interval_over_seeds():
-    stratified = stratified_bootstrap([[0.5], [0.7, 0.9]], np.random.default_rng(0), 100)
+    alone = iqm_bootstrap([0.7], np.random.default_rng(0), 100)
     crossed = crossed_bootstrap(np.ones((1, 200)), np.random.default_rng(0), 100)
 
-    assert stratified.value == pytest.approx(iqm([0.5, 0.7, 0.9]))
-    assert np.isnan(stratified[1:3]).all()
+    np.testing.assert_equal(tuple(alone), (0.7, math.nan, math.nan, 1))
     np.testing.assert_equal(tuple(crossed), (1.0, math.nan, math.nan, 1))
-
-
-def test_a_stratum_without_scores_is_refused():
-    with pytest.raises(ValueError, match=r"scores per stratum: \[2, 0\]"):
-        stratified_bootstrap([[1.0, 2.0], []], np.random.default_rng(0), 100)
 
 
 def test_crossed_bootstrap_is_wider_than_scenes_alone_when_training_seeds_differ():

@@ -12,7 +12,7 @@ from soarm.act.model import ACT
 from soarm.act.normalisation import Statistics
 from soarm.export.bundle import write_bundle
 from soarm.residual.actor import ResidualActor
-from soarm.residual.sight import SightParams
+from soarm.residual.encoder import ObservationParams
 from soarm.runtime.bundle import Bundle
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
@@ -60,7 +60,9 @@ def trained() -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         act = ACT(CONFIG, SPEC)
-        residual = ResidualActor((32,), layer_norm=True, sight=SightParams(("phase",), magnified=True))  # a mask to export
+        residual = ResidualActor(
+            (32,), layer_norm=True, observation=ObservationParams(("phase",), tanh_features=True)
+        )  # a mask to export
         for parameter in residual.net[-2].parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     mean = {

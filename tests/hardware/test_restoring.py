@@ -236,7 +236,7 @@ def test_an_arm_that_came_back_on_another_port_takes_the_file_that_is_named(twin
 )
 def test_a_damaged_file_is_refused(twin, tmp_path, change, fault, caplog):
     with Bus.open(twin.ports[0], IDS, timeout_s=0.1) as bus:
-        bus.back_up(tmp_path / "mine.json")
+        backups.back_up(bus, bus.servo_ids, tmp_path / "mine.json")
     data = json.loads((tmp_path / "mine.json").read_text())
     change(data)
     (tmp_path / "mine.json").write_text(json.dumps(data))

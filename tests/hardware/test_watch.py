@@ -88,20 +88,27 @@ def test_a_pause_forgives_a_push():
     assert judged(watch, 6.0, arm.GRIPPER, current_ma=900.0) == []
 
 
-def test_settings_that_make_no_sense_are_refused_all_at_once():
+def test_settings_that_make_no_sense_are_refused_all_at_once(tmp_path):
+    path = tmp_path / "arm_settings.json"
+    path.write_text(json.dumps({"gains": {"p": [1, 2]}, "part": "24", "warn_c": 71, "park": [0.0], "park_speed": 0.0}))
     with pytest.raises(FaultError) as caught:
-        ArmConfig(
-            gains=Gains(p=(1, 2)), part="24", warn_c=70, hold_after_misses=9, stop_after_misses=3, park=(0.0,), park_speed=0.0
-        )
+        ArmConfig.load(path)
     text = str(caught.value)
     for part in (
-        "gains.p has 2 values",
-        "part is '24'; known are 7.4, 12",
-        "temperatures are 70",
-        "hold_after_misses 9",
-        "park",
+        "gains.p has 2 entries; it takes 6",
+        "part is '24'; allowed are ['7.4', '12']",
+        "warn_c is 71; it must be above 0 and at most 70",
+        "park is [0.0]; it must be 6 numbers in -360..360",
+        "park_speed is 0.0; it must be above 0 and at most 300",
     ):
         assert part in text
+
+
+def test_temperatures_rise_and_an_arm_holds_before_it_stops(tmp_path):
+    path = tmp_path / "arm_settings.json"
+    path.write_text(json.dumps({"warn_c": 70, "hold_after_misses": 9, "stop_after_misses": 3}))
+    with pytest.raises(FaultError, match=r"temperatures are 70, 60, 65; they must rise; hold_after_misses 9 must be below"):
+        ArmConfig.load(path)
 
 
 def test_settings_come_from_a_file(tmp_path):
@@ -121,24 +128,27 @@ def test_a_file_of_settings_that_is_none_is_refused(tmp_path, content):
     if content is not None:
         path.write_text(content)
 
-    with pytest.raises(FaultError, match=r"arm_settings.json is no file of settings .* may name gains, part"):
+    with pytest.raises(FaultError, match=r"(?s)settings.json holds no settings that can drive an arm.* may name gains, part"):
         ArmConfig.load(path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"gains": {"p": [32, 32, 300, 32, 32, 32]}}, r"gains\.p has \[300\]; register 21 takes whole numbers 0 to 254"),
-        ({"gains": {"d": [-1] * 6}}, r"gains\.d has .*; register 22 takes whole numbers 0 to 254"),
-        ({"gains": {"i": [0.5] * 6}}, r"gains\.i has \[0\.5, .*; register 23 takes whole numbers"),
-        ({"gains": {"torque_limit": [1001] * 6}}, "register 48 takes whole numbers 0 to 1000"),
-        ({"gains": {"acceleration": [True] * 6}}, "register 41 takes whole numbers 0 to 254"),
-        ({"gains": {"velocity": [-5] * 6}}, "register 46 takes whole numbers 0 to 32767"),
-        ({"park_speed": float("inf")}, "park_speed is inf; allowed is above 0, to 300 deg/s"),
+        (
+            {"gains": {"p": [32, 32, 300, 32, 32, 32]}},
+            r"gains\.p is .*, 300, .*; it must be whole numbers 0 to 254, which register 21",
+        ),
+        ({"gains": {"d": [-1] * 6}}, r"gains\.d is .*; it must be whole numbers 0 to 254, which register 22 takes"),
+        ({"gains": {"i": [0.5] * 6}}, r"gains\.i\[0\] is 0\.5 of type float; it must be int"),
+        ({"gains": {"torque_limit": [1001] * 6}}, "whole numbers 0 to 1000, which register 48 takes"),
+        ({"gains": {"acceleration": [True] * 6}}, r"gains\.acceleration\[0\] is True of type bool; it must be int"),
+        ({"gains": {"velocity": [-5] * 6}}, "whole numbers 0 to 32767, which register 46 takes"),
+        ({"park_speed": float("inf")}, "park_speed is inf; it must be above 0 and at most 300"),
         ({"park_speed": float("nan")}, "park_speed is nan"),
         ({"park_speed": 301}, "park_speed is 301"),
-        ({"park": [0, float("nan"), 0, 0, 0, 0]}, "park is .*; it needs 6 finite numbers"),
-        ({"timeout_s": 0}, "timeout_s is 0; it must be finite and above 0"),
+        ({"park": [0, float("nan"), 0, 0, 0, 0]}, r"park\[1\] is nan; it must be a finite number"),
+        ({"timeout_s": 0}, "timeout_s is 0; it must be above 0 and at most 10"),
         ({"stall_s": float("inf")}, "stall_s is inf"),
     ],
 )
@@ -146,5 +156,5 @@ def test_settings_that_no_servo_takes_are_refused_by_their_register(tmp_path, co
     path = tmp_path / "arm_settings.json"
     path.write_text(json.dumps(content))
 
-    with pytest.raises(FaultError, match=rf"(?s)these settings cannot drive an arm.*{message}"):
+    with pytest.raises(FaultError, match=rf"(?s)holds no settings that can drive an arm.*{message}"):
         ArmConfig.load(path)

@@ -13,8 +13,8 @@ import torch
 from soarm.errors import CheckpointError, ParamsError
 from soarm.params import build
 from soarm.residual import checkpoint, validation
-from soarm.residual.sight import EVERYTHING, SightParams
-from soarm.residual.training import Result, TrainResidualParams, train
+from soarm.residual.encoder import NOTHING_MASKED, ObservationParams
+from soarm.residual.training import TrainedResidual, TrainResidualParams, train
 from soarm.residual.validation import Candidate, ValidationParams, choose
 from soarm.seeds import scene_seeds
 
@@ -33,8 +33,8 @@ def params(task: ModuleType) -> TrainResidualParams:
         hidden=(16, 16),
         layer_norm=True,
         n_critics=2,
-        actor_sight=EVERYTHING,
-        critic_sight=EVERYTHING,
+        actor_observation=NOTHING_MASKED,
+        critic_observation=NOTHING_MASKED,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
         validation=ValidationParams(n_scenes=10, skip=0, n_rows=4, every=150, max_p=0.05),
@@ -53,7 +53,7 @@ class Run:
         self.envs: list[Any] = []  # as they are made: for training, for validation
         self.demonstrations = SimpleNamespace(columns={}, episode_starts=np.array([0]))  # share 0: nobody reads them
 
-    def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> Result:
+    def __call__(self, params: TrainResidualParams, kill_at: int | None = None, miss: float = 0.5) -> TrainedResidual:
         def make_env(n_rows: int) -> Any:
             self.envs.append(self.task.AimEnv(n_rows))
             return self.envs[-1]
@@ -229,13 +229,13 @@ def test_most_trained_of_equals_is_kept() -> None:
 
 
 def test_networks_are_built_as_the_parameters_say(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
-    blind = SightParams(("phase", "lookahead"), magnified=False)
-    changed = dataclasses.replace(params, env_steps=140, n_critics=3, actor_sight=blind)
+    blind = ObservationParams(("phase", "lookahead"), tanh_features=False)
+    changed = dataclasses.replace(params, env_steps=140, n_critics=3, actor_observation=blind)
     policy = Run(task, tmp_path)(changed).model.policy
 
     assert policy.critic.n_critics == policy.critic_target.n_critics == 3
     assert policy.actor.mu.sight.params == blind
-    assert policy.critic.sight.params == EVERYTHING
+    assert policy.critic.sight.params == NOTHING_MASKED
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,14 @@ def test_networks_are_built_as_the_parameters_say(task: ModuleType, params: Trai
     ],
 )
 def test_parameters_that_cannot_be_are_refused(params: TrainResidualParams, changed: dict[str, Any], message: str) -> None:
-    sight = {"unseen": [], "magnified": True}
-    section = {**dataclasses.asdict(params), "hidden": [16, 16], "actor_sight": sight, "critic_sight": sight, **changed}
+    whole = {"masked_blocks": [], "tanh_features": True}
+    section = {
+        **dataclasses.asdict(params),
+        "hidden": [16, 16],
+        "actor_observation": whole,
+        "critic_observation": whole,
+        **changed,
+    }
 
     with pytest.raises(ParamsError, match=message):
         build(TrainResidualParams, section, where="params.yaml: train_residual")

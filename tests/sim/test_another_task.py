@@ -117,7 +117,7 @@ def test_batch_and_single_environment_give_the_same_bits(params: PointParams) ->
     after, reward, *_, info = single.step(observation[STATE])
 
     assert batch.task is POINT
-    assert single.observation_space[ENVIRONMENT_STATE].shape == (2,)
+    assert observation[ENVIRONMENT_STATE].shape == (2,)
     for key in after:
         np.testing.assert_array_equal(first[key][1], observation[key])
         np.testing.assert_array_equal(result.observation[key][1], after[key])

@@ -15,7 +15,6 @@ from soarm.sim import camera
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.camera import Backend, Camera, find_fault
 from soarm.sim.draw import draw_scene
-from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -138,17 +137,6 @@ def test_rows_of_a_batch_can_be_seen(sim: SimParams, model: mujoco.MjModel, data
         image = made.render(snapshot)
 
     np.testing.assert_array_equal(image, picture(model, data, "ray"))
-
-
-def test_the_environment_renders(sim: SimParams) -> None:
-    env = SimEnv(sim, render_mode="rgb_array")
-    env.reset(seed=5)
-    image = env.render()
-    env.close()
-
-    assert image is not None
-    assert image.shape == (480, 640, 3)
-    assert coloured(image, ORANGE_ARM).any()
 
 
 @pytest.mark.usefixtures("no_opengl")

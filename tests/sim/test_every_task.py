@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from soarm import params as params_file
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.recording import RecordParams
 from soarm.rollout import Episode, rollout
 from soarm.seeds import scene_seeds
@@ -30,7 +30,7 @@ class OfTask(NamedTuple):
     expert: Any
 
     def demonstrate(self, sim: SimParams, seeds: range, n_rows: int) -> list[Episode]:
-        policy = PerRow([sim.sim_task.expert(self.expert, sim.control_hz) for _ in range(n_rows)])
+        policy = VectorPolicy([sim.sim_task.expert(self.expert, sim.control_hz) for _ in range(n_rows)])
         return list(rollout(BatchSim(sim, n_rows, n_threads=2), policy, seeds))
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.grasping import GraspParams, Phase
@@ -17,7 +17,7 @@ from soarm.spec import ENVIRONMENT_STATE
 
 
 def _run(sim: SimParams, params: GraspParams, seeds: range, n_rows: int) -> list[bool]:
-    policy = PerRow([Expert(params, sim.control_hz) for _ in range(n_rows)])
+    policy = VectorPolicy([Expert(params, sim.control_hz) for _ in range(n_rows)])
     return [episode.success for episode in rollout(BatchSim(sim, n_rows, n_threads=2), policy, seeds)]
 
 

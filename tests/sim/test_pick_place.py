@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soarm.errors import ObservationError
-from soarm.policy import PerRow
+from soarm.policy import VectorPolicy
 from soarm.rollout import rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.cubes import yaw4
@@ -25,7 +25,7 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 
 def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: GraspParams) -> None:
     def run(n_rows: int) -> list[np.ndarray]:
-        policy = PerRow([Expert(steady, sim.control_hz) for _ in range(n_rows)])
+        policy = VectorPolicy([Expert(steady, sim.control_hz) for _ in range(n_rows)])
         return [episode.observations[STATE] for episode in rollout(BatchSim(sim, n_rows), policy, range(4))]
 
     for one, many in zip(run(1), run(3), strict=True):
@@ -34,7 +34,7 @@ def test_the_number_of_rows_changes_no_episode(sim: SimParams, steady: GraspPara
 
 def test_the_shaped_return_of_success_lacks_only_what_the_start_was_worth(sim: SimParams, steady: GraspParams) -> None:
     params = dataclasses.replace(sim, reward="shaped", shaping_gamma=1.0)
-    (episode,) = rollout(BatchSim(params, 1), PerRow([Expert(steady, sim.control_hz)]), [0])
+    (episode,) = rollout(BatchSim(params, 1), VectorPolicy([Expert(steady, sim.control_hz)]), [0])
 
     assert params.weights.success - params.weights.reach < episode.rewards.sum() < params.weights.success
 

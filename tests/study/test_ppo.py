@@ -72,7 +72,7 @@ def test_the_standardisation_is_that_of_the_base_s_own_steps(inputs: MethodInput
 
     again = wrapped(inputs)
     rows = [again.reset(), *(again.step(np.zeros((4, 6), np.float32))[0] for _ in range(10))]
-    found = model.policy.features_extractor.sight
+    found = model.policy.features_extractor.encoder
     np.testing.assert_allclose(found.mean.numpy(), np.concatenate(rows).mean(axis=0), rtol=1e-4, atol=1e-5)
 
 

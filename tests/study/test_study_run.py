@@ -20,7 +20,7 @@ from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.results import Results
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.residual.controller import residual_policy
-from soarm.residual.training import Result, train
+from soarm.residual.training import TrainedResidual, train
 from soarm.residual.validation import Candidate
 from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE
@@ -115,7 +115,7 @@ def test_the_residual_s_curve_starts_with_the_base_and_ends_with_the_budget(inpu
 def test_the_residual_s_policy_is_the_last_network_and_not_the_one_that_is_kept(
     inputs: MethodInput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Result] = []
+    made: list[TrainedResidual] = []
     monkeypatch.setattr(study_residual, "train", lambda *args, **kwargs: made.append(train(*args, **kwargs)) or made[0])
     found = residual(inputs)
     result, rows = made[0], np.arange(2)

@@ -37,7 +37,7 @@ def test_off_is_the_tracker_that_writes_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SOARM_TRACKING", "off")
 
     assert type(open_tracker(PROVENANCE)) is Tracker
-    assert len(METHODS) == 8
+    assert len(METHODS) == 7
     for kind in (Forgiving, MlflowTracker):
         assert vars(kind).keys() >= METHODS, "each does all that a tracker can"
 

@@ -310,7 +310,7 @@ def test_another_thread_may_take_the_bus_over(twin, active):
     seen = []
 
     def other():
-        active.bus.adopt()
+        active.bus.line.adopt()
         seen.append(active.observe().misses.max())
 
     thread = threading.Thread(target=other)

@@ -24,7 +24,7 @@ def held_down(make_twin, keys, seconds, start):
     twin = make_twin(law="sts3215", hand=start is not FALLEN)
     if start is FALLEN:
         with twin._lock:
-            twin._world.step(1500)  # limp, as it is at power-up
+            twin._simulated.step(1500)  # limp, as it is at power-up
     else:
         twin._emulators[0].hand.pose = lambda: np.asarray(start)
     clock, loads = [0.0], []

@@ -401,7 +401,7 @@ def test_the_servo_s_law_follows_its_acceleration_and_speed(make_twin, register,
             bus.write(i, "torque_enable", 1)
         goals[3] -= 228
         periods = 0
-        while abs(twin._world._slewed[2] - goals[3]) > 3:
+        while abs(twin._simulated._slewed[2] - goals[3]) > 3:
             bus.sync_write("goal_position", goals)
             bus.ping(1)
             periods += 1

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from soarm.errors import DatasetError, TwinError
-from soarm.hardware.wire_log import WireLog
 from soarm.teleop import recording
 from soarm.teleop.__main__ import main as teleoperate
 from soarm.twin.__main__ import main
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
 from soarm.twin.twin import TwinConfig
+from soarm.twin.wire_log import WireLog
 
 PARAMS = ["--params", str(Path(__file__).parents[2] / "params.yaml")]
 

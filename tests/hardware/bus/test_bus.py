@@ -256,14 +256,13 @@ def test_a_position_beyond_one_turn_is_flagged_and_not_passed_on(bus, wire, raw,
 
     assert readings[2].telemetry.position_ticks == 2002
     assert readings[2].misses == 1
-    assert bus.out_of_range == {2: ticks}
     assert bus.counters.out_of_range == 1
     with pytest.raises(BusError, match=f"servo 2 reports position {ticks}, beyond one turn"):
         bus.read(2, "present_position")
 
     wire.servos[2].position = 100
     assert bus.sync_read()[2].misses == 0
-    assert bus.out_of_range == {}
+    assert bus._readings.out_of_range == {}
 
 
 def test_goals_go_out_in_one_packet_that_nobody_answers(bus, wire):
@@ -340,7 +339,7 @@ def test_a_second_thread_is_turned_away_until_it_takes_the_bus_over(bus):
             bus.sync_read()
         except AssertionError as error:
             outcome.append(str(error))
-        bus.adopt()
+        bus.line.adopt()
         outcome.append(len(bus.sync_read()))
 
     thread = threading.Thread(target=use)

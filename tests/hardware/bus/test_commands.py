@@ -27,6 +27,7 @@ def calibrated(wire):
         memory = wire.servos[joint.servo_id].memory
         memory[9:13] = low.to_bytes(2, "little") + high.to_bytes(2, "little")
         memory[14:16] = bytes((80, 40))
+        memory[18] = 0b0000_1100
     return calibration
 
 
@@ -43,6 +44,8 @@ def test_every_fault_names_its_joint_and_the_remedy(bus, wire, calibrated):
     wire.servos[2].memory[62] = 124
     wire.servos[3].memory[63] = 61
     wire.servos[4].memory[9:11] = (0).to_bytes(2, "little")
+    wire.servos[4].memory[18] = 0b0001_1100
+    wire.servos[4].memory[33] = 1
     wire.servos[5].error = 32
     wire.servos[6].memory[1] = 9
     findings = doctor.examine(bus, calibrated)
@@ -53,6 +56,8 @@ def test_every_fault_names_its_joint_and_the_remedy(bus, wire, calibrated):
     assert "it has 12.4 V, its own limits are 4.0 to 8.0" in found["shoulder_lift"]
     assert "it has 61 C; release the arm" in found["elbow_flex"]
     assert "min_position_limit is 0, the calibration says" in found["wrist_flex"]
+    assert "operating_mode is 1, not 0 (position)" in found["wrist_flex"]
+    assert "multi-turn feedback is on" in found["wrist_flex"]
     assert "complains of OVERLOAD" in found["wrist_roll"]
     assert any("different firmware (3.9, 3.10)" in fault for fault in doctor.of_all(findings))
     assert any("falls from 12.4 to 7.4 V along the chain" in fault for fault in doctor.of_all(findings))

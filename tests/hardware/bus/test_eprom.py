@@ -3,7 +3,7 @@ import json
 import pytest
 
 from soarm.errors import BusError, PortError
-from soarm.hardware.backups import default_folder
+from soarm.hardware.backups import back_up, default_folder
 
 
 def backups(tmp_path):
@@ -49,7 +49,7 @@ def test_a_servo_that_is_not_in_the_backup_gets_one_before_it_is_written(bus, wi
 
 
 def test_a_backup_can_be_asked_for(bus, tmp_path):
-    bus.back_up(tmp_path / "mine.json")
+    back_up(bus, bus.servo_ids, tmp_path / "mine.json")
 
     assert json.loads((tmp_path / "mine.json").read_text())["registers"]["6"]["id"] == 6
 

@@ -7,8 +7,6 @@ import pytest
 import serial
 
 from soarm.errors import PortError
-from soarm.hardware.packets import scan
-from soarm.hardware.wire_log import WireLog
 from soarm.signals import recorded_signals
 
 TROUBLE = [OSError(5, "Input/output error"), serial.SerialException("gone"), termios.error(5, "Input/output error")]
@@ -88,20 +86,6 @@ def test_bytes_that_came_between_the_questions_are_thrown_away(bus, wire, make_s
 
     assert bus.sync_read()[1].telemetry.position_ticks == 2001
     assert bus.counters.drained_bytes == 21
-
-
-def test_every_byte_goes_into_the_wire_log(make_bus, tmp_path, exchanges):
-    wire, bus = make_bus((1, 2))
-    with WireLog(tmp_path / "wire.jsonl", now=wire.clock) as bus.line.port.wire_log:
-        bus.sync_read()
-        wire.servos[1].mute = 1
-        bus.sync_read()
-        bus.sync_write("goal_position", {1: 5})
-        bus.close()
-    logged = exchanges(tmp_path / "wire.jsonl")
-
-    assert [request for request, _ in logged] == wire.requests
-    assert [[packet.servo_id for packet in scan(answer).packets] for _, answer in logged] == [[1, 2], [2], [1], []]
 
 
 def test_what_comes_after_the_time_is_up_but_before_we_look_is_taken(bus, wire, clock):

@@ -3,9 +3,9 @@
     {"t_s": 12.345678, "dir": "tx", "hex": "fffffe0a82380f010203040506..."}
     {"t_s": 12.347101, "dir": "rx", "hex": "ffff0111001208..."}
 
-`t_s` is `time.monotonic()` of the machine that wrote the file [s]. `dir` is seen from the host: "tx" left it, "rx" reached it;
-an emulated bus keeps to that, so its requests are "tx" too. `hex` is what one write sent or one read returned, lower case: an
-answer may be spread over several lines, and one line may hold several answers. Lines are in the order of events.
+`t_s` is `time.monotonic()` of the machine that wrote the file [s]. `dir` is seen from the host: "tx" left it, "rx" reached it.
+`hex` is what one write sent or one read returned, lower case: an answer may be spread over several lines, and one line may
+hold several answers. Lines are in the order of events.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 logger = logging.getLogger(__name__)
@@ -44,10 +43,6 @@ class WireLog:
         """Add what was sent ("tx") or received ("rx"), with the time of now; nothing happens once the log is closed."""
         self._attempt(self._file.write, f'{{"t_s": {self._now():.6f}, "dir": "{direction}", "hex": "{data.hex()}"}}\n')
 
-    def flush(self) -> None:
-        """Hand what was written to the operating system, so that it survives the end of this process."""
-        self._attempt(self._file.flush)
-
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         self._broken = False
@@ -65,5 +60,5 @@ class WireLog:
     def __enter__(self) -> WireLog:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

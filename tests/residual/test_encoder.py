@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,9 @@ from soarm.chunking import Step
 from soarm.errors import ParamsError
 from soarm.params import build
 from soarm.policy import Array
-from soarm.residual import actor
+from soarm.residual import actor, sight
 from soarm.residual.actor import ResidualActor
-from soarm.residual.sight import EVERYTHING, FINE_DEG, Sight, SightParams, TanhFeatures
+from soarm.residual.encoder import FINE_DEG, NOTHING_MASKED, ObservationEncoder, ObservationParams, TanhFeatures
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
@@ -24,19 +25,19 @@ from soarm.tasks.residual_observation import N_LOOKAHEAD, Context, ResidualObser
 from soarm.tasks.tabletop import COARSE_M, FINE_M
 
 LAYOUT = TASK.residual_observation
-magnify = TanhFeatures(LAYOUT)
-N_MAGNIFIED = sum(n for n, _ in magnify.parts)
+tanh_features_of = TanhFeatures(LAYOUT)
+N_TANH = sum(n for n, _ in tanh_features_of.parts)
 
 
-def test_a_millimetre_beside_the_cube_is_seen() -> None:
-    change = (magnify(Observed(cube_x_m=0.201).tensor()) - magnify(Observed().tensor())).abs().max()
+def test_a_millimetre_beside_the_cube_is_encoded() -> None:
+    change = (tanh_features_of(Observed(cube_x_m=0.201).tensor()) - tanh_features_of(Observed().tensor())).abs().max()
 
     assert change > 0.04  # standardised by the 0.15 m the arm sweeps it would be 0.007
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """A residual observation made where every policy gets it from, so that the slices of `magnify` are held to its layout."""
+    """A residual observation made where every policy gets it from, so that the slices of `TanhFeatures` fit its layout."""
 
     cube_x_m: float = 0.2
 
@@ -48,16 +49,16 @@ class Observed:
         return torch.from_numpy(LAYOUT.compute({STATE: state, ENVIRONMENT_STATE: objects}, step))
 
 
-def test_magnified_part_holds_the_vectors_to_cube_and_bin_at_two_scales_and_the_coming_movement() -> None:
+def test_tanh_features_hold_the_vectors_to_cube_and_bin_at_two_scales_and_the_coming_movement() -> None:
     seen = Observed(cube_x_m=0.21).tensor()
-    magnified = magnify(seen)[0]
+    features = tanh_features_of(seen)[0]
     vectors = seen[0, LAYOUT.blocks["cube_in_plane"].start : LAYOUT.blocks["bin_in_plane"].stop]
 
-    assert magnified.shape == (N_MAGNIFIED,)
-    assert magnified[:8].tolist() == pytest.approx(torch.tanh(vectors / FINE_M).tolist())
-    assert magnified[8:16].tolist() == pytest.approx(torch.tanh(vectors / COARSE_M).tolist())
-    assert magnified[16:22].tolist() == pytest.approx([np.tanh(1.0 / FINE_DEG)] * 6)
-    assert magnified[22:].tolist() == pytest.approx([np.tanh(2.0 / FINE_DEG)] * 6)
+    assert features.shape == (N_TANH,)
+    assert features[:8].tolist() == pytest.approx(torch.tanh(vectors / FINE_M).tolist())
+    assert features[8:16].tolist() == pytest.approx(torch.tanh(vectors / COARSE_M).tolist())
+    assert features[16:22].tolist() == pytest.approx([np.tanh(1.0 / FINE_DEG)] * 6)
+    assert features[22:].tolist() == pytest.approx([np.tanh(2.0 / FINE_DEG)] * 6)
 
 
 def observations(n: int = 3) -> torch.Tensor:
@@ -78,7 +79,7 @@ def test_blocks_are_those_of_the_observation() -> None:
 
 @pytest.mark.parametrize("name", list(LAYOUT.blocks))
 def test_hidden_block_changes_nothing_that_is_seen(name: str) -> None:
-    whole, blind = Sight(EVERYTHING), Sight(SightParams((name,), magnified=True))
+    whole, blind = ObservationEncoder(NOTHING_MASKED), ObservationEncoder(ObservationParams((name,), tanh_features=True))
     moved = observations()
     moved[:, LAYOUT.blocks[name]] += 3.0
 
@@ -88,29 +89,34 @@ def test_hidden_block_changes_nothing_that_is_seen(name: str) -> None:
 
 
 def test_what_is_not_hidden_is_seen_as_before() -> None:
-    whole, blind = Sight(EVERYTHING)(observations()), Sight(SightParams(("phase",), magnified=True))(observations())
+    whole, blind = (
+        ObservationEncoder(NOTHING_MASKED)(observations()),
+        ObservationEncoder(ObservationParams(("phase",), tanh_features=True))(observations()),
+    )
     phase = LAYOUT.blocks["phase"]
 
     assert torch.equal(blind[:, : phase.start], whole[:, : phase.start])
     assert torch.equal(blind[:, phase.stop :], whole[:, phase.stop :])
 
 
-def test_without_magnification_only_the_standardised_observation_is_seen() -> None:
-    plain = Sight(SightParams((), magnified=False))(observations())
+def test_without_tanh_features_only_the_standardised_observation_is_encoded() -> None:
+    plain = ObservationEncoder(ObservationParams((), tanh_features=False))(observations())
 
-    assert torch.equal(plain[:, :-N_MAGNIFIED], Sight(EVERYTHING)(observations())[:, :-N_MAGNIFIED])
-    assert (plain[:, -N_MAGNIFIED:] == 0).all()
-    assert magnify(observations()).shape[1] == N_MAGNIFIED
+    assert torch.equal(plain[:, :-N_TANH], ObservationEncoder(NOTHING_MASKED)(observations())[:, :-N_TANH])
+    assert (plain[:, -N_TANH:] == 0).all()
+    assert tanh_features_of(observations()).shape[1] == N_TANH
 
 
 def test_unknown_block_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ParamsError, match=r"unseen\[0\] is 'clock'; it must be a block of the observation, one of \['state'"):
-        build(SightParams, {"unseen": ["clock"], "magnified": True}, "sight.actor")
+    with pytest.raises(
+        ParamsError, match=r"masked_blocks\[0\] is 'clock'; it must be a block of the observation, one of \['state'"
+    ):
+        build(ObservationParams, {"masked_blocks": ["clock"], "tanh_features": True}, "actor")
 
 
 def test_a_block_of_another_task_is_refused_with_those_of_this_one() -> None:
-    with pytest.raises(ParamsError, match=r"unseen names \['clock'\]; the terms of this task are \['state', 'objects'"):
-        Sight(SightParams(("clock",), magnified=True))
+    with pytest.raises(ParamsError, match=r"masked_blocks names \['clock'\]; the terms of this task are \['state', 'objects'"):
+        ObservationEncoder(ObservationParams(("clock",), tanh_features=True))
 
 
 def test_terms_of_other_scales_come_in_their_own_order() -> None:
@@ -134,7 +140,7 @@ def test_terms_of_other_scales_come_in_their_own_order() -> None:
 
 
 def test_saved_actor_is_as_blind_as_it_was(task: ModuleType, tmp_path: Path) -> None:
-    network = ResidualActor((8,), layer_norm=True, sight=SightParams(("phase", "lookahead"), magnified=False))
+    network = ResidualActor((8,), layer_norm=True, observation=ObservationParams(("phase", "lookahead"), tanh_features=False))
     torch.nn.init.normal_(network.net[-2].weight)
     actor.save(network, dataclasses.replace(task.SPEC, residual_scale=task.SCALE), tmp_path)
     loaded, _ = actor.load(tmp_path)
@@ -144,8 +150,8 @@ def test_saved_actor_is_as_blind_as_it_was(task: ModuleType, tmp_path: Path) -> 
 
 
 def test_critics_can_see_what_the_actor_cannot(task: ModuleType, tmp_path: Path) -> None:
-    hidden = SightParams(("objects", "cube_offset"), magnified=True)
-    model = task.make_model(policy_kwargs={"actor_sight": hidden})
+    hidden = ObservationParams(("objects", "cube_offset"), tanh_features=True)
+    model = task.make_model(policy_kwargs={"actor_observation": hidden})
     torch.nn.init.normal_(model.actor.mu.net[-2].weight)
     model.save(tmp_path / "residual.zip")
     policy = ResidualTD3BC.load(tmp_path / "residual.zip").policy
@@ -155,3 +161,32 @@ def test_critics_can_see_what_the_actor_cannot(task: ModuleType, tmp_path: Path)
     assert torch.equal(policy.actor(moved), policy.actor(observations()))
     assert not torch.equal(policy.critic(moved, still)[0], policy.critic(observations(), still)[0])
     assert policy.actor.mu.sight.params == hidden
+
+
+def test_files_of_earlier_versions_are_read_under_their_own_names(
+    task: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = ObservationParams(("objects",), tanh_features=False)
+    earlier = sight.SightParams(*dataclasses.astuple(hidden))
+    monkeypatch.setattr(sight.SightParams, "__reduce__", lambda _: (_unpickled, (("objects",), False)))
+    model = task.make_model(policy_kwargs={"actor_observation": earlier})
+    model.policy_kwargs["actor_sight"] = model.policy_kwargs.pop("actor_observation")
+    model.save(tmp_path / "residual.zip")
+    actor.save(model.actor.mu, dataclasses.replace(task.SPEC, residual_scale=task.SCALE), tmp_path)
+    config = json.loads((tmp_path / actor.CONFIG).read_text())
+    del config["observation"]
+    config["sight"] = {"unseen": ["objects"], "magnified": False}
+    (tmp_path / actor.CONFIG).write_text(json.dumps(config))
+    monkeypatch.undo()
+    again = ResidualTD3BC.load(tmp_path / "residual.zip")
+
+    assert dataclasses.astuple(again.actor.mu.sight.params) == dataclasses.astuple(hidden)
+    assert actor.load(tmp_path)[0].sight.params == hidden
+    again.save(tmp_path / "saved_again.zip")
+    assert ResidualTD3BC.load(tmp_path / "saved_again.zip").actor.mu.sight.params == hidden
+
+
+def _unpickled(unseen: tuple[str, ...], magnified: bool) -> sight.SightParams:
+    made = sight.SightParams.__new__(sight.SightParams)
+    made.__setstate__({"unseen": unseen, "magnified": magnified})
+    return made

@@ -17,13 +17,10 @@ from soarm import arm
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.motor import MAX_SPEED_TICKS_S
 from soarm.hardware.registers import TICKS_PER_TURN, Status
-from soarm.sim.draw import draw_scene
-from soarm.sim.episode import EpisodeRules, EpisodeState, Outcome
+from soarm.sim.env import EpisodeSim
+from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
-from soarm.sim.physics import SceneWriter
-from soarm.sim.scene import build_model
-from soarm.sim.task import FLOATS, DataReader
-from soarm.twin.actuator import ActuatorName, Drive, PositionActuator, make_actuator
+from soarm.twin.actuator import ActuatorModel, ActuatorName, Drive, PositionActuator, Sts3215Actuator
 from soarm.twin.servo import Servo
 
 Floats = NDArray[np.float64]
@@ -49,12 +46,12 @@ class Profile(NamedTuple):
     acceleration: Floats
 
 
-class World:
-    """One arm in one scene.
+class SimulatedArm(EpisodeSim):
+    """One arm in one scene, moved by its servos.
 
     Args:
         sim: The simulator.
-        servos: The six servos in the order of the joints; the world moves them and is moved by them.
+        servos: The six servos in the order of the joints; the scene moves them and is moved by them.
         calibration: How the servos are mounted: signs, zeros, offsets.
         law: See `soarm.twin.actuator`.
         volts: Of the supply [V].
@@ -68,15 +65,10 @@ class World:
     def __init__(
         self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: ActuatorName, volts: float
     ) -> None:
-        self.sim, self.servos = sim, tuple(servos)
-        self.model = build_model(sim)
-        self._writer = SceneWriter(self.model, sim)
-        self._fields = {name: getattr(self.model, name) for name in self._writer.varying}
-        self.data = mujoco.MjData(self.model)
-        self._law = make_actuator(law, self.model, self.data)
-        self._rules, self._task, self._read = EpisodeRules(sim, FLOATS), sim.sim_task, DataReader(self.data)
-        self._episode: EpisodeState | None = None
-        self._outcome: Outcome | None = None
+        super().__init__(sim, visuals=True)
+        self.servos = tuple(servos)
+        self._law: ActuatorModel = (PositionActuator if law == "position" else Sts3215Actuator)(self.model, self.data)
+        self._outcome: StepOutcome | None = None
         self._substep = 0
         joints = calibration.joints
         self._zero = np.array([joint.zero_ticks + joint.homing_offset for joint in joints])
@@ -92,15 +84,14 @@ class World:
 
     def reset(self, seed: int) -> None:
         """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
-        scene = draw_scene(self.sim, seed)
-        if self._fields and isinstance(self._law, PositionActuator):
-            self._writer.write_model(self._fields, scene.physics)
-            mujoco.mj_setConst(self.model, self.data)
-            self._law.refresh()
+        if isinstance(self._law, PositionActuator):
+            self.start(seed)
+            if self._fields:
+                self._law.refresh()
+        else:
+            self.start(seed, draw_physics=False)
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
-        self._writer.write_state(self.data, scene)
-        mujoco.mj_forward(self.model, self.data)
-        self._episode, self._outcome, self._substep = self._rules.start(self._task.state(self._read())), None, 0
+        self._outcome, self._substep = None, 0
         self.report()
         for servo in self.servos:
             servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))
@@ -115,7 +106,7 @@ class World:
             self._law.apply(drive._replace(goal_rad=goal_rad))
             mujoco.mj_step(self.model, self.data)
             self._substep += 1
-            if self._substep % self.sim.n_substeps == 0:
+            if self._substep % self.params.n_substeps == 0:
                 self._end_period()
                 profile, drive = self._registers()
 
@@ -140,7 +131,7 @@ class World:
         """Return the objects as `observation.environment_state`, shape (n,)."""
         return np.array(self._task.objects(self._read()), np.float32)
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> StepOutcome | None:
         """Return what the last control period gave, None before the first."""
         return self._outcome
 
@@ -170,7 +161,7 @@ class World:
 
     def _slew(self, profile: Profile) -> None:
         """Move the goals that the servos follow by one physics step: no faster than they may, and able to brake in time."""
-        dt_s = self.sim.sim_dt_s
+        dt_s = self.params.sim_dt_s
         way = profile.goals - self._slewed
         limited = np.isfinite(profile.acceleration)
         a = np.where(limited, profile.acceleration, 0.0)
@@ -185,15 +176,13 @@ class World:
         return np.array([servo.goal_ticks for servo in self.servos], np.float64)
 
     def _end_period(self) -> None:
-        assert self._episode is not None, "reset comes first"
-        self._outcome = self._rules.step(self._episode, self._task.state(self._read()))
-        self._episode = self._outcome.state
+        self._outcome = self.account(self._read())
         self._protect()
         self.report()
 
     def _protect(self) -> None:
         """Let the servos heat up, and look after themselves: overload."""
-        period_s = 1.0 / self.sim.control_hz
+        period_s = 1.0 / self.params.control_hz
         load, amperes = np.abs(self._law.load()), self._law.amperes()
         self.heat_c += period_s * (_HEATING_C_PER_A2_S * amperes**2 - (self.heat_c - _AMBIENT_C) / _COOLING_S)
         for i, servo in enumerate(self.servos):

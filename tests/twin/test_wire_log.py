@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from soarm.hardware.wire_log import WireLog
+from soarm.twin.wire_log import WireLog
 
 PING, ANSWER = bytes.fromhex("ffff010201fb"), bytes.fromhex("ffff010200fc")
 
@@ -38,6 +38,5 @@ def test_a_closed_log_takes_no_more(tmp_path):
     log.close()
     log.close()
     log.write("tx", PING)
-    log.flush()
 
     assert log.path.read_text() == ""
