@@ -86,7 +86,7 @@ def test_through_the_wire_the_demonstrator_of_every_task_does_it(name, law):
     sim, settings = of_task.section("sim", SimParams), of_task.section("record", RecordParams).expert.noiseless()
     stats = WireStats()
     with deployment.wired(sim, PARAMS, law) as arm:
-        wire = list(arm.episodes(drive_stack(lambda: PerRow([sim.sim_task.expert(settings, 30)])), range(6), stats))
+        wire = list(arm.episodes(drive_stack(lambda: VectorPolicy([sim.sim_task.expert(settings, 30)])), range(6), stats))
 
     assert sum(episode.success for episode in wire) >= 5
     assert {episode.observations[ENVIRONMENT_STATE].shape[1:] for episode in wire} == {sim.sim_task.task.objects.shape}
