@@ -30,7 +30,7 @@ def loaded(request):
 def test_what_the_simulator_draws_can_be_and_stands_on_the_table(loaded):
     env = SimEnv(loaded.section("sim", SimParams))
     task = env.params.sim_task.task
-    for seed in range(50):
+    for seed in range(20):
         objects = env.reset(seed=seed)[0][ENVIRONMENT_STATE]
         require_plausible(task, objects, "scene")
         for box, thing in zip(boxes(task, objects), [one for one in task.things if one.height_m], strict=True):
@@ -40,7 +40,7 @@ def test_what_the_simulator_draws_can_be_and_stands_on_the_table(loaded):
 def test_the_robot_says_that_a_task_is_done_when_the_simulator_does(loaded):
     env = SimEnv(loaded.section("sim", SimParams))
     task, hold_s = env.params.sim_task.task, env.params.task.success_hold_s
-    for seed in range(3):
+    for seed in range(2):
         seen, _ = env.reset(seed=seed)
         expert = env.params.sim_task.expert(loaded.section("record", RecordParams).expert.noiseless(), env.params.control_hz)
         expert.reset(seed)
