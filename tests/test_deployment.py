@@ -15,7 +15,10 @@ from soarm.rollout import rollout
 from soarm.runtime.schedule import Schedule
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
+from soarm.sim.params import SimParams
 from soarm.sim.pick_place.expert import Expert
+from soarm.spec import ENVIRONMENT_STATE
+from soarm.tasks.registry import TASKS
 from soarm.twin.faults import Fault
 
 LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml")
@@ -54,9 +57,7 @@ def test_through_the_wire_the_expert_does_what_it_does_in_the_simulator(sim, exp
 
     assert [episode.success for episode in wire] == [episode.success for episode in direct] == [True, True]
     for left, right in zip(wire, direct, strict=True):
-        np.testing.assert_allclose(
-            left.observations["observation.environment_state"][0], right.observations["observation.environment_state"][0]
-        )
+        np.testing.assert_allclose(left.observations[ENVIRONMENT_STATE][0], right.observations[ENVIRONMENT_STATE][0])
         assert abs(len(left) - len(right)) < 30
     assert max(gaps.values()) < 1.0
     assert found["ticks"] == sum(map(len, wire))
@@ -75,6 +76,21 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
     assert [episode.success for episode in wire] == [False, True]
     assert stats.stops == ["the arm is in FAULT: gripper (servo 6) reports OVERLOAD"]
     assert len(wire[0]) < 45
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"pick_place"}))
+@pytest.mark.parametrize("law", ["position", "sts3215"])
+def test_through_the_wire_the_demonstrator_of_every_task_does_it(name, law):
+    of_task = params_file.load(Path(__file__).parents[1] / "params.yaml", name)
+    sim, settings = of_task.section("sim", SimParams), of_task.section("record", RecordParams).expert.noiseless()
+    stats = WireStats()
+    with deployment.wired(sim, PARAMS, law) as arm:
+        wire = list(arm.episodes(drive_stack(lambda: VectorPolicy([sim.sim_task.expert(settings, 30)])), range(6), stats))
+
+    assert sum(episode.success for episode in wire) >= 5
+    assert {episode.observations[ENVIRONMENT_STATE].shape[1:] for episode in wire} == {sim.sim_task.task.objects.shape}
+    assert stats.stops == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_scenes", 0), ("n_servo_scenes", 1000)])

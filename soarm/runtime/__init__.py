@@ -17,7 +17,7 @@
 
     shutdown       how a run ends: hold, park, let go
     persist        a slow move that waits for what passes
-    way            the way of a move, around what is in the way
+    clearance      moves that keep clear of what stands on the table
     standing       the things on the table as boxes
 
     objects        where things are: told, read from a file, or called for

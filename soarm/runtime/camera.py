@@ -13,16 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from soarm.errors import ObservationError
 from soarm.runtime.sensors import Stamped
 
 logger = logging.getLogger(__name__)
-Picture = NDArray[np.uint8]
 _FIRST_S = 5.0
 _AGAIN_S = 0.01
 """After a picture that did not come: a device that fails at once must not take a whole core [s]."""
@@ -38,14 +36,6 @@ class Grabber(Protocol):
 
     def release(self) -> None:
         """Let go of the device."""
-
-
-class Frame(NamedTuple):
-    """A picture, uint8 (H, W, 3); when it came [s]; and its number."""
-
-    picture: Picture
-    t_s: float
-    number: int
 
 
 class Camera:
@@ -64,14 +54,14 @@ class Camera:
     def __init__(self, grabber: Grabber, name: str, now: Callable[[], float] = time.monotonic) -> None:
         self._grabber, self.name, self._now = grabber, name, now
         self._changed = threading.Condition()
-        self._frame: Frame | None = None
+        self._newest: Stamped | None = None
         self._ended = threading.Event()
         self.repeated = self.missed = 0
         self._thread = threading.Thread(target=self._grab, name=f"soarm-camera-{name}", daemon=True)
         self._thread.start()
 
-    def latest(self, patience_s: float = _FIRST_S) -> Frame:
-        """Return the newest picture that differed from the one before.
+    def latest(self, patience_s: float = _FIRST_S) -> Stamped:
+        """Return the newest picture that differed from the one before, uint8 (H, W, 3).
 
         Args:
             patience_s: How long to wait for the very first one [s].
@@ -80,12 +70,12 @@ class Camera:
             ObservationError: None has come.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None, patience_s)
-            if self._frame is None:
+            self._changed.wait_for(lambda: self._newest is not None, patience_s)
+            if self._newest is None:
                 raise ObservationError(
                     f"the camera {self.name} has shown nothing for {patience_s:g} s; is another program using it?"
                 )
-            return self._frame
+            return self._newest
 
     @property
     def subject(self) -> str:
@@ -94,8 +84,7 @@ class Camera:
 
     def read(self) -> Stamped:
         """See `soarm.runtime.sensors.Sensor`."""
-        frame = self.latest(0.0)
-        return Stamped(frame.t_s, frame.picture)
+        return self.latest(0.0)
 
     def close(self) -> None:
         """End the thread and let go of the device, unless it hangs; a second time does nothing."""
@@ -116,7 +105,6 @@ class Camera:
 
     def _grab(self) -> None:
         before: bytes | None = None
-        number = 0
         while not self._ended.is_set():
             came, picture = self._grabber.read()
             if not came:
@@ -127,9 +115,9 @@ class Camera:
             if content == before:
                 self.repeated += 1
                 continue
-            before, number = content, number + 1
+            before = content
             with self._changed:
-                self._frame = Frame(np.array(picture), self._now(), number)
+                self._newest = Stamped(self._now(), np.array(picture))
                 self._changed.notify_all()
 
 

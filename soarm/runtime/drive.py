@@ -19,7 +19,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
-from soarm.runtime import gate, records, replay, way
+from soarm.runtime import clearance, gate, records, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.inference import InferenceThread
@@ -88,7 +88,7 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
     """
     low, high = calibration.lower, calibration.upper
     limits = Limits.usual(low, high) if settings.limits is None else Limits.load(settings.limits, low, high)
-    way.require_speed(config.park_speed, limits)
+    clearance.require_speed(config.park_speed, limits)
     if settings.log is not None:
         require_place(settings.log)
     loop_config = _loop_config(settings)
@@ -128,7 +128,8 @@ def _run(
         loop = Loop(arm, task, inference, schedule, residual, sensors, limits, config, log, **extras)
 
         def around() -> tuple[Box, ...]:
-            return boxes(task, loop.latest[ENVIRONMENT_STATE].value)
+            objects = loop.latest.get(ENVIRONMENT_STATE)
+            return () if objects is None else boxes(task, objects.value)
 
         try:
             if not settings.dry_run:
@@ -219,7 +220,7 @@ def _bring_up(
         return
 
     def go(each: Each) -> None:
-        way.lift(arm, start, limits, each, around)
+        clearance.move_clear(arm, start, limits, each, around)
         arm.move_to(start, each)
 
     note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")

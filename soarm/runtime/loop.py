@@ -191,9 +191,9 @@ class Loop:
         last = self._last or Last(observed.q, np.zeros(6))
         base, correction, wanted = self._wanted(began_s, place, last)
         near = base is not None and float(np.abs(wanted - observed.q).max()) < config.approach_until
-        self._arrived = self._arrived or near
+        arrived = self._arrived = self._arrived or near
         try:
-            checked = check(wanted, last, observed.q, dt_s, self._limits if self._arrived else self._slow)
+            checked = check(wanted, last, observed.q, dt_s, self._limits if arrived else self._slow)
         except FaultError as error:
             report.cause = str(error)
             return
@@ -204,7 +204,7 @@ class Loop:
         report.add(checked, began_s - due_s, base is None)
         if self._log is not None:
             times_s = (began_s - due_s, self._now() - began_s, age_s, dt_s)
-            flags = (control, self._arrived, self._arm.state, verdict.action)
+            flags = (control, arrived, self._arm.state, verdict.action)
             policy = records.Policy(self.latest[ENVIRONMENT_STATE].value, base, correction, wanted)
             self._log.add(records.make(began_s - started_s, flags, times_s, observed, policy, last, checked, ticks))
 

@@ -14,7 +14,7 @@ from soarm.errors import BusError, FaultError
 from soarm.hardware import bringup
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
-from soarm.runtime import way
+from soarm.runtime import clearance
 from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
 from soarm.runtime.persist import Each, passing, persist
@@ -106,7 +106,7 @@ def _hold(arm: Arm) -> None:
 
 
 def _park(arm: Arm, limits: Limits, each: Each, around: Sequence[Box]) -> None:
-    arm.config = dataclasses.replace(arm.config, park=way.aside(arm.config.park, limits, around))
+    arm.config = dataclasses.replace(arm.config, park=clearance.turned_clear(arm.config.park, limits, around))
     if arm.state is not State.FAULT:
         logger.info("parking; Ctrl-C lets go at once")
     elif arm.can_park():
@@ -114,7 +114,7 @@ def _park(arm: Arm, limits: Limits, each: Each, around: Sequence[Box]) -> None:
 
     def home(each: Each) -> None:
         if arm.state is State.HOLD and not passing(arm):
-            way.lift(arm, arm.config.park, limits, each, around)
+            clearance.move_clear(arm, arm.config.park, limits, each, around)
         arm.park(each)
 
     persist(arm, home, each, arm.can_park)

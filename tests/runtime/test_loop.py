@@ -567,6 +567,23 @@ def test_a_log_says_all_and_replays_to_the_bit(tmp_path):
     assert run.records["ticks_sent"].shape[1] == facts.N_JOINTS
 
 
+def test_a_log_of_a_run_that_held_replays_to_the_bit(tmp_path):
+    """In a tick that begins a hold the speed was still that of a policy that had arrived."""
+
+    class Frozen(Source):
+        def read(self):
+            return Stamped(min(self.clock.t_s, 101.0), np.array(OBJECTS, np.float32))
+
+    with log.RunLog(tmp_path / "run.log", TASK, {"limits": replay.header_of(LIMITS), "approach": 45.0}) as tick_log:
+        loop, arm, _, _ = make(towards(TARGET, per_step=20.0), objects=Frozen, tick_log=tick_log)
+        arm.script[80] = lambda arm: setattr(arm, "q", arm.q + 10.0)  # somebody pushes it
+        loop.run(2.0)
+    run = log.read(tmp_path / "run.log")
+
+    assert (run.records["verdict"] == 1).any()
+    assert replay.replay(run).differing == ()
+
+
 def test_a_log_holds_base_and_correction_apart_and_the_speed_of_the_joints(tmp_path):
     class Residual:
         def predict_residual(self, seen):

@@ -12,7 +12,7 @@ import pytest
 from soarm import arm, kinematics
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.runtime import way
+from soarm.runtime import clearance
 from soarm.runtime.limits import Limits
 from soarm.runtime.safety import lowest_m
 from soarm.runtime.standing import boxes
@@ -41,7 +41,7 @@ def poses_low_over_the_table(n):
 def test_no_way_to_start_or_park_dips_under_the_table(goal):
     poses = poses_low_over_the_table(150)
     straight = [lowest_between(pose, goal) for pose in poses]
-    lifted = [way.legs(pose, goal, LIMITS) for pose in poses]
+    lifted = [clearance.waypoints(pose, goal, LIMITS) for pose in poses]
     found = [lowest_between(p, *w, goal) for p, w in zip(poses, lifted, strict=True)]
 
     assert min(straight) < -0.02
@@ -53,7 +53,7 @@ def test_no_way_to_start_or_park_dips_under_the_table(goal):
 def test_where_there_is_no_table_every_way_is_straight():
     free = dataclasses.replace(LIMITS, table_m=None)
 
-    assert all(way.legs(pose, PARK, free) == [] for pose in poses_low_over_the_table(20))
+    assert all(clearance.waypoints(pose, PARK, free) == [] for pose in poses_low_over_the_table(20))
 
 
 def in_bin_or_over_cube(sim, n):
@@ -100,9 +100,9 @@ def test_no_way_from_bin_or_cube_to_park_or_start_touches_them(sim, depth):
     straight, beats = [], []
     for q, seen in in_bin_or_over_cube(sim, 7):
         around = boxes(TASK, seen)
-        rest = np.array(way.aside(tuple(PARK), LIMITS, around))
+        rest = np.array(clearance.turned_clear(tuple(PARK), LIMITS, around))
         for goal in (rest, START):
-            stops = q, *way.legs(q, goal, LIMITS, around, lambda: beats.append(1)), goal
+            stops = q, *clearance.waypoints(q, goal, LIMITS, around, lambda: beats.append(1)), goal
             at_first = depth(q, seen)
             assert max(depth(pose, seen) for pose in poses_on(*stops)) < at_first + 0.002
             assert max(depth(pose, seen) for pose in poses_on(*stops[-2:])) == 0.0, "above, and from there on, nothing"
@@ -115,13 +115,13 @@ def test_no_way_from_bin_or_cube_to_park_or_start_touches_them(sim, depth):
 
 def test_where_the_bin_stands_in_the_place_of_rest_the_arm_rests_beside_it(depth):
     seen = np.array([0.15, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.2])
-    rest = way.aside(tuple(PARK), LIMITS, boxes(TASK, seen))
+    rest = clearance.turned_clear(tuple(PARK), LIMITS, boxes(TASK, seen))
 
     assert depth(PARK, seen) > 0.002
     assert depth(rest, seen) == 0.0
     assert 20 < abs(rest[0]) < 60
     assert rest[1:] == tuple(PARK[1:])
-    assert way.aside(tuple(PARK), LIMITS, ()) == tuple(PARK)
+    assert clearance.turned_clear(tuple(PARK), LIMITS, ()) == tuple(PARK)
 
 
 def test_an_arm_whose_way_dips_is_lifted_first_and_another_is_not():
@@ -131,7 +131,7 @@ def test_an_arm_whose_way_dips_is_lifted_first_and_another_is_not():
         driven = types.SimpleNamespace(
             observe=lambda pose=pose: types.SimpleNamespace(q=pose), move_to=lambda q, each: moves.append(q)
         )
-        way.lift(driven, PARK, LIMITS, lambda: None)
+        clearance.move_clear(driven, PARK, LIMITS, lambda: None)
 
     assert lowest_between(low, PARK) < -0.02
     assert len(moves) == 1

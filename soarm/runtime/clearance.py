@@ -37,7 +37,7 @@ _TRIED_AT_ONCE = 64
 """Poses tried between two beats: 50 ms on a small computer."""
 
 
-def lift(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], None], around: Sequence[Box] = ()) -> None:
+def move_clear(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], None], around: Sequence[Box] = ()) -> None:
     """Take an arm that holds to where the straight way to a goal is free, if there is such a place.
 
     Args:
@@ -51,7 +51,9 @@ def lift(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], None], ar
         FaultError: Something stops the arm on its way.
     """
     low, high = limits.lower, limits.upper
-    first = legs(np.clip(arm.observe().q, low, high), np.clip(np.asarray(goal, np.float64), low, high), limits, around, each)
+    first = waypoints(
+        np.clip(arm.observe().q, low, high), np.clip(np.asarray(goal, np.float64), low, high), limits, around, each
+    )
     if first:
         names = " and ".join(box.name for box in around)
         logger.info("going %s first", f"around {names}" if around else "over the table")
@@ -72,7 +74,7 @@ def require_speed(speed: float, limits: Limits) -> None:
         )
 
 
-def aside(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tuple[float, ...]:
+def turned_clear(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tuple[float, ...]:
     """Return a pose turned about the shoulder by as little as brings it clear of what stands there.
 
     Something may stand where the arm rests. Where no turn helps, the pose turned to where it is freest.
@@ -98,7 +100,7 @@ def aside(pose: tuple[float, ...], limits: Limits, around: Sequence[Box]) -> tup
     return tuple(turned[best].tolist())
 
 
-def legs(
+def waypoints(
     start: ArrayLike, goal: ArrayLike, limits: Limits, around: Sequence[Box] = (), each: Callable[[], None] = lambda: None
 ) -> list[Joints]:
     """Return the poses to go through before a goal, each of shape (6,) [deg x 5, percent]; none where the way is free.
