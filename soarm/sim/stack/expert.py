@@ -12,6 +12,7 @@ from soarm.sim.demonstrator import Vector
 from soarm.sim.grasping import GraspDemonstrator, Phase
 from soarm.sim.stack.rules import HEIGHT_ERROR_M
 from soarm.tasks.stack.definition import OBJECTS
+from soarm.tasks.stack.things import ON_TOP_M
 from soarm.tasks.tabletop import elements
 
 _RELEASE_GAP_M = 0.003
@@ -29,7 +30,7 @@ class Expert(GraspDemonstrator):
     def placed(self, objects: Vector) -> bool:
         """Whether the cube lies on the base."""
         x, y, z = objects[:3] - objects[_BASE]
-        return math.hypot(x, y) < CUBE_HALF_M and abs(z - 2 * CUBE_HALF_M) < HEIGHT_ERROR_M
+        return math.hypot(x, y) < ON_TOP_M and abs(z - 2 * CUBE_HALF_M) < HEIGHT_ERROR_M
 
     def release_point(self, tcp: Vector, state: Vector, objects: Vector) -> Vector:
         """Return where the gripper point brings the cube just above the base, shape (3,) [m]."""

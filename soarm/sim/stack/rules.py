@@ -8,9 +8,10 @@ from typing import NamedTuple
 from soarm.sim import cubes
 from soarm.sim.cubes import AT_REST2, CUBE_HALF_M, LIFTED_M, REACHED2_M2
 from soarm.sim.task import Number, Ops, Progress, StateView
+from soarm.tasks.stack.things import ON_TOP_M
 
-ON_TOP2_M2 = CUBE_HALF_M**2
-"""A cube's centre this close to the base's, seen from above, can rest on it: half an edge (squared)."""
+ON_TOP2_M2 = ON_TOP_M**2
+"""A cube's centre this close to the base's, seen from above, can rest on it (squared)."""
 HEIGHT_ERROR_M = 0.003
 """A cube lies flat on the base, and the base on the table, when its centre is no further from where it then is in height."""
 
