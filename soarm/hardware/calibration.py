@@ -63,6 +63,12 @@ class JointCalibration:
     drive_mode: int = 0
     firmware: str | None = None
 
+    @property
+    def registers(self) -> dict[str, int]:
+        """What the servo holds of it in EPROM: register -> value."""
+        low, high = self.range_ticks
+        return {"homing_offset": self.homing_offset, "min_position_limit": low, "max_position_limit": high}
+
     def faults(self) -> list[str]:
         """Return what keeps this joint from being driven; empty for a good one."""
         found = self._kinds()

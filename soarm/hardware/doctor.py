@@ -201,15 +201,9 @@ def _faults(values: dict[str, int]) -> list[str]:
 
 
 def _against(values: dict[str, int], calibration: Calibration, i: int) -> list[str]:
-    joint = calibration.joints[i]
-    expected = {
-        "homing_offset": joint.homing_offset,
-        "min_position_limit": joint.range_ticks[0],
-        "max_position_limit": joint.range_ticks[1],
-    }
     return [
         f"{name} is {values[name]}, the calibration says {want}: it was calibrated elsewhere since; calibrate it again"
-        for name, want in expected.items()
+        for name, want in calibration.joints[i].registers.items()
         if values[name] != want
     ]
 

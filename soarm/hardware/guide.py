@@ -86,12 +86,7 @@ def calibrate(
         calibration = _measure(bus, ask, say, done, sleep, show or _now_and_then(say))
         with deferred_signals():  # servos and file belong together
             for measured in calibration.joints:
-                registers = {
-                    "homing_offset": measured.homing_offset,
-                    "min_position_limit": measured.range_ticks[0],
-                    "max_position_limit": measured.range_ticks[1],
-                }
-                for name, (old, new) in bus.write_eprom(measured.servo_id, registers).items():
+                for name, (old, new) in bus.write_eprom(measured.servo_id, measured.registers).items():
                     say(f"{measured.name}: {name} {old} -> {new}")
             save(calibration)
             before.clear()

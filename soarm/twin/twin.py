@@ -386,13 +386,5 @@ def _servos(config: TwinConfig, *, new: bool) -> list[Servo]:
         return [
             Servo(1, {**NEW, "baud_rate": int(i == slow), **config.registers}, config.assumptions) for i in range(arm.N_JOINTS)
         ]
-    made = []
-    for joint in config.calibration.joints:
-        remembered = {
-            "homing_offset": joint.homing_offset,
-            "min_position_limit": joint.range_ticks[0],
-            "max_position_limit": joint.range_ticks[1],
-        }
-        made.append(Servo(joint.servo_id, {**remembered, **config.registers}, config.assumptions))
-    assert len(made) == arm.N_JOINTS
-    return made
+    joints = config.calibration.joints
+    return [Servo(joint.servo_id, joint.registers | dict(config.registers), config.assumptions) for joint in joints]

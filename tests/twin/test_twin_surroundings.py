@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soarm.errors import DatasetError, TwinError
+from soarm.tasks.pick_place import TASK
 from soarm.teleop import recording
 from soarm.teleop.__main__ import main as teleoperate
 from soarm.twin.__main__ import main
@@ -81,7 +82,7 @@ def test_a_dataset_that_cannot_be_written_is_said_before_the_first_episode(tmp_p
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DatasetError, match=r"cannot be written \(No space left on device\)"):
-        recording.recorder(tmp_path, 30, "pick")
+        recording.recorder(tmp_path, 30, TASK, "pick")
 
 
 def test_a_session_that_could_not_write_its_timing_does_not_begin(tmp_path, caplog):

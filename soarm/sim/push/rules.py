@@ -42,7 +42,11 @@ def objects(view: StateView) -> list[Number]:
 
 
 def evaluate_progress(ops: Ops, seen: PushState) -> Progress:
-    """Return how far things are. A lifted cube is neither near nor inside, wherever it is carried."""
+    """Return how far things are.
+
+    A lifted cube is neither near nor inside, wherever it is carried. One that is laid down in the square counts as one that
+    was pushed there: only the present state is known.
+    """
     cx, cy, cz = seen.cube
     vx, vy, vz = seen.cube_velocity
     tx, ty, tz = seen.tcp
