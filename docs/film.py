@@ -1,8 +1,8 @@
-"""Make the pictures of README and docs: the scripted expert doing one episode, the arm over the cube, and the arm folded.
+"""Make the pictures of README and docs: each task's demonstrator doing one episode, and the arm folded.
 
-    python docs/film.py [--seed 203] [--out docs/images]
+    python docs/film.py [--out docs/images]
 
-Run from the root of the repository; what it shows follows from params.yaml and the seed alone.
+Run from the root of the repository; what it shows follows from params.yaml and the seeds in this file alone.
 """
 
 from __future__ import annotations
@@ -18,52 +18,53 @@ from PIL import Image
 
 from soarm import arm, params
 from soarm.hardware.sweep import REST
+from soarm.policy import Policy
+from soarm.recording import RecordParams
 from soarm.report.video import Frame
 from soarm.sim.camera import Camera
 from soarm.sim.env import SimEnv
-from soarm.sim.grasping import GraspParams, Phase
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import Expert
+from soarm.spec import DEFAULT_TASK
+from soarm.tasks.registry import TASKS
 
 WIDTH_PX, HEIGHT_PX = 480, 360
+SEEDS = {DEFAULT_TASK: 203, "push": 10, "stack": 1}
+"""Of the scene and of the demonstrator's habits; 0 for a task that is not here."""
 _LAST_FRAME_S = 1.0
 
 
 def main() -> None:
-    """Film one episode and write `pick_place.gif`, `arm.png` and `rest_pose.png`."""
+    """Film an episode of each task, and write `<task>.gif` and `rest_pose.png`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=203, help="of the scene and of the expert's habits (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder (%(default)s)")
     options = parser.parse_args()
-    loaded = params.load(Path("params.yaml"))
-    sim = loaded.section("sim", SimParams)
-    habits = params.build(GraspParams, loaded.sections["record"]["expert"], "params.yaml: record.expert")
-    frames, still = film(sim, Expert(habits, sim.control_hz), options.seed)
-    fps = sim.control_hz
     options.out.mkdir(parents=True, exist_ok=True)
-    write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * fps), options.out / "pick_place.gif", fps)
-    Image.fromarray(still).save(options.out / "arm.png", optimize=True)
-    Image.fromarray(stand(sim, REST)).save(options.out / "rest_pose.png", optimize=True)
+    for task in TASKS:
+        loaded = params.load(Path("params.yaml"), task)
+        sim, habits = loaded.section("sim", SimParams), loaded.section("record", RecordParams).expert
+        large = film(sim, sim.sim_task.expert(habits, sim.control_hz), SEEDS.get(task, 0))
+        frames = [_halve(frame) for frame in large]
+        if task == DEFAULT_TASK:
+            Image.fromarray(stand(sim, REST)).save(options.out / "rest_pose.png", optimize=True)
+        else:  # shown side by side
+            frames = [_halve(frame) for frame in frames]
+        write_gif(frames + frames[-1:] * round(_LAST_FRAME_S * sim.control_hz), options.out / f"{task}.gif", sim.control_hz)
 
 
-def film(sim: SimParams, expert: Expert, seed: int) -> tuple[list[Frame], Frame]:
-    """Return a frame per control step of the episode of `seed`, and a still, twice as large, from when the cube is carried."""
+def film(sim: SimParams, expert: Policy, seed: int) -> list[Frame]:
+    """Return a frame per control step of the episode of `seed`, twice as large as it will be shown."""
     env = SimEnv(sim, visuals=True)
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
     frames: list[Frame] = []
-    carrying: list[Frame] = []
     over = False
     with Camera(env.model, "front", width_px=2 * WIDTH_PX, height_px=2 * HEIGHT_PX, shadows=True) as camera:
         while not over:
-            large = camera.render(env.data)
-            frames.append(_halve(large))
-            if expert.phase is Phase.CARRY:
-                carrying.append(large)
+            frames.append(camera.render(env.data))
             observation, _, terminated, truncated, _ = env.step(expert.act(observation))
             over = terminated or truncated
-    assert terminated, f"the expert failed on seed {seed}; film another"
-    return frames, carrying[len(carrying) // 3]
+    assert terminated, f"the demonstrator of {sim.task_name} failed on seed {seed}; film another"
+    return frames
 
 
 def stand(sim: SimParams, q: NDArray[np.float64]) -> Frame:

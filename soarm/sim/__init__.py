@@ -12,5 +12,5 @@ episode.py       EpisodeRules: reward, furthest stage, held success, time limit
 env.py           SimEnv: one episode at a time, of any task
 batch_env.py     BatchSim: many episodes at once
 camera.py        pictures by OpenGL; ray_camera.py by rays
-pick_place/      the cube into the bin
+pick_place/ ...  a folder for each task: bodies, scenes, rules, demonstrator
 """

@@ -5,5 +5,5 @@ thing.py                  Thing, Goal: what lies on the table, and when the task
 task.py                   Task: the value; Column: a column of an evaluation's rows
 tabletop.py               cubes and spots on a table: what such tasks' features, terms and columns are put together from
 registry.py               TASKS, find: every folder beside this file is a task
-pick_place/               the cube into the bin
+pick_place/ ...           a folder for each task
 """
