@@ -100,7 +100,7 @@ def load(path: Path, task: str | None = None) -> Params:
         for name in of_task
         if name not in base
     ]
-    merged = _overlay(_added(base, of_task), own, header.profile, faults)
+    merged = _overlay(_added(base, of_task, f"tasks.{header.task}", faults), own, header.profile, faults)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(**vars(header), sections=merged, path=path)
@@ -165,11 +165,16 @@ def _mapping(name: str, value: Any, faults: list[str]) -> dict[Any, Any]:
     return {}
 
 
-def _added(base: Any, more: Any) -> Any:
-    """Return `more` laid over `base`, with the keys of both."""
-    if not isinstance(base, dict) or not isinstance(more, dict):
+def _added(base: Any, more: Any, where: str, faults: list[str]) -> Any:
+    """Return `more` laid over `base`, with the keys of both; note a fault where it replaces a mapping by something else."""
+    if not isinstance(base, dict):
         return more
-    return base | {key: _added(base[key], value) if key in base else value for key, value in more.items()}
+    if not isinstance(more, dict):
+        faults.append(f"{where} is {_shown(more)}; it must be a mapping, {{}} where the task has nothing of its own")
+        return base
+    return base | {
+        key: _added(base[key], value, f"{where}.{key}", faults) if key in base else value for key, value in more.items()
+    }
 
 
 def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:

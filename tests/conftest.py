@@ -53,7 +53,7 @@ def sim() -> SimParams:
     from soarm import params as params_file
     from soarm.sim.params import SimParams
 
-    return params_file.load(ROOT / "params.yaml").section("sim", SimParams)
+    return params_file.load(ROOT / "params.yaml", "pick_place").section("sim", SimParams)
 
 
 @pytest.fixture(scope="session")

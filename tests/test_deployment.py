@@ -21,7 +21,7 @@ from soarm.spec import ENVIRONMENT_STATE
 from soarm.tasks.registry import TASKS
 from soarm.twin.faults import Fault
 
-LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml")
+LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml", "pick_place")
 PARAMS = LOADED.section("deploy_check", DeployParams)
 SEEDS = scene_seeds("validation")[:2]
 

@@ -98,6 +98,11 @@ def test_what_a_task_has_for_itself_lies_between_base_and_profile(tmp_path: Path
         ({"stack": {}}, r"task is 'pick_place'; `tasks` holds \['stack'\]"),
         ({"pick_place": 5}, r"tasks\.pick_place is 5; it must be a mapping of sections"),
         ({"pick_place": {"tyo": {}}}, r"tasks\.pick_place has the section 'tyo'; base has \['toy'\]"),
+        (
+            {"pick_place": {"toy": None}},
+            r"tasks\.pick_place\.toy is None; it must be a mapping, \{\} where the task has nothing",
+        ),
+        ({"pick_place": {"toy": {"inner": [1]}}}, r"tasks\.pick_place\.toy\.inner is \[1\]; it must be a mapping"),
         ([1], r"tasks is \[1\]; it must be a mapping of sections"),
     ],
 )

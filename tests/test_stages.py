@@ -79,7 +79,7 @@ def test_units_that_nobody_said_are_asked_for_once(train_act: ModuleType, tmp_pa
     named(folder)
     with pytest.raises(SpecMismatchError, match=r"does not say its units.*dataset_units: degrees.*soarm dataset convert"):
         train_act.main()
-    named(folder, dataset_units="degrees")
+    named(folder, dataset_units="degrees", task="pick_place")
     with pytest.raises(InterruptedError) as begun:
         train_act.main()
 

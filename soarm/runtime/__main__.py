@@ -28,7 +28,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import gate, log, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle, spec_json
-from soarm.runtime.carried import CarriedObjects
+from soarm.runtime.carried import CarriedObjects, followed
 from soarm.runtime.drive import DriveConfig, run
 from soarm.runtime.latency import measure
 from soarm.runtime.objects import FileObjects, measured, on_the_table
@@ -140,6 +140,7 @@ def _objects(options: argparse.Namespace, task: Task) -> Sensor:
     places = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.objects is not None and not places:
         return FileObjects(task, options.objects)
+    followed(task)
     if options.objects is None and places and set(places) == set(task.elements):
         return CarriedObjects(task, on_the_table(task, places))
     needed = " ".join(" ".join((f"--{name}", *names[name])) for name in task.elements)

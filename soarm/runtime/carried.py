@@ -59,14 +59,7 @@ class CarriedObjects:
 
     def __init__(self, task: Task, objects: ArrayLike, now: Callable[[], float] = time.monotonic) -> None:
         self.subject = task.subject
-        self._task, self._now = task, now
-        whole = [thing for thing in task.things if set(_POSE) <= set(task.elements[thing.name])]
-        self._grips = [(thing, thing.grip) for thing in whole if thing.grip is not None]
-        if task.goal.thing not in (None, *(thing.name for thing, _ in self._grips)):
-            raise ObservationError(
-                f"the task {task.name} moves the {task.goal.thing} without holding it, so where it goes cannot be followed by "
-                "the hand: give --objects FILE, which somebody who sees it keeps fresh"
-            )
+        self._task, self._now, self._grips = task, now, followed(task)
         self._objects = require_plausible(task, objects, "objects").astype(np.float64)
         self._grasp: _Grasp | None = None
         self._before_percent = np.inf
@@ -120,6 +113,22 @@ class CarriedObjects:
 
     def _places(self, thing: Thing) -> list[int]:
         return [self._task.elements[thing.name][element] for element in _POSE]
+
+
+def followed(task: Task) -> list[tuple[Thing, Grip]]:
+    """Return the things that go with the hand that holds them, and how it does.
+
+    Raises:
+        ObservationError: The task moves a thing that the gripper does not hold, which cannot be followed.
+    """
+    whole = [thing for thing in task.things if set(_POSE) <= set(task.elements[thing.name])]
+    grips = [(thing, thing.grip) for thing in whole if thing.grip is not None]
+    if task.goal.thing not in (None, *(thing.name for thing, _ in grips)):
+        raise ObservationError(
+            f"the task {task.name} moves the {task.goal.thing} without holding it, so where it goes cannot be followed by "
+            "the hand: give --objects FILE, which somebody who sees it keeps fresh"
+        )
+    return grips
 
 
 def _between(grip: Grip, offset_m: NDArray[np.float64], percent: float) -> bool:

@@ -29,7 +29,7 @@ from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
 from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.sensors import Sensor, Stamped, first_values
+from soarm.runtime.sensors import FollowsArm, Sensor, Stamped, first_values
 from soarm.runtime.shutdown import shut_down
 from soarm.runtime.standing import Box, boxes
 from soarm.runtime.success import SuccessMonitor
@@ -123,7 +123,7 @@ def _run(
             watcher = stack.enter_context(_deadman(port, arm))
         journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(settings.bundle.spec)
-        residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, _success(settings.bundle)
+        residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, success_monitor(settings)
         extras: dict[str, Any] = {"beat": journal.beat, "success": done, "first": first}
         loop = Loop(arm, task, inference, schedule, residual, sensors, limits, config, log, **extras)
 
@@ -192,13 +192,23 @@ def _loop_config(settings: DriveConfig) -> LoopConfig:
         raise GateError(str(error)) from None
 
 
-def _success(bundle: Bundle) -> SuccessMonitor | None:
-    """Return what tells when the task is done; None where the bundle does not say how long it must stay done."""
+def success_monitor(settings: DriveConfig) -> SuccessMonitor | None:
+    """Return what tells when the task is done; None where the bundle does not say for how long, or nobody sees it."""
+    bundle = settings.bundle
+    reckoned = any(isinstance(sensor, FollowsArm) for sensor in settings.sensors.values())
     hold_s = None if bundle.training_arm is None else bundle.training_arm.success_hold_s
     if hold_s is None:
         logger.warning(
             "this bundle does not say when its task is done (training_arm.json, success_hold_s): the run goes on until the "
             "time is up; export it again"
+        )
+        return None
+    open_to_fall = [thing.name for thing in bundle.task.things if thing.surface is not None and not thing.surface.walled]
+    if open_to_fall and reckoned:
+        logger.warning(
+            "what is put on the %s may fall off, and nobody sees it: the run goes on until the time is up, and tells of no "
+            "success; --objects FILE would",
+            open_to_fall[0],
         )
         return None
     return SuccessMonitor(bundle.task, hold_s)

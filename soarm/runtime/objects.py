@@ -2,7 +2,7 @@
 
 The runtime detects nothing itself. On a table, a camera with markers, a tracker, or a person with a ruler says where things
 are; the twin writes the same file. Its format is `{"objects": [...]}`, in the order of `soarm.tasks.task.Task.objects`, metres
-in the frame of the arm's base. docs/objects.md has a picture.
+in the frame of the arm's base; a `"task"` beside them is compared with the policy's. docs/objects.md has a picture.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class FileObjects:
 
     def _content(self) -> Objects:
         content = read_json(self._path, ObservationError, self._remedy, most_bytes=_MOST_BYTES)
+        if (told := content.get("task", self._task.name)) != self._task.name:
+            raise ObservationError(f"{self._path} tells of the task {told!r}; here it is {self._task.name}. {self._remedy}")
         if "objects" not in content:
             raise ObservationError(f'{self._path} has no "objects". {self._remedy}')
         return require_plausible(self._task, content["objects"], str(self._path))

@@ -11,11 +11,42 @@ from soarm.errors import SoarmError, SpecMismatchError
 from soarm.spec import ENVIRONMENT_STATE, Feature
 from soarm.tasks.task import Task
 
-TASKS: dict[str, Task] = {
-    found.name: importlib.import_module(f"soarm.tasks.{found.name}").TASK
-    for found in pkgutil.iter_modules(tasks.__path__)
-    if found.ispkg
-}
+
+def load(name: str) -> Task:
+    """Return the task of a folder.
+
+    Raises:
+        SpecMismatchError: The folder exports none, or that of another name.
+    """
+    task: object = getattr(importlib.import_module(f"soarm.tasks.{name}"), "TASK", None)
+    if isinstance(task, Task) and task.name == name:
+        return task
+    found = f"names the task {task.name!r}" if isinstance(task, Task) else "names none"
+    raise SpecMismatchError(
+        f"soarm/tasks/{name} must export a `Task` of the name {name!r} as TASK; it {found}. A copied folder's imports still "
+        "name the folder it was copied from"
+    )
+
+
+def require_distinct(found: Mapping[str, Task]) -> dict[str, Task]:
+    """Return the tasks.
+
+    Raises:
+        SpecMismatchError: Two of them share an id or the names of their objects: one would pass for the other.
+    """
+    for what, values in (
+        ("env_id", {name: task.env_id for name, task in found.items()}),
+        ("names of objects", {name: task.objects.names for name, task in found.items()}),
+    ):
+        twins = [name for name, value in values.items() if list(values.values()).count(value) > 1]
+        if twins:
+            raise SpecMismatchError(f"the tasks {', '.join(twins)} have the same {what}, {values[twins[0]]}; rename one's")
+    return dict(found)
+
+
+TASKS: dict[str, Task] = require_distinct(
+    {found.name: load(found.name) for found in pkgutil.iter_modules(tasks.__path__) if found.ispkg}
+)
 """Name -> task."""
 
 

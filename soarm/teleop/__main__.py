@@ -125,6 +125,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--control-hz is for --follower arm, and above 0; the simulator has its own, in --params")
     if options.objects_of is not None and (options.follower != "arm" or options.from_log is not None):
         parser.error("--objects-of is for --follower arm; the simulator has its task in --params, a log its own")
+    if options.task in TASKS:
+        parser.error(f"--task is what the robot is asked to do, in words; the name {options.task} goes to --objects-of")
     missing = _missing(options)
     if missing:
         parser.error(f"{', '.join(missing)} must be given as well")

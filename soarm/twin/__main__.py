@@ -227,7 +227,9 @@ def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callab
             (twin.replug if plugged else twin.unplug)()
             logger.info("the arm's cable is %s", "plugged in again" if plugged else "pulled; SIGUSR1 plugs it in again")
         if objects is not None:
-            write_atomically(objects, json.dumps({"objects": twin.objects().tolist()}), TwinError, durable=False)
+            write_atomically(
+                objects, json.dumps({"task": twin.task.name, "objects": twin.objects().tolist()}), TwinError, durable=False
+            )
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
             logger.info("%s, after %.1f s", twin.task.goal.words, twin.time_s())

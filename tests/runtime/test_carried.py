@@ -133,7 +133,7 @@ def solved(sim, expert, source, seeds):
 
 
 def test_with_objects_that_were_measured_once_the_demonstrator_solves_what_it_never_does_with_ones_that_stay(sim):
-    expert = params_file.load(ROOT / "params.yaml").section("record", RecordParams).expert
+    expert = params_file.load(ROOT / "params.yaml", "pick_place").section("record", RecordParams).expert
 
     assert solved(sim, expert, CarriedObjects, range(10)) >= 8
     assert solved(sim, expert, lambda task, lying: CalledObjects(task, lambda: lying), range(3)) == 0

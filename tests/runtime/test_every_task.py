@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from soarm import params as params_file
 from soarm.recording import RecordParams
-from soarm.runtime.objects import measured, on_the_table
+from soarm.runtime.carried import CarriedObjects
+from soarm.runtime.drive import DriveConfig, success_monitor
+from soarm.runtime.objects import CalledObjects, measured, on_the_table
 from soarm.runtime.plausible import require_plausible
 from soarm.runtime.sensors import Stamped
 from soarm.runtime.standing import boxes
@@ -69,3 +72,19 @@ def test_things_of_one_name_are_measured_alike(loaded):
             assert all(measured(other, one) == measured(task, thing) for one in other.things if one.name == thing.name)
 
     assert np.isfinite(on_the_table(task, {thing.name: (0.0, -0.2, 0.0) for thing in task.things})).all()
+
+
+def test_what_may_fall_off_unseen_tells_of_no_success(loaded, caplog):
+    task = TASKS[loaded.task]
+    if task.goal.thing not in [thing.name for thing in task.things if thing.grip is not None]:
+        pytest.skip("the hand cannot follow it")
+    bundle = SimpleNamespace(task=task, training_arm=SimpleNamespace(success_hold_s=0.3))
+    by_ruler = CarriedObjects(
+        task, on_the_table(task, {thing.name: (0.1 * i, -0.2, 0.0) for i, thing in enumerate(task.things)})
+    )
+    seen = CalledObjects(task, lambda: by_ruler.read().value)
+    unwalled = any(thing.surface is not None and not thing.surface.walled for thing in task.things)
+
+    assert success_monitor(DriveConfig(bundle, "base", {ENVIRONMENT_STATE: seen}, 1.0)) is not None
+    assert (success_monitor(DriveConfig(bundle, "base", {ENVIRONMENT_STATE: by_ruler}, 1.0)) is None) == unwalled
+    assert ("nobody sees it" in caplog.text) == unwalled

@@ -49,6 +49,16 @@ def stamped(path, t_s, x=0.1):
     os.utime(path, (t_s, t_s))
 
 
+def test_a_file_that_tells_of_another_task_is_refused(tmp_path):
+    path = tmp_path / "objects.json"
+    path.write_text(json.dumps({"task": "pick_place", "objects": SEEN}))
+    np.testing.assert_allclose(FileObjects(TASK, path).read().value, SEEN)
+
+    path.write_text(json.dumps({"task": "push", "objects": SEEN}))
+    with pytest.raises(ObservationError, match="tells of the task 'push'; here it is pick_place"):
+        FileObjects(TASK, path).read()
+
+
 def test_a_file_whose_stamp_lies_in_the_future_gets_older_all_the_same(tmp_path):
     """The clock was set back; nobody writes the file any more."""
     path, clock = tmp_path / "objects.json", [50.0]

@@ -34,7 +34,7 @@ from soarm.runtime.bundle import Bundle
 from soarm.runtime.onnx_policy import load_policy
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-sim = params.load(Path(sys.argv[2])).section("sim", SimParams)
+sim = params.load(Path(sys.argv[2]), "pick_place").section("sim", SimParams)
 policy = load_policy(Bundle.open(Path(sys.argv[1])), 2, "residual")
 episodes = list(rollout(BatchSim(sim, 2), policy, range(2)))
 print([len(episode) == sim.max_steps for episode in episodes], "torch" in sys.modules)

@@ -16,11 +16,11 @@ PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 @pytest.fixture(scope="session")
 def sim() -> SimParams:
     """Return the parameters of the simulation."""
-    return params.load(PARAMS_FILE).section("sim", SimParams)
+    return params.load(PARAMS_FILE, "pick_place").section("sim", SimParams)
 
 
 @pytest.fixture(scope="session")
 def steady(sim: SimParams) -> GraspParams:
     """Return a demonstrator that always moves alike: the middle of every range, no offset, no tremor."""
-    section = params.load(PARAMS_FILE).sections["record"]["expert"]
+    section = params.load(PARAMS_FILE, "pick_place").sections["record"]["expert"]
     return params.build(GraspParams, section, "expert").noiseless()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.machinery
+import sys
+from types import ModuleType, SimpleNamespace
+
 import numpy as np
 import pytest
 
 from soarm.chunking import Step
 from soarm.errors import ParamsError, SpecMismatchError
+from soarm.sim.registry import sim_task
 from soarm.spec import ENVIRONMENT_STATE, STATE, Feature, nameless
-from soarm.tasks.registry import TASKS, find, task_of
+from soarm.tasks import registry
+from soarm.tasks.registry import TASKS, find, load, require_distinct, task_of
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 from soarm.tasks.task import SUCCESS, Task
 
@@ -25,6 +32,35 @@ def test_a_task_that_is_not_there_is_refused_with_those_there_are() -> None:
         find("juggle")
     with pytest.raises(ParamsError, match="the task is 'juggle'"):
         find("juggle", ParamsError)
+
+
+def test_a_folder_that_exports_no_task_or_another_s_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for exported, found in (({}, "it names none"), ({"TASK": TASKS["stack"]}, "it names the task 'stack'")):
+        monkeypatch.setitem(sys.modules, "soarm.tasks.mine", SimpleNamespace(**exported))
+        with pytest.raises(
+            SpecMismatchError, match=rf"soarm/tasks/mine must export a `Task` of the name 'mine' as TASK; {found}"
+        ):
+            load("mine")
+
+
+def test_tasks_that_could_pass_for_each_other_are_refused() -> None:
+    copied = dataclasses.replace(TASKS["stack"], name="mine")
+    with pytest.raises(SpecMismatchError, match=r"stack, mine have the same env_id, SoArm/Stack-v0; rename one's"):
+        require_distinct({"stack": TASKS["stack"], "mine": copied})
+    with pytest.raises(SpecMismatchError, match=r"stack, mine have the same names of objects, \('cube\.x', "):
+        require_distinct({"stack": TASKS["stack"], "mine": dataclasses.replace(copied, env_id="SoArm/Mine-v0")})
+
+
+def test_a_task_without_its_simulator_s_side_or_with_another_s_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.TASKS, "mine", dataclasses.replace(TASKS["stack"], name="mine"))
+    with pytest.raises(SpecMismatchError, match="there is no soarm/sim/mine, with the task's bodies"):
+        sim_task("mine")
+    side = ModuleType("soarm.sim.mine")
+    side.__spec__ = importlib.machinery.ModuleSpec("soarm.sim.mine", None)
+    vars(side)["SIM_TASK"] = sim_task("stack")
+    monkeypatch.setitem(sys.modules, "soarm.sim.mine", side)
+    with pytest.raises(SpecMismatchError, match="soarm/sim/mine must export a `SimTask` of the task mine"):
+        sim_task("mine")
 
 
 @EVERY

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from soarm import params as params_file
 from soarm.dataset.reader import Dataset
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
@@ -16,6 +17,7 @@ from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.sensors import Stamped
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
+from soarm.tasks.registry import find
 from soarm.teleop import arms
 from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
@@ -34,7 +36,7 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
 
     assert status == more == 0
     assert dataset.n_episodes == 2
-    assert dict(dataset.features) == TASK.features
+    assert dict(dataset.features) == find(params_file.load(ROOT / "params.yaml").task).features
     assert timing["kept"][0]["late"] == 0
 
 
@@ -45,6 +47,13 @@ def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pyte
 
     assert status == 0
     assert Dataset.open(Path("datasets/demo")).n_episodes == 1
+
+
+def test_the_name_of_a_task_is_not_what_the_robot_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--leader", "keyboard", "--task", "push"])
+
+    assert "in words; the name push goes to --objects-of" in capsys.readouterr().err
 
 
 def test_speed_is_for_scripts_alone(tmp_path: Path) -> None:

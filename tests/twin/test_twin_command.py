@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from soarm import arm
+from soarm import params as params_file
 from soarm.errors import TwinError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.packets import scan
+from soarm.sim.params import SimParams
 from soarm.twin import __main__ as command
 from soarm.twin.leading import SWEEP_DEG, SWEEP_S, Motion
 from soarm.twin.servo import FirmwareAssumptions
@@ -130,8 +132,9 @@ def test_a_leader_that_is_not_moved_stands_where_the_arm_does(tmp_path, monkeypa
         seen.append(leader_q(Calibration.nominal()))
         raise KeyboardInterrupt
 
+    home = params_file.load(ROOT / "params.yaml").section("sim", SimParams).task.home
     assert run(monkeypatch, tmp_path, ["--port", "arm", "--port", "leader", "--clock", "lockstep"], look) == 0
-    assert np.abs(seen[0] - HOME).max() < 6, "home, and its jitter"
+    assert np.abs(seen[0] - home).max() < 6, "home, and its jitter"
 
 
 def test_a_sweep_swings_every_joint_in_turn_and_comes_back():
