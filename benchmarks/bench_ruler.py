@@ -50,7 +50,8 @@ def main() -> None:
     parser.add_argument("--law", choices=["position", "sts3215"], default="position")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    params, bundle = params_file.load(Path("params.yaml")), Bundle.open(options.bundle)
+    bundle = Bundle.open(options.bundle)
+    params = params_file.load(Path("params.yaml"), bundle.task.name)
     sim, deploy = params.section("sim", SimParams), params.section("deploy_check", DeployParams)
     law: ActuatorName = options.law
     sources: dict[str, Source] = {
