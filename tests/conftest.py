@@ -26,7 +26,9 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ["SOARM_TRACKING"] = "off"
 os.environ["MPLBACKEND"] = "Agg"
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` ignores it, and so would every process that the tests start
+# A suite that is started by `nohup` or in the background ignores these, and so would every process that the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the machine may be shared. Derandomised: a red test is red for everybody.
 settings.register_profile(
