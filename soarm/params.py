@@ -100,7 +100,8 @@ def load(path: Path, task: str | None = None) -> Params:
         for name in of_task
         if name not in base
     ]
-    merged = _overlay(_added(base, of_task, f"tasks.{header.task}", faults), own, header.profile, faults)
+    ours = _overlay(base, of_task, f"tasks.{header.task}", faults, adds=True)
+    merged = _overlay(ours, own, header.profile, faults, adds=False)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(**vars(header), sections=merged, path=path)
@@ -138,6 +139,16 @@ def changed(section: T, changes: Mapping[str, Any], where: str) -> T:
     return typing.cast(T, _sound(lambda faults: _change(section, changes, where, faults)))
 
 
+def misfits(section: Any, where: str) -> list[str]:
+    """Return what does not fit its declaration in a dataclass that was built in Python; nested ones are left to themselves."""
+    faults: list[str] = []
+    for name, kind in _hints(section.__class__).items():
+        value = getattr(section, name)
+        if not dataclasses.is_dataclass(value):
+            _convert(kind, list(value) if isinstance(value, tuple) else value, f"{where}.{name}", faults)
+    return faults
+
+
 def _sound(make: Callable[[list[str]], Any]) -> Any:
     faults: list[str] = []
     value = make(faults)
@@ -165,25 +176,22 @@ def _mapping(name: str, value: Any, faults: list[str]) -> dict[Any, Any]:
     return {}
 
 
-def _added(base: Any, more: Any, where: str, faults: list[str]) -> Any:
-    """Return `more` laid over `base`, with the keys of both; note a fault where it replaces a mapping by something else."""
+def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool) -> Any:
+    """Return `over` laid over `base`, key by key; note a fault where it adds a key and may not, or replaces a mapping."""
     if not isinstance(base, dict):
-        return more
-    if not isinstance(more, dict):
-        faults.append(f"{where} is {_shown(more)}; it must be a mapping, {{}} where the task has nothing of its own")
-        return base
-    return base | {
-        key: _added(base[key], value, f"{where}.{key}", faults) if key in base else value for key, value in more.items()
-    }
-
-
-def _overlay(base: Any, over: Any, where: str, faults: list[str]) -> Any:
-    if not isinstance(base, dict) or not isinstance(over, dict):
         return over
-    unknown = [key for key in over if key not in base]
+    if not isinstance(over, dict):
+        who = "the task" if adds else "the profile"
+        faults.append(f"{where} is {_shown(over)}; it must be a mapping, {{}} where {who} has nothing of its own")
+        return base
+    unknown = [] if adds else [key for key in over if key not in base]
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
-    return {key: _overlay(value, over[key], f"{where}.{key}", faults) if key in over else value for key, value in base.items()}
+    laid = {
+        key: _overlay(base[key], value, f"{where}.{key}", faults, adds=adds) if key in base else value
+        for key, value in over.items()
+    }
+    return base | laid
 
 
 def _change(section: Any, changes: Any, where: str, faults: list[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from soarm import arm
 from soarm.errors import FaultError, ParamsError, SmallFileError
 from soarm.hardware.registers import TABLE
-from soarm.params import changed
+from soarm.params import changed, misfits
 from soarm.quantities import Allowed, Whole, within
 from soarm.smallfile import load_json
 
@@ -38,6 +38,11 @@ _POSE = Allowed("6 numbers in -360..360", lambda pose: len(pose) == arm.N_JOINTS
 _Wait = Annotated[float, within(above=0, most=60)]
 
 
+def _require(faults: list[str]) -> None:
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
 @dataclasses.dataclass(frozen=True)
 class Gains:
     """Registers of the six servos, in the order of the joints.
@@ -57,6 +62,9 @@ class Gains:
     torque_limit: Annotated[Six, _fits("torque_limit")] = (1000, 1000, 1000, 1000, 1000, 500)
     acceleration: Annotated[Six, _fits("acceleration")] = (254, 254, 254, 254, 254, 254)
     velocity: Annotated[Six, _fits("goal_velocity")] = (3400, 3400, 3400, 3400, 3400, 3400)
+
+    def __post_init__(self) -> None:
+        _require(misfits(self, "gains"))
 
     def eprom(self, joint: int) -> dict[str, int]:
         """Return what of a joint lies in EPROM: register -> value."""
@@ -111,14 +119,14 @@ class ArmConfig:
     timeout_s: Annotated[float, within(above=0, most=10)] | None = None
 
     def __post_init__(self) -> None:
+        _require(misfits(self, "settings"))
         faults = []
         if not self.warn_c < self.derate_c < self.stop_c:
             faults.append(f"temperatures are {self.warn_c}, {self.derate_c}, {self.stop_c}; they must rise")
         if not self.hold_after_misses < self.stop_after_misses:
             misses = self.hold_after_misses, self.stop_after_misses
             faults.append(f"hold_after_misses {misses[0]} must be below stop_after_misses {misses[1]}")
-        if faults:
-            raise ValueError("; ".join(faults))
+        _require(faults)
 
     @property
     def volts(self) -> tuple[float, float]:

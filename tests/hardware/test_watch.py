@@ -104,6 +104,14 @@ def test_settings_that_make_no_sense_are_refused_all_at_once(tmp_path):
         assert part in text
 
 
+def test_settings_that_are_built_in_python_are_held_against_the_same_bounds():
+    with pytest.raises(ValueError, match=r"gains\.p has 2 entries; it takes 6; gains\.d is .*register 22"):
+        Gains(p=(1, 2), d=(255,) * 6)
+    speed = r"settings\.park_speed is 1000000000\.0; it must be above 0 and at most 300"
+    with pytest.raises(ValueError, match=rf"settings\.part is '24'; .*settings\.park is \[0\.0\]; .*{speed}"):
+        ArmConfig(part="24", park=(0.0,), park_speed=1e9)
+
+
 def test_temperatures_rise_and_an_arm_holds_before_it_stops(tmp_path):
     path = tmp_path / "arm_settings.json"
     path.write_text(json.dumps({"warn_c": 70, "hold_after_misses": 9, "stop_after_misses": 3}))
