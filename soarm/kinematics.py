@@ -26,6 +26,9 @@ CHAIN: tuple[tuple[tuple[float, float, float], tuple[float, float, float, float]
 )
 """The five arm joints, base to wrist_roll; the gripper joint moves the jaw only, not the gripper point."""
 
+SHOULDER_XY_M = np.array(CHAIN[0][0][:2])
+"""Where the shoulder's axis stands in the frame of the base, shape (2,) [m]."""
+
 TCP_IN_JAW_M = (-0.0046, -0.0975, 0.0)
 """The gripper point (TCP) in the fixed jaw's frame: the centre of a 25 mm cube held against the fixed jaw's pads [m]."""
 

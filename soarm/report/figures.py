@@ -110,7 +110,7 @@ def draw_reached(ax: Axes, table: Table) -> None:
 def draw_scenes(ax: Axes, table: Table, columns: tuple[str, str]) -> None:
     """Draw where an object lay at the start, seen from above, by who solved the scene; `columns` hold its x and y [m]."""
     at_x, at_y = columns
-    shoulder = -kinematics.CHAIN[0][0][1]
+    shoulder = -kinematics.SHOULDER_XY_M[1]
     for radius_m in (0.1, 0.2, 0.3, 0.4):
         ax.add_patch(Circle((0.0, shoulder), radius_m, fill=False, color="#dddddd", lw=0.8, zorder=0))
     ax.plot(0.0, shoulder, marker="s", ms=9, color="#222222")

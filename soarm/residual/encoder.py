@@ -114,7 +114,8 @@ class ObservationEncoder(nn.Module):
 
     def __init__(self, params: ObservationParams, task: str | None = DEFAULT_TASK) -> None:
         super().__init__()
-        layout, mask = find(task).residual_observation, params.mask(find(task).residual_observation)
+        layout = find(task).residual_observation
+        mask = params.mask(layout)
         self.params, self.base_action, self.n_features = params, layout.base_action, len(mask)
         self._tanh_features = TanhFeatures(layout)
         self.register_buffer("mean", torch.zeros(layout.dim))

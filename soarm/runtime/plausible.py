@@ -26,7 +26,6 @@ HEIGHT_M = (0.0, 0.45)
 LONGEST_PAIR = 1.02
 """The yaw's pair has length 1 on a thing that lies flat, and is shorter on a tilted one; a little more is rounding."""
 _UNITS = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254}
-_SHOULDER_M = kinematics.CHAIN[0][0]
 
 
 def require_plausible(task: Task, objects: ArrayLike, name: str) -> Objects:
@@ -92,7 +91,8 @@ def _pose_faults(thing: Thing, at: dict[str, float]) -> list[str]:
 
 def _place_faults(thing: Thing, at: dict[str, float]) -> list[str]:
     x, y, what = at["x"], at["y"], thing.name
-    ahead, across = _SHOULDER_M[1] - y, x - _SHOULDER_M[0]
+    shoulder_x, shoulder_y = kinematics.SHOULDER_XY_M.tolist()
+    ahead, across = shoulder_y - y, x - shoulder_x
     radius, angle_deg = math.hypot(ahead, across), math.degrees(math.atan2(abs(across), ahead))
     place = f"x {x:g} m, y {y:g} m"
     if radius > REACH_M:

@@ -31,6 +31,8 @@ LENGTH2_M2 = 0.1**2
 """Distance at which a potential of nearness is one half: 0.1 m (squared)."""
 AT_REST2 = 0.03**2
 """A cube slower than 0.03 m/s is at rest (squared)."""
+BLUE = (0.13, 0.44, 0.92, 1.0)
+"""Colour of a cube that is to be moved."""
 FIELDS = {"cube_friction": ("geom_friction",), "cube_mass_kg": ("body_mass", "body_inertia")}
 """Field of `CubePhysics` -> the model fields it is written to."""
 
@@ -48,7 +50,7 @@ class CubePhysics(PhysicsParams):
     cube_mass_kg: PhysicsRange
 
 
-def add_cube(spec: mujoco.MjSpec, name: str, physics: CubePhysics, rgba: tuple[float, float, float, float]) -> None:
+def add_cube(spec: mujoco.MjSpec, name: str, physics: CubePhysics, rgba: tuple[float, float, float, float] = BLUE) -> None:
     """Add a cube with a free joint; both have the name."""
     cube = spec.worldbody.add_body(name=name, pos=[0, -0.25, CUBE_HALF_M])
     cube.add_freejoint(name=name)
@@ -136,6 +138,34 @@ def nearness(*squares_m2: Number) -> Number:
 def lift(ops: Ops, height_m: Number) -> Number:
     """Return a potential that grows from 0 on the table to 1 at `LIFT_FULL_M`."""
     return ops.minimum(ops.maximum(height_m / LIFT_FULL_M, 0.0), 1.0)
+
+
+def carrying(
+    ops: Ops, to_cube2: Number, away2_m2: tuple[Number, Number], height_m: Number, holding: Number, over: Number, there: Number
+) -> tuple[tuple[Number, Number, Number, Number], Number]:
+    """Return how far a cube is that is picked up and carried to a goal, all of it counting as done where it lies there.
+
+    Args:
+        ops: For floats or arrays.
+        to_cube2: Squared distance of the gripper point from the cube [m^2].
+        away2_m2: Squared distances of the cube from the goal in x and in y [m^2].
+        height_m: Of the cube above the table [m].
+        holding: Whether the gripper holds it.
+        over: Whether it is over the goal.
+        there: Whether it lies at the goal.
+
+    Returns:
+        Potentials of reaching, grasping, lifting and carrying it, and the stage: reached 1, held 2, lifted 3, over the goal 4.
+    """
+    maximum, lifted = ops.maximum, holding & (height_m > LIFTED_M)
+    held, arrived = (holding | there) * 1.0, there * 1.0
+    potentials = (
+        maximum(nearness(to_cube2), arrived),
+        held,
+        maximum(lift(ops, height_m) * held, arrived),
+        maximum(nearness(*away2_m2) * held, arrived),
+    )
+    return potentials, maximum((to_cube2 < REACHED2_M2) * 1, holding * 2, lifted * 3, (lifted & over) * 4)
 
 
 def yaw4(quat: Sequence[Number]) -> tuple[Number, Number]:

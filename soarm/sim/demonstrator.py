@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
+from soarm.kinematics import SHOULDER_XY_M
 from soarm.policy import Array, Observation, clip_to_limits
 from soarm.quantities import NotNegative, Positive
 from soarm.sim.params import PositiveRange
@@ -23,8 +24,6 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 
 Vector = NDArray[np.float64]
 DOWN = np.array([0.0, 0.0, -1.0])
-_SHOULDER = np.array(kinematics.CHAIN[0][0][:2])
-"""Where the shoulder's axis stands [m]."""
 _GRIPPER_PERCENT_PER_S = 80.0
 
 
@@ -128,14 +127,14 @@ class Demonstrator(Generic[P, Phase]):
             yaw4: Cosine and sine of four times its yaw, shape (2,).
         """
         yaw = math.atan2(yaw4[1], yaw4[0]) / 4.0
-        forward = xy - _SHOULDER
+        forward = xy - SHOULDER_XY_M
         neutral = np.array([forward[1], -forward[0], 0.0]) / np.linalg.norm(forward)  # sideways, as at home
         normals = [np.array([math.cos(yaw + k * math.pi / 2), math.sin(yaw + k * math.pi / 2), 0.0]) for k in range(4)]
         return max(normals, key=lambda normal: float(normal @ neutral))
 
     def turned_with_arm(self, start_xy: Vector, goal_xy: Vector) -> Vector:
         """Return the opening direction turned by as much as the arm's pan will turn, so that the wrist stays as it is."""
-        a, b = start_xy - _SHOULDER, goal_xy - _SHOULDER
+        a, b = start_xy - SHOULDER_XY_M, goal_xy - SHOULDER_XY_M
         turn = math.atan2(a[0] * b[1] - a[1] * b[0], float(a @ b))
         c, s = math.cos(turn), math.sin(turn)
         x, y, _ = self.opening
@@ -151,14 +150,14 @@ class Demonstrator(Generic[P, Phase]):
         start = self.sent
         tcp, rotation = kinematics.forward(start)
         goal = np.asarray(goal)
-        a, b = tcp[:2] - _SHOULDER, goal[:2] - _SHOULDER
+        a, b = tcp[:2] - SHOULDER_XY_M, goal[:2] - SHOULDER_XY_M
         turn = math.atan2(a[0] * b[1] - a[1] * b[0], float(a @ b))
         length = math.hypot(abs(turn) * np.linalg.norm(b), np.linalg.norm(b) - np.linalg.norm(a), goal[2] - tcp[2])
-        n = max(5, math.ceil(length / self.habits["speed_m_per_s"] / self._dt_s))
-        share = kinematics.minimum_jerk(np.arange(1, n + 1) / n)
+        share = self.shares(length, self.habits["speed_m_per_s"])
+        n = len(share)
         angle = math.atan2(a[1], a[0]) + share * turn
         radius = np.linalg.norm(a) + share * (np.linalg.norm(b) - np.linalg.norm(a))
-        level = (_SHOULDER[0] + radius * np.cos(angle), _SHOULDER[1] + radius * np.sin(angle))
+        level = (SHOULDER_XY_M[0] + radius * np.cos(angle), SHOULDER_XY_M[1] + radius * np.sin(angle))
         points = np.stack([*level, tcp[2] + share * (goal[2] - tcp[2])], axis=1)
         rotations = kinematics.gripper_rotation(np.broadcast_to(DOWN, (n, 3)), self._blend_opening(-rotation[:, 0], share))
         guesses = np.repeat(start[None], n, axis=0)
@@ -176,6 +175,15 @@ class Demonstrator(Generic[P, Phase]):
             target = start.copy()
             target[arm.GRIPPER] += share * (percent - start[arm.GRIPPER])
             plan.append(target)
+        return self.paused(plan, pause_s)
+
+    def shares(self, length_m: float, speed_m_per_s: float) -> Vector:
+        """Return the share of a way that is done after each control step, minimum jerk, at least five of them."""
+        n = max(5, math.ceil(length_m / speed_m_per_s / self._dt_s))
+        return kinematics.minimum_jerk(np.arange(1, n + 1) / n)
+
+    def paused(self, plan: list[Vector], pause_s: float) -> list[Vector]:
+        """Return a plan with a pause at its end."""
         return plan + [plan[-1]] * math.ceil(pause_s / self._dt_s)
 
     def _blend_opening(self, now: Vector, share: Vector) -> Vector:

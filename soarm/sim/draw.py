@@ -35,8 +35,8 @@ def draw_place(rng: np.random.Generator, sector: Sector) -> NDArray[np.float64]:
     (nearest, farthest), angle_deg = sector
     radius = math.sqrt(rng.uniform(nearest**2, farthest**2))
     angle = math.radians(rng.uniform(*angle_deg))
-    axis = kinematics.CHAIN[0][0]
-    return np.array([axis[0] - radius * math.sin(angle), axis[1] - radius * math.cos(angle)])
+    x, y = kinematics.SHOULDER_XY_M
+    return np.array([x - radius * math.sin(angle), y - radius * math.cos(angle)])
 
 
 def draw_apart(rng: np.random.Generator, task: TabletopParams) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,10 +13,8 @@ from soarm import arm, kinematics
 from soarm.quantities import LOW_HIGH, NotNegative, within
 from soarm.sim.cubes import CUBE_HALF_M
 from soarm.sim.demonstrator import DOWN, Demonstrator, MotionParams, Vector
-from soarm.sim.params import NotNegativeRange
+from soarm.sim.params import LengthRange, NotNegativeRange
 
-_Height = Annotated[float, within(above=0, most=1)]
-_HeightRange = Annotated[tuple[_Height, _Height], LOW_HIGH]
 _Percent = Annotated[float, within(least=0, most=100)]
 _LOWEST_GRASP_M = 0.011
 """The finger tips end 9 mm below the gripper point."""
@@ -39,8 +37,8 @@ class GraspParams(MotionParams):
         settle_s: Pause after closing and after opening, range [s].
     """
 
-    approach_height_m: _HeightRange
-    carry_height_m: _HeightRange
+    approach_height_m: LengthRange
+    carry_height_m: LengthRange
     fixed_jaw_gap_m: NotNegativeRange
     grasp_offset_m: NotNegative
     place_offset_m: NotNegative

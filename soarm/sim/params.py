@@ -18,9 +18,10 @@ NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
 _Physical = Annotated[float, within(least=1e-6)]
 PhysicsRange = Annotated[tuple[_Physical, _Physical], LOW_HIGH]
 """The same, of a property that cannot be 0."""
-_Radius = Annotated[float, within(above=0, most=1)]
+_Length = Annotated[float, within(above=0, most=1)]
 _Angle = Annotated[float, within(least=-180, most=180)]
-RadiusRange = Annotated[tuple[_Radius, _Radius], LOW_HIGH]
+LengthRange = Annotated[tuple[_Length, _Length], LOW_HIGH]
+"""The same, of a radius or a height around the arm [m]."""
 AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
 _Jitter = Annotated[float, within(least=0, most=180)]
 _Rate = Annotated[int, within(least=1, most=1000)]
@@ -77,7 +78,7 @@ class TabletopParams(TaskParams):
 
     things: ClassVar[tuple[str, str]]
 
-    cube_radius_m: RadiusRange
+    cube_radius_m: LengthRange
     cube_angle_deg: AngleRange
     clearance_m: NotNegative
 

@@ -46,7 +46,7 @@ class Context:
     @cached_property
     def _outwards(self) -> Array:
         """Direction from the shoulder to the gripper point, seen from above, shape (B, 2)."""
-        outwards = self.tcp[:, :2] - np.array(kinematics.CHAIN[0][0][:2], np.float32)
+        outwards = self.tcp[:, :2] - kinematics.SHOULDER_XY_M.astype(np.float32)
         outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
         return outwards
 

@@ -33,6 +33,11 @@ class Column(NamedTuple):
     read: Callable[[Mapping[str, Any]], bool | float]
 
 
+def in_words(outcomes: type[enum.StrEnum], **others: str) -> dict[str, str]:
+    """Return outcome -> the same in words, with spaces for underscores where none of `others` says it better."""
+    return {outcome.value: others.get(outcome.value, outcome.value.replace("_", " ")) for outcome in outcomes}
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A task of one arm.

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from soarm.quantities import NotNegative
 from soarm.sim.cubes import CubePhysics
-from soarm.sim.params import AngleRange, RadiusRange, RewardWeights, SimParams, TabletopParams
+from soarm.sim.params import AngleRange, LengthRange, RewardWeights, SimParams, TabletopParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PickPlaceTaskParams(TabletopParams):
 
     things: ClassVar[tuple[str, str]] = ("cube", "bin")
 
-    bin_radius_m: RadiusRange
+    bin_radius_m: LengthRange
     bin_angle_deg: AngleRange
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from soarm.sim import cubes
-from soarm.sim.cubes import AT_REST2, CUBE_HALF_M, LIFTED_M, REACHED2_M2
+from soarm.sim.cubes import AT_REST2, CUBE_HALF_M
 from soarm.sim.task import Number, Ops, Progress, StateView
 from soarm.tasks.pick_place.things import INSIDE_HEIGHT_M, INSIDE_M
 
@@ -50,15 +50,5 @@ def evaluate_progress(ops: Ops, seen: TaskState) -> Progress:
     inside = over & (cz < INSIDE_HEIGHT_M)
     placed = inside & ((gripper_touch | jaw_touch) == 0)
     done = placed & (vx * vx + vy * vy + vz * vz < AT_REST2)
-    lifted = holding & (height > LIFTED_M)
-    held, in_bin = (holding | inside) * 1.0, inside * 1.0
-    maximum = ops.maximum
-    potentials = (
-        maximum(cubes.nearness(to_cube2), in_bin),
-        held,
-        maximum(cubes.lift(ops, height) * held, in_bin),
-        maximum(cubes.nearness(ox * ox, oy * oy) * held, in_bin),
-        placed * 1.0,
-    )
-    stage = maximum((to_cube2 < REACHED2_M2) * 1, holding * 2, lifted * 3, (lifted & over) * 4, done * 5)
-    return Progress(potentials, stage, done, (cx, cy), {"holding": holding})
+    potentials, stage = cubes.carrying(ops, to_cube2, (ox * ox, oy * oy), height, holding, over, inside)
+    return Progress((*potentials, placed * 1.0), ops.maximum(stage, done * 5), done, (cx, cy), {"holding": holding})

@@ -13,7 +13,7 @@ _THICK_M = 0.0002
 
 def add_to(spec: mujoco.MjSpec, params: PushParams) -> None:
     """Add the cube, the mark, which nothing touches, and one touch sensor per finger."""
-    add_cube(spec, "cube", params.physics, rgba=(0.13, 0.44, 0.92, 1))
+    add_cube(spec, "cube", params.physics)
     spec.geom("cube").priority = 1  # MuJoCo takes the cube's friction on the table and at the fingers, not the larger of two
     square = spec.worldbody.add_body(name="square", pos=[0.1, -0.2, 0.0], mocap=True)
     square.add_geom(

@@ -56,7 +56,7 @@ def is_feasible(task: PushTaskParams, cube_xy: NDArray[np.float64], square_xy: N
     length = math.dist(cube_xy, square_xy)
     behind_xy = cube_xy - BEHIND_M / length * (square_xy - cube_xy)
     nearest, farthest = task.reach_m
-    return length <= task.longest_m and nearest <= math.dist(behind_xy, kinematics.CHAIN[0][0][:2]) <= farthest
+    return length <= task.longest_m and nearest <= math.dist(behind_xy, kinematics.SHOULDER_XY_M) <= farthest
 
 
 def write(data: mujoco.MjData, scene: PushScene) -> None:

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from typing import Annotated
 
 import numpy as np
 
 from soarm import arm, kinematics
-from soarm.quantities import LOW_HIGH, NotNegative, within
+from soarm.quantities import NotNegative
 from soarm.sim.demonstrator import DOWN, Demonstrator, MotionParams, Vector
-from soarm.sim.params import NotNegativeRange, PositiveRange
+from soarm.sim.params import LengthRange, NotNegativeRange, PositiveRange
 from soarm.sim.push.draw import BEHIND_M
 from soarm.tasks.push.objects import OBJECTS
 from soarm.tasks.push.things import INSIDE_M
 from soarm.tasks.tabletop import elements
-
-_Height = Annotated[float, within(above=0, most=1)]
-_HeightRange = Annotated[tuple[_Height, _Height], LOW_HIGH]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +35,8 @@ class PushExpertParams(MotionParams):
     """
 
     push_speed_m_per_s: PositiveRange
-    approach_height_m: _HeightRange
-    push_height_m: _HeightRange
+    approach_height_m: LengthRange
+    push_height_m: LengthRange
     aim_offset_m: NotNegative
     settle_s: NotNegativeRange
 
@@ -86,8 +81,7 @@ class Pusher(Demonstrator[PushExpertParams, Phase]):
         if phase is Phase.DESCEND:
             return self.move([*self._start_xy, habits["push_height_m"]], _CLOSED_PERCENT)
         if phase is Phase.PUSH:
-            push = self._slide(self._end_xy)
-            return push + [push[-1]] * math.ceil(habits["settle_s"] / self._dt_s)
+            return self.paused(self._slide(self._end_xy), habits["settle_s"])
         if phase is Phase.BACK:
             return self._slide(self._end_xy - _BACK_M * self._direction)
         tcp, _ = kinematics.forward(self.sent)
@@ -102,7 +96,7 @@ class Pusher(Demonstrator[PushExpertParams, Phase]):
         cube, way = objects[_CUBE], objects[_SQUARE] - objects[_CUBE]
         self._direction = way / np.linalg.norm(way)
         across = np.array([-self._direction[1], self._direction[0]])
-        outwards = cube - np.array(kinematics.CHAIN[0][0][:2])
+        outwards = cube - kinematics.SHOULDER_XY_M
         self.opening = np.append(across if across @ outwards > 0 else -across, 0.0)
         along, aside = self.offsets["aim_offset_m"]
         groove = _FINGERS_M * self.opening[:2] + aside * across
@@ -113,9 +107,9 @@ class Pusher(Demonstrator[PushExpertParams, Phase]):
         """Plan a straight and level move of the gripper point, shape (2,) [m], with the fingers as they are."""
         tcp, _ = kinematics.forward(self.sent)
         way = np.array([*goal_xy, self.habits["push_height_m"]]) - tcp
-        n = max(5, math.ceil(np.linalg.norm(way) / self.habits["push_speed_m_per_s"] / self._dt_s))
-        points = tcp + kinematics.minimum_jerk(np.arange(1, n + 1) / n)[:, None] * way
-        rotations = kinematics.gripper_rotation(DOWN, np.broadcast_to(self.opening, (n, 3)))
+        share = self.shares(float(np.linalg.norm(way)), self.habits["push_speed_m_per_s"])
+        points = tcp + share[:, None] * way
+        rotations = kinematics.gripper_rotation(DOWN, np.broadcast_to(self.opening, points.shape))
         plan = kinematics.solve_ik(points, rotations, self.sent).q
         plan[:, arm.GRIPPER] = _CLOSED_PERCENT
         return list(plan)

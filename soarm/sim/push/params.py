@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from soarm.quantities import NotNegative, Positive
 from soarm.sim.cubes import CubePhysics
-from soarm.sim.params import AngleRange, RadiusRange, RewardWeights, SimParams, TabletopParams
+from soarm.sim.params import AngleRange, LengthRange, RewardWeights, SimParams, TabletopParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +23,10 @@ class PushTaskParams(TabletopParams):
 
     things: ClassVar[tuple[str, str]] = ("cube", "square")
 
-    square_radius_m: RadiusRange
+    square_radius_m: LengthRange
     square_angle_deg: AngleRange
     longest_m: Positive
-    reach_m: RadiusRange
+    reach_m: LengthRange
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ REACHED2_M2 = 0.05**2
 """Gripper point within 50 mm of the cube's middle, as it is behind the cube: reached (squared)."""
 NEAR2_M2 = 0.04**2
 """Cube's middle within 40 mm of the square's: near (squared)."""
-_AXIS_X, _AXIS_Y, _ = kinematics.CHAIN[0][0]
+_AXIS_X, _AXIS_Y = kinematics.SHOULDER_XY_M.tolist()
 
 
 class PushState(NamedTuple):

@@ -14,7 +14,7 @@ from soarm.tasks.stack import TASK
 
 
 def _add_to(spec: mujoco.MjSpec, params: StackParams) -> None:
-    cubes.add_cube(spec, "cube", params.physics, rgba=(0.13, 0.44, 0.92, 1))
+    cubes.add_cube(spec, "cube", params.physics)
     cubes.add_cube(spec, "base_cube", params.physics, rgba=(0.90, 0.52, 0.16, 1))
     cubes.add_touch_sensors(spec, "cube")
 

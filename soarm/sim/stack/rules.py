@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from soarm.sim import cubes
-from soarm.sim.cubes import AT_REST2, CUBE_HALF_M, LIFTED_M, REACHED2_M2
+from soarm.sim.cubes import AT_REST2, CUBE_HALF_M
 from soarm.sim.task import Number, Ops, Progress, StateView
 from soarm.tasks.stack.things import ON_TOP_M
 
@@ -59,15 +59,6 @@ def evaluate_progress(ops: Ops, seen: StackState) -> Progress:
     placed = on_base & ((gripper_touch | jaw_touch) == 0)
     at_rest = (cu * cu + cv * cv + cw * cw < AT_REST2) & (bu * bu + bv * bv + bw * bw < AT_REST2)
     done = placed & at_rest
-    lifted = holding & (height > LIFTED_M)
-    held, stacked = (holding | on_base) * 1.0, on_base * 1.0
-    maximum = ops.maximum
-    potentials = (
-        maximum(cubes.nearness(to_cube2), stacked),
-        held,
-        maximum(cubes.lift(ops, height) * held, stacked),
-        maximum(cubes.nearness(ox * ox, oy * oy) * held, stacked),
-        placed * 1.0,
-    )
-    stage = maximum((to_cube2 < REACHED2_M2) * 1, holding * 2, lifted * 3, (lifted & over) * 4, done * 5)
-    return Progress(potentials, stage, done, (cx, cy), {"holding": holding, "on_base": on_base})
+    potentials, stage = cubes.carrying(ops, to_cube2, (ox * ox, oy * oy), height, holding, over, on_base)
+    stage, info = ops.maximum(stage, done * 5), {"holding": holding, "on_base": on_base}
+    return Progress((*potentials, placed * 1.0), stage, done, (cx, cy), info)

@@ -25,6 +25,7 @@ from typing import Any
 
 from soarm.tasks.pick_place.stages import Stage
 from soarm.tasks.tabletop import CUBE_MOVED, HOLDING_AT_END, xy_columns, yaw_column
+from soarm.tasks.task import in_words
 
 
 class Outcome(enum.StrEnum):
@@ -40,10 +41,7 @@ class Outcome(enum.StrEnum):
     NEVER_REACHED = "never_reached"
 
 
-LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome} | {
-    "timed_out": "timed out in the bin",
-    "missed_bin": "missed the bin",
-}
+LABELS = in_words(Outcome, timed_out="timed out in the bin", missed_bin="missed the bin")
 """Outcome -> the same in words."""
 ENDING_COLUMNS = (HOLDING_AT_END, CUBE_MOVED)
 SCENE_COLUMNS = (*xy_columns("cube"), yaw_column("cube"), *xy_columns("bin"))

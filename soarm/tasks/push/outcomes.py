@@ -25,7 +25,7 @@ from typing import Any
 
 from soarm.tasks.push.stages import Stage
 from soarm.tasks.tabletop import CUBE_MOVED, xy_columns, yaw_column
-from soarm.tasks.task import Column
+from soarm.tasks.task import Column, in_words
 
 OUT_OF_REACH_M = 0.27
 """A cube whose middle is further than this from the shoulder's axis cannot be pushed back: fingers that point down end at
@@ -46,12 +46,13 @@ class Outcome(enum.StrEnum):
     NEVER_REACHED = "never_reached"
 
 
-LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome} | {
-    "timed_out": "timed out in the square",
-    "pushed_out": "pushed out of the square",
-    "missed_square": "missed the square",
-    "missed_cube": "missed the cube",
-}
+LABELS = in_words(
+    Outcome,
+    timed_out="timed out in the square",
+    pushed_out="pushed out of the square",
+    missed_square="missed the square",
+    missed_cube="missed the cube",
+)
 """Outcome -> the same in words."""
 ENDING_COLUMNS = (
     Column("touching_at_end", bool, lambda info: bool(info["touching"])),  # whether a finger touched the cube at the end

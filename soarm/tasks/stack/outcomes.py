@@ -26,6 +26,7 @@ from typing import Any
 
 from soarm.tasks.stack.stages import Stage
 from soarm.tasks.tabletop import CUBE_MOVED, HOLDING_AT_END, xy_columns, yaw_column
+from soarm.tasks.task import in_words
 
 
 class Outcome(enum.StrEnum):
@@ -42,10 +43,7 @@ class Outcome(enum.StrEnum):
     NEVER_REACHED = "never_reached"
 
 
-LABELS: dict[str, str] = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome} | {
-    "timed_out": "timed out on the base",
-    "missed_base": "missed the base",
-}
+LABELS = in_words(Outcome, timed_out="timed out on the base", missed_base="missed the base")
 """Outcome -> the same in words."""
 ENDING_COLUMNS = (HOLDING_AT_END, CUBE_MOVED)
 SCENE_COLUMNS = (*xy_columns("cube"), yaw_column("cube"), *xy_columns("base"), yaw_column("base"))
