@@ -4,6 +4,7 @@
 
     tables         from results to the tables that figures are made from
     figures        each a function of a table and axes
+    palette        the colours of figures and pages
     style          one look for all of them, and how one is saved
     gallery        which figures there are
     study          the study's figure
