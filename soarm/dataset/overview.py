@@ -40,7 +40,7 @@ def summary(found: Contents) -> str:
     return f"LeRobot {info.get('codebase_version')} dataset, {size}"
 
 
-def facts(path: Path, found: Contents) -> list[Fact]:
+def facts(path: Path | str, found: Contents) -> list[Fact]:
     """Return what the dataset holds and what it can be used for.
 
     Args:
@@ -64,7 +64,7 @@ def facts(path: Path, found: Contents) -> list[Fact]:
     return lines + _units_facts(found, path) + [("note", note) for note in found.notes] + _use_facts(found, path)
 
 
-def _units_facts(found: Contents, path: Path) -> list[Fact]:
+def _units_facts(found: Contents, path: Path | str) -> list[Fact]:
     columns = {key: found.columns[key] for key in found.features if key in found.columns}
     normalised = units.looks_normalised(columns, found.features)
     if units.unknown_joints(found.features):
@@ -79,7 +79,7 @@ def _units_facts(found: Contents, path: Path) -> list[Fact]:
     return [("units of the joints", ends)] if normalised else []
 
 
-def _use_facts(found: Contents, path: Path) -> list[Fact]:
+def _use_facts(found: Contents, path: Path | str) -> list[Fact]:
     if found.faults:
         return [("usable", f"no: {len(found.faults)} faults, which `soarm dataset verify {path}` lists")]
     features = found.features

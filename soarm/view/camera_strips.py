@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +36,7 @@ def frames(found: Contents, key: str, episode: int, numbers: Sequence[int], rate
     """
     if not cameras.is_video(found, key):
         for content in cameras.images(found, key, episode, numbers):
-            with _decoding(f"an image of {key} in episode {episode}"), av.open(io.BytesIO(content)) as container:
+            with _decoding(f"an image of {key} in episode {episode}"), av.open(io.BytesIO(content), "r") as container:
                 frame = next(container.decode(video=0))
             yield frame
         return
@@ -68,17 +67,20 @@ def _at(path: Path, times_s: Sequence[float], tolerance_s: float) -> Iterator[Vi
         stream = container.streams.video[0]
         assert stream.time_base is not None
         decoded: Iterator[VideoFrame] = iter(())
-        at_s = -math.inf
+        frame: VideoFrame | None = None
         for time_s in times_s:
-            if time_s - at_s > SEEK_S:
+            if frame is None or time_s - _time_s(frame) > SEEK_S:
                 container.seek(int(time_s / stream.time_base), stream=stream)
-                decoded, at_s = container.decode(stream), -math.inf
-            while at_s < time_s - tolerance_s:
+                decoded, frame = container.decode(stream), None
+            while frame is None or _time_s(frame) < time_s - tolerance_s:
                 frame = next(decoded, None)
                 if frame is None:
                     raise ValueError(f"it ends before {time_s:.3f} s")
-                at_s = frame.time or 0.0
             yield frame
+
+
+def _time_s(frame: VideoFrame) -> float:
+    return frame.time or 0.0
 
 
 @contextlib.contextmanager

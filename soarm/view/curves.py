@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from soarm.report.palette import COLOURS
 from soarm.report.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Figure, Table
 from soarm.spec import ACTION, STATE, UNKNOWN_UNIT, Feature
 
@@ -28,6 +30,7 @@ _PER_PANEL = 4
 _LONGEST_LABEL = 16
 _COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 _MARKERS = "osD^vP"
+_FAINT = COLOURS["faint"].light
 
 Rows = Mapping[str, NDArray[np.float32]]
 
@@ -51,7 +54,7 @@ class Panel(NamedTuple):
 
 def unit_text(unit: str) -> str:
     """Return a unit in words for an axis or a table."""
-    return {UNKNOWN_UNIT: "unit unknown", "1": ""}.get(unit, unit)
+    return {UNKNOWN_UNIT: "unknown unit", "1": ""}.get(unit, unit)
 
 
 def panels(features: Mapping[str, Feature], rows: Rows) -> list[Panel]:
@@ -84,6 +87,16 @@ def of_episode(made: Sequence[Panel], episode: int, rate: float | None) -> list[
             )
         )
     return figures
+
+
+def in_words(figure: Figure) -> str:
+    """Return what is to be seen on a figure of `of_episode`, for whoever cannot see it."""
+    texts = (
+        f"{panel['title']}: "
+        + ", ".join(f"{line.label} from {line.values.min():.3g} to {line.values.max():.3g}" for line in panel["lines"])
+        for panel in figure.table
+    )
+    return f"{figure.caption} {'; '.join(texts)}."
 
 
 def of_dataset(features: Mapping[str, Feature], columns: Rows, starts: NDArray[np.int64], rate: float | None) -> list[Figure]:
@@ -145,17 +158,17 @@ def draw_lengths(ax: Axes, table: Table, unit: str) -> None:
     """Draw a histogram of the lengths of episodes."""
     values = np.array([row["length"] for row in table])
     ax.hist(values, bins=min(30, max(5, round(len(values) ** 0.5))), color=BLUE, edgecolor="white", linewidth=0.6)
-    ax.axvline(float(np.median(values)), color=VERMILLION, ls="--", lw=1.3, label="median")
+    ax.axvline(float(np.median(values)), color=VERMILLION, ls="--", lw=1.3)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(f"length [{unit}]")
     ax.set_ylabel("episodes")
-    ax.set_title("Lengths")
-    ax.legend()
+    ax.set_title("Lengths (dashed: median)")
 
 
 def draw_starts(ax: Axes, table: Table) -> None:
     """Draw, one line per element, where episodes start within the element's range."""
     for y, row in enumerate(table):
-        ax.plot([0.0, 1.0], [y, y], color="#c9ced3", lw=5, solid_capstyle="butt", zorder=1)
+        ax.plot([0.0, 1.0], [y, y], color=_FAINT, lw=5, solid_capstyle="butt", zorder=1)
         ax.plot(row["shares"], np.full(len(row["shares"]), y), "o", color=BLUE, ms=4, alpha=0.45, mew=0, zorder=2)
         for at, side, value in ((0.0, "right", row["least"]), (1.0, "left", row["greatest"])):
             ax.annotate(
@@ -203,7 +216,8 @@ def thinned(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.
 
 def spread(n: int, most: int) -> list[int]:
     """Return at most `most` numbers of 0..n-1, evenly spread, the first and the last among them."""
-    return _spread(n, most).tolist()
+    numbers: list[int] = _spread(n, most).tolist()
+    return numbers
 
 
 def _spread(n: int, most: int) -> NDArray[np.int64]:
@@ -234,11 +248,10 @@ def _short(label: str) -> str:
 
 def _start_rows(features: Mapping[str, Feature], states: NDArray[np.float32], starts: NDArray[np.int64]) -> Table:
     table = []
-    for i, (element, unit) in enumerate(list(_elements(STATE, features))[:MOST_PANELS]):
+    for i, (element, _) in enumerate(list(_elements(STATE, features))[:MOST_PANELS]):
         least, greatest = float(states[:, i].min()), float(states[:, i].max())
         shares = (states[starts, i] - least) / max(greatest - least, 1e-9)
-        name = f"{element} [{unit_text(unit)}]" if unit_text(unit) else element
-        table.append({"element": name, "least": least, "greatest": greatest, "shares": shares})
+        table.append({"element": element, "least": least, "greatest": greatest, "shares": shares})
     return table
 
 

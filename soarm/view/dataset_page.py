@@ -5,7 +5,6 @@ Knows HTML as far as `soarm.report.page` does not; needs nothing but itself once
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from soarm.dataset import layout, overview, statistics, units
+from soarm.dataset import overview, statistics, units
 from soarm.errors import DatasetError
 from soarm.report import page, style
 from soarm.view import camera_strips, curves
@@ -28,34 +27,27 @@ MOST_LINES = 40
 MOST_ELEMENTS = 64
 _STATISTICS = ("min", "q01", "q50", "q99", "max", "mean", "std")
 _UNFOLDED_ROWS = 25
+_ENDS = 5
 
 
-def render(looked: Inspection, episodes: Sequence[int], notes: Iterable[str]) -> str:
+def render(looked: Inspection, episodes: Sequence[int], facts: Iterable[tuple[str, str]]) -> str:
     """Return the page.
 
     Args:
         looked: The dataset.
         episodes: Which to show in full, in this order.
-        notes: Sentences about where the page comes from.
+        facts: Where the page comes from: (what, text).
     """
-    name = looked.path.name
-    shown = [_episode(looked, episode) for episode in episodes]
-    body = [
-        page.heading(name, 1),
-        page.paragraph("A LeRobot dataset, as it is on the disk.", "soft"),
-        page.paragraph(verdict(looked), "verdict"),
-        page.cards(_cards(looked)),
-        *_unknown_units(looked),
-        *_listed("What is wrong with its files", looked.faults),
-        *_listed("What looks wrong in its motion", looked.warnings),
-        *_facts(looked),
-        *_episodes(looked, episodes),
-        *_statistics(looked),
-        *shown,
-        page.heading("Where this comes from"),
-        *(page.paragraph(note, "soft") for note in notes),
+    lead = [page.paragraph(verdict(looked), "verdict"), page.cards(_cards(looked)), *_unknown_units(looked)]
+    sections = [
+        page.Section("What is wrong with its files", _lines(looked.faults)),
+        page.Section("What looks wrong in its motion", _lines(looked.warnings)),
+        page.Section("What it holds", [*_held(looked)]),
+        page.Section("Episodes", [*_episodes(looked, episodes)]),
+        page.Section("Statistics", [*_statistics(looked)]),
+        *(page.Section(f"Episode {episode}", [*_episode(looked, episode)]) for episode in episodes),
     ]
-    return page.page(f"{name}: a LeRobot dataset", body)
+    return page.page(f"{looked.path.name}: a LeRobot dataset", lead, [one for one in sections if one.parts], facts)
 
 
 def verdict(looked: Inspection) -> str:
@@ -92,63 +84,44 @@ def _unknown_units(looked: Inspection) -> Iterator[str]:
         )
 
 
-def _listed(title: str, lines: Sequence[str]) -> Iterator[str]:
-    if lines:
-        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        yield page.heading(title)
-        yield _list([*map(escape, lines[:MOST_LINES]), *more])
+def _lines(lines: Sequence[str]) -> list[str]:
+    more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+    return [_list([*map(escape, lines[:MOST_LINES]), *more])] if lines else []
 
 
-def _facts(looked: Inspection) -> Iterator[str]:
-    yield page.heading("What it holds")
-    rows = []
-    described = looked.info.get("features")
-    for key, feature in described.items() if isinstance(described, Mapping) else ():
-        if key not in layout.DEFAULTS and isinstance(feature, Mapping):
-            rows.append(
-                [
-                    key,
-                    str(feature.get("dtype")),
-                    _shape(feature.get("shape")),
-                    _units(looked, key),
-                    _names(looked, key, feature),
-                ]
-            )
-    yield _table(("feature", "type", "shape", "unit", "elements"), rows, n_text=2)
+def _held(looked: Inspection) -> Iterator[str]:
     if looked.found is not None:
-        told = [
-            (name.strip(), text)
-            for name, text in overview.facts(looked.path, looked.found)
-            if name not in looked.info["features"]
-        ]
-        yield _list(f"{f'<b>{escape(name)}</b>: ' if name else ''}{escape(text)}" for name, text in told)
+        told = overview.facts(looked.path.name, looked.found)
+        yield _list(f"{f'<b>{escape(name.strip())}</b>: ' if name else ''}{escape(text)}" for name, text in told)
 
 
 def _episodes(looked: Inspection, shown: Sequence[int]) -> Iterator[str]:
     if not looked.n_episodes:
         return
-    yield page.heading("Episodes")
     made = curves.of_dataset(looked.features, looked.columns, looked.starts, looked.rate)
-    yield page.figures((figure.name, style.svg(figure), figure.caption) for figure in made)
+    yield page.grid(page.figure(one.name, style.svg(one), one.caption, one.caption) for one in made)
     order = np.argsort(looked.lengths, kind="stable")
-    ends = [("Shortest", order[:5]), ("Longest", order[::-1][:5])]
-    text = (f"{what}: " + ", ".join(_link(looked, int(i)) for i in which) + "." for what, which in ends)
-    yield f"<p>{' '.join(text)}</p>" if looked.n_episodes > 1 else ""
+    ends = [("Shortest", order[:_ENDS]), ("Longest", order[::-1][:_ENDS])]
+    if looked.n_episodes > 2 * _ENDS:
+        text = (f"{what}: " + ", ".join(_link(looked, int(i)) for i in which) + "." for what, which in ends)
+        yield f"<p>{' '.join(text)}</p>"
+    table = _episode_table(looked, shown)
+    yield table if looked.n_episodes <= _UNFOLDED_ROWS else page.folded(f"All {looked.n_episodes:,} episodes", table)
+
+
+def _episode_table(looked: Inspection, shown: Sequence[int]) -> str:
+    """Return a table with an anchor per episode; closing tags are left out, as HTML allows, since there may be 10,000 rows."""
     rows = []
     for i, (length, task) in enumerate(zip(looked.lengths.tolist(), looked.tasks, strict=True)):
-        at = f'<a href="#episode-{i}">{i}</a>' if i in shown else str(i)
-        anchor = "" if i in shown else f' id="episode-{i}"'
+        at = f'<a href="#shown-{i}">{i}</a>' if i in shown else str(i)
         seconds = f"{length / looked.rate:.1f}" if looked.rate else ""
-        rows.append(f"<tr{anchor}><th scope=row>{at}<td>{length}<td>{seconds}<td {_WRAPPED}>{escape(task)}")
-    head = "".join(
-        f"<th scope=col{f' {_LEFT}' if name == 'task' else ''}>{name}" for name in ("episode", "frames", "seconds", "task")
-    )
-    table = f'<div class="scroll"><table><thead><tr>{head}<tbody>' + "\n".join(rows) + "</table></div>"
-    yield table if len(rows) <= _UNFOLDED_ROWS else page.folded(f"All {len(rows):,} episodes", table)
+        rows.append(f"<tr id=episode-{i}><th scope=row>{at}<td>{length}<td>{seconds}<td>{escape(task)}")
+    head = "".join(f"<th scope=col>{name}" for name in ("episode", "frames", "seconds", "task"))
+    box = '<div class="scroll" role="region" tabindex="0" aria-label="Episodes" style="max-height:32rem;overflow-y:auto">'
+    return f"{box}<table><caption>Episodes</caption><thead><tr>{head}<tbody>" + "\n".join(rows) + "</table></div>"
 
 
 def _statistics(looked: Inspection) -> Iterator[str]:
-    yield page.heading("Statistics")
     noted: Mapping[str, Any] = (looked.found.statistics if looked.found is not None else None) or {}
     for key, feature in looked.features.items():
         if key in looked.columns and len(looked.columns[key]):
@@ -157,47 +130,42 @@ def _statistics(looked: Inspection) -> Iterator[str]:
             source = f"over all {len(looked.columns[key]):,} rows"
         else:
             values, source = noted.get(key, {}), "as meta/stats.json says, since the rows cannot be read"
-        names = [
-            f"{name} [{text}]" if (text := curves.unit_text(unit)) else name
-            for name, unit in zip(feature.names, feature.units, strict=True)
-        ]
-        yield from _statistics_table(f"{key}, {source}", names, values)
+        elements = [*zip(feature.names, map(curves.unit_text, feature.units), strict=True)]
+        yield from _statistics_table(f"{key}, {source}", elements, values)
     for key in looked.found.not_loaded if looked.found is not None else ():
         yield from _statistics_table(f"{key}, as meta/stats.json says", [], noted.get(key, {}))
 
 
-def _statistics_table(caption: str, names: Sequence[str], values: Any) -> Iterator[str]:
-    """Yield a table of what a mapping of statistics holds, which anybody may have written."""
+def _statistics_table(caption: str, elements: Sequence[tuple[str, str]], values: Any) -> Iterator[str]:
+    """Yield a table of what a mapping of statistics holds, which anybody may have written; `elements` are names and units."""
     columns: dict[str, list[float]] = {}
     for name in _STATISTICS:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             columns[name] = np.asarray(values[name], dtype=np.float64).reshape(-1)[:MOST_ELEMENTS].tolist()
     size = min(map(len, columns.values()), default=0)
     if size:
-        names = names or [str(i) for i in range(size)]
-        rows = [[name, *(f"{column[i]:.4g}" for column in columns.values())] for i, name in enumerate(names[:size])]
-        more = f"; {len(names) - size} more elements" if len(names) > size else ""
-        yield page.table(("element", *columns), rows, caption + more)
+        named = elements or [(str(i), "") for i in range(size)]
+        rows = [[*named[i], *(f"{column[i]:.4g}" for column in columns.values())] for i in range(min(size, len(named)))]
+        more = f"; {len(named) - size} more elements" if len(named) > size else ""
+        yield page.table(("element", "unit", *columns), rows, caption + more)
 
 
-def _episode(looked: Inspection, episode: int) -> str:
+def _episode(looked: Inspection, episode: int) -> Iterator[str]:
     length = int(looked.lengths[episode])
     seconds = f", {length / looked.rate:.1f} s" if looked.rate else ""
-    parts = [
-        page.heading(f"Episode {episode}"),
-        page.paragraph(f"{_count(length, 'frame')}{seconds}. {looked.tasks[episode]}", "soft"),
-    ]
-    if length:
-        parts += [_strip(looked, key, episode) for key in looked.cameras]
-        if looked.columns:
-            made = curves.panels({key: looked.features[key] for key in looked.columns}, looked.rows(episode))
-            drawn = curves.of_episode(made, episode, looked.rate)
-            parts.append(page.figures((figure.name, style.svg(figure), figure.caption) for figure in drawn))
-            if len(made) > curves.MOST_PANELS:
-                parts.append(page.paragraph(f"{len(made) - curves.MOST_PANELS} more panels are left out.", "soft"))
-        else:
-            parts.append(page.paragraph("No curves: its rows cannot be read.", "soft"))
-    return f'<section id="episode-{episode}">{"".join(parts)}</section>'
+    text = f"{_count(length, 'frame')}{seconds}. {looked.tasks[episode]}"
+    yield f'<p class="soft" id="shown-{episode}">{escape(text)}</p>'
+    if not length:
+        return
+    yield from (_strip(looked, key, episode) for key in looked.cameras)
+    if not looked.columns:
+        yield page.paragraph("No curves: its rows cannot be read.", "soft")
+        return
+    made = curves.panels({key: looked.features[key] for key in looked.columns}, looked.rows(episode))
+    drawn = curves.of_episode(made, episode, looked.rate)
+    yield page.grid(page.figure(one.name, style.svg(one), curves.in_words(one), one.caption) for one in drawn)
+    if len(made) > curves.MOST_PANELS:
+        yield page.paragraph(f"{len(made) - curves.MOST_PANELS} more panels are left out.", "soft")
 
 
 def _strip(looked: Inspection, key: str, episode: int) -> str:
@@ -209,33 +177,18 @@ def _strip(looked: Inspection, key: str, episode: int) -> str:
     try:
         decoded = camera_strips.frames(looked.found, key, episode, numbers, looked.rate or 30.0)
         for number, frame in zip(numbers, decoded, strict=False):
-            data = base64.b64encode(camera_strips.jpeg(frame, FRAME_PX)).decode()
+            address = page.data_uri(camera_strips.jpeg(frame, FRAME_PX), "image/jpeg")
             when = f"{number / looked.rate:.1f} s" if looked.rate else f"frame {number}"
             alt = escape(f"Camera {name}, episode {episode}, at {when}", quote=True)
-            pictures.append(f'<div class="soft"><img alt="{alt}" {_PICTURE} src="data:image/jpeg;base64,{data}">{when}</div>')
+            pictures.append(f'<div><img alt="{alt}" src="{address}"><span class="soft">{when}</span></div>')
     except DatasetError as error:
         return page.paragraph(f"No frames of {name}: {error}")
     caption = f"<figcaption>Camera {escape(name)}, episode {episode}.</figcaption>"
-    return f"<figure><div {_STRIP}>{''.join(pictures)}</div>{caption}</figure>"
+    return f"<figure {_BELOW}><div {_STRIP}>{''.join(pictures)}</div>{caption}</figure>"
 
 
-_STRIP = 'style="display:grid;grid-template-columns:repeat(auto-fill,minmax(115px,1fr));gap:.5rem;font-size:.8rem"'
-_PICTURE = 'style="display:block;width:100%;height:auto;border-radius:4px"'
-_WRAPPED = 'style="text-align:left;white-space:normal;overflow-wrap:anywhere"'
-_LEFT = 'style="text-align:left"'
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], n_text: int) -> str:
-    """Return a table whose last `n_text` columns are text that may wrap."""
-    n_fixed = len(header) - n_text
-    head = "".join(f'<th scope="col" {_LEFT if i >= n_fixed else ""}>{escape(cell)}</th>' for i, cell in enumerate(header))
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td {_WRAPPED if i >= n_fixed else ''}>{escape(cell)}</td>" for i, cell in enumerate(rest, start=1))
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+_STRIP = 'style="display:grid;grid-template-columns:repeat(auto-fill,minmax(95px,1fr));gap:.5rem;font-size:.85rem"'
+_BELOW = 'style="margin-bottom:1rem"'
 
 
 def _list(items: Iterable[str]) -> str:
@@ -246,20 +199,6 @@ def _list(items: Iterable[str]) -> str:
 def _link(looked: Inspection, i: int) -> str:
     length = f"{looked.lengths[i] / looked.rate:.1f} s" if looked.rate else f"{looked.lengths[i]} frames"
     return f'<a href="#episode-{i}">episode {i}</a> ({length})'
-
-
-def _shape(shape: Any) -> str:
-    return " x ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
-
-
-def _units(looked: Inspection, key: str) -> str:
-    texts = map(curves.unit_text, looked.features[key].units if key in looked.features else ())
-    return ", ".join(filter(None, dict.fromkeys(texts)))
-
-
-def _names(looked: Inspection, key: str, described: Mapping[str, Any]) -> str:
-    names = looked.features[key].names if key in looked.features else described.get("names")
-    return ", ".join(map(str, names)) if isinstance(names, list | tuple) else str(names or "")
 
 
 def _count(n: int, one: str, many: str = "") -> str:

@@ -43,8 +43,8 @@ def show_page(path: Path, out: Path | None = None, episodes: Sequence[int] | Non
     looked = inspect(folder)
     chosen = chosen_episodes(looked, episodes)
     today = datetime.datetime.now(tz=datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    notes = [f"Made by `soarm view` on {today} from the folder {folder.name}.", _also_shown(looked, chosen)]
-    text = dataset_page.render(looked, chosen, notes)
+    facts = [("Folder", folder.name), ("Made", f"{today} by soarm view"), ("In full", _in_full(looked, chosen))]
+    text = dataset_page.render(looked, chosen, facts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, durable=False) as file:
@@ -122,9 +122,7 @@ def has_display() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _also_shown(looked: Inspection, chosen: Sequence[int]) -> str:
+def _in_full(looked: Inspection, chosen: Sequence[int]) -> str:
     if len(chosen) == looked.n_episodes:
-        return "All episodes are shown in full."
-    return (
-        f"{len(chosen)} of {looked.n_episodes:,} episodes are shown in full; others with `soarm view PATH --episodes 0 3 7`."
-    )
+        return "all episodes"
+    return f"{len(chosen)} of {looked.n_episodes:,} episodes; others with --episodes 0 3 7"

@@ -29,17 +29,17 @@ def change_info(path, change) -> None:
 
 @pytest.fixture(scope="module")
 def filmed_page(with_video: Path) -> str:
-    return render(inspect(with_video), [1], ["Made for a test."])
+    return render(inspect(with_video), [1], [("Made", "for a test")])
 
 
 def test_a_page_shows_episodes_statistics_curves_and_frames_and_needs_nothing_else(filmed_page):
     for part in (
         "<b>3</b><span>1 task</span>",
         "<b>150</b><span>at 30 per second</span>",
-        "shoulder_pan.pos [unit unknown]",
+        "<td>unknown unit</td>",
         "over all 150 rows",
-        '<section id="episode-1">',
-        '<tr id="episode-2">',
+        'id="shown-1">60 frames, 2.0 s. Put the cube into the bin.',
+        '<tr id=episode-2>',
         "Episode 1: shoulder_pan.pos, shoulder_lift.pos, elbow_flex.pos, over time.",
         "The units of observation.state and action are unknown: LeRobot&#x27;s SO arms record -100..100 by default",
         "<b>units of the joints</b>: unknown",
