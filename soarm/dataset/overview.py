@@ -16,8 +16,8 @@ _SHOWN_TASKS = 5
 _WIDTH = 30
 
 
-Fact = tuple[str, str]
-"""What is told, and what there is to say; without a name it goes on with the fact before it."""
+Entry = tuple[str, str]
+"""What is told, and what there is to say; without a name it goes on with the entry before it."""
 
 
 def page(path: Path) -> list[str]:
@@ -27,7 +27,7 @@ def page(path: Path) -> list[str]:
         DatasetError: There is no dataset that could be looked at.
     """
     found = checks.examine(path)
-    return [f"{path}: {summary(found)}", *(f"  {name:<{_WIDTH}} {text}" for name, text in facts(path, found))]
+    return [f"{path}: {summary(found)}", *(f"  {name:<{_WIDTH}} {text}" for name, text in entries(path, found))]
 
 
 def summary(found: Contents) -> str:
@@ -40,7 +40,7 @@ def summary(found: Contents) -> str:
     return f"LeRobot {info.get('codebase_version')} dataset, {size}"
 
 
-def facts(path: Path | str, found: Contents) -> list[Fact]:
+def entries(path: Path | str, found: Contents) -> list[Entry]:
     """Return what the dataset holds and what it can be used for.
 
     Args:
@@ -61,10 +61,10 @@ def facts(path: Path | str, found: Contents) -> list[Fact]:
     lines.append(("tasks", "; ".join(tasks[:_SHOWN_TASKS]) + more))
     if isinstance(info.get("splits"), dict) and info["splits"]:
         lines.append(("splits", ", ".join(f"{name} {text}" for name, text in info["splits"].items())))
-    return lines + _units_facts(found, path) + [("note", note) for note in found.notes] + _use_facts(found, path)
+    return lines + _units_entries(found, path) + [("note", note) for note in found.notes] + _use_entries(found, path)
 
 
-def _units_facts(found: Contents, path: Path | str) -> list[Fact]:
+def _units_entries(found: Contents, path: Path | str) -> list[Entry]:
     columns = {key: found.columns[key] for key in found.features if key in found.columns}
     normalised = units.looks_normalised(columns, found.features)
     if units.unknown_joints(found.features):
@@ -79,7 +79,7 @@ def _units_facts(found: Contents, path: Path | str) -> list[Fact]:
     return [("units of the joints", ends)] if normalised else []
 
 
-def _use_facts(found: Contents, path: Path | str) -> list[Fact]:
+def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     if found.faults:
         return [("usable", f"no: {len(found.faults)} faults, which `soarm dataset verify {path}` lists")]
     features = found.features

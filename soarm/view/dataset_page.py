@@ -91,7 +91,7 @@ def _lines(lines: Sequence[str]) -> list[str]:
 
 def _held(looked: Inspection) -> Iterator[str]:
     if looked.found is not None:
-        told = overview.facts(looked.path.name, looked.found)
+        told = overview.entries(looked.path.name, looked.found)
         yield _list(f"{f'<b>{escape(name.strip())}</b>: ' if name else ''}{escape(text)}" for name, text in told)
 
 
@@ -187,7 +187,7 @@ def _strip(looked: Inspection, key: str, episode: int) -> str:
     return f"<figure {_BELOW}><div {_STRIP}>{''.join(pictures)}</div>{caption}</figure>"
 
 
-_STRIP = 'style="display:grid;grid-template-columns:repeat(auto-fill,minmax(95px,1fr));gap:.5rem;font-size:.85rem"'
+_STRIP = 'style="display:grid;grid-template-columns:repeat(auto-fit,minmax(95px,1fr));gap:.5rem;font-size:.85rem"'
 _BELOW = 'style="margin-bottom:1rem"'
 
 

@@ -125,4 +125,4 @@ def has_display() -> bool:
 def _in_full(looked: Inspection, chosen: Sequence[int]) -> str:
     if len(chosen) == looked.n_episodes:
         return "all episodes"
-    return f"{len(chosen)} of {looked.n_episodes:,} episodes; others with --episodes 0 3 7"
+    return f"{len(chosen)} of {looked.n_episodes:,} episodes; others with --episodes 0,3,7"

@@ -39,7 +39,7 @@ def test_a_page_shows_episodes_statistics_curves_and_frames_and_needs_nothing_el
         "<td>unknown unit</td>",
         "over all 150 rows",
         'id="shown-1">60 frames, 2.0 s. Put the cube into the bin.',
-        '<tr id=episode-2>',
+        "<tr id=episode-2>",
         "Episode 1: shoulder_pan.pos, shoulder_lift.pos, elbow_flex.pos, over time.",
         "The units of observation.state and action are unknown: LeRobot&#x27;s SO arms record -100..100 by default",
         "<b>units of the joints</b>: unknown",
