@@ -99,6 +99,11 @@ class StageRun:
         self._tracker.params(section, self._params.sections[section])
         return value
 
+    def values(self, section: str) -> Mapping[str, Any]:
+        """Return a section of params.yaml as it stands there, task and profile applied: for what a result says of others."""
+        self._identify(f"params.{section}", self._params.sections[section])
+        return self._params.sections[section]
+
     def input(self, stage: str) -> Path:
         """Return the folder another stage wrote.
 
@@ -110,6 +115,10 @@ class StageRun:
             raise StageError(f"{self.name} needs data/{stage}, which does not exist; make it with `dvc repro {stage}`")
         self._follow(f"data.{stage}", path)
         return path
+
+    def input_if_any(self, stage: str) -> Path | None:
+        """Return the folder another stage wrote, None where it did not run; for what the result says and does not need."""
+        return self.input(stage) if (self.root / "data" / stage).is_dir() else None
 
     def dataset(self) -> Path:
         """Return the folder of the demonstrations to train on: `dataset` of params.yaml, whatever `record` wrote by default.

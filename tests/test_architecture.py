@@ -170,7 +170,8 @@ def own_files(declared: dict[str, Any]) -> set[str]:
 def data_read(path: Path) -> tuple[set[str], set[str]]:
     """Return what dvc.yaml must name of the data a stage reads: dependencies, and parameters beside its sections."""
     source = path.read_text()
-    folders = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
+    inputs = calls(path, "input") | calls(path, "input_if_any")
+    folders = {f"data/{name}" for name in inputs} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
     read = {DATASET} if "run.dataset()" in source else set()
     rate = {"base.sim.control_hz", "tasks.${task}.sim", "${profile}.sim"} if "run.control_hz()" in source else set()
     return folders | read, ({"dataset_units"} if read else set()) | rate
@@ -315,7 +316,7 @@ def test_torch_reads_weights_and_nothing_else() -> None:
 def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None:
     path = ROOT / "stages" / f"{stage}.py"
     declared = DVC["stages"][stage]
-    sections = calls(path, "params")
+    sections = calls(path, "params") | calls(path, "values")
 
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
