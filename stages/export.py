@@ -76,7 +76,8 @@ def main() -> None:
                 **{f"{name}_p99_ms": one.p99_ms for name, one in times.items()},
                 **{f"{network}_bytes": path.stat().st_size for network, path in files.items()},
                 **outcomes.to_dict(),
-            }
+            },
+            headline={"success": float(outcomes.exported.mean()), "n": params.n_check},
         )
 
 

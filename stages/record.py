@@ -21,7 +21,8 @@ def main() -> None:
         how = run.values("record")["expert"]
         card = dataset_card(run.task, run.task.features, info, how, made.tries, layout.ROBOT_TYPE)
         (run.out / "README.md").write_text(card, encoding="utf-8")
-        run.finish({**made._asdict(), "expert_success_rate": made.episodes / made.tries})
+        solved = made.episodes / made.tries
+        run.finish({**made._asdict(), "expert_success_rate": solved}, headline={"success": solved, "n": made.tries})
 
 
 if __name__ == "__main__":
