@@ -69,6 +69,7 @@ OUTSIDE: dict[str, set[str]] = {
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
+    "view": {"av", "matplotlib", "numpy", "rerun"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
@@ -76,6 +77,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
+    "rerun": "rerun-sdk",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
@@ -212,10 +214,11 @@ def test_extras_equal_floors() -> None:
     host = named(PROJECT["project"]["dependencies"])
 
     assert host == needed(ROBOT_HOST)
-    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
+    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie", "rerun-sdk"}
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
     assert named(extras["menagerie"]) == {"mujoco-menagerie"}
+    assert named(extras["view"]) == {"rerun-sdk"}
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 
 
