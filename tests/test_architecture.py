@@ -52,7 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "quantities": set(),
     "recording": set(),
     "records": set(),
-    "report": {"av", "matplotlib", "numpy"},
+    "report": {"av", "matplotlib", "numpy", "yaml"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
