@@ -53,3 +53,15 @@ def test_the_site_loads_nothing_from_a_network(site: Path) -> None:
 
 def test_lists_and_tables_are_lists_and_tables_on_the_site_too(site: Path) -> None:
     assert found(r"<p>(?:(?!</p>).)*?\n(?:[-*] |\d+\. |\| |    ?\w)[^\n]*", pages(site)) == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+@pytest.mark.parametrize("name", ["index", "getting-started", "results", "residual-guide", "architecture"])
+def test_chromium_finds_nothing_wrong_with_a_page(site: Path, inspect_page, name: str, width_px: int, scheme: str) -> None:
+    faults = inspect_page(site / f"{name}.html", width_px, scheme)
+    menu = re.compile(r"(cut off: |[\d.]+: )?<\w+\.md-(sidebar|nav)")  # at 390 px it is closed, beside the window
+
+    assert [one for one in faults.overflowing + faults.low_contrast if not menu.match(one)] == []
+    assert [one for one in faults.without_alt if one.startswith("<img")] == []
+    assert faults.failed == faults.errors == []
