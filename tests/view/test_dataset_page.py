@@ -50,6 +50,14 @@ def test_a_page_shows_episodes_statistics_curves_and_frames_and_needs_nothing_el
     assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', filmed_page) == []
 
 
+@pytest.mark.parametrize(("width_px", "scheme"), [(390, "light"), (1280, "dark")])
+def test_chromium_finds_nothing_wrong_with_the_page(inspect_page, tmp_path, filmed_page, width_px, scheme):
+    (tmp_path / "page.html").write_text(filmed_page)
+    found = inspect_page(tmp_path / "page.html", width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+
+
 def test_what_somebody_wrote_into_a_dataset_is_text_on_the_page(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "<b>d")
     change_info(path, lambda info: info.update(robot_type="<script>alert(1)</script>"))
