@@ -13,6 +13,7 @@ import pytest
 from soarm import spec
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
+from soarm.report import style
 from soarm.view import curves
 from soarm.view.dataset_page import render, verdict
 from soarm.view.inspection import inspect
@@ -58,6 +59,13 @@ def test_chromium_finds_nothing_wrong_with_the_page(inspect_page, tmp_path, film
     assert not any(found._replace(scrolling=[]))
 
 
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Leave the drawings out, which take most of the time; captions stay."""
+    monkeypatch.setattr(style, "for_page", lambda figure: "<svg></svg>")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_what_somebody_wrote_into_a_dataset_is_text_on_the_page(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "<b>d")
     change_info(path, lambda info: info.update(robot_type="<script>alert(1)</script>"))
@@ -68,6 +76,7 @@ def test_what_somebody_wrote_into_a_dataset_is_text_on_the_page(tmp_path, with_v
     assert not re.search(r"<i>|<u>|<b>d", text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_videos_are_said_and_the_curves_still_drawn(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "d")
     shutil.rmtree(path / "videos")
@@ -79,6 +88,7 @@ def test_missing_videos_are_said_and_the_curves_still_drawn(tmp_path, with_video
     assert "Episode 0: shoulder_pan.pos" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_truncated_rows_are_said_and_what_else_is_there_still_shown(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "d")
     (path / DATA).write_bytes((path / DATA).read_bytes()[:-300])
