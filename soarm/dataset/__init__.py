@@ -4,10 +4,10 @@
 
     reader      a dataset in memory: columns of numpy
     recorder    episodes into a dataset; journal: where they are until the end
-    edit        delete, merge, splits, statistics; conversion: a copy in degrees
+    edit        delete, merge, split, statistics; conversion: a copy in degrees
     checks      is it sound; contents: everything a folder holds; formats: folders that are no v3.0 dataset
     quality     what spoils demonstrations although the files are sound
     units       what joints are measured in: said, declared or unknown
-    overview    a page about a dataset; __main__: the commands `soarm dataset`
+    overview    a page about a dataset
     writer      the files of a dataset; layout: where they are; tables, storage, statistics, episode: what they are made of
 """
