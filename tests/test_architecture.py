@@ -52,7 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "quantities": set(),
     "recording": set(),
     "records": set(),
-    "report": {"av", "matplotlib", "numpy"},
+    "report": {"PIL", "av", "matplotlib", "numpy"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
@@ -74,6 +74,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
+    "PIL": "pillow",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
