@@ -12,6 +12,9 @@
     clips          base and residual side by side on a scene
     labels         words on a film's pictures
     video          frames to files
+    cards          cards of datasets and policies
+    bundle_cards   those beside an exported bundle
+    markdown       Markdown as the Hugging Face Hub reads it
     page           a page of HTML that needs nothing but itself
     comparison     the report of a comparison
 """

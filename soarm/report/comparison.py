@@ -14,7 +14,7 @@ from soarm.evaluation.statistics import Estimate, wilson
 from soarm.report import page, video
 from soarm.report.clips import Clip
 from soarm.report.findings import between, percent
-from soarm.report.style import LABELS, Figure, for_page
+from soarm.report.style import LABELS, Figure, svg
 
 SIGNIFICANT = 0.05
 """Below this p-value the page speaks of a difference; the figure itself is always shown."""
@@ -108,7 +108,7 @@ def _with_films(whole: Callable[[Sequence[page.Section]], str], films: Sequence[
 
 
 def _grid(made: Sequence[Figure]) -> str:
-    return page.grid(page.figure(one.name, for_page(one), f"{one.how} {one.finding}", one.finding, one.how) for one in made)
+    return page.grid(page.figure(one.name, svg(one), f"{one.how} {one.finding}", one.finding, one.how) for one in made)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -141,7 +141,7 @@ def _notes(base: Results, residual: Results, origin: Origin) -> list[str]:
     how = "read from data/eval_base (same seeds, checkpoint and simulator)" if read else "evaluated again"
     return [
         f"Rows of {LABELS['base']}: {how}; rows of {LABELS['residual']}: run for this page. Both are beside it as Parquet and "
-        "CSV, figures as SVG and PNG with the CSV each was drawn from. Curves of the trainings are those of data/curves.",
+        "CSV, figures as SVG and PNG with the CSV each was drawn from. Curves of the trainings are those of data/live.",
         f"Files of {LABELS['base']}: {base.provenance.get('policy', 'unknown')}; of {LABELS['residual']}: "
         f"{residual.provenance.get('policy', 'unknown')}; parameters of the simulator: "
         f"{base.provenance.get('simulator', 'unknown')}; revision of the code: {origin.revision}.",

@@ -85,13 +85,13 @@ def save(figure: Figure, folder: Path) -> None:
         canvas.savefig(folder / f"{figure.name}.png")
 
 
-def for_page(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """Return the figure as an SVG for a page: text as text, in a smaller frame, so that it can be read on a telephone."""
-    svg = io.StringIO()
+    text = io.StringIO()
     width_in, height_in = figure.size_in
     with _drawn(figure, (_PAGE_IN, _PAGE_IN * height_in / width_in), **{"svg.fonttype": "none"}) as canvas:
-        canvas.savefig(svg, format="svg", metadata={"Date": None})
-    return svg.getvalue()
+        canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 @contextmanager

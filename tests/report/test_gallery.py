@@ -12,7 +12,7 @@ from PIL import Image
 from soarm.evaluation.paired import compare
 from soarm.evaluation.summary import summarise
 from soarm.report import figures, gallery, page, tables
-from soarm.report.style import COLOURS, for_page, save
+from soarm.report.style import COLOURS, save, svg
 from soarm.tasks.pick_place import TASK
 
 
@@ -90,11 +90,11 @@ def test_the_scene_map_puts_forward_up_and_counts_its_legend(ax, base, residual)
 
 def test_a_figure_for_a_page_has_its_text_as_text_and_only_colours_of_both_schemes(base, residual, comparison):
     for figure in gallery.of_comparison(base, residual, comparison):
-        svg = for_page(figure)
-        inline = page.figure(figure.name, svg, "alt", "caption")
+        drawn = svg(figure)
+        inline = page.figure(figure.name, drawn, "alt", "caption")
 
         assert "held-out" in figure.how or "scene" in figure.how
-        assert "<text" in svg
+        assert "<text" in drawn
         assert set(re.findall(r"#[0-9a-f]{6}\b", inline)) == set()
 
 
