@@ -30,7 +30,7 @@ LABELS: dict[str, str] = {
     "residual": "ACT + residual",
     "direct": "in the simulator",
     "wire": "through the wire",
-    "servo": "the same, STS3215's law",
+    "servo": "the same, STS3215 servo model",
 }
 COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION, "direct": GREY, "wire": GREEN, "servo": ORANGE}
 
@@ -61,38 +61,37 @@ class Figure(NamedTuple):
 
     Attributes:
         name: Stem of its files.
-        caption: What it shows, with n and the kind of interval.
+        how: How it is drawn, with n and the kind of interval.
         table: What it is drawn from.
         draw: Draws the table on axes.
         size_in: Width and height [inch].
+        finding: What is to be seen, in sentences that follow from the table.
     """
 
     name: str
-    caption: str
+    how: str
     table: Table
     draw: Callable[[Axes, Table], None]
     size_in: tuple[float, float] = (6.0, 3.6)
+    finding: str = ""
 
 
-def save(figure: Figure, folder: Path) -> str:
-    """Write `<name>.svg`, `.png` and `.csv` into `folder` and return the SVG; the same table gives the same bytes."""
+def save(figure: Figure, folder: Path) -> None:
+    """Write `<name>.svg`, `.png` and `.csv` into `folder`; the same table gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(figure.table, folder / f"{figure.name}.csv")
     with _drawn(figure, figure.size_in) as canvas:
-        svg = io.StringIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None})
+        canvas.savefig(folder / f"{figure.name}.svg", metadata={"Date": None})
         canvas.savefig(folder / f"{figure.name}.png")
-    (folder / f"{figure.name}.svg").write_text(svg.getvalue(), encoding="utf-8")
-    return svg.getvalue()
 
 
-def for_page(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """Return the figure as an SVG for a page: text as text, in a smaller frame, so that it can be read on a telephone."""
-    svg = io.StringIO()
+    text = io.StringIO()
     width_in, height_in = figure.size_in
     with _drawn(figure, (_PAGE_IN, _PAGE_IN * height_in / width_in), **{"svg.fonttype": "none"}) as canvas:
-        canvas.savefig(svg, format="svg", metadata={"Date": None})
-    return svg.getvalue()
+        canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 @contextmanager
