@@ -2,10 +2,12 @@
 
     SoarmError
     ├── SmallFileError         a file that cannot be read, or is not JSON; its reader names the file and raises its own error
+    ├── MissingPackageError    a package of one of soarm's extras that is not installed here
     ├── ParamsError            params.yaml: unknown, missing or ill-typed key
     ├── SpecMismatchError      two artefacts that do not describe the same robot, task or policy
     ├── SimulationError        a scene that cannot be built, a backend that is missing, physics that blew up
     ├── DatasetError           a dataset that is missing, truncated, inconsistent, or may not be written
+    ├── ViewError              a dataset that cannot be shown: no room for its page, no viewer
     ├── ObservationError       NaN, wrong shape or missing key in what a policy is asked to act on
     ├── TrainingError          a network that diverged while training
     ├── CheckpointError        a checkpoint that is missing, unreadable or of another run
@@ -39,6 +41,10 @@ class SmallFileError(SoarmError, ValueError):
     """What is wrong with a file or a text, as a predicate without a subject: "is not JSON: ...", "cannot be read (...)"."""
 
 
+class MissingPackageError(SoarmError, ImportError):
+    """A package that an extra of soarm installs is not installed."""
+
+
 class ParamsError(SoarmError, ValueError):
     """A section of params.yaml does not fit the dataclass that reads it."""
 
@@ -53,6 +59,10 @@ class SimulationError(SoarmError, RuntimeError):
 
 class DatasetError(SoarmError, ValueError):
     """A LeRobot dataset on disk, or a write to it, is not acceptable."""
+
+
+class ViewError(SoarmError, RuntimeError):
+    """A dataset cannot be shown: another file is where its page should be, or there is no viewer."""
 
 
 class ObservationError(SoarmError, ValueError):
