@@ -34,7 +34,7 @@ OUTSIDE: dict[str, set[str]] = {
     "arm": {"numpy"},
     "base": {"numpy", "safetensors"},
     "chunking": {"numpy"},
-    "cli": {"rich", "typer"},
+    "cli": {"typer"},
     "entry": set(),
     "envs": {"gymnasium", "mujoco", "numpy"},
     "dataset": {"numpy", "pyarrow"},
