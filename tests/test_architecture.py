@@ -67,6 +67,7 @@ OUTSIDE: dict[str, set[str]] = {
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
+    "viewer": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
