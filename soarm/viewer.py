@@ -100,6 +100,8 @@ class Viewer:
         except RuntimeError as error:  # on a Mac it says to start Python as `mjpython`
             raise SimulationError(f"MuJoCo's viewer does not start: {error}") from None
         self._threads = set(threading.enumerate()) - others
+        self._handle.sync()  # before it, the settings are not yet those that are shown
+        self._writer = _Writer(self._handle)
         self._settings = [(part, part.copy()) for part in self._parts()] if listens else []
         atexit.register(self.close)
 
@@ -124,8 +126,14 @@ class Viewer:
                 self._handle.user_scn.ngeom = 0
                 draw(self._handle.user_scn)
         if texts:
-            self._handle.set_texts([(mujoco.mjtFontScale.mjFONTSCALE_150, *text) for text in texts])
+            self._writer.write(texts)
         self._handle.sync()
+        changed = [(part, before) for part, before in self._settings if not np.array_equal(part, before)]
+        if changed:  # by MuJoCo's own meaning of a key that is ours
+            with self._handle.lock():
+                for part, before in changed:
+                    part[:] = before
+            self._handle.sync()
 
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call, repeats of a held one among them: "a", "space", "enter"."""
@@ -133,10 +141,6 @@ class Viewer:
         while self._keys:
             code = self._keys.popleft()
             keys.append(_NAMES.get(code) or (chr(code).lower() if 32 < code < 127 else ""))
-        if keys:
-            with self._handle.lock():
-                for part, before in self._settings:
-                    part[:] = before
         return [key for key in keys if key]
 
     def wrenches(self) -> NDArray[np.float64]:
@@ -152,6 +156,7 @@ class Viewer:
 
         A process that ends while the viewer's thread still draws crashes: GLFW goes, and its window with it.
         """
+        self._writer.close()
         self._handle.close()
         for thread in self._threads:
             thread.join(_CLOSING_S)
@@ -167,6 +172,51 @@ class Viewer:
         """Return what MuJoCo's own keys change."""
         opt = self._handle.opt
         return self._handle.user_scn.flags, opt.flags, opt.geomgroup, opt.sitegroup
+
+
+class _Writer:
+    """Puts texts over a window from a thread of its own: each time MuJoCo's viewer waits for its next picture.
+
+    Without OpenGL in hardware that takes some 50 ms and more, longer than a control step.
+
+    Args:
+        handle: Of MuJoCo's viewer.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._wanted: list[Text] | None = None
+        self._shown: list[Text] | None = None
+        self._thread: threading.Thread | None = None
+        self._changed, self._closing = threading.Condition(), False
+
+    def write(self, texts: Sequence[Text]) -> None:
+        """Show these texts in place of those before, as soon as it can be done."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+        with self._changed:
+            self._wanted = list(texts)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(_CLOSING_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._wanted != self._shown)
+                if self._closing:
+                    return
+                self._shown = self._wanted
+            assert self._shown is not None
+            if self._handle.is_running():
+                self._handle.set_texts([(mujoco.mjtFont.mjFONT_NORMAL, *text) for text in self._shown])
 
 
 @functools.cache

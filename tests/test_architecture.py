@@ -68,6 +68,7 @@ OUTSIDE: dict[str, set[str]] = {
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
     "viewer": {"mujoco", "numpy"},
+    "window": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
