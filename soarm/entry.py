@@ -1,14 +1,6 @@
-"""How every command of soarm starts and ends: exit status, Ctrl-C, closed outputs, and one line where a file is in the way.
+"""How `soarm` starts and ends: exit status, Ctrl-C, closed outputs, and one line where a file is in the way.
 
-A command's module begins with
-
-    from soarm import entry
-
-    if __name__ == "__main__":
-        command.start("soarm.runtime.__main__")
-
-before its other imports, so that a Ctrl-C while they load ends as one later does. Needs the standard library only, and little
-of it: what is imported here is imported before anything is guarded.
+Needs the standard library only, and little of it: what is imported here is imported before anything is guarded.
 """
 
 from __future__ import annotations
@@ -21,11 +13,11 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, ModuleType
 from typing import NoReturn, TextIO, TypeVar
 
-from soarm.errors import SoarmError, how_to_install
+from soarm.errors import MissingPackageError, SoarmError, how_to_install
 
 T = TypeVar("T", int, float)
 INTERRUPTED, CLOSED_PIPE = 130, 141
@@ -34,7 +26,7 @@ INTERRUPTED, CLOSED_PIPE = 130, 141
 
 def soarm() -> NoReturn:
     """Run the command `soarm`."""
-    start("soarm.cli")
+    start("soarm.cli.program")
 
 
 def start(module: str) -> NoReturn:
@@ -46,44 +38,67 @@ def start(module: str) -> NoReturn:
     sys.exit(_flushed(status))
 
 
-def load(module: str) -> ModuleType:
-    """Import a module; Ctrl-C while it loads ends the process at once, since nothing has begun that would need an end.
+@contextlib.contextmanager
+def loading(extra: str = "pipeline") -> Iterator[None]:
+    """Import in this block; Ctrl-C in it ends the process at once, since nothing has begun that would need an end.
 
     An exception instead would strike inside other people's modules, which turn it into errors of their own.
+
+    Args:
+        extra: The extra of soarm that has what is imported.
+
+    Raises:
+        MissingPackageError: A package is not installed.
     """
     before = signal.getsignal(signal.SIGINT)
     with contextlib.suppress(ValueError):  # not in the main thread, so nothing is raised here either
         if before is signal.default_int_handler:
             signal.signal(signal.SIGINT, _leave)
     try:
-        return importlib.import_module(module)
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("soarm"):
+            raise
+        raise _missing(error, extra) from error
     finally:
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGINT, before)
 
 
-def guarded(call: Callable[[], int]) -> int:
-    """Return the exit status of a command: what it returns, or that of what it raises, said in a line on standard error.
+def guarded(call: Callable[[], int], traceback: bool = False) -> int:
+    """Return the exit status of a command: what it returns, or that of what it raises, said on standard error.
 
-    Errors of soarm and of the operating system become a line; anything else is a mistake of soarm's and passes.
+    Errors of soarm and of the operating system become a paragraph; anything else is a mistake of soarm's and passes.
+
+    Args:
+        call: The command.
+        traceback: Whether to show where an error of soarm was raised.
     """
     try:
         return call()
-    except KeyboardInterrupt:
-        return _say("stopped", INTERRUPTED)
-    except SystemExit as leaving:  # of argparse, which has said why
+    except KeyboardInterrupt as error:
+        return _say("stopped", 128 + getattr(error, "signum", signal.SIGINT))
+    except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except SoarmError as error:
-        return _say(f"{type(error).__name__}: {error}", 1)
+        if traceback:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return _say(f"error: {error}", 1)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("soarm"):
             raise
-        return _say(f"this needs {error.name}, which is not installed: {how_to_install('pipeline')}", 1)
+        return _say(f"error: {_missing(error, 'pipeline')}", 1)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
             return CLOSED_PIPE
         names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        return _say(f"{names or type(error).__name__}: {error.strerror or error}", 1)
+        return _say(f"error: {names or type(error).__name__}: {error.strerror or error}", 1)
+
+
+def load(module: str) -> ModuleType:
+    """Import a module as in `loading`."""
+    with loading():
+        return importlib.import_module(module)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -108,11 +123,16 @@ def _within(kind: Callable[[str], T], low: T, high: T, allowed: str) -> Callable
 
 
 def _main(module: str) -> int:
-    main: Callable[[], int] = load(module).main
+    with loading():
+        main: Callable[[], int] = importlib.import_module(module).main
     import logging  # not above: whoever logs has loaded it by now
 
     logging.raiseExceptions = False  # an arm is parked though nobody reads along: what cannot be shown is left out
     return main()
+
+
+def _missing(error: ModuleNotFoundError, extra: str) -> MissingPackageError:
+    return MissingPackageError(f"this needs {error.name}, which is not installed: {how_to_install(extra)}")
 
 
 def _leave(signum: int, frame: FrameType | None) -> NoReturn:
@@ -149,7 +169,7 @@ def _flushed(status: int) -> int:
             if getattr(error, "errno", None) == errno.EPIPE:
                 status = status or CLOSED_PIPE
             else:
-                status = status or _say(f"the output cannot be written: {getattr(error, 'strerror', None) or error}", 1)
+                status = status or _say(f"error: the output cannot be written: {getattr(error, 'strerror', None) or error}", 1)
     return status
 
 

@@ -2,6 +2,7 @@
 
     SoarmError
     ├── SmallFileError         a file that cannot be read, or is not JSON; its reader names the file and raises its own error
+    ├── MissingPackageError    a package of one of soarm's extras that is not installed here
     ├── ParamsError            params.yaml: unknown, missing or ill-typed key
     ├── SpecMismatchError      two artefacts that do not describe the same robot, task or policy
     ├── SimulationError        a scene that cannot be built, a backend that is missing, physics that blew up
@@ -37,6 +38,10 @@ class SoarmError(Exception):
 
 class SmallFileError(SoarmError, ValueError):
     """What is wrong with a file or a text, as a predicate without a subject: "is not JSON: ...", "cannot be read (...)"."""
+
+
+class MissingPackageError(SoarmError, ImportError):
+    """A package that an extra of soarm installs is not installed."""
 
 
 class ParamsError(SoarmError, ValueError):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from soarm.twin.twin import Twin
 
 ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--disable-sync"]
 
 # Read when NumPy and torch are first imported, so set here, before any test is collected.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -166,3 +172,85 @@ def active(twin: Twin, connect: Callable[..., Arm]) -> Arm:
     arm.hold()
     arm.activate()
     return arm
+
+
+class PageFaults(NamedTuple):
+    """What is wrong with a page, each fault as a text; see `page_faults.js`.
+
+    Attributes:
+        overflowing: What leaves the window or a picture sideways, or is cut off by a box that does not scroll.
+        low_contrast: Text whose contrast is below AA of WCAG 2.2, with the ratio.
+        without_alt: Pictures, figures and films without a text.
+        failed: Addresses that could not be loaded, and those that are neither the page's own host nor in the page.
+        errors: What the console shows as an error.
+        scrolling: Boxes that scroll sideways: no fault by itself, and none is needed in a wide window.
+    """
+
+    overflowing: list[str]
+    low_contrast: list[str]
+    without_alt: list[str]
+    failed: list[str]
+    errors: list[str]
+    scrolling: list[str]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Callable[[Callable[[Any], Any]], Any]]:
+    """Return a function that calls another one with a Chromium, `playwright.sync_api.Browser`; one process per session."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra `dev`)")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here (Debian, Ubuntu: `apt install chromium`)")
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps an event loop running in its thread
+        driver = thread.submit(lambda: playwright.sync_playwright().start()).result()
+        browser = thread.submit(lambda: driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)).result()
+        yield lambda do: thread.submit(do, browser).result()
+        thread.submit(lambda: (browser.close(), driver.stop())).result()
+
+
+@pytest.fixture(scope="session")
+def inspect_page(chromium: Callable[[Callable[[Any], Any]], Any]) -> Callable[..., PageFaults]:
+    """Return a function that opens a page in Chromium and tells what is wrong with it.
+
+    Its arguments: a local file or an address; `width_px` of the window; `scheme`, `light` or `dark`; `screenshot`, a file to
+    write a picture of the whole page to; `do`, called with the page (`playwright.sync_api.Page`) before it is looked at. Other
+    hosts than the page's own are never asked for anything.
+    """
+    script = (ROOT / "tests" / "page_faults.js").read_text()
+
+    def inspect(
+        target: Path | str,
+        width_px: int = 1280,
+        scheme: str = "light",
+        screenshot: Path | None = None,
+        do: Callable[[Any], object] = lambda page: None,
+    ) -> PageFaults:
+        address = target.resolve().as_uri() if isinstance(target, Path) else target
+        home, failed, errors = urlsplit(address), [], []
+
+        def pass_on(route: Any) -> None:
+            asked = urlsplit(route.request.url)
+            if asked.scheme in ("data", "blob") or (asked.scheme, asked.netloc) == (home.scheme, home.netloc):
+                return route.continue_()
+            failed.append(f"another host: {route.request.url}")
+            return route.abort()
+
+        def look(browser: Any) -> dict[str, list[str]]:
+            page = browser.new_page(viewport={"width": width_px, "height": 900}, color_scheme=scheme)
+            try:
+                page.route("**/*", pass_on)
+                page.on("requestfailed", lambda request: failed.append(f"{request.url[:200]}: {request.failure}"))
+                page.on("response", lambda got: failed.append(f"{got.url[:200]}: {got.status}") if got.status >= 400 else None)
+                page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+                page.on("pageerror", lambda error: errors.append(str(error)))
+                page.goto(address)
+                do(page)
+                faults: dict[str, list[str]] = page.evaluate(script)
+                if screenshot is not None:
+                    page.screenshot(path=screenshot, full_page=True)
+                return faults
+            finally:
+                page.close()
+
+        return PageFaults(**chromium(look), failed=failed, errors=errors)
+
+    return inspect

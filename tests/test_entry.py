@@ -18,7 +18,7 @@ from soarm import entry
 from soarm.errors import TwinError
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("soarm.cli", "soarm.hardware", "soarm.runtime", "soarm.teleop", "soarm.twin")
+COMMANDS = ("soarm.hardware", "soarm.runtime", "soarm.teleop", "soarm.twin")
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -32,7 +32,7 @@ def raising(error: BaseException) -> Callable[[], int]:
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "stopped\n"),
-        (TwinError("no such fault"), 1, "TwinError: no such fault\n"),
+        (TwinError("no such fault"), 1, "error: no such fault\n"),
         (FileNotFoundError(2, "No such file or directory", "a.json"), 1, "a.json: No such file or directory\n"),
         (OSError(28, "No space left on device"), 1, "OSError: No space left on device\n"),
         (ModuleNotFoundError("no", name="mujoco"), 1, "this needs mujoco, which is not installed"),
@@ -106,7 +106,7 @@ def test_the_command_that_is_installed_is_guarded(monkeypatch: pytest.MonkeyPatc
     module, _, name = project["scripts"]["soarm"].partition(":")
     getattr(sys.modules[module], name)()
 
-    assert started == ["soarm.cli"]
+    assert started == ["soarm.cli.program"]
 
 
 PROGRAMS = {
@@ -154,7 +154,7 @@ def test_an_output_that_is_full_is_said(tmp_path: Path) -> None:
         done = run(tmp_path, "writes", stdout=full)
 
     assert done.returncode == 1
-    assert done.stderr == b"the output cannot be written: No space left on device\n"
+    assert done.stderr == b"error: the output cannot be written: No space left on device\n"
 
 
 def test_a_name_that_is_no_text_is_shown_with_escapes(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@
 
     tables         from results to the tables that figures are made from
     figures        each a function of a table and axes
+    palette        the colours of figures and pages
     style          one look for all of them, and how one is saved
     gallery        which figures there are
     study          the study's figure
     clips          base and residual side by side on a scene
     video          frames to files
+    cards          cards of datasets and policies
+    markdown       Markdown as the Hugging Face Hub reads it
     page           a page of HTML that needs nothing but itself
     comparison     the report of a comparison
 """

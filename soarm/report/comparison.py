@@ -39,26 +39,27 @@ def render(
         notes: Sentences about where things come from.
     """
     n = comparison.base.n_scenes
-    body = [
-        page.heading(f"{LABELS['base']} against {LABELS['residual']}", 1),
+    lead = [
         page.paragraph(f"The same {n} held-out scenes, each run once by both policies. Intervals are 95 %.", "soft"),
         page.paragraph(verdict(comparison), "verdict"),
         page.cards(_cards(comparison)),
-        page.figures(results),
-        page.heading("Who solved what"),
-        _two_by_two(comparison),
-        page.heading("In numbers"),
-        _numbers(comparison),
-        _failures(comparison, base.task.outcomes),
-        page.heading("Scenes the two disagree on"),
-        _disagreements(base, residual, comparison),
+        _grid(results),
+    ]
+    sections = [
+        page.Section("Who solved what", [_two_by_two(comparison)]),
+        page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
+        page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison)]),
     ]
     if films:
-        body += [page.heading("To watch"), page.films(films)]
+        sections.append(page.Section("To watch", [page.grid(page.film(src, text, text) for src, text in films)]))
     if training:
-        body += [page.heading("Training"), page.figures(training)]
-    body += [page.heading("Where this comes from"), *(page.paragraph(note, "soft") for note in notes)]
-    return page.page(f"{LABELS['base']} against {LABELS['residual']}", body)
+        sections.append(page.Section("Training", [_grid(training)]))
+    sections.append(page.Section("Where this comes from", [page.paragraph(note, "soft") for note in notes]))
+    return page.page(f"{LABELS['base']} against {LABELS['residual']}", lead, sections)
+
+
+def _grid(shown: Shown) -> str:
+    return page.grid(page.figure(name, svg, caption, caption) for name, svg, caption in shown)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -162,14 +163,15 @@ def _failures(comparison: Comparison, labels: Mapping[str, str]) -> str:
         for outcome, count in comparison.base.failures.items()
     ]
     return page.folded(
-        "Failure classes as numbers", page.table(("failures", LABELS["base"], LABELS["residual"], "change"), rows)
+        "Failure classes as numbers",
+        page.table(("failures", LABELS["base"], LABELS["residual"], "change"), rows, "Scenes by failure class."),
     )
 
 
 def _disagreements(base: Results, residual: Results, comparison: Comparison) -> str:
     places = [column.name for column in base.task.scene_columns]
 
-    def listing(seeds: Sequence[int]) -> str:
+    def listing(seeds: Sequence[int], caption: str) -> str:
         pairs = zip(base.select(seeds).rows, residual.select(seeds).rows, strict=True)
         rows = [
             (
@@ -181,12 +183,12 @@ def _disagreements(base: Results, residual: Results, comparison: Comparison) -> 
             for b, r in pairs
         ]
         heads = [f"{words.replace('_', ' ')} [{unit}]" for words, _, unit in (name.rpartition("_") for name in places)]
-        return page.table(("scene seed", LABELS["base"], LABELS["residual"], *heads), rows)
+        return page.table(("scene seed", LABELS["base"], LABELS["residual"], *heads), rows, caption)
 
     parts = []
     for word, seeds in (("Gained", comparison.gained), ("Lost", comparison.regressed)):
         summary = f"{word}: {_count(len(seeds), 'scene')}"
-        parts.append(page.folded(summary, listing(seeds)) if seeds else page.paragraph(summary))
+        parts.append(page.folded(summary, listing(seeds, summary)) if seeds else page.paragraph(summary))
     return "".join(parts)
 
 

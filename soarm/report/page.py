@@ -1,53 +1,58 @@
-"""A page of HTML that needs nothing but itself and the films beside it: text, tables, and figures as inline SVG.
+"""A page of HTML that needs nothing but itself: text, tables, and pictures and films that are part of it.
 
 Knows HTML; knows nothing of policies. Every text handed in is escaped, except what comes from this module's own functions.
+It fits windows from 390 px up, follows the scheme (light, dark) that its reader's system asks for, prints, and can be read by
+keyboard and by a screen reader: landmarks, headings, a link past the contents, tables with a caption and scopes.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
+from typing import NamedTuple
 
-_STYLE = """
-:root { color-scheme: light; --ink: #1d2730; --soft: #5c6a76; --line: #dfe4e8; --paper: #ffffff; --ground: #f5f7f8; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .8rem; }
-p { max-width: 46rem; } .soft { color: var(--soft); }
-.verdict { font-size: 1.1rem; max-width: 52rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: .9rem; margin: 1.4rem 0; }
-.card, figure { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; }
-.card { padding: .8rem 1rem; } .card b { display: block; font-size: 1.7rem; line-height: 1.25; }
-.card span { color: var(--soft); font-size: .88rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 1rem; align-items: start; }
-@media (max-width: 500px) { .figures { grid-template-columns: 1fr; } }
-figure { margin: 0; padding: 1rem; } figure svg, figure video { width: 100%; height: auto; display: block; }
-figcaption { color: var(--soft); font-size: .88rem; margin-top: .6rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; background: var(--paper); border: 1px solid var(--line); }
-caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .4rem; }
-.card b, table { font-variant-numeric: tabular-nums; }
-th, td { padding: .38rem .85rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
-thead th { border-bottom: 2px solid var(--line); }
-details { margin-top: .8rem; } summary { cursor: pointer; } code { font-size: .9em; }
-"""
+from soarm.report import palette
+
+_STYLE = Path(__file__).with_name("page.css")
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole document."""
+class Section(NamedTuple):
+    """A part of a page, which its contents list.
+
+    Attributes:
+        heading: Of the part.
+        parts: What this module's functions returned.
+    """
+
+    heading: str
+    parts: Sequence[str]
+
+
+def page(title: str, lead: Iterable[str], sections: Sequence[Section], facts: Iterable[tuple[str, str]] = ()) -> str:
+    """Return a whole document.
+
+    Args:
+        title: Of the page, its only heading of the first level.
+        lead: What stands before the first section, from this module's functions.
+        sections: The rest.
+        facts: Where the page comes from, shown under the title: (what, text).
+    """
+    light, dark = (f":root {{ {palette.variables(scheme)} }}" for scheme in ("light", "dark"))
+    style = f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{_STYLE.read_text(encoding='utf-8')}"
+    listed = "".join(f'<li><a href="#{_id(one.heading)}">{escape(one.heading)}</a></li>' for one in sections)
+    contents = f'<nav aria-label="Contents"><ul>{listed}</ul></nav>\n' if len(sections) > 1 else ""
+    told = "".join(f"<div><dt>{escape(what)}</dt><dd>{escape(text)}</dd></div>" for what, text in facts)
+    origin = f'<dl class="facts">{told}</dl>\n' if told else ""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n" + "\n".join(body) + "\n</main>\n</body>\n</html>\n"
+        f'<style>{style}</style>\n</head>\n<body>\n<a class="skip" href="#content">Skip to the content</a>\n'
+        f"<header>\n<h1>{escape(title)}</h1>\n{origin}{contents}</header>\n"
+        f'<main id="content" tabindex="-1">\n' + "\n".join([*lead, *map(_section, sections)]) + "\n</main>\n</body>\n</html>\n"
     )
-
-
-def heading(text: str, level: int = 2) -> str:
-    """Return a heading."""
-    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -64,15 +69,24 @@ def cards(entries: Iterable[tuple[str, str, str]]) -> str:
     return f'<div class="cards">{boxes}</div>'
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """Return a table; the first cell of each row is its heading."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
+    """Return a table, in a box that scrolls where the window is narrower; the first cell of each row is its heading.
+
+    A column of numbers (what begins with a digit, a sign or a dash) is set to the right.
+    """
+    cells = [list(row) for row in rows]
+    kinds = [' class="number"' if all(_NUMBER.match(row[i]) for row in cells) else "" for i in range(len(header))]
+    head = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for cell, kind in zip(header, kinds, strict=True))
     body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>\n"
-        for first, *rest in rows
+        f'<tr><th scope="row"{kinds[0]}>{escape(first)}</th>'
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(rest, kinds[1:], strict=True))
+        + "</tr>\n"
+        for first, *rest in cells
     )
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    box = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption, quote=True)}">'
+    return (
+        f"{box}<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+    )
 
 
 def folded(summary: str, content: str) -> str:
@@ -80,22 +94,57 @@ def folded(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
-def figures(entries: Iterable[tuple[str, str, str]]) -> str:
-    """Return figures side by side: (name, SVG, caption)."""
-    return '<div class="figures">' + "\n".join(_figure(*entry) for entry in entries) + "</div>"
-
-
-def films(entries: Iterable[tuple[str, str]]) -> str:
-    """Return films side by side: (address relative to the page, caption)."""
-    parts = (
-        f'<figure><video controls muted loop preload="metadata" src="{escape(address, quote=True)}"></video>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for address, caption in entries
-    )
+def grid(parts: Iterable[str]) -> str:
+    """Return figures and films side by side, as many as fit."""
     return '<div class="figures">' + "\n".join(parts) + "</div>"
 
 
-def _figure(name: str, svg: str, caption: str) -> str:
+def figure(name: str, svg: str, alt: str, caption: str, how: str = "") -> str:
+    """Return a drawing.
+
+    Args:
+        name: No other figure of the page has it.
+        svg: The drawing. Colours of `soarm.report.palette` in it become the page's, so that they follow the scheme.
+        alt: What is to be seen, for whoever cannot see it.
+        caption: What is to be seen.
+        how: How it is drawn, shown after the caption.
+    """
+    label = f'<svg role="img" aria-label="{escape(alt, quote=True)}"'
+    return _captioned(_inline(name, svg).replace("<svg", label, 1), caption, how)
+
+
+def image(address: str, alt: str, caption: str) -> str:
+    """Return a picture; `address` is best a `data_uri`."""
+    return _captioned(f'<img src="{escape(address, quote=True)}" alt="{escape(alt, quote=True)}">', caption)
+
+
+def film(address: str, alt: str, caption: str, how: str = "") -> str:
+    """Return a film without sound; `address` is best a `data_uri`, and `caption` tells what happens in it."""
+    source = f'src="{escape(address, quote=True)}" aria-label="{escape(alt, quote=True)}"'
+    return _captioned(f'<video controls muted loop playsinline preload="metadata" {source}></video>', caption, how)
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """Return an address that holds the content itself, so that the page needs no file beside it."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _captioned(content: str, caption: str, how: str = "") -> str:
+    more = f" <span>{escape(how)}</span>" if how else ""
+    return f"<figure>{content}<figcaption>{escape(caption)}{more}</figcaption></figure>"
+
+
+def _section(one: Section) -> str:
+    name = _id(one.heading)
+    parts = "\n".join(one.parts)
+    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{escape(one.heading)}</h2>\n{parts}\n</section>'
+
+
+def _id(heading: str) -> str:
+    return "part-" + re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+
+
+def _inline(name: str, svg: str) -> str:
     svg = svg[svg.index("<svg") :]  # an inline element has no XML prologue
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
@@ -103,5 +152,12 @@ def _figure(name: str, svg: str, caption: str) -> str:
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
-    label = f'<svg role="img" aria-label="{escape(caption, quote=True)}"'
-    return f"<figure>{svg.replace('<svg', label, 1)}<figcaption>{escape(caption)}</figcaption></figure>"
+    return re.sub(r"(?<=: )#[0-9a-f]{6}\b", _variable, svg)
+
+
+def _variable(colour: re.Match[str]) -> str:
+    name = palette.NAMES.get(colour[0])
+    return colour[0] if name is None else f"var(--{name})"
+
+
+_NUMBER = re.compile(r"[-+\u2013\u2212]?(\d|$)")

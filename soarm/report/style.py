@@ -1,7 +1,6 @@
 """One look for every figure, and the one way a figure is saved: SVG, PNG and the CSV it was drawn from.
 
-Knows matplotlib and nothing of what is drawn. The colours are those of Okabe and Ito (2008), which people with any form of
-colour blindness can tell apart; a method has the same colour in every figure.
+Knows matplotlib and nothing of what is drawn. A method has the same colour in every figure.
 """
 
 from __future__ import annotations
@@ -17,11 +16,14 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from soarm.report import palette
+
 Table = Sequence[Mapping[str, Any]]
 """What a figure is drawn from: rows with the same keys."""
 
-BLUE, VERMILLION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
-PURPLE, GREY = "#CC79A7", "#767676"
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, GREY = (
+    palette.COLOURS[name].light for name in ("blue", "vermillion", "green", "orange", "sky", "purple", "grey")
+)
 LABELS: dict[str, str] = {
     "base": "ACT",
     "residual": "ACT + residual",

@@ -90,18 +90,10 @@ def test_the_residual_is_that_of_the_first_row() -> None:
 def test_checkpoints_are_watched_as_they_were_trained(tmp_path: Path) -> None:
     spec = TASK.spec(30)
     spec = dataclasses.replace(spec, chunk_size=6, n_action_steps=4, residual_scale=(4.0,) * 6, dataset_hash="0" * 16)
-    sizes = {
-        "dim_model": 16,
-        "n_heads": 2,
-        "dim_feedforward": 32,
-        "n_encoder_layers": 1,
-        "n_decoder_layers": 1,
-        "latent_dim": 4,
-    }
+    sizes = {"dim_model": 16, "n_heads": 2, "dim_feedforward": 32, "latent_dim": 4}
+    layers = {"n_encoder_layers": 1, "n_decoder_layers": 1, "n_vae_encoder_layers": 1}
     chunks = {"chunk_size": 6, "n_action_steps": 4, "temporal_ensemble_coeff": None}
-    config = ACTConfig(
-        **sizes, **chunks, n_decoder_layers=1, use_vae=False, n_vae_encoder_layers=1, kl_weight=1.0, dropout=0.0
-    )
+    config = ACTConfig(**sizes, **layers, **chunks, use_vae=False, kl_weight=1.0, dropout=0.0)
     save_base(ACT(config, dataclasses.replace(spec, residual_scale=None)), tmp_path / "train_act")
     actor.save(actor.ResidualActor((8,), layer_norm=True), spec, tmp_path / "train_residual")
 

@@ -1,0 +1,5 @@
+"""`python -m soarm` is the command `soarm`."""
+
+from soarm import entry
+
+entry.soarm()

@@ -1,0 +1,108 @@
+"""Commands to look at what there is: versions, artefacts, tracked runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from soarm.cli.command import LOOK, Json, command, loading, whole, write_json
+from soarm.errors import SpecMismatchError, StageError
+from soarm.smallfile import DATASET_BYTES, read_json
+
+if TYPE_CHECKING:
+    from soarm.spec import PolicySpec
+
+_PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
+# Where an artefact keeps its specification: file, and the keys to it.
+_SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)))
+_DATASET = ("meta/info.json", "recording/recording.json")
+
+
+@command(LOOK, "soarm ui --port 5000")
+def ui(port: Annotated[int, whole(1, 65535, "Where to serve.")] = 5000) -> int:
+    """Show the tracked runs in a browser: MLflow's pages on the local store."""
+    with loading():
+        from soarm.tracking.server import require_free, serve
+        from soarm.tracking.store import opened_alone
+
+    if not Path("mlflow").exists():
+        raise StageError(f"{Path.cwd()} has no mlflow; run this from the root of the repository")
+    require_free(port)
+    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow/mlflow.db")
+    # One worker: each takes 250 MB, and the default of four needs half a minute to start on two cores.
+    arguments = ["mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
+    try:
+        with opened_alone(store):  # a new store is made before the server looks
+            pass
+    except (OSError, ImportError) as error:
+        raise StageError(f"the store {store} cannot be opened: {error}") from None
+    return serve([sys.executable, "-m", *arguments])
+
+
+@command(LOOK, "soarm info data/export")
+def info(
+    path: Annotated[Path | None, typer.Argument(help="Folder of a dataset, a checkpoint or a bundle.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Show versions, and what a dataset, a checkpoint or a bundle is."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    is_dataset = path is not None and any((path / name).exists() for name in _DATASET)
+    if as_json:
+        content: dict[str, Any] = {"versions": versions, "executable": sys.executable}
+        if path is not None:
+            content |= {"dataset": _dataset_page(path)} if is_dataset else {"spec": read_spec(path).to_dict()}
+        write_json(content)
+        return 0
+    lines = [f"{package:<18} {version or 'not installed'}" for package, version in versions.items()]
+    lines[0] += f"  {sys.executable}"
+    if path is not None:
+        lines += ["", *(_dataset_page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)])]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _dataset_page(path: Path) -> list[str]:
+    with loading():
+        from soarm.dataset.overview import page
+    return page(path)
+
+
+def read_spec(path: Path) -> PolicySpec:
+    """Return the specification inside an artefact.
+
+    Args:
+        path: Folder of a checkpoint or a bundle.
+
+    Raises:
+        StageError: There is none, or it cannot be read.
+        SpecMismatchError: It is of another version of soarm.
+    """
+    with loading():
+        from soarm.spec import PolicySpec
+    for name, keys in _SPEC_PLACES:
+        if (path / name).is_file():
+            data: Any = read_json(path / name, StageError, "Bring it back from a copy", most_bytes=DATASET_BYTES)
+            for key in keys:
+                data = data.get(key)
+            if isinstance(data, Mapping):
+                try:
+                    return PolicySpec.from_dict(data)
+                except SpecMismatchError as error:
+                    raise SpecMismatchError(f"{path / name}: {error}") from None
+    places = ", ".join(name for name, _ in _SPEC_PLACES)
+    raise StageError(
+        f"{path} holds no specification; looked in {places}. Give the folder of a dataset, a checkpoint or a bundle"
+    )

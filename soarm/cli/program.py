@@ -1,0 +1,32 @@
+"""The program `soarm`: parse the arguments, run the command, return its exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from soarm.cli import chain, data, look, robot, sim
+from soarm.cli.command import app
+
+_GROUPS = (chain, data, look, robot, sim)
+"""Modules whose commands the application has."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        arguments: Without the program's name; None takes those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--traceback" in words:  # it is asked for after the command has failed, so at its end
+        words = ["--traceback", *(word for word in words if word != "--traceback")]
+    try:
+        status: int = typer.main.get_command(app).main(words or ["--help"], prog_name="soarm", standalone_mode=False)
+    except typer.TyperException as error:
+        place = getattr(getattr(error, "ctx", None), "command_path", "soarm")
+        sys.stderr.write(f"error: {error.format_message().rstrip('.')}. See `{place} --help`.\n")
+        return error.exit_code
+    return status

@@ -1,0 +1,125 @@
+"""Run stages of the chain through DVC, with parameters changed as `dvc exp run -S` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from soarm import ownership
+from soarm import params as params_file
+from soarm.errors import ParamsError, StageError
+from soarm.signals import recorded_signals
+
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Parameters that are changed.
+
+    Attributes:
+        sets: `NAME=VALUE` of params.yaml, as `dvc exp run -S` takes them.
+        profile: Profile; None leaves that of params.yaml.
+        task: Task; None leaves it.
+        seed: Seed; None leaves it.
+        dataset: Folder of the demonstrations to train on; None leaves it.
+    """
+
+    sets: Sequence[str] = ()
+    profile: str | None = None
+    task: str | None = None
+    seed: int | None = None
+    dataset: Path | None = None
+
+    def arguments(self, root: Path) -> list[str]:
+        """Return the arguments of `dvc exp run`; none where nothing is changed.
+
+        Raises:
+            StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
+            ParamsError: params.yaml has no such task or profile; names those there are.
+        """
+        for text in self.sets:
+            if not all(text.partition("=")[::2]):
+                raise StageError(f"--set {text!r} is no change; write NAME=VALUE, as in base.record.n_episodes=50")
+        file = root / "params.yaml"
+        params_file.load(file, self.task)
+        if self.profile is not None and self.profile not in (profiles := _profiles(file)):
+            raise ParamsError(f"profile is {self.profile!r}; {file} holds the profiles {profiles}")
+        named = {"profile": self.profile, "task": self.task, "seed": self.seed}
+        sets = [f"{name}={value}" for name, value in named.items() if value is not None]
+        if self.dataset is not None:
+            if not (self.dataset / "meta" / "info.json").is_file():
+                raise StageError(
+                    f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm teleoperate --dataset "
+                    f"{self.dataset}`, or name the folder of one that exists"
+                )
+            place = self.dataset.resolve()
+            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) else place}")
+        return [word for change in [*sets, *self.sets] for word in ("-S", change)]
+
+
+def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False) -> int:
+    """Run stages, and those they depend on where something has changed, with `dvc repro` or `dvc exp run`.
+
+    Args:
+        stages: Names; none for the whole chain.
+        changes: Parameters that are changed: in params.yaml, unless `temp`.
+        temp: Work in a copy of the repository, and keep the results as an experiment of DVC.
+        force: Run them although nothing has changed.
+
+    Returns:
+        The exit status of DVC, 130 after Ctrl-C.
+
+    Raises:
+        StageError: This is no repository, or a stage's folder holds files that DVC would delete for good.
+        ParamsError: params.yaml is not usable.
+    """
+    root = Path.cwd()
+    if not (root / "dvc.yaml").exists():
+        raise StageError(f"{root} has no dvc.yaml; run this from the root of the repository")
+    sets = changes.arguments(root)
+    if not temp:
+        _refuse_strangers(root)
+    words = ["exp", "run", *sets, *(["--temp"] if temp else [])] if sets or temp else ["repro"]
+    # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *stages]
+    return _call(command, {**os.environ, "PATH": path})
+
+
+def _profiles(file: Path) -> list[str]:
+    keys = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return [key for key in keys if key not in {"base", "tasks", *(field.name for field in fields(params_file.Header))}]
+
+
+def _refuse_strangers(root: Path) -> None:
+    """Refuse to run DVC while a stage's folder holds files that it would delete for good; DVC itself asks nobody."""
+    owned = [output for output in ownership.outputs(root / "dvc.yaml") if output.path.is_dir()]
+    told = [ownership.in_danger(root, output.stage, output.path) for output in owned]
+    faults = [text for text in told if text is not None]
+    if faults:
+        raise StageError("\n  ".join(faults))
+
+
+def _call(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command in a process group of its own, and hand it the signals that come."""
+    with recorded_signals() as stop:
+        process = subprocess.Popen(command, env=environment, process_group=0)
+        told = 0
+        while process.poll() is None:
+            time.sleep(_LOOK_S)
+            for name in stop.came[told:]:
+                os.killpg(process.pid, signal.Signals[name])
+            told = len(stop.came)
+    if not stop:
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+    sys.stderr.write("stopped. Type the same command again: finished stages are kept, training goes on from its checkpoint\n")
+    return 128 + signal.Signals[stop.came[0]]

@@ -1,0 +1,141 @@
+"""What is true of every command: an example, bounds on its numbers, imports that are guarded."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import math
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from soarm import cli
+
+FOLDER = Path(cli.__file__).parent
+
+
+def walk(command: Any, *words: str) -> Iterator[tuple[str, Any]]:
+    """Yield every command below one that is no group: how it is called, and the command."""
+    for name, below in getattr(command, "commands", {}).items():
+        yield from walk(below, *words, name) if hasattr(below, "commands") else [(" ".join((*words, name)), below)]
+
+
+COMMANDS = dict(walk(typer.main.get_command(cli.app)))
+BY_NAME = pytest.mark.parametrize("name", COMMANDS)
+
+
+@BY_NAME
+def test_every_command_has_an_example_that_it_can_read(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert command.epilog.startswith("Example: `soarm ")
+    words = shlex.split(command.epilog.removeprefix("Example: `").removesuffix("`"))
+
+    assert words[: 1 + len(name.split())] == ["soarm", *name.split()]
+    command.make_context(name, words[1 + len(name.split()) :])
+
+
+@BY_NAME
+def test_every_option_has_help_and_every_number_bounds(name: str) -> None:
+    for option in COMMANDS[name].params:
+        kinds = getattr(option.type, "types", [option.type])
+        assert option.help, f"{name}: {option.name}"
+        assert not {"int", "float", "int range", "float range"} & {kind.name for kind in kinds}, f"{name}: use whole or number"
+
+
+TYPED = [name for name, command in COMMANDS.items() if not command.context_settings.get("ignore_unknown_options")]
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_help_says_what_a_command_does_and_ends_with_the_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*name.split(), "--help"]) == 0
+    assert "Example: soarm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "is_one"), [("7", True), (" 2.5 ", True), ("nan", False), ("inf", False), ("25.5", False)])
+def test_numbers_have_bounds_and_nan_is_none(text: str, is_one: bool) -> None:
+    from soarm.cli.command import number
+
+    read = number(0, 25.4, "volts").parser
+    if is_one:
+        assert math.isclose(read(text), float(text))
+    else:
+        with pytest.raises(typer.BadParameter, match=r"it must be a number in 0\.\.25\.4"):
+            read(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1e3", "nan", "9" * 5000, "1.5", "101"])
+def test_whole_numbers_have_bounds(text: str) -> None:
+    from soarm.cli.command import whole
+
+    read = whole(1, 100, "episodes").parser
+    with pytest.raises(typer.BadParameter, match=r"it must be a whole number in 1\.\.100"):
+        read(text)
+    assert read(" 7 ") == 7
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_command_imports_of_a_room_it_imports_in_loading(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    guarded = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.With) and ast.unparse(block.items[0].context_expr).startswith("loading(")
+        for node in ast.walk(block)
+    }
+    inside = [node for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)]
+    bare = [ast.unparse(node) for node in inside if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in guarded]
+
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["trian"], 2, "No such command 'trian'"),
+        (["ui", "--prot", "1"], 2, "No such option: --prot"),
+        (["info", "a", "b"], 2, "See `soarm info --help`."),
+        (["info", "/nowhere"], 1, "error: /nowhere holds no specification"),
+    ],
+)
+def test_what_is_wrong_is_one_paragraph_on_standard_error(
+    words: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == status
+    said = capsys.readouterr()
+
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert text in said.err
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["info", "/nowhere", "--traceback"], ["--traceback", "info", "/nowhere"]):
+        assert cli.main(words) == 1
+        assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"soarm {importlib.metadata.version('soarm')}\n"
+
+
+@pytest.mark.parametrize(("missing", "told"), [("mujoco", True), ("soarm.twin.nothing", False)])
+def test_what_a_robot_host_does_not_have_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, told: bool
+) -> None:
+    def load(name: str) -> object:
+        raise ModuleNotFoundError(missing, name=missing)
+
+    monkeypatch.setattr(importlib, "import_module", load)
+    if told:
+        assert cli.main(["twin"]) == 1
+        said = capsys.readouterr().err
+        assert "error: this needs mujoco, which is not installed: pip install -c constraints.txt '.[twin]' in" in said
+    else:
+        with pytest.raises(ModuleNotFoundError):
+            cli.main(["twin"])

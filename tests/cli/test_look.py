@@ -1,0 +1,117 @@
+"""Versions, artefacts and tracked runs, without running MLflow."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from soarm import cli
+from soarm.spec import ACTION, JOINT_FEATURE, PolicySpec
+from soarm.tracking import server
+
+SPEC = PolicySpec({ACTION: JOINT_FEATURE}, 30)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The servers that would have run, in a folder that looks like the repository, with stores that are there."""
+    called: list[list[str]] = []
+    (tmp_path / "mlflow").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for store in ("mlflow/mlflow.db", "elsewhere.db"):
+        Path(store).write_bytes(b"there is one")
+    monkeypatch.setattr(server, "serve", lambda command: called.append(command[1:]) or 7)
+    return called
+
+
+def test_ui_shows_the_local_store_or_the_one_that_is_named(served: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    called, ports = served, [str(free_port()) for _ in range(2)]
+    status = cli.main(["ui", "--port", ports[0]])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    cli.main(["ui", "--port", ports[1]])
+
+    assert status == 7
+    assert "sqlite:///mlflow/mlflow.db" in called[0]
+    assert called[0][-4:] == ["--port", ports[0], "--workers", "1"]
+    assert "sqlite:///elsewhere.db" in called[1]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("port", "message"), [("99999", "1..65535"), ("0", "it is '0'"), ("-5", "it is '-5'"), ("nan", "it is 'nan'")]
+)
+def test_ui_refuses_what_is_no_port(
+    served: list[list[str]], capsys: pytest.CaptureFixture[str], port: str, message: str
+) -> None:
+    assert cli.main(["ui", "--port", port]) == 2
+    assert message in capsys.readouterr().err
+    assert served == []
+
+
+def test_ui_refuses_a_port_in_use(served: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        assert cli.main(["ui", "--port", str(other.getsockname()[1])]) == 1
+    assert "cannot be served on (Address already in use); give another with --port" in capsys.readouterr().err
+    assert served == []
+
+
+def test_ui_says_which_store_cannot_be_opened(
+    served: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db/mlflow.db")
+
+    assert cli.main(["ui", "--port", str(free_port())]) == 1
+    assert "the store sqlite:///elsewhere.db/mlflow.db cannot be opened" in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("spec.json", SPEC.to_dict()),
+        ("config.json", {"spec": SPEC.to_dict(), "network": {}}),
+    ],
+    ids=["bundle", "checkpoint"],
+)
+def test_info_shows_the_specification_of_each_kind_of_artefact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: dict[str, object]
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+
+    status = cli.main(["info", str(tmp_path)])
+
+    out = capsys.readouterr().out
+    assert status == 0
+    assert "numpy" in out
+    assert PolicySpec.from_dict(json.loads(out[out.index("{") :])) == SPEC
+
+
+def test_info_on_anything_else_says_where_it_looked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = cli.main(["info", str(tmp_path)])
+
+    assert status == 1
+    assert "holds no specification; looked in spec.json, config.json" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command() -> None:
+    shown = subprocess.run([sys.executable, "-m", "soarm", "info", "nowhere"], capture_output=True, text=True)
+
+    assert shown.returncode == 1
+    assert "nowhere holds no specification" in shown.stderr + shown.stdout
