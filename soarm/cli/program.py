@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import typer
 
-from soarm.cli import chain, data, look, robot, sim
+from soarm.cli import chain, data, look, robot, sim, watch
 from soarm.cli.command import app
 
-_GROUPS = (chain, data, look, robot, sim)
+_GROUPS = (chain, data, look, robot, sim, watch)
 """Modules whose commands the application has."""
 
 

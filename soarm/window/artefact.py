@@ -26,6 +26,10 @@ from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 DEMONSTRATOR = "demonstrator"
 """In the place of a folder: the task's scripted demonstrator."""
+_WHAT_TO_GIVE = (
+    "give a folder of the chain (data/export, data/train_act, data/train_residual), the example in a clone (examples/bundle), "
+    f"or the word {DEMONSTRATOR}"
+)
 Role = Literal["residual", "base", "demonstrator"]
 LABELS: Mapping[Role, str] = {"residual": "ACT + residual", "base": "ACT", "demonstrator": "demonstrator"}
 
@@ -104,6 +108,8 @@ def open_artefact(path: Path, *, base: Path | None = None, task: str | None = No
     file = params or params_file.here_or_packaged()
     if path == Path(DEMONSTRATOR):
         return _of(str(path), params_file.load(file, task), {})
+    if not path.exists():
+        raise CheckpointError(f"there is no {path}; {_WHAT_TO_GIVE}")
     if (path / CHECKSUMS_FILE).exists():
         bundle = Bundle.open(path)
         loaded = params_file.load(file, bundle.task.name)
@@ -134,8 +140,7 @@ def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualMode
     if not (path / WEIGHTS_FILE).exists():
         raise CheckpointError(
             f"{path} is nothing to watch: a bundle holds {CHECKSUMS_FILE}, the checkpoint of a base {CONFIG_FILE} and "
-            f"{WEIGHTS_FILE}, that of a residual {actor.WEIGHTS}. Give such a folder (data/export, data/train_act, "
-            f"data/train_residual, examples/bundle), or the word {DEMONSTRATOR}"
+            f"{WEIGHTS_FILE}, that of a residual {actor.WEIGHTS}; {_WHAT_TO_GIVE}"
         )
     model = load_base(path)
     return model, None, {str(path): model.spec}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from soarm.errors import SimulationError
+from soarm.seeds import scene_seeds
 from soarm.signals import recorded_signals
 from soarm.sim.scene import build_model
 from soarm.viewer import Snapshot, Viewer
@@ -23,29 +25,43 @@ WITHOUT_A_DISPLAY = (
 )
 
 
-def show(artefact: Artefact, line_ups: Sequence[Sequence[Role]], *, seed: int, n_scenes: int | None) -> Report:
-    """Show policies in a window, in real time.
+def watch(
+    artefact: Artefact,
+    line_ups: Sequence[Sequence[Role]],
+    scene: int,
+    seed: int | None = None,
+    n_scenes: int | None = None,
+    film: Path | None = None,
+) -> Report:
+    """Show policies in a window in real time, or write a film of them.
 
     Args:
         artefact: What is watched.
-        line_ups: Which of its policies are shown together; key S goes from one of these to the next.
-        seed: Of the first scene.
-        n_scenes: After so many scenes it ends; None goes on until somebody quits.
+        line_ups: Which of its policies are shown together; key S goes from one of these to the next, a film has the first.
+        scene: Which of the held-out scenes comes first.
+        seed: Of the first scene, in place of `scene`.
+        n_scenes: After so many scenes it ends; None goes on until somebody quits, and is one scene of a film.
+        film: Where a film goes, `.mp4`; None opens a window.
 
     Raises:
-        SimulationError: No window can be opened here; says what to do.
+        SimulationError: The artefact has no such policy, or no window can be opened here; says what to do.
     """
-    first = Snapshot(build_model(artefact.sim))
+    ups = [lanes(artefact, roles) for roles in line_ups]
+    first_seed = scene_seeds("test")[scene] if seed is None else seed
+    return _show(artefact, ups, first_seed, n_scenes)
+
+
+def _show(artefact: Artefact, line_ups: Sequence[Sequence[Lane]], seed: int, n_scenes: int | None) -> Report:
+    first, control_hz = Snapshot(build_model(artefact.sim)), artefact.sim.control_hz
     try:
         viewer = Viewer(first.model, first.data, listens=True)
     except SimulationError as error:
         raise SimulationError(f"{error}. {WITHOUT_A_DISPLAY}") from None
     with viewer, recorded_signals() as stop:
-        clock = Clock(artefact.sim.control_hz)
-        ups = [lanes(artefact, roles) for roles in line_ups]
-        running = Show(viewer, first, ups, seed, n_scenes, clock, artefact.sim.control_hz, stopped=lambda: bool(stop))
-        logger.info("in the window: %s\nwith the mouse: %s", line(running.offered), MOUSE)
-        report = running.run()
+        clock = Clock(control_hz)
+        show = Show(viewer, first, line_ups, seed, n_scenes, clock, control_hz, stopped=lambda: bool(stop))
+        logger.info("in the window: %s\nwith the mouse: %s", line(show.offered), MOUSE)
+        report = show.run()
     logger.info("%s", clock.punctuality() or "nothing was shown")
     return report
 
