@@ -1,4 +1,4 @@
-"""How fast the dataset is: frames written per second, cost per episode as the dataset grows, time to finalize and to open.
+"""How fast the dataset is: frames written per second, cost per episode as it grows, time to finalize, to open and to show.
 
 python benchmarks/bench_dataset.py                  1,000 episodes of 145 frames, in a temporary folder
 python benchmarks/bench_dataset.py --folder DIR     on the disk of DIR (a temporary folder may be in memory)
@@ -7,6 +7,7 @@ python benchmarks/bench_dataset.py --folder DIR     on the disk of DIR (a tempor
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.tasks.pick_place import TASK
+from soarm.view.show import show_page
 
 FEATURES = {
     spec.STATE: spec.JOINT_FEATURE,
@@ -57,6 +59,9 @@ def _run(path: Path, n_episodes: int, n_frames: int) -> None:
     start = time.perf_counter()
     _ = dataset.stats, dataset.hash
     derive_s = time.perf_counter() - start
+    start = time.perf_counter()
+    page = show_page(path, browser=False)
+    page_s = time.perf_counter() - start
 
     saved_s = cost_ms.sum() / 1e3
     n_rows = dataset.n_frames
@@ -71,6 +76,8 @@ def _run(path: Path, n_episodes: int, n_frames: int) -> None:
             print(f"{span}   {np.median(window):8.2f} ms median of 10, {window.max():.2f} at most")
     print(f"opening, verified   {open_s:8.2f} s   {n_rows / open_s:10.0f} frames/s")
     print(f"statistics and hash {derive_s:8.2f} s")
+    print(f"page of soarm view  {page_s:8.2f} s   {page.stat().st_size / 1e6:10.2f} MB")
+    print(f"memory at most      {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:8.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
     ├── SpecMismatchError      two artefacts that do not describe the same robot, task or policy
     ├── SimulationError        a scene that cannot be built, a backend that is missing, physics that blew up
     ├── DatasetError           a dataset that is missing, truncated, inconsistent, or may not be written
+    ├── ViewError              a dataset that cannot be shown: no room for its page, no viewer
     ├── ObservationError       NaN, wrong shape or missing key in what a policy is asked to act on
     ├── TrainingError          a network that diverged while training
     ├── CheckpointError        a checkpoint that is missing, unreadable or of another run
@@ -58,6 +59,10 @@ class SimulationError(SoarmError, RuntimeError):
 
 class DatasetError(SoarmError, ValueError):
     """A LeRobot dataset on disk, or a write to it, is not acceptable."""
+
+
+class ViewError(SoarmError, RuntimeError):
+    """A dataset cannot be shown: another file is where its page should be, or there is no viewer."""
 
 
 class ObservationError(SoarmError, ValueError):

@@ -1,4 +1,4 @@
-"""The small files beside a stage's results: metrics as JSON, metrics over steps as CSV."""
+"""The small files beside a stage's results: metrics as JSON, metrics over steps as DVCLive lays them out or as CSV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ class History:
 
     Args:
         path: Where to keep them; None keeps them in memory only.
+        live: Folder for one TSV per metric, written as they come, in the layout of DVCLive's `plots/metrics`: `dvc plots` and
+            DVC's extension of VS Code draw them meanwhile. What an earlier run left there goes with the first of them.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None, live: Path | None = None) -> None:
+        self._path, self._live = path, live
         self._rows: list[Row] = []
         self._resumed = False
         self._earlier = list(_read_lines(path)) if path is not None and path.exists() else []
@@ -34,9 +37,12 @@ class History:
         kept = [row for row in self._earlier if row[0] < step]
         if not self._resumed and self._path is not None:
             _write_lines(self._path, kept)
-        self._resumed, self._earlier = True, []
         row = (step, {key: float(value) for key, value in metrics.items()})
         self._rows += [*kept, row]
+        self._earlier = []
+        if self._live is not None:
+            self._write_live(self._live, metrics if self._resumed else None)
+        self._resumed = True
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -44,6 +50,26 @@ class History:
 
     def __len__(self) -> int:
         return len(self._earlier) + len(self._rows)
+
+    def write_live(self) -> None:
+        """Write the TSV of every metric anew, where there is a folder for them and anything to write."""
+        if self._live is not None and len(self):
+            self._write_live(self._live)
+
+    def _write_live(self, folder: Path, names: Iterable[str] | None = None) -> None:
+        """Write the TSV of some metrics; of all, and none but those, if none is named."""
+        curves: dict[str, dict[int, float]] = {}
+        for step, metrics in [*self._earlier, *self._rows]:
+            for name, value in metrics.items():
+                if not math.isnan(value):
+                    curves.setdefault(name, {})[step] = value
+        if names is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in curves if names is None else curves.keys() & set(names):
+            path = folder / f"{name}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [f"step\t{path.stem}", *(f"{step}\t{value}" for step, value in curves[name].items())]
+            write_atomically(path, "\n".join(lines) + "\n", StageError, durable=False)
 
     def write_csv(self, path: Path) -> None:
         """Write one line per step: `step`, then every metric in order of first appearance; empty where not logged or NaN."""

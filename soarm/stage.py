@@ -6,10 +6,11 @@
         ...
         run.finish({"val_l1_deg": 1.2})
 
-The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`) and its
-metrics file (`data/metrics/train_act.json`). Nothing appears in that folder before `finish`: a stage that fails or is killed
-leaves the previous result as it was, and its checkpoints in `scratch`, from which the next try goes on. A stage does not start
-while its folder holds files that it did not write and DVC's cache does not hold: `finish` would delete them.
+The name of a stage is its module (`stages.train_act`), its section in params.yaml, its folder (`data/train_act`), its metrics
+file (`data/metrics/train_act.json`), and its folder for DVC to draw (`data/live/train_act`), which gets curves as they come.
+Nothing else appears before `finish`: a stage that fails or is killed leaves the previous result as it was, and checkpoints in
+`scratch`, from which the next try goes on. A stage does not start while its folder holds files that it did not write and DVC's
+cache does not hold: `finish` would delete them.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class StageRun:
         self._start_s = time.monotonic()
         # What the result follows from, as far as asked for.
         self._identity: dict[str, Any] = {"seed": params.seed, "task": params.task}
-        self._history = History()
+        self._history = History(live=self._live)
         self.finished = False
 
     def params(self, section: str, cls: type[T], depends_on: Callable[[T], Any] | None = None) -> T:
@@ -99,6 +100,11 @@ class StageRun:
         self._tracker.params(section, self._params.sections[section])
         return value
 
+    def values(self, section: str) -> Mapping[str, Any]:
+        """Return a section of params.yaml as it stands there, task and profile applied: for what a result says of others."""
+        self._identify(f"params.{section}", self._params.sections[section])
+        return self._params.sections[section]
+
     def input(self, stage: str) -> Path:
         """Return the folder another stage wrote.
 
@@ -110,6 +116,10 @@ class StageRun:
             raise StageError(f"{self.name} needs data/{stage}, which does not exist; make it with `dvc repro {stage}`")
         self._follow(f"data.{stage}", path)
         return path
+
+    def input_if_any(self, stage: str) -> Path | None:
+        """Return the folder another stage wrote, None where it did not run; for what the result says and does not need."""
+        return self.input(stage) if (self.root / "data" / stage).is_dir() else None
 
     def dataset(self) -> Path:
         """Return the folder of the demonstrations to train on: `dataset` of params.yaml, whatever `record` wrote by default.
@@ -142,17 +152,15 @@ class StageRun:
         return rate.control_hz
 
     def curves(self, stage: str) -> Path:
-        """Return the CSV of what another stage logged over steps.
+        """Return the folder of what another stage logged over steps: a TSV per metric.
 
         Raises:
             StageError: It is not there.
         """
-        path = self.root / "data" / "curves" / f"{stage}.csv"
-        if not path.is_file():
-            raise StageError(
-                f"{self.name} needs data/curves/{stage}.csv, which does not exist; make it with `dvc repro {stage}`"
-            )
-        return path
+        name = f"data/live/{stage}/plots/metrics"
+        if not (self.root / name).is_dir():
+            raise StageError(f"{self.name} needs {name}, which does not exist; make it with `dvc repro {stage}`")
+        return self.root / name
 
     @cached_property
     def out(self) -> Path:
@@ -171,11 +179,11 @@ class StageRun:
         """
         path = self._scratch_root / content_hash(repr(sorted(self._identity.items())) + source_digest(self.root, self.name))
         path.mkdir(parents=True, exist_ok=True)
-        self._history = History(path / "history.jsonl")
+        self._history = History(path / "history.jsonl", self._live)
         return path
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Note metrics at a step: in the tracker, on the console, and for `data/curves/<name>.csv`.
+        """Note metrics at a step: in the tracker, on the console, and in `data/live/<name>/plots/metrics`.
 
         After a resume, what an earlier try logged for later steps is forgotten and for earlier ones kept.
         """
@@ -196,23 +204,27 @@ class StageRun:
         """Hand an ONNX file to the tracker, registered as `name`, with the profile as its alias."""
         self._tracker.onnx_model(path, name, self.profile)
 
-    def finish(self, metrics: Mapping[str, Any]) -> None:
+    def finish(self, metrics: Mapping[str, Any], headline: Mapping[str, float] | None = None) -> None:
         """Put the results in place and write `data/metrics/<name>.json`; the last thing a stage does.
 
         Args:
             metrics: Numbers, texts, lists and mappings; dataclasses and NumPy scalars are converted, NaN becomes null.
+            headline: The few of them by which a person compares two runs, for `dvc metrics` (`data/live/<name>/metrics.json`);
+                rounded to four digits after the point. Stages share names, which are the columns there.
         """
         assert not self.finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
         wall_s = round(time.monotonic() - self._start_s, 3)
         target = self._target
         self.refuse_strangers()
-        curves_file = self.root / "data" / "curves" / f"{self.name}.csv"
         metrics_file = self.root / "data" / "metrics" / f"{self.name}.json"
+        self._history.write_live()
         if self.part is not None:
-            curves_file, metrics_file = self.out / "training.csv", self.out / "metrics.json"
-        if len(self._history):
-            self._history.write_csv(curves_file)
+            metrics_file = self.out / "metrics.json"
+            if len(self._history):
+                self._history.write_csv(self.out / "training.csv")
+        elif headline is not None:
+            write_json(self.root / "data" / "live" / self.name / "metrics.json", {k: _short(v) for k, v in headline.items()})
         written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
         self._tracker.summary(written)
         self._tracker.artifact(metrics_file)
@@ -237,6 +249,10 @@ class StageRun:
     @property
     def _target(self) -> Path:
         return self.root / "data" / self.name / (self.part or "")
+
+    @property
+    def _live(self) -> Path | None:
+        return self.root / "data" / "live" / self.name / "plots" / "metrics" if self.part is None else None
 
     @property
     def _scratch_root(self) -> Path:
@@ -314,6 +330,11 @@ class _Rate:
 
 def _full_name(name: str, part: str | None) -> str:
     return name if part is None else f"{name}.{part}"
+
+
+def _short(value: float) -> float:
+    """Return a number of a headline: few enough digits that a row of all stages' fits a terminal."""
+    return value if isinstance(value, int) else float(f"{value:.2g}") if abs(value) < 0.001 else round(value, 4)
 
 
 def _one_thread() -> None:

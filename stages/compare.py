@@ -60,7 +60,7 @@ def main() -> None:
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)
-        run.finish({**result.to_dict(), "base_rows": source})
+        run.finish({**result.to_dict(), "base_rows": source}, result.headline())
 
 
 if __name__ == "__main__":

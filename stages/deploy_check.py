@@ -52,17 +52,20 @@ def main() -> None:
         gallery.save_all(gallery.of_deployment(summaries, gaps), run.out / "figures")
         for figure in sorted((run.out / "figures").glob("*.png")):
             run.artifact(figure)
+        wire, p = summaries["wire"], paired_table(results["direct"].success, results["wire"].success).mcnemar_p
+        low, high = wire.success_ci95
         run.finish(
             {
                 "policy": which,
                 "n_scenes": params.n_scenes,
                 **{name: deployment.brief(summary) for name, summary in summaries.items()},
-                "mcnemar_p": paired_table(results["direct"].success, results["wire"].success).mcnemar_p,
+                "mcnemar_p": p,
                 **stats["wire"].to_dict(1.0 / sim.control_hz),
                 "servo_path": stats["servo"].to_dict(1.0 / sim.control_hz),
                 "gap_deg": gaps["wire"],
                 "servo_gap_deg": gaps["servo"],
-            }
+            },
+            headline={"success": wire.success_rate, "low": low, "high": high, "p": p, "n": params.n_scenes},
         )
 
 

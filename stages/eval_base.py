@@ -36,7 +36,9 @@ def main() -> None:
         gallery.save_all(gallery.of_policy(results, summary), run.out / "figures")
         for path in [run.out / "episodes.csv", *sorted((run.out / "figures").glob("*.png"))]:
             run.artifact(path)
-        run.finish(dataclasses.asdict(summary))
+        low, high = summary.success_ci95
+        headline = {"success": summary.success_rate, "low": low, "high": high, "n": summary.n_scenes}
+        run.finish(dataclasses.asdict(summary), headline)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""ACT and residual -> an ONNX bundle that computes what torch computes: data/export (see `soarm.runtime.bundle`)."""
+"""ACT and residual -> an ONNX bundle that computes what torch computes, with its cards: data/export."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from soarm.export.bundle import seal, write_bundle
 from soarm.export.params import ExportParams
 from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.records import write_json
+from soarm.report import bundle_cards
 from soarm.residual import actor
 from soarm.runtime import latency
 from soarm.runtime.bundle import BASE, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, Bundle, network_file
@@ -29,8 +30,9 @@ def main() -> None:
     with open_stage("export") as run:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
-        act = load_base(run.input("train_act"))
-        residual, spec = actor.load(run.input("train_residual"))
+        act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
+        act = load_base(act_folder)
+        residual, spec = actor.load(residual_folder)
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
         require_fitting(artefacts, run.task.spec(sim.control_hz))
 
@@ -48,12 +50,17 @@ def main() -> None:
 
         bundle = Bundle.open(run.out)
         env = BatchSim(sim, params.n_rows, params.n_threads)
-        trained = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
+        unexported = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
         exported = load_policy(bundle, params.n_rows, "residual")
-        outcomes = agreement.compare(env, trained, exported, scene_seeds("test")[: params.n_check])
+        outcomes = agreement.compare(env, unexported, exported, scene_seeds("test")[: params.n_check])
         outcomes.require(params.min_p)
 
         times = latency.measure(bundle, params.n_latency_calls)
+        how = {"train_act": run.values("train_act"), "train_residual": run.values("train_residual")}
+        training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
+        evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
+        measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times: they differ each time
+        bundle_cards.write(run.out, run.task, spec, training, evaluation, measured)
         files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
         for network, path in files.items():
             if params.register:
@@ -69,7 +76,8 @@ def main() -> None:
                 **{f"{name}_p99_ms": one.p99_ms for name, one in times.items()},
                 **{f"{network}_bytes": path.stat().st_size for network, path in files.items()},
                 **outcomes.to_dict(),
-            }
+            },
+            headline={"success": float(outcomes.exported.mean()), "n": params.n_check},
         )
 
 

@@ -56,7 +56,8 @@ def main() -> None:
                 "bound": bound,
                 "wanted": dict(zip(names, chosen.wanted, strict=True)),
                 "saturated": chosen.saturated,
-            }
+            },
+            headline={"success": chosen.success_rate, "base": alone.success_rate, "n": params.n_scenes},
         )
 
 

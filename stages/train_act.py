@@ -21,7 +21,7 @@ def main() -> None:
         given: dict[str, Any] = {"seed": run.seed, "scratch": run.scratch, "log": run.log, "track": run.track}
         result = train(dataset, params, **given, task=run.task.name)
         save_base(result.model, run.out)
-        run.finish(result.metrics)
+        run.finish(result.metrics, headline={"l1_deg": result.metrics["val_l1_deg"]})
 
 
 if __name__ == "__main__":

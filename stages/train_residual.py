@@ -37,7 +37,8 @@ def main() -> None:
         )
         result.model.save(run.out / "residual.zip")
         actor.save(result.actor, result.spec, run.out)
-        run.finish(result.metrics)
+        kept, base = result.metrics["validation_success"], result.metrics["validation_success_base"]
+        run.finish(result.metrics, headline={"success": kept, "base": base, "n": result.metrics["n_validation_scenes"]})
 
 
 if __name__ == "__main__":

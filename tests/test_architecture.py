@@ -69,6 +69,7 @@ OUTSIDE: dict[str, set[str]] = {
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
+    "view": {"av", "matplotlib", "numpy", "rerun"},
     "viewer": {"mujoco", "numpy"},
     "window": {"mujoco", "numpy"},
 }
@@ -78,6 +79,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
+    "rerun": "rerun-sdk",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
@@ -174,7 +176,8 @@ def own_files(declared: dict[str, Any]) -> set[str]:
 def data_read(path: Path) -> tuple[set[str], set[str]]:
     """Return what dvc.yaml must name of the data a stage reads: dependencies, and parameters beside its sections."""
     source = path.read_text()
-    folders = {f"data/{name}" for name in calls(path, "input")} | {f"data/curves/{name}.csv" for name in calls(path, "curves")}
+    inputs = calls(path, "input") | calls(path, "input_if_any")
+    folders = {f"data/{name}" for name in inputs} | {f"data/live/{name}/plots/metrics" for name in calls(path, "curves")}
     read = {DATASET} if "run.dataset()" in source else set()
     rate = {"base.sim.control_hz", "tasks.${task}.sim", "${profile}.sim"} if "run.control_hz()" in source else set()
     return folders | read, ({"dataset_units"} if read else set()) | rate
@@ -213,10 +216,11 @@ def test_extras_equal_floors() -> None:
     host = named(PROJECT["project"]["dependencies"])
 
     assert host == needed(ROBOT_HOST)
-    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie"}
+    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie", "rerun-sdk"}
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
     assert named(extras["menagerie"]) == {"mujoco-menagerie"}
+    assert named(extras["view"]) == {"rerun-sdk"}
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 
 
@@ -319,7 +323,7 @@ def test_torch_reads_weights_and_nothing_else() -> None:
 def test_a_stage_declares_the_inputs_and_parameters_it_reads(stage: str) -> None:
     path = ROOT / "stages" / f"{stage}.py"
     declared = DVC["stages"][stage]
-    sections = calls(path, "params")
+    sections = calls(path, "params") | calls(path, "values")
 
     read, values = data_read(path)
     assert set(declared["deps"]) - own_files(declared) == read
@@ -336,8 +340,11 @@ def test_a_stage_s_names_agree(stage: str) -> None:
     # What `record` wrote may have been replaced by somebody's demonstrations: DVC neither deletes it nor checks it out.
     kept = {"cache": False, "persist": True}
     metrics = kept if stage == "record" else {"cache": False}
-    assert declared["outs"] == ([{"data/record": kept}] if stage == "record" else [f"data/{stage}"])
-    assert declared["metrics"] == [{f"data/metrics/{stage}.json": metrics}]
+    folder = {"data/record": kept} if stage == "record" else f"data/{stage}"
+    curves = f"data/live/{stage}/plots/metrics"
+    drawn = [{curves: {"cache": False}}] if any(curves in plot for plot in DVC["plots"] if isinstance(plot, dict)) else []
+    assert declared["outs"] == [folder, {f"data/metrics/{stage}.json": metrics}, *drawn]
+    assert declared["metrics"] == [{f"data/live/{stage}/metrics.json": metrics}]
     assert declared["desc"]
     assert f'open_stage("{stage}")' in (ROOT / "stages" / f"{stage}.py").read_text()
 
@@ -346,7 +353,7 @@ def test_stages_come_in_an_order_in_which_each_finds_its_inputs() -> None:
     done: set[str] = set()
     for name, declared in DVC["stages"].items():
         assert {dependency for dependency in declared["deps"] if dependency.startswith("data/")} <= done, name
-        done |= {f"data/{name}", f"data/curves/{name}.csv"}
+        done |= {f"data/{name}", f"data/live/{name}/plots/metrics"}
 
 
 def variants(group: str) -> list[str]:
@@ -400,8 +407,8 @@ def test_the_summary_of_the_study_depends_on_exactly_its_code_and_all_runs() -> 
     ours = {KERNELS, "stages/study_summary.py", "data/study"} | code - {"soarm/__init__.py", "soarm/study/__init__.py"}
     assert set(declared["deps"]) == ours
     assert set(declared["params"]) == {"seed", "task", "base.study", "tasks.${task}.study", "${profile}.study"}
-    assert declared["outs"] == ["data/study_summary"]
-    assert declared["metrics"] == [{"data/metrics/study_summary.json": {"cache": False}}]
+    assert declared["outs"] == ["data/study_summary", {"data/metrics/study_summary.json": {"cache": False}}]
+    assert "metrics" not in declared, "its 70,000 characters are no line of `dvc metrics show`"
 
 
 def test_dvc_ignores_what_importing_a_package_leaves_behind() -> None:

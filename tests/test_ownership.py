@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
         ("data", "record"),
         ("", "record"),
         ("data/metrics", "record"),
-        ("data/curves/train_act.csv", "train_act"),
+        ("data/live/train_act/plots/metrics", "train_act"),
         ("data/study/mine", "full"),
         ("data/study_summary", "study_summary"),
         ("datasets/../data/record", "record"),

@@ -53,6 +53,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def curves(root: Path) -> dict[str, str]:
+    """Return metric -> its TSV."""
+    folder = root / "data" / "live" / "toy" / "plots" / "metrics"
+    return {str(path.relative_to(folder).with_suffix("")): path.read_text() for path in folder.rglob("*.tsv")}
+
+
 def results(root: Path) -> set[str]:
     """Return the files of data/, but for what stages remember of themselves."""
     files = {str(path.relative_to(root)) for path in (root / "data").rglob("*") if path.is_file()}
@@ -146,7 +152,7 @@ def test_an_input_that_is_missing_is_named_with_the_command_that_makes_it(root: 
     with pytest.raises(StageError, match=message), open_stage("toy", root) as run:
         run.input("record")
     with (
-        pytest.raises(StageError, match=r"needs data/curves/record.csv.*dvc repro record"),
+        pytest.raises(StageError, match=r"needs data/live/record/plots/metrics.*dvc repro record"),
         open_stage("toy", root) as run,
     ):
         run.curves("record")
@@ -170,7 +176,34 @@ def test_metrics_over_steps_become_a_table(root: Path) -> None:
         run.log(2, {"loss": float("nan"), "success_rate": np.float32(0.5)})
         run.finish({})
 
-    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss,success_rate\n1,0.5,\n2,,0.5\n"
+    assert curves(root) == {"loss": "step\tloss\n1\t0.5\n", "success_rate": "step\tsuccess_rate\n2\t0.5\n"}
+
+
+def test_curves_are_there_while_the_stage_runs_and_those_of_the_run_before_are_gone(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        run.log(1, {"other": 0.5, "train/loss": 1})
+        run.finish({})
+    with open_stage("toy", root) as run:
+        first = curves(root)
+        run.log(1, {"loss": 0.5})
+        second = curves(root)
+        run.log(2, {"loss": 0.25, "late": 1.0})
+        third = curves(root)
+        run.finish({})
+
+    assert first == {"other": "step\tother\n1\t0.5\n", "train/loss": "step\tloss\n1\t1.0\n"}
+    assert second == {"loss": "step\tloss\n1\t0.5\n"}
+    assert third == curves(root) == {"loss": "step\tloss\n1\t0.5\n2\t0.25\n", "late": "step\tlate\n2\t1.0\n"}
+
+
+def test_a_headline_is_short(root: Path) -> None:
+    with open_stage("toy", root) as run:
+        run.finish(
+            {"p": 1.5777218104420236e-30}, headline={"p": 1.5777218104420236e-30, "success": 0.923067931799067, "n": 200}
+        )
+
+    written = json.loads((root / "data" / "live" / "toy" / "metrics.json").read_text())
+    assert written == {"p": 1.6e-30, "success": 0.9231, "n": 200}
 
 
 def test_a_resumed_run_has_the_metrics_of_both_tries_each_step_once(root: Path) -> None:
@@ -188,8 +221,7 @@ def test_a_resumed_run_has_the_metrics_of_both_tries_each_step_once(root: Path) 
             run.log(step, {"loss": 10 * step})
         run.finish({})
 
-    table = (root / "data" / "curves" / "toy.csv").read_text()
-    assert table == "step,loss\n1,1.0\n2,2.0\n3,30.0\n4,40.0\n"
+    assert curves(root) == {"loss": "step\tloss\n1\t1.0\n2\t2.0\n3\t30.0\n4\t40.0\n"}
 
 
 def test_a_run_killed_after_its_last_step_keeps_its_metrics(root: Path) -> None:
@@ -202,7 +234,7 @@ def test_a_run_killed_after_its_last_step_keeps_its_metrics(root: Path) -> None:
         _ = run.scratch
         run.finish({})
 
-    assert (root / "data" / "curves" / "toy.csv").read_text() == "step,loss\n1,1.0\n"
+    assert curves(root) == {"loss": "step\tloss\n1\t1.0\n"}
 
 
 def test_a_changed_work_tree_shows_in_the_revision_and_results_do_not(root: Path) -> None:

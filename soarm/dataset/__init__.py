@@ -8,6 +8,7 @@
     checks      is it sound; contents: everything a folder holds; formats: folders that are no v3.0 dataset
     quality     what spoils demonstrations although the files are sound
     units       what joints are measured in: said, declared or unknown
-    overview    a page about a dataset; __main__: the commands `soarm dataset`
+    overview    what a dataset is, in lines; __main__: the commands `soarm dataset`
+    cameras     where the frames of its cameras are
     writer      the files of a dataset; layout: where they are; tables, storage, statistics, episode: what they are made of
 """

@@ -6,6 +6,7 @@ statistics are all taken on trust), so a damaged dataset trains a wrong policy t
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,8 @@ def _timestamp_faults(timestamps: NDArray[Any], in_episode: NDArray[Any], fps: i
 
 
 def _task_faults(task_index: NDArray[Any], tasks: list[str], total: Any) -> list[str]:
-    faults = []
+    twice = [text for text, times in collections.Counter(tasks).items() if times > 1]
+    faults = [f"{layout.TASKS_PATH} has more than one row for {text!r}" for text in twice]
     if len(tasks) != total:
         faults.append(f"{layout.TASKS_PATH} has {len(tasks)} tasks, info.json says total_tasks {total!r}")
     if len(task_index) and not 0 <= task_index.min() <= task_index.max() < len(tasks):

@@ -16,6 +16,10 @@ _SHOWN_TASKS = 5
 _WIDTH = 30
 
 
+Entry = tuple[str, str]
+"""What is told, and what there is to say; without a name it goes on with the entry before it."""
+
+
 def page(path: Path) -> list[str]:
     """Return the page, line by line.
 
@@ -23,48 +27,61 @@ def page(path: Path) -> list[str]:
         DatasetError: There is no dataset that could be looked at.
     """
     found = checks.examine(path)
+    return [f"{path}: {summary(found)}", *(f"  {name:<{_WIDTH}} {text}" for name, text in entries(path, found))]
+
+
+def summary(found: Contents) -> str:
+    """Return format, episodes, frames and rate in one line."""
     info, unfinished = found.info, found.unfinished
     lengths = [*(found.episodes["length"].tolist() if found.episodes else ()), *(len(episode) for episode in unfinished)]
     fps, frames = info.get("fps"), int(sum(lengths))
     seconds = f" ({frames / fps:.1f} s)" if isinstance(fps, int) and fps > 0 else ""
     size = f"{len(lengths)} episodes, {frames} frames at {fps} fps{seconds}"
+    return f"LeRobot {info.get('codebase_version')} dataset, {size}"
+
+
+def entries(path: Path | str, found: Contents) -> list[Entry]:
+    """Return what the dataset holds and what it can be used for.
+
+    Args:
+        path: The folder as the reader types it, for the commands that are proposed.
+        found: What `checks.examine` found there.
+    """
+    info, unfinished = found.info, found.unfinished
     lines = [
-        f"{path}: LeRobot {info.get('codebase_version')} dataset, {size}",
-        _line("robot", str(info.get("robot_type"))),
-        _line(
-            "specification of soarm", layout.SPEC_PATH if found.spec is not None else "none: recorded or written by LeRobot"
-        ),
+        ("robot", str(info.get("robot_type"))),
+        ("specification of soarm", layout.SPEC_PATH if found.spec is not None else "none: recorded or written by LeRobot"),
     ]
     if unfinished:
-        lines.append(_line("not finalized", f"{len(unfinished)} episodes; Recorder.resume goes on with them"))
-    lines += [_line(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.features.items()]
-    lines += [_line(key, _camera(found, key, dtype)) for key, dtype in found.not_loaded.items()]
+        lines.append(("not finalized", f"{len(unfinished)} episodes; Recorder.resume goes on with them"))
+    lines += [(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.features.items()]
+    lines += [(key, _camera(found, key, dtype)) for key, dtype in found.not_loaded.items()]
     tasks = list(dict.fromkeys([*(found.tasks or ()), *(text for episode in unfinished for text in episode.tasks)]))
     more = f" and {len(tasks) - _SHOWN_TASKS} more" if len(tasks) > _SHOWN_TASKS else ""
-    lines.append(_line("tasks", "; ".join(tasks[:_SHOWN_TASKS]) + more))
+    lines.append(("tasks", "; ".join(tasks[:_SHOWN_TASKS]) + more))
     if isinstance(info.get("splits"), dict) and info["splits"]:
-        lines.append(_line("splits", ", ".join(f"{name} {text}" for name, text in info["splits"].items())))
-    return lines + _units_lines(found, path) + [_line("note", note) for note in found.notes] + _use_lines(found, path)
+        lines.append(("splits", ", ".join(f"{name} {text}" for name, text in info["splits"].items())))
+    return lines + _units_entries(found, path) + [("note", note) for note in found.notes] + _use_entries(found, path)
 
 
-def _units_lines(found: Contents, path: Path) -> list[str]:
+def _units_entries(found: Contents, path: Path | str) -> list[Entry]:
     columns = {key: found.columns[key] for key in found.features if key in found.columns}
     normalised = units.looks_normalised(columns, found.features)
     if units.unknown_joints(found.features):
         ends = f"they end at -100 or 100 in {', '.join(normalised)}: they look like -100..100"
         return [
-            _line("units of the joints", f"unknown: {units.DEFAULTS_OF_LEROBOT}"),
-            *([_line("", ends)] if normalised else []),
-            _line("  if they are degrees", f"soarm dataset convert {path} NEW_FOLDER --units degrees"),
-            _line("  if they are -100..100", f"soarm dataset convert {path} NEW_FOLDER --calibration FILE.json"),
+            ("units of the joints", f"unknown: {units.DEFAULTS_OF_LEROBOT}"),
+            *([("", ends)] if normalised else []),
+            ("  if they are degrees", f"soarm dataset convert {path} NEW_FOLDER --units degrees"),
+            ("  if they are -100..100", f"soarm dataset convert {path} NEW_FOLDER --calibration FILE.json"),
         ]
     ends = f"said to be degrees, but they end at -100 or 100 in {', '.join(normalised)}: they look like -100..100"
-    return [_line("units of the joints", ends)] if normalised else []
+    return [("units of the joints", ends)] if normalised else []
 
 
-def _use_lines(found: Contents, path: Path) -> list[str]:
+def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     if found.faults:
-        return [_line("usable", f"no: {len(found.faults)} faults, which `soarm dataset verify {path}` lists")]
+        return [("usable", f"no: {len(found.faults)} faults, which `soarm dataset verify {path}` lists")]
     features = found.features
     known = not units.unknown_joints(features)
     once = "" if known else ", once the units are said"
@@ -78,15 +95,11 @@ def _use_lines(found: Contents, path: Path) -> list[str]:
         of_tasks = "; or ".join(f"{', '.join(task.objects.names)} ({name})" for name, task in TASKS.items())
         missing.append(f"{ENVIRONMENT_STATE} must have the elements {of_tasks}")
     can = [*(["verify"] if known else ["verify", "convert"]), "set_splits", "recompute_statistics"]
-    lines = [_line("here", ", ".join(can if others else [*can, "delete_episodes", "merge"]))]
+    lines = [("here", ", ".join(can if others else [*can, "delete_episodes", "merge"]))]
     if others:
-        lines.append(_line("with LeRobot's tools", f"delete, merge: soarm cannot write {', '.join(others)} back"))
-    lines.append(_line("replay", f"cannot: {missing[0]}" if strange else f"can be replayed{once}"))
-    return [*lines, _line("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}")]
-
-
-def _line(name: str, text: str) -> str:
-    return f"  {name:<{_WIDTH}} {text}"
+        lines.append(("with LeRobot's tools", f"delete, merge: soarm cannot write {', '.join(others)} back"))
+    lines.append(("replay", f"cannot: {missing[0]}" if strange else f"can be replayed{once}"))
+    return [*lines, ("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}")]
 
 
 def _grouped(values: Iterable[str]) -> str:

@@ -88,14 +88,18 @@ def provenance_of(policy: Path, world: object, params: EvaluationParams) -> dict
         world: The simulator's parameters, a dataclass.
         params: How it is evaluated.
     """
-    files = sorted(path for path in policy.rglob("*") if path.is_file())
-    hashes = [(path.relative_to(policy).as_posix(), content_hash(path.read_bytes())) for path in files]
     return {
-        "policy": content_hash(repr(hashes)),
+        "policy": policy_hash(policy),
         "simulator": content_hash(repr(world)),
         "n_rows": str(params.n_rows),
         "knocked_away_m": str(params.knocked_away_m),
     }
+
+
+def policy_hash(policy: Path) -> str:
+    """Return the hash of a policy's files by which results say whose they are."""
+    files = sorted(path for path in policy.rglob("*") if path.is_file())
+    return content_hash(repr([(path.relative_to(policy).as_posix(), content_hash(path.read_bytes())) for path in files]))
 
 
 def episode_row(episode: Episode, task: Task, control_hz: int, knocked_away_m: float) -> EpisodeRow:

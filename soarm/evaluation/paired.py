@@ -65,6 +65,13 @@ class Comparison:
     regressed: tuple[int, ...]
     identical: bool
 
+    def headline(self) -> dict[str, float]:
+        """Return the few numbers by which a person compares two comparisons."""
+        low, high = self.residual.success_ci95
+        success = {"success": self.residual.success_rate, "low": low, "high": high, "base": self.base.success_rate}
+        split = {"gains": self.table.residual_only, "losses": self.table.base_only, "p": self.mcnemar_p}
+        return {**success, **split, "n": self.base.n_scenes}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the metrics of the stage `compare` as nested mappings."""
         return {

@@ -47,7 +47,7 @@ def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.
 
 
 def seal(folder: Path) -> None:
-    """Write the checksums of every file in `folder`; nothing may be written into it afterwards."""
-    files = sorted(path for path in folder.iterdir() if path.name != layout.CHECKSUMS_FILE)
+    """Write the checksums of every file in `folder` but its cards; nothing else may be written into it afterwards."""
+    files = sorted(path for path in folder.iterdir() if path.name != layout.CHECKSUMS_FILE and path.suffix != ".md")
     checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     (folder / layout.CHECKSUMS_FILE).write_text(layout.checksums_json(checksums), encoding="utf-8")

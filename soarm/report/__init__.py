@@ -11,6 +11,7 @@
     clips          base and residual side by side on a scene
     video          frames to files
     cards          cards of datasets and policies
+    bundle_cards   those beside an exported bundle
     markdown       Markdown as the Hugging Face Hub reads it
     page           a page of HTML that needs nothing but itself
     comparison     the report of a comparison

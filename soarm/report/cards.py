@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
@@ -70,7 +69,7 @@ class Training:
     """What policies were trained from and with.
 
     Attributes:
-        dataset: The folder of the demonstrations, as params.yaml names it.
+        dataset: The folder of the demonstrations, relative to the repository, or its name.
         dataset_hash: Hash of their content.
         n_episodes: How many there are.
         n_frames: Frames of all of them.
@@ -116,7 +115,7 @@ def model_card(
         "library_name": "soarm",
         "pipeline_tag": "robotics",
         "tags": [*_TAGS, *_METHOD_TAGS[network], task.name],
-        "datasets": [_shown_folder(training.dataset)],
+        "datasets": [training.dataset],
         **({} if evaluation is None else {"model-index": [_index(name, network, task, evaluation)]}),
     }
     numbers = {} if spec.chunk_size is None else {"chunk_size": spec.chunk_size, "n_action_steps": spec.n_action_steps}
@@ -218,7 +217,7 @@ def _bound(spec: PolicySpec) -> list[str]:
 
 def _training_data(training: Training) -> str:
     return (
-        f"`{_shown_folder(training.dataset)}`: {training.n_episodes} episodes, {training.n_frames} frames at {training.fps} "
+        f"`{training.dataset}`: {training.n_episodes} episodes, {training.n_frames} frames at {training.fps} "
         f"Hz ({training.n_frames / training.fps:.0f} s), content hash `{training.dataset_hash}`."
     )
 
@@ -280,11 +279,6 @@ def _index(name: str, network: Network, task: Task, found: Evaluation) -> dict[s
         "name": name,
         "results": [{"task": {"type": "robotics", "name": task.name}, "dataset": scenes, "metrics": metrics}],
     }
-
-
-def _shown_folder(path: str) -> str:
-    """Return a dataset's folder as a card may show it: of an absolute one, which tells of a machine, the last name."""
-    return PurePath(path).name if PurePath(path).is_absolute() else path
 
 
 def _licence() -> str:

@@ -203,7 +203,7 @@ def of_training(curves: Mapping[str, Table]) -> list[Figure]:
         if columns:
             draw = partial(figures.draw_curves, curve=curve._replace(columns=columns))
             kept = [{"step": row["step"], **{key: row[key] for key in columns}} for row in table]
-            made.append(Figure(curve.name, f"From data/curves/{curve.stage}.csv.", kept, draw))
+            made.append(Figure(curve.name, f"From data/live/{curve.stage}.", kept, draw))
     return made
 
 

@@ -5,10 +5,11 @@ Knows matplotlib and nothing of what is drawn. A method has the same colour in e
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,16 +76,34 @@ def save(figure: Figure, folder: Path) -> str:
     """Write `<name>.svg`, `.png` and `.csv` into `folder` and return the SVG; the same table gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(figure.table, folder / f"{figure.name}.csv")
+    with _drawn(figure) as canvas:
+        text = _as_svg(canvas)
+        canvas.savefig(folder / f"{figure.name}.png")
+    (folder / f"{figure.name}.svg").write_text(text, encoding="utf-8")
+    return text
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG; the same table gives the same text."""
+    with _drawn(figure) as canvas:
+        return _as_svg(canvas)
+
+
+@contextlib.contextmanager
+def _drawn(figure: Figure) -> Iterator[Canvas]:
+    """Draw a figure in the style of all of them, which holds until the block ends."""
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own matplotlibrc changes nothing here
         mpl.rcParams.update(_STYLE | {"svg.hashsalt": figure.name})
         canvas = Canvas(figsize=figure.size_in, layout="constrained")
         figure.draw(canvas.add_subplot(), figure.table)
-        svg = io.StringIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None})
-        canvas.savefig(folder / f"{figure.name}.png")
-    (folder / f"{figure.name}.svg").write_text(svg.getvalue(), encoding="utf-8")
-    return svg.getvalue()
+        yield canvas
+
+
+def _as_svg(canvas: Canvas) -> str:
+    text = io.StringIO()
+    canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 def write_csv(table: Table, path: Path) -> None:

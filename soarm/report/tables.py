@@ -126,20 +126,25 @@ def _counted(one: OracleResult) -> Mapping[str, float]:
     }
 
 
-def curves(path: Path) -> Table:
-    """Read a training's curves: a CSV with `step` and one column per metric; what was not logged at a step is NaN.
+def curves(folder: Path) -> Table:
+    """Read a training's curves: `step`, and every metric that the folder has a TSV of; NaN where it was not logged.
 
     Raises:
-        StageError: It holds something that is not a number.
+        StageError: A file holds something that is not a number.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        try:
-            return [{key: float(text) if text else math.nan for key, text in row.items()} for row in reader]
-        except (TypeError, ValueError) as error:
-            raise StageError(
-                f"{path}, line {reader.line_num}: {error}; it must hold numbers. Train again: `dvc repro -f {path.stem}`"
-            ) from None
+    steps: dict[float, dict[str, float]] = {}
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.tsv"))}
+    for name, path in files.items():
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, delimiter="\t")
+            next(reader, None)
+            try:
+                for step, value in reader:
+                    steps.setdefault(float(step), {})[name] = float(value)
+            except ValueError as error:
+                told = f"{path}, line {reader.line_num}: {error}; it must hold a step and a number"
+                raise StageError(f"{told}. Train again: `dvc repro -f {folder.parents[1].name}`") from None
+    return [{"step": step, **{name: steps[step].get(name, math.nan) for name in files}} for step in sorted(steps)]
 
 
 _PAIRED = {(True, True): "both", (False, True): "residual_only", (True, False): "base_only", (False, False): "neither"}

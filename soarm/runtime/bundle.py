@@ -6,6 +6,7 @@
     training_arm.json  rate, stiffness and torque of the arm it was trained on; bundles of old have none
     parity.json        how far the networks are from the trained ones (for the reader; nothing depends on it)
     checksums.json     SHA-256 of every file above
+    README.md          card of the bundle, beside act.md and residual.md of the networks; not among the checksums
 
 Opening a bundle reads each file once: the bytes whose checksum is compared are the bytes that are loaded.
 """

@@ -72,6 +72,7 @@ DAMAGES = {
     "no action": (lambda root: _edit_json(root / INFO, lambda info: info["features"].pop("action")), r"features lack action"),
     "too many episodes": (_set("total_episodes", 4), r"meta/episodes: it has 3 rows, info.json says total_episodes 4"),
     "too many frames": (_set("total_frames", 16), r"data: there are 15 rows, info.json says total_frames 16"),
+    "a task that is there twice": (lambda root: pq.write_table(pa.concat_tables([pq.read_table(root / TASKS)] * 2).set_column(0, "task_index", pa.array([0, 1])), root / TASKS), r"tasks.parquet has more than one row for 'Put the cube"),
     "too many tasks": (_set("total_tasks", 2), r"meta/tasks.parquet has 1 tasks, info.json says total_tasks 2"),
     "splits overlap": (_set("splits", {"train": "0:2", "val": "1:3"}), r"episode 1 is in the splits train and val"),
     "a split leaves the dataset": (_set("splits", {"train": "0:9"}), r"split train is '0:9'; it must be 'first:end' within 0:3"),

@@ -84,3 +84,13 @@ def test_a_residual_without_its_scale_is_refused_before_anything_is_written(trai
 def test_a_scale_without_its_residual_is_refused(trained, tmp_path):
     with pytest.raises(SpecMismatchError, match=r"residual_scale \(4.0, .* and there is no residual network"):
         write_bundle(tmp_path, trained.spec, trained.act, None, 20)
+
+
+def test_a_card_beside_the_networks_may_be_edited(exported, tmp_path):
+    for path in exported.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "README.md").write_text("as exported")
+    seal(tmp_path)
+    (tmp_path / "README.md").write_text("with a note")
+
+    assert "README.md" not in Bundle.open(tmp_path).checksums

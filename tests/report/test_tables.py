@@ -53,18 +53,21 @@ def test_times_are_those_of_scenes_both_solve(base, residual):
 
 
 def test_curves_read_numbers_and_leave_gaps(tmp_path):
-    path = tmp_path / "train_act.csv"
-    path.write_text("step,loss,val\n1,0.5,\n2,0.4,3.5\n")
-    first, second = tables.curves(path)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "loss.tsv").write_text("step\tloss\n1\t0.5\n2\t0.4\n")
+    (tmp_path / "val" / "l1.tsv").write_text("step\tl1\n2\t3.5\n")
+    first, second = tables.curves(tmp_path)
 
     assert (first["step"], first["loss"]) == (1.0, 0.5)
-    assert math.isnan(first["val"])
-    assert second == {"step": 2.0, "loss": 0.4, "val": 3.5}
+    assert math.isnan(first["val/l1"])
+    assert second == {"step": 2.0, "loss": 0.4, "val/l1": 3.5}
 
 
-def test_curves_that_hold_words_are_refused_with_the_line(tmp_path):
-    path = tmp_path / "train_act.csv"
-    path.write_text("step,loss\n1,0.5\n2,oops\n")
+@pytest.mark.parametrize("line", ["2\toops", "2", "2\t1\t1"])
+def test_curves_that_hold_other_things_are_refused_with_the_line(tmp_path, line):
+    folder = tmp_path / "train_act" / "plots" / "metrics"
+    folder.mkdir(parents=True)
+    (folder / "loss.tsv").write_text(f"step\tloss\n1\t0.5\n{line}\n")
 
-    with pytest.raises(StageError, match=r"train_act.csv, line 3: could not convert string to float: 'oops'"):
-        tables.curves(path)
+    with pytest.raises(StageError, match=r"loss.tsv, line 3: .* a step and a number. Train again: `dvc repro -f train_act`"):
+        tables.curves(folder)
