@@ -100,9 +100,11 @@ class Viewer:
         except RuntimeError as error:  # on a Mac it says to start Python as `mjpython`
             raise SimulationError(f"MuJoCo's viewer does not start: {error}") from None
         self._threads = set(threading.enumerate()) - others
-        self._handle.sync()  # before it, the settings are not yet those that are shown
         self._writer = _Writer(self._handle)
-        self._settings = [(part, part.copy()) for part in self._parts()] if listens else []
+        self._settings: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        if listens:
+            self._handle.sync()  # before it, the settings are not yet those that are shown
+            self._settings = [(part, part.copy()) for part in self._parts()]
         atexit.register(self.close)
 
     @property

@@ -9,5 +9,6 @@
     picture.py    lanes as geoms and lines of text
     dials.py      the residual as arcs at the joints
     keys.py       what the keys ask for
+    film.py       the same on a film
     clock.py      control rate in real time, and how well it was kept
 """

@@ -20,7 +20,7 @@ FULL_DEG = 150.0
 """How far the arc of a residual at its bound goes round the joint."""
 RADIUS_M = (0.075, 0.05, 0.05, 0.05, 0.05, 0.05)
 """Of each joint's arc."""
-THICKNESS_M, TIP_M = 0.005, 0.03
+THICKNESS_M, TIP_M = 0.005, 0.045
 """Of an arc, and the length of the arrow at its end."""
 _ASIDE_M = (0.0, 0.035, 0.035, 0.035, 0.0, 0.0)
 """From each joint's centre to its arc along the joint's axis, so that the links do not hide it."""

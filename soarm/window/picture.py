@@ -114,7 +114,7 @@ def help_text(keys: str, meanings: str) -> Text:
 def _add_piece(scene: mujoco.MjvScene, piece: Piece, offset: NDArray[np.float64]) -> None:
     kind = mujoco.mjtGeom.mjGEOM_ARROW if piece.is_tip else mujoco.mjtGeom.mjGEOM_CAPSULE
     geom = _new_geom(scene, kind, np.zeros(3), piece.rgba)
-    width_m = THICKNESS_M * (2.0 if piece.is_tip else 1.0)
+    width_m = THICKNESS_M * (1.4 if piece.is_tip else 1.0)
     mujoco.mjv_connector(geom, kind, width_m, piece.start + offset, piece.end + offset)
 
 

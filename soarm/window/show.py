@@ -138,7 +138,7 @@ class Show:
             self._clock.tick()
             if over and not self._paused and picture_no == 0:
                 if lingered == 0:
-                    self._note(lanes)
+                    note(self.report, self._seed, lanes, self._say)
                 lingered += 1
                 if lingered > self._linger_ticks:
                     self._seed, self._left = self._seed + 1, None if self._left is None else self._left - 1
@@ -178,13 +178,15 @@ class Show:
             picture.middle_m, azimuth_deg=AZIMUTH_DEG, elevation_deg=ELEVATION_DEG, distance_m=picture.distance_m
         )
 
-    def _note(self, lanes: Sequence[Lane]) -> None:
-        endings = tuple(Ending(lane.contender.label, lane.succeeded, lane.told) for lane in lanes)
-        self.report.scenes.append((self._seed, endings))
-        self._say(f"scene {self._seed}: " + "; ".join(f"{ending.label}: {ending.text}" for ending in endings))
-
     def _texts(self, lanes: Sequence[Lane]) -> list[Text]:
         speed = "paused" if self._paused else f"1/{SLOW}" if self._slow else "1"
         residuals = [residual_text(lane) for lane in lanes if lane.contender.residual is not None]
         helps = [help_text(*columns(self.offered))] if self._helps else []
         return [scene_text(self._seed, lanes, speed), *residuals, *helps]
+
+
+def note(report: Report, seed: int, lanes: Sequence[Lane], say: Callable[[str], None]) -> None:
+    """Add to a report how lanes ended on a scene, and say it."""
+    endings = tuple(Ending(lane.contender.label, lane.succeeded, lane.told) for lane in lanes)
+    report.scenes.append((seed, endings))
+    say(f"scene {seed}: " + "; ".join(f"{ending.label}: {ending.text}" for ending in endings))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from soarm.entry import loading
 from soarm.errors import SimulationError
 from soarm.seeds import scene_seeds
 from soarm.signals import recorded_signals
@@ -48,6 +49,10 @@ def watch(
     """
     ups = [lanes(artefact, roles) for roles in line_ups]
     first_seed = scene_seeds("test")[scene] if seed is None else seed
+    if film is not None:
+        with loading():
+            from soarm.window.film import shoot
+        return shoot(artefact.sim, ups[0], film, first_seed, n_scenes or 1)
     return _show(artefact, ups, first_seed, n_scenes)
 
 
