@@ -58,7 +58,7 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
                         lane.step()
                     films.append([*film, take(picture)])
                 note(report, one, lanes, logger.info)
-                yield from beside(films, round(_STILL_S * sim.control_hz / EVERY))
+                yield from beside(films, round(_STILL_S * sim.control_hz / EVERY), (f"scene {one}", ""))
 
         write_mp4(frames(), path, fps(sim))
     logger.info("the film is %s", path)
