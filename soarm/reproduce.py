@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -58,7 +59,7 @@ class Changes:
         if self.dataset is not None:
             if not (self.dataset / "meta" / "info.json").is_file():
                 raise StageError(
-                    f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm teleoperate --dataset "
+                    f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm control --dataset "
                     f"{self.dataset}`, or name the folder of one that exists"
                 )
             place = self.dataset.resolve()
@@ -66,7 +67,9 @@ class Changes:
         return [word for change in [*sets, *self.sets] for word in ("-S", change)]
 
 
-def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False) -> int:
+def reproduce(
+    stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False, out: TextIO | None = None
+) -> int:
     """Run stages, and those they depend on where something has changed, with `dvc repro` or `dvc exp run`.
 
     Args:
@@ -74,6 +77,7 @@ def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, fo
         changes: Parameters that are changed: in params.yaml, unless `temp`.
         temp: Work in a copy of the repository, and keep the results as an experiment of DVC.
         force: Run them although nothing has changed.
+        out: Where DVC and the stages write instead of standard output.
 
     Returns:
         The exit status of DVC, 130 after Ctrl-C.
@@ -92,7 +96,7 @@ def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, fo
     # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *stages]
-    return _call(command, {**os.environ, "PATH": path})
+    return _call(command, {**os.environ, "PATH": path}, out)
 
 
 def _profiles(file: Path) -> list[str]:
@@ -109,10 +113,10 @@ def _refuse_strangers(root: Path) -> None:
         raise StageError("\n  ".join(faults))
 
 
-def _call(command: Sequence[str], environment: dict[str, str]) -> int:
+def _call(command: Sequence[str], environment: dict[str, str], out: TextIO | None) -> int:
     """Run a command in a process group of its own, and hand it the signals that come."""
     with recorded_signals() as stop:
-        process = subprocess.Popen(command, env=environment, process_group=0)
+        process = subprocess.Popen(command, env=environment, stdout=out, process_group=0)
         told = 0
         while process.poll() is None:
             time.sleep(_LOOK_S)

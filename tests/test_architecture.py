@@ -34,7 +34,7 @@ OUTSIDE: dict[str, set[str]] = {
     "arm": {"numpy"},
     "base": {"numpy", "safetensors"},
     "chunking": {"numpy"},
-    "cli": {"rich", "typer"},
+    "cli": {"typer"},
     "entry": set(),
     "envs": {"gymnasium", "mujoco", "numpy"},
     "dataset": {"numpy", "pyarrow"},
@@ -53,7 +53,7 @@ OUTSIDE: dict[str, set[str]] = {
     "quantities": set(),
     "recording": set(),
     "records": set(),
-    "report": {"av", "matplotlib", "numpy", "yaml"},
+    "report": {"PIL", "av", "matplotlib", "numpy", "yaml"},
     "reproduce": {"yaml"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
@@ -77,6 +77,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
+    "PIL": "pillow",
     "rerun": "rerun-sdk",
 }
 OPTIONAL = {"mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}

@@ -18,7 +18,8 @@ from soarm import entry
 P = ParamSpec("P")
 N = TypeVar("N", int, float)
 CHAIN, DRIVE, SETUP, DATA, LOOK = "Train and evaluate", "Drive an arm", "Set up an arm", "Datasets and logs", "Look"
-"""The panels of `soarm --help`."""
+PANELS = (CHAIN, LOOK, DRIVE, DATA, SETUP)
+"""The panels of `soarm --help`, in their order."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +35,7 @@ _traceback = False
 
 
 def command(
-    panel: str, example: str, *, of: typer.Typer = app, name: str | None = None, hidden: bool = False, passes_on: bool = False
+    panel: str, example: str, *, of: typer.Typer = app, name: str | None = None, hidden: bool = False
 ) -> Callable[..., Any]:
     """Return a decorator that makes a function a command.
 
@@ -44,7 +45,6 @@ def command(
         of: The group it belongs to; the top by default.
         name: Where it is not the function's, with `-` for `_`.
         hidden: Whether help leaves it out.
-        passes_on: Whether words that are none of its options reach its last argument.
 
     The function returns the exit status. It is returned unchanged, so that it can be called as well.
     """
@@ -54,8 +54,7 @@ def command(
         def run(*args: P.args, **kwargs: P.kwargs) -> int:
             return entry.guarded(lambda: body(*args, **kwargs), traceback=_traceback)
 
-        settings = {"ignore_unknown_options": True, "help_option_names": []} if passes_on else None
-        of.command(name, rich_help_panel=panel, epilog=f"Example: `{example}`", hidden=hidden, context_settings=settings)(run)
+        of.command(name, rich_help_panel=panel, epilog=f"Example: `{example}`", hidden=hidden)(run)
         return body
 
     return register

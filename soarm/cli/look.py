@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,21 +64,24 @@ def info(
     if as_json:
         content: dict[str, Any] = {"versions": versions, "executable": sys.executable}
         if path is not None:
-            content |= {"dataset": _dataset_page(path)} if is_dataset else {"spec": read_spec(path).to_dict()}
+            content |= {"dataset": _overview().facts(path)} if is_dataset else {"spec": read_spec(path).to_dict()}
         write_json(content)
         return 0
     lines = [f"{package:<18} {version or 'not installed'}" for package, version in versions.items()]
     lines[0] += f"  {sys.executable}"
     if path is not None:
-        lines += ["", *(_dataset_page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)])]
+        lines += [
+            "",
+            *(_overview().page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]),
+        ]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def _dataset_page(path: Path) -> list[str]:
-    with loading():
-        from soarm.dataset.overview import page
-    return page(path)
+def _overview() -> ModuleType:
+    with loading("twin"):
+        from soarm.dataset import overview
+    return overview
 
 
 def read_spec(path: Path) -> PolicySpec:

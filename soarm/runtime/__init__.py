@@ -22,6 +22,7 @@
 
     objects        where things are: told, read from a file, or called for
     plausible      whether they can be there
+    placed         the sensor of what a person says of them
     carried        things that nobody sees, and the one in the hand
     camera         the newest frame of a camera, and its age
 
@@ -35,6 +36,6 @@
     log            the log of a run
     records        a tick as a record of the log
     replay         a log through the safety chain again
+    log_summary    what a log says of a run, counted and in words
     run_report     what happened, counted and in words
-    __main__       the robot's commands
 """

@@ -96,7 +96,7 @@ def in_words(figure: Figure) -> str:
         + ", ".join(f"{line.label} from {line.values.min():.3g} to {line.values.max():.3g}" for line in panel["lines"])
         for panel in figure.table
     )
-    return f"{figure.caption} {'; '.join(texts)}."
+    return f"{figure.how} {'; '.join(texts)}."
 
 
 def of_dataset(features: Mapping[str, Feature], columns: Rows, starts: NDArray[np.int64], rate: float | None) -> list[Figure]:

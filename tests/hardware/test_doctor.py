@@ -10,9 +10,9 @@ import re
 
 import pytest
 
+from soarm.cli import main
 from soarm.errors import FaultError, PortError
 from soarm.hardware import doctor, ports
-from soarm.hardware.__main__ import main
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.twin.faults import Fault

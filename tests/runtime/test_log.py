@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from soarm.cli import main
 from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.runtime import log, replay
-from soarm.runtime.__main__ import main
 from soarm.runtime.safety import Limits
 from soarm.tasks.pick_place import TASK
 

@@ -1,6 +1,6 @@
 import pytest
 
-from soarm.runtime.__main__ import main
+from soarm.cli import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.latency import measure, time_calls
 
