@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,37 @@ def test_plots_and_metrics_render(repository: Repository) -> None:
     curves = "train_act_plots_metrics_kl_tsv", "train_residual_plots_metrics_critic_loss_tsv"
     for part in (*curves, "Wilson 95 % interval", "cube_x_m"):
         assert part in page
+
+
+@pytest.mark.chain
+def test_plots_are_drawn_in_a_browser_that_has_no_network(repository: Repository, inspect_page: Callable[..., Any]) -> None:
+    repository.run("dvc", "plots", "show", "-o", "dvc_plots")
+    page = repository.path / "dvc_plots" / "index.html"
+    drawn: list[int] = []
+
+    def wait(shown: Any) -> None:
+        shown.locator(".vega-embed canvas").last.wait_for()
+        drawn.append(shown.locator(".vega-embed canvas").count())
+
+    faults = inspect_page(page, do=wait)
+
+    assert drawn == [page.read_text().count("vegaEmbed('")]
+    assert (faults.failed, faults.errors) == ([], [])
+
+
+@pytest.mark.chain
+def test_datasets_and_models_are_artifacts_that_a_registry_finds(repository: Repository) -> None:
+    program = (
+        "import json; from dvc.repo import Repo; print('FOUND', json.dumps(list(Repo('.').artifacts.read()['dvc.yaml'])))"
+    )
+    said = repository.run(sys.executable, "-c", program)
+
+    assert 'FOUND ["demonstrations", "act", "residual", "bundle"]' in said
+    for card in ("record/README.md", "export/README.md", "export/act.md", "export/residual.md"):
+        text = (repository.path / "data" / card).read_text()
+        assert text.startswith("---\nlicense: apache-2.0\n")
+        assert str(repository.path) not in text
+    assert "On these scenes the residual gains" in (repository.path / "data" / "export" / "README.md").read_text()
 
 
 @pytest.mark.chain
