@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 
 from soarm.base import load_base
@@ -49,14 +51,16 @@ def main() -> None:
 
         base.save(run.out, "base")
         residual.save(run.out, "residual")
-        results = gallery.save_all(gallery.of_comparison(base, residual, result), run.out / "figures")
         curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
-        tables_of = {name: tables.curves(path) for name, path in curves.items()}
-        training = gallery.save_all(gallery.of_training(tables_of), run.out / "figures")
+        results = gallery.of_comparison(base, residual, result)
+        training = gallery.of_training({name: tables.curves(path) for name, path in curves.items()})
+        gallery.save_all([*results, *training], run.out / "figures")
         scenes = clips.choose(base, residual)
-        films = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips")
-        shown = [(f"clips/{clip.file_name}", clip.caption) for clip in run.track(films, len(scenes), description="filming")]
-        page = report.render(base, residual, result, results, training, shown, report.provenance_notes(source, base, residual))
+        shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips")
+        films = [(run.out / "clips" / clip.file_name, clip) for clip in run.track(shot, len(scenes), description="filming")]
+        today = datetime.datetime.now(datetime.UTC).date()
+        origin = report.Origin(today, run.git_rev, run.task.name, run.profile, run.seed, source)
+        page = report.render(base, residual, result, results, training, films, origin)
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)

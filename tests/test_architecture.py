@@ -53,7 +53,7 @@ OUTSIDE: dict[str, set[str]] = {
     "quantities": set(),
     "recording": set(),
     "records": set(),
-    "report": {"av", "matplotlib", "numpy", "yaml"},
+    "report": {"PIL", "av", "matplotlib", "numpy", "yaml"},
     "reproduce": {"yaml"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
@@ -70,6 +70,8 @@ OUTSIDE: dict[str, set[str]] = {
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
     "view": {"av", "matplotlib", "numpy", "rerun"},
+    "viewer": {"mujoco", "numpy"},
+    "window": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
@@ -77,6 +79,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "stable_baselines3": "stable-baselines3",
     "mujoco_menagerie": "mujoco-menagerie",
+    "PIL": "pillow",
     "rerun": "rerun-sdk",
 }
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}

@@ -32,7 +32,21 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlflow/README.md")] + sorted((ROOT / "docs").glob("*.md"))
 WITHOUT_AN_ARM = ROOT / "docs" / "without-an-arm.md"
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read_text())
-PROGRAMS = {"soarm", "dvc", "python", "python3.11", "pip", "pytest", "git", "pre-commit", "docker", "export", ".", ".ci/run"}
+PROGRAMS = {
+    "soarm",
+    "dvc",
+    "python",
+    "python3.11",
+    "pip",
+    "pytest",
+    "git",
+    "mkdocs",
+    "pre-commit",
+    "docker",
+    "export",
+    ".",
+    ".ci/run",
+}
 OTHER_SHELL = "# in another shell"
 PROMPT = re.compile(r"\[status (\d+)\] ")
 Answers = dict[str, str | Callable[[], str]]

@@ -20,6 +20,8 @@ DIFFERENCES: dict[str, str] = {
     "return": "return_shaped",
     "time_to_success_s": "time_to_success_s",
     "action_jerk_rms_deg_s3": "action_jerk_rms_deg_s3",
+    "action_acceleration_rms_deg_s2": "action_acceleration_rms_deg_s2",
+    "steps": "steps",
 }
 """Name of a difference -> column of the rows. Time to success exists on scenes both solve, the others on all."""
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from soarm.evaluation.results import Results
+from soarm.evaluation.results import EpisodeRow, Results
 from soarm.policy import BatchPolicy
-from soarm.report import video
+from soarm.report import labels, video
 from soarm.report.style import LABELS
 from soarm.report.video import Frame
 from soarm.sim.camera import Camera
 from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
+from soarm.tasks.task import Task
 
 PER_KIND = 2
 """Scenes of each kind: gained, lost, solved by neither."""
@@ -29,6 +31,22 @@ EVERY = 2
 _STILL_S = 1.0
 _GAP_PX = 4
 _ROW = np.zeros(1, np.intp)
+_WHO = LABELS["base"], LABELS["residual"]
+_KINDS = {"gained": "gained by the residual", "lost": "lost by the residual", "neither": "solved by neither"}
+
+
+class Moment(NamedTuple):
+    """A picture, and after how many control steps of the episode it was taken."""
+
+    step: int
+    picture: Frame
+
+
+class Ending(NamedTuple):
+    """How an episode ended, in words, and whether that is success."""
+
+    words: str
+    success: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +56,13 @@ class Clip:
     Attributes:
         seed: Of the scene.
         kind: `gained`, `lost` or `neither`.
-        caption: What is to be seen.
+        endings: Of the base's episode and of the residual's.
+        caption: What happens in the film, for whoever cannot see it.
     """
 
     seed: int
     kind: str
+    endings: tuple[Ending, ...]
     caption: str
 
     @property
@@ -53,21 +73,25 @@ class Clip:
 
 def choose(base: Results, residual: Results, per_kind: int = PER_KIND) -> list[Clip]:
     """Return the first scenes that only the residual, only the base and neither of them solved, in the order of the rows."""
-    clips = []
     kinds = {
         "gained": ~base.success & residual.success,
         "lost": base.success & ~residual.success,
         "neither": ~base.success & ~residual.success,
     }
-    for kind, which in kinds.items():
-        for i in np.flatnonzero(which)[:per_kind]:
-            left, right = (
-                f"{label}: {rows.task.outcomes[rows.rows[i].outcome]}"
-                for label, rows in ((LABELS["base"], base), (LABELS["residual"], residual))
-            )
-            seed = base.seeds[i]
-            clips.append(Clip(seed, kind, f"{kind.capitalize()}, scene {seed}. Left {left}, right {right}."))
-    return clips
+    return [
+        _clip(kind, base.rows[i], residual.rows[i], base.task)
+        for kind, which in kinds.items()
+        for i in np.flatnonzero(which)[:per_kind]
+    ]
+
+
+def _clip(kind: str, base: EpisodeRow, residual: EpisodeRow, task: Task) -> Clip:
+    endings = tuple(Ending(task.outcomes[row.outcome], row.success) for row in (base, residual))
+    told = []
+    for who, row, (words, _) in zip(_WHO, (base, residual), endings, strict=True):
+        how = f"after {row.time_to_success_s:.1f} s" if row.success else f"furthest stage: {row.furthest_stage}"
+        told.append(f"{who}: {words}, {how}.")
+    return Clip(base.seed, kind, endings, f"Scene {base.seed}, {_KINDS[kind]}. {' '.join(told)}")
 
 
 def shoot(clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy], folder: Path) -> Iterator[Clip]:
@@ -76,7 +100,7 @@ def shoot(clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy]
     Args:
         clips: Scenes.
         sim: The simulator.
-        policies: As they were evaluated; row 0 of each is used.
+        policies: Base and residual, as they were evaluated; row 0 of each is used.
         folder: Where to; made if needed.
     """
     if not clips:
@@ -85,8 +109,13 @@ def shoot(clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy]
     env = SimEnv(sim, visuals=True)
     with Camera(env.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
         for clip in clips:
-            films = [film(env, camera, policy, clip.seed) for policy in policies]
-            video.write_mp4(beside(films, round(_STILL_S * sim.control_hz / EVERY)), folder / clip.file_name, fps(sim))
+            films = [
+                _labelled(film(env, camera, policy, clip.seed), sim.control_hz, who, ending)
+                for policy, who, ending in zip(policies, _WHO, clip.endings, strict=True)
+            ]
+            title = f"scene {clip.seed}", _KINDS[clip.kind]
+            pictures = beside(films, round(_STILL_S * sim.control_hz / EVERY), title)
+            video.write_mp4(pictures, folder / clip.file_name, fps(sim))
             yield clip
 
 
@@ -95,24 +124,40 @@ def fps(sim: SimParams) -> int:
     return round(sim.control_hz / EVERY)
 
 
-def film(env: SimEnv, camera: Camera, policy: BatchPolicy, seed: int) -> list[Frame]:
-    """Return a picture for every second control step of an episode, and one of its end."""
+def film(env: SimEnv, camera: Camera, policy: BatchPolicy, seed: int) -> list[Moment]:
+    """Return a moment for every second control step of an episode, and one of its end."""
     observation, _ = env.reset(seed=seed)
     policy.reset(_ROW, [seed])
-    frames: list[Frame] = []
+    moments: list[Moment] = []
     over, step = False, 0
     while not over:
         if step % EVERY == 0:
-            frames.append(camera.render(env.data))
+            moments.append(Moment(step, camera.render(env.data)))
         action = policy.act({key: value[None] for key, value in observation.items()}, _ROW)[0]
         observation, _, terminated, truncated, _ = env.step(action)
         over, step = terminated or truncated, step + 1
-    return [*frames, camera.render(env.data)]
+    return [*moments, Moment(step, camera.render(env.data))]
 
 
-def beside(films: Sequence[Sequence[Frame]], n_still: int) -> Iterator[Frame]:
-    """Yield the films side by side; one that is over stands still until all are, and then for `n_still` pictures more."""
-    gap = np.full((films[0][0].shape[0], _GAP_PX, 3), 255, np.uint8)
+def _labelled(moments: Sequence[Moment], control_hz: int, who: str, ending: Ending) -> list[Frame]:
+    """Return pictures under the policy and the time (a player's controls are at the foot); the last tells how it ended."""
+    who_band, frames = labels.band(WIDTH_PX, who), []
+    for moment in moments:
+        words = ending.words if moment is moments[-1] else ""
+        now = labels.band(WIDTH_PX, f"{moment.step / control_hz:.1f} s", words, "green" if ending.success else "vermillion")
+        frames.append(np.concatenate([who_band, now, moment.picture]))
+    return frames
+
+
+def beside(films: Sequence[Sequence[Frame]], n_still: int, title: tuple[str, str]) -> Iterator[Frame]:
+    """Yield the films side by side under a title (left, right); one that is over stands still until all are.
+
+    Then all stand still for `n_still` pictures more.
+    """
+    height, width, _ = films[0][0].shape
+    gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
+    above = labels.band(len(films) * (width + _GAP_PX) - _GAP_PX, *title)
     for i in range(max(len(frames) for frames in films) + n_still):
         pictures = [frames[min(i, len(frames) - 1)] for frames in films]
-        yield np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+        row = np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+        yield np.concatenate([above, row])

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from soarm.evaluation.paired import Comparison
 from soarm.evaluation.results import Results
-from soarm.evaluation.statistics import Estimate
-from soarm.report import page
-from soarm.report.style import LABELS
+from soarm.evaluation.statistics import Estimate, wilson
+from soarm.report import page, video
+from soarm.report.clips import Clip
+from soarm.report.findings import between, percent
+from soarm.report.style import LABELS, Figure, svg
 
 SIGNIFICANT = 0.05
 """Below this p-value the page speaks of a difference; the figure itself is always shown."""
+MOST_BYTES = 15_000_000
+"""Of the page, so that it can be sent and opened: films that would make it larger stay beside it."""
+TITLE = f"{LABELS['base']} against {LABELS['residual']}"
 
-Shown = Sequence[tuple[str, str, str]]
-"""Figures as `soarm.report.gallery.save_all` returns them."""
+
+class Origin(NamedTuple):
+    """What the rows were made with and by.
+
+    Attributes:
+        day: When the page was made.
+        revision: Of the code.
+        task: Its name.
+        profile: Of the parameters.
+        seed: Of the run.
+        base_rows: Where the base's rows come from; the metric of that name.
+    """
+
+    day: datetime.date
+    revision: str
+    task: str
+    profile: str
+    seed: int
+    base_rows: str
 
 
 def render(
     base: Results,
     residual: Results,
     comparison: Comparison,
-    results: Shown,
-    training: Shown,
-    films: Sequence[tuple[str, str]],
-    notes: Iterable[str],
+    results: Sequence[Figure],
+    training: Sequence[Figure],
+    films: Sequence[tuple[Path, Clip]],
+    origin: Origin,
 ) -> str:
-    """Return the page.
+    """Return the page, of at most `MOST_BYTES` with its films.
 
     Args:
         base: Rows of the base.
@@ -35,31 +60,55 @@ def render(
         comparison: Of the two.
         results: Figures of the comparison.
         training: Figures of the two trainings.
-        films: Scenes to watch: file, relative to the page, and caption.
-        notes: Sentences about where things come from.
+        films: Scenes to watch, and the file of each.
+        origin: Of the rows.
     """
-    n = comparison.base.n_scenes
     lead = [
-        page.paragraph(f"The same {n} held-out scenes, each run once by both policies. Intervals are 95 %.", "soft"),
+        page.paragraph(
+            f"The same {comparison.base.n_scenes} held-out scenes, each run once by both policies. Intervals are 95 %.", "soft"
+        ),
         page.paragraph(verdict(comparison), "verdict"),
         page.cards(_cards(comparison)),
-        _grid(results),
     ]
-    sections = [
-        page.Section("Who solved what", [_two_by_two(comparison)]),
+    before = [
+        page.Section("What came out", [_grid(results)]),
+        page.Section("Who solved what", [_solved(comparison)]),
         page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
         page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison)]),
     ]
-    if films:
-        sections.append(page.Section("To watch", [page.grid(page.film(src, text, text) for src, text in films)]))
-    if training:
-        sections.append(page.Section("Training", [_grid(training)]))
-    sections.append(page.Section("Where this comes from", [page.paragraph(note, "soft") for note in notes]))
-    return page.page(f"{LABELS['base']} against {LABELS['residual']}", lead, sections)
+    after = [page.Section("Training", [_grid(training)])] if training else []
+    after.append(page.Section("Where this comes from", [page.paragraph(note) for note in _notes(base, residual, origin)]))
+
+    def whole(watched: Sequence[page.Section]) -> str:
+        return page.page(TITLE, lead, [*before, *watched, *after], _facts(origin))
+
+    return _with_films(whole, films)
 
 
-def _grid(shown: Shown) -> str:
-    return page.grid(page.figure(name, svg, caption, caption) for name, svg, caption in shown)
+def _with_films(whole: Callable[[Sequence[page.Section]], str], films: Sequence[tuple[Path, Clip]]) -> str:
+    """Return the page with the films that find room in it, and the names of the others."""
+    if not films:
+        return whole(())
+    room = MOST_BYTES - len(whole(()).encode()) - 1000 * (1 + len(films))  # for the section's own words
+    shown, beside = [], []
+    for path, clip in films:
+        alt = f"Film of scene {clip.seed}: {LABELS['base']} on the left, {LABELS['residual']} on the right."
+        poster = page.data_uri(video.last_picture(path), "image/jpeg")
+        part = page.film(page.data_uri(path.read_bytes(), "video/mp4"), poster, alt, clip.caption)
+        if len(part) <= room:
+            room -= len(part)
+            shown.append(part)
+        else:
+            beside.append(f"{path.parent.name}/{path.name}: {clip.caption}")
+    parts = [page.grid(shown)]
+    if beside:
+        words = f"{_count(len(beside), 'film')} would make this page larger than {MOST_BYTES / 1e6:g} MB; beside it:"
+        parts += [page.paragraph(line) for line in (words, *beside)]
+    return whole([page.Section("To watch", parts)])
+
+
+def _grid(made: Sequence[Figure]) -> str:
+    return page.grid(page.figure(one.name, svg(one), f"{one.how} {one.finding}", one.finding, one.how) for one in made)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -76,29 +125,32 @@ def verdict(comparison: Comparison) -> str:
     return f"The residual solves {'more' if gains > regressions else 'fewer'} scenes than ACT alone: {split}. {scope}"
 
 
-def provenance_notes(base_rows: str, base: Results, residual: Results) -> list[str]:
-    """Return the sentences that say where the rows come from.
+def _facts(origin: Origin) -> list[tuple[str, str]]:
+    commit, _, dirty = origin.revision.partition("-")
+    return [
+        ("made on", f"{origin.day.day} {origin.day:%B %Y}"),
+        ("revision", commit[:12] + (f", {dirty}" if dirty else "")),
+        ("task", origin.task),
+        ("profile", origin.profile),
+        ("seed", str(origin.seed)),
+    ]
 
-    Args:
-        base_rows: What the metric of that name says.
-        base: Rows of the base.
-        residual: Rows of the residual.
-    """
-    read = base_rows == "data/eval_base"
+
+def _notes(base: Results, residual: Results, origin: Origin) -> list[str]:
+    read = origin.base_rows == "data/eval_base"
     how = "read from data/eval_base (same seeds, checkpoint and simulator)" if read else "evaluated again"
     return [
         f"Rows of {LABELS['base']}: {how}; rows of {LABELS['residual']}: run for this page. Both are beside it as Parquet and "
-        "CSV, figures as SVG and PNG with the CSV each was drawn from.",
+        "CSV, figures as SVG and PNG with the CSV each was drawn from. Curves of the trainings are those of data/live.",
         f"Files of {LABELS['base']}: {base.provenance.get('policy', 'unknown')}; of {LABELS['residual']}: "
         f"{residual.provenance.get('policy', 'unknown')}; parameters of the simulator: "
-        f"{base.provenance.get('simulator', 'unknown')}. "
-        "Revision, profile and seed are in data/metrics/compare.json.",
+        f"{base.provenance.get('simulator', 'unknown')}; revision of the code: {origin.revision}.",
     ]
 
 
 def _cards(comparison: Comparison) -> list[tuple[str, str, str]]:
     sides = [(LABELS[key], one) for key, one in (("base", comparison.base), ("residual", comparison.residual))]
-    entries = [(label, f"{100 * one.success_rate:.1f} %", f"solved; {_range(*one.success_ci95)}") for label, one in sides]
+    entries = [(label, percent(one.success_rate), f"solved; {between(*one.success_ci95)}") for label, one in sides]
     success = comparison.differences["success_rate"]
     entries.append(("difference", f"{100 * success.value:+.1f} points", f"paired bootstrap {_interval(success, 100)}"))
     entries.append(
@@ -111,28 +163,23 @@ def _cards(comparison: Comparison) -> list[tuple[str, str, str]]:
     return entries
 
 
-def _two_by_two(comparison: Comparison) -> str:
-    counts = comparison.table
-    rows = [
-        (f"{LABELS['base']} solves", str(counts.both), str(counts.base_only), str(counts.both + counts.base_only)),
-        (
-            f"{LABELS['base']} fails",
-            str(counts.residual_only),
-            str(counts.neither),
-            str(counts.residual_only + counts.neither),
-        ),
-        ("all", str(counts.both + counts.residual_only), str(counts.base_only + counts.neither), str(sum(counts))),
-    ]
-    header = ("scenes", f"{LABELS['residual']} solves", f"{LABELS['residual']} fails", "all")
-    return page.table(header, rows, "Only the scenes the two disagree on speak for one or the other.")
+def _solved(comparison: Comparison) -> str:
+    counts, n = comparison.table, sum(comparison.table)
+    kinds = {
+        "both": counts.both,
+        f"only {LABELS['residual']} (gained)": counts.residual_only,
+        f"only {LABELS['base']} (lost)": counts.base_only,
+        "neither": counts.neither,
+    }
+    rows = [(who, str(count), percent(count / n), between(*wilson(count, n))) for who, count in kinds.items()]
+    caption = f"Scenes of {n} by who solves them. Only those the two disagree on speak for one or the other."
+    return page.table(("solved by", "scenes", "share", "95 % interval (Wilson)"), rows, caption)
 
 
 def _numbers(comparison: Comparison) -> str:
     def row(label: str, field: str, difference: str, scale: float, digits: int) -> tuple[str, ...]:
         values = (scale * getattr(one, field) for one in (comparison.base, comparison.residual))
-        change = comparison.differences.get(difference)
-        if change is None:
-            return (label, *(_number(value, digits) for value in values), "", "", "")
+        change = comparison.differences[difference]
         paired = (_number(scale * change.value, digits, "+"), _interval(change, scale, digits), str(change.n))
         return (label, *(_number(value, digits) for value in values), *paired)
 
@@ -140,32 +187,30 @@ def _numbers(comparison: Comparison) -> str:
         row("success [%]", "success_rate", "success_rate", 100.0, 1),
         row("shaped return", "return_mean", "return", 1.0, 3),
         row("time to success [s]", "time_to_success_s", "time_to_success_s", 1.0, 2),
-        row("jerk of the command, RMS [deg/s\u00b3]", "action_jerk_rms_deg_s3", "action_jerk_rms_deg_s3", 1.0, 0),
-        row("acceleration of the command, RMS [deg/s\u00b2]", "action_acceleration_rms_deg_s2", "", 1.0, 0),
-        row("steps", "steps_mean", "", 1.0, 1),
+        row(_JERK, "action_jerk_rms_deg_s3", "action_jerk_rms_deg_s3", 1.0, 0),
+        row(_ACCELERATION, "action_acceleration_rms_deg_s2", "action_acceleration_rms_deg_s2", 1.0, 0),
+        row("steps", "steps_mean", "steps", 1.0, 1),
     ]
     header = ("mean over scenes", LABELS["base"], LABELS["residual"], "paired difference", "95 % interval", "scenes")
     return page.table(
         header,
         rows,
-        "Time to success: each policy's mean is over its own solved scenes, the difference over those both solve.",
+        "Means and paired differences, with bootstrap intervals over scenes. Time to success: each policy's mean is over its "
+        "own solved scenes, the difference over those both solve.",
     )
 
 
 def _failures(comparison: Comparison, labels: Mapping[str, str]) -> str:
-    rows = [
-        (
-            labels[outcome],
-            str(count),
-            str(comparison.residual.failures[outcome]),
-            f"{comparison.residual.failures[outcome] - count:+d}",
-        )
-        for outcome, count in comparison.base.failures.items()
-    ]
-    return page.folded(
-        "Failure classes as numbers",
-        page.table(("failures", LABELS["base"], LABELS["residual"], "change"), rows, "Scenes by failure class."),
-    )
+    def share(count: int) -> tuple[str, str]:
+        return str(count), between(*wilson(count, comparison.base.n_scenes))
+
+    rows = []
+    for outcome, before in comparison.base.failures.items():
+        after = comparison.residual.failures[outcome]
+        rows.append((labels[outcome], *share(before), *share(after), f"{after - before:+d}" if after != before else "0"))
+    header = ("failure class", LABELS["base"], "95 % interval", LABELS["residual"], "95 % interval", "change")
+    caption = f"Scenes of {comparison.base.n_scenes} by failure class; Wilson's intervals of their share."
+    return page.folded("Failure classes as numbers", page.table(header, rows, caption))
 
 
 def _disagreements(base: Results, residual: Results, comparison: Comparison) -> str:
@@ -183,7 +228,8 @@ def _disagreements(base: Results, residual: Results, comparison: Comparison) -> 
             for b, r in pairs
         ]
         heads = [f"{words.replace('_', ' ')} [{unit}]" for words, _, unit in (name.rpartition("_") for name in places)]
-        return page.table(("scene seed", LABELS["base"], LABELS["residual"], *heads), rows, caption)
+        header = ("scene seed", LABELS["base"], LABELS["residual"], *heads)
+        return page.table(header, rows, f"{caption}. A row is one scene: how each policy ended, and where things lay.")
 
     parts = []
     for word, seeds in (("Gained", comparison.gained), ("Lost", comparison.regressed)):
@@ -204,11 +250,11 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return "\u2013" if math.isnan(value) else f"{value:{sign},.{digits}f}"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
-
-
 def _interval(estimate: Estimate, scale: float = 1.0, digits: int = 1) -> str:
     if math.isnan(estimate.low):
         return "\u2013"
     return f"{_number(scale * estimate.low, digits, '+')} to {_number(scale * estimate.high, digits, '+')}"
+
+
+_JERK = "jerk of the command, RMS [deg/s\u00b3]"
+_ACCELERATION = "acceleration of the command, RMS [deg/s\u00b2]"

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
-from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter, StrMethodFormatter
 
 from soarm import kinematics
 from soarm.report.style import BLUE, COLOURS, GREEN, GREY, LABELS, ORANGE, PURPLE, SKY, VERMILLION, Table
@@ -39,7 +39,8 @@ class Curve(NamedTuple):
         title: Of the figure.
         y_label: With unit.
         scale: `share` goes from 0 to 1.
-        limits: Text of a dashed line -> where it is: a training above it is in trouble.
+        limits: Text of a dashed line -> where it is, and how the columns that it is a limit of begin: a training with one of
+            them above it is in trouble.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Curve(NamedTuple):
     title: str
     y_label: str
     scale: Literal["linear", "log", "share"]
-    limits: Mapping[str, float] = MappingProxyType({})
+    limits: Mapping[str, tuple[float, str]] = MappingProxyType({})
 
 
 def draw_success(ax: Axes, table: Table) -> None:
@@ -59,7 +60,7 @@ def draw_success(ax: Axes, table: Table) -> None:
         colour = COLOURS[row["policy"]]
         ax.errorbar(rate, i, xerr=[[rate - low], [high - rate]], fmt="o", color=colour, ms=9, capsize=5, elinewidth=2.4)
         text = f"{100 * rate:.1f} %   [{100 * low:.1f}, {100 * high:.1f}]"
-        ax.annotate(text, (rate, i), (0, 11), textcoords="offset points", ha="center", color=colour)
+        ax.annotate(text, (rate, i), (0, 11), textcoords="offset points", ha="center")
     ax.set_yticks(range(len(table)), [LABELS[row["policy"]] for row in table])
     ax.set_ylim(len(table) - 0.5, -0.65)
     ax.set_xlim(0.0, 1.0)
@@ -127,11 +128,11 @@ def draw_scenes(ax: Axes, table: Table, columns: tuple[str, str]) -> None:
     reach = max(0.1, *(abs(row[at_x]) for row in table)) + 0.03
     ax.set_xlim(-reach, reach)
     ax.set_ylim(min(0.0, *(-row[at_y] for row in table)), max(-row[at_y] for row in table) + 0.03)
-    ax.set_xlabel("to the right of the base [m]   (rings: 10 cm apart, around the shoulder)")
+    ax.set_xlabel("to the right of the base [m]\n(rings: 10 cm apart, around the shoulder)")
     ax.set_ylabel("forward of the base [m]")
     ax.set_title(f"Where the {at_x.removesuffix('_x_m')} lay (n = {len(table)})")
     ax.grid(visible=False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=9)
 
 
 def draw_times(ax: Axes, table: Table) -> None:
@@ -146,9 +147,9 @@ def draw_times(ax: Axes, table: Table) -> None:
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_aspect("equal")
-    ax.set_xlabel(f"time to success, {LABELS['base']} [s]   (the residual is faster in {faster} of {len(base)})")
+    ax.set_xlabel(f"time to success, {LABELS['base']} [s]\n(the residual is faster in {faster} of {len(base)})")
     ax.set_ylabel(f"time to success, {LABELS['residual']} [s]")
-    ax.set_title(f"Time to success (n = {len(base)} scenes both solve)")
+    ax.set_title(f"Time to success (n = {len(base)}, both solve)")
 
 
 def draw_durations(ax: Axes, table: Table) -> None:
@@ -178,12 +179,19 @@ def draw_curves(ax: Axes, table: Table, curve: Curve) -> None:
     if curve.scale == "share":
         ax.set_ylim(0.0, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    for text, height in curve.limits.items():
+    for text, (height, _) in curve.limits.items():
         ax.axhline(height, color=GREY, lw=1.2, ls="--", label=text)
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.set_xlabel("training step")
     ax.set_ylabel(curve.y_label)
     ax.set_title(curve.title)
-    ax.legend()
+    if len(curve.columns) + len(curve.limits) <= _INSIDE:
+        ax.legend()
+    else:
+        canvas = ax.get_figure()
+        assert canvas is not None
+        canvas.legend(loc="outside lower center", ncols=3 if len(curve.columns) > 2 else 2, fontsize=9)
 
 
 def draw_ceilings(ax: Axes, table: Table) -> None:
@@ -249,6 +257,8 @@ def draw_joint_ceilings(ax: Axes, table: Table, whole: float) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
 
 
+_INSIDE = 3
+"""Entries of a legend that find room among curves."""
 _RATE = ("success_rate", "ci95_low", "ci95_high")
 
 

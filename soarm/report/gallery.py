@@ -11,7 +11,7 @@ from soarm import arm
 from soarm.evaluation.paired import Comparison
 from soarm.evaluation.results import Results
 from soarm.evaluation.summary import Summary
-from soarm.report import figures, tables
+from soarm.report import figures, findings, tables
 from soarm.report.style import Figure, Table, save
 from soarm.tasks.task import Task
 
@@ -50,17 +50,17 @@ CURVES: tuple[figures.Curve, ...] = (
         name="residual_calibration",
         stage="train_residual",
         policy="residual",
-        columns={"q_gap_mean": "value less return, mean", "q_return_corr": "their correlation"},
+        columns={"q_gap_mean": "value minus return, mean", "q_return_corr": "their correlation"},
         title="Residual: critics against whole recent episodes",
         y_label="discounted return; correlation",
         scale="linear",
-        limits={"alarm of the mean: above, over-estimation": 0.1},
+        limits={"alarm of the mean (over-estimation)": (0.1, "q_gap")},
     ),
     figures.Curve(
         name="residual_loss",
         stage="train_residual",
         policy="residual",
-        columns={"critic_loss": "temporal difference, all heads: mean", "critic_loss_max": "worst batch"},
+        columns={"critic_loss": "mean temporal difference of all heads", "critic_loss_max": "worst batch"},
         title="Residual: loss of the critics",
         y_label="squared error of the value",
         scale="log",
@@ -70,7 +70,7 @@ CURVES: tuple[figures.Curve, ...] = (
         stage="train_residual",
         policy="residual",
         columns={"q_gain": "of the residual over the base"},
-        title="Residual: gain the critics believe in",
+        title="Residual: gain that the critics predict",
         y_label="discounted return",
         scale="linear",
     ),
@@ -82,7 +82,7 @@ CURVES: tuple[figures.Curve, ...] = (
         title="Residual: how much of its bound it uses",
         y_label="share of the bound",
         scale="share",
-        limits={"alarm of the size": 0.8, "alarm of the share": 0.3},
+        limits={"alarm of the size": (0.8, "residual_abs"), "alarm of the share": (0.3, "saturated")},
     ),
     figures.Curve(
         name="residual_size_per_joint",
@@ -92,7 +92,7 @@ CURVES: tuple[figures.Curve, ...] = (
         title="Residual: mean size per joint",
         y_label="share of the bound",
         scale="share",
-        limits={"alarm": 0.8},
+        limits={"alarm": (0.8, "residual_abs")},
     ),
     figures.Curve(
         name="residual_saturation_per_joint",
@@ -102,7 +102,7 @@ CURVES: tuple[figures.Curve, ...] = (
         title="Residual: time each joint spends at its bound",
         y_label="share of the states met",
         scale="share",
-        limits={"alarm": 0.3},
+        limits={"alarm": (0.3, "saturated")},
     ),
     figures.Curve(
         name="residual_smoothness",
@@ -119,56 +119,67 @@ CURVES: tuple[figures.Curve, ...] = (
 
 def of_policy(results: Results, summary: Summary) -> list[Figure]:
     """Return the figures of one policy, the base; without a solved scene there is none of times."""
-    n, policies = summary.n_scenes, {"base": summary}
-    made = [
-        Figure(
-            "success",
-            f"Share of {n} held-out scenes solved. {_WILSON}",
-            tables.success(policies),
-            figures.draw_success,
-            (6, 1.9),
-        ),
-        Figure(
-            "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
-        ),
-        _failures(f"Failure classes over {n} scenes.", policies, results.task),
-        _map("Where things lay, seen from above.", tables.scenes(results), results.task, (6, 5)),
-    ]
+    policies = {"base": summary}
+    made = [*_of_summaries(policies, results.task, (6, 1.9)), _map(tables.scenes(results), results.task, (6, 5))]
     if durations := tables.durations(results):
-        made.append(Figure("times", "Time to success over the solved scenes.", durations, figures.draw_durations))
+        how = "Bars: solved scenes by time to success."
+        made.append(Figure("times", how, durations, figures.draw_durations, finding=findings.durations(durations)))
     return made
-
-
-def _failures(caption: str, policies: tables.Policies, task: Task, *size: tuple[float, float]) -> Figure:
-    draw = partial(figures.draw_failures, labels=task.outcomes)
-    return Figure("failures", caption, tables.failures(policies), draw, *size)
-
-
-def _map(caption: str, scenes: Table, task: Task, size: tuple[float, float]) -> Figure:
-    at_x, at_y, *_ = (column.name for column in task.scene_columns)
-    return Figure("scenes", caption, scenes, partial(figures.draw_scenes, columns=(at_x, at_y)), size)
 
 
 def of_comparison(base: Results, residual: Results, comparison: Comparison) -> list[Figure]:
     """Return the figures of a comparison; without a scene both solve there is none of times."""
-    n, policies = comparison.base.n_scenes, {"base": comparison.base, "residual": comparison.residual}
-    share = f"Share of the same {n} held-out scenes solved. {_WILSON}"
-    before_after = f"Failure classes over {n} scenes, before and after."
-    made = [
-        Figure("success", share, tables.success(policies), figures.draw_success, (6, 2.6)),
-        _failures(before_after, policies, base.task, (6, 4.4)),
-        _map(
-            "Where things lay, seen from above, and who solved the scene.", tables.scenes(base, residual), base.task, (6, 5.3)
+    policies = {"base": comparison.base, "residual": comparison.residual}
+    success, failures, reached = _of_summaries(policies, base.task, (6, 2.6), (6, 4.4))
+    made = [success, failures, _map(tables.scenes(base, residual), base.task, (6, 5.3)), reached]
+    if times := tables.times(base, residual):
+        how = "A point per scene that both solve; below the line the residual is faster."
+        made.append(Figure("times", how, times, figures.draw_times, (5, 4.8), findings.times(times)))
+    return made
+
+
+def _of_summaries(
+    policies: tables.Policies,
+    task: Task,
+    success_in: tuple[float, float],
+    failures_in: tuple[float, float] = (6.0, 3.6),
+) -> tuple[Figure, Figure, Figure]:
+    """Return success, failure classes and stages of policies on the same scenes; two sizes [inch]."""
+    n = next(iter(policies.values())).n_scenes
+    success, failures, reached = tables.success(policies), tables.failures(policies), tables.reached(policies)
+    draw = partial(figures.draw_failures, labels=task.outcomes)
+    return (
+        Figure(
+            "success",
+            f"Points: share of {n} held-out scenes solved. {_WILSON}",
+            success,
+            figures.draw_success,
+            success_in,
+            findings.success(success),
         ),
         Figure(
-            "reached", f"Scenes that got at least to each stage. {_WILSON}", tables.reached(policies), figures.draw_reached
+            "failures",
+            f"Bars: scenes of {n} by failure class.",
+            failures,
+            draw,
+            failures_in,
+            findings.failures(failures, task.outcomes),
         ),
-    ]
-    if times := tables.times(base, residual):
-        made.append(
-            Figure("times", "Scenes both solve; below the line the residual is faster.", times, figures.draw_times, (5, 4.8))
-        )
-    return made
+        Figure(
+            "reached",
+            f"Points: share of {n} scenes that got at least to each stage. {_WILSON}",
+            reached,
+            figures.draw_reached,
+            finding=findings.reached(reached),
+        ),
+    )
+
+
+def _map(scenes: Table, task: Task, size_in: tuple[float, float]) -> Figure:
+    at_x, at_y, *_ = (column.name for column in task.scene_columns)
+    draw = partial(figures.draw_scenes, columns=(at_x, at_y))
+    how = f"A mark per scene, seen from above: where the {at_x.removesuffix('_x_m')} lay at the start."
+    return Figure("scenes", how, scenes, draw, size_in, findings.scenes(scenes, (at_x, at_y)))
 
 
 def of_reach(ceilings: Table, joints: Table) -> list[Figure]:
@@ -201,12 +212,15 @@ def of_training(curves: Mapping[str, Table]) -> list[Figure]:
             key: label for key, label in curve.columns.items() if any(math.isfinite(row.get(key, math.nan)) for row in table)
         }
         if columns:
-            draw = partial(figures.draw_curves, curve=curve._replace(columns=columns))
+            drawn = curve._replace(columns=columns)
             kept = [{"step": row["step"], **{key: row[key] for key in columns}} for row in table]
-            made.append(Figure(curve.name, f"From data/live/{curve.stage}.", kept, draw))
+            draw, how = partial(figures.draw_curves, curve=drawn), f"Logged by {curve.stage}, one training."
+            size_in = (6.0, 3.6 if len(columns) <= 2 else 4.2)  # their legend stands below them
+            made.append(Figure(curve.name, how, kept, draw, size_in, findings.curve(kept, drawn)))
     return made
 
 
-def save_all(made: Sequence[Figure], folder: Path) -> list[tuple[str, str, str]]:
-    """Save figures and return them as (name, SVG, caption), which `soarm.report.page.figures` takes."""
-    return [(figure.name, save(figure, folder), figure.caption) for figure in made]
+def save_all(made: Sequence[Figure], folder: Path) -> None:
+    """Save figures into a folder, see `soarm.report.style.save`."""
+    for figure in made:
+        save(figure, folder)

@@ -17,6 +17,15 @@ from typing import NamedTuple
 from soarm.report import palette
 
 _STYLE = Path(__file__).with_name("page.css")
+# MLflow shows a page as a blob in a sandbox, where browsers follow no link to a place in the page.
+_LINKS = """addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]');
+  if (location.protocol !== "blob:" || !link) return;
+  event.preventDefault();
+  const place = document.querySelector(link.getAttribute("href"));
+  place.scrollIntoView();
+  place.focus({ preventScroll: true });
+});"""
 
 
 class Section(NamedTuple):
@@ -50,7 +59,7 @@ def page(title: str, lead: Iterable[str], sections: Sequence[Section], facts: It
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f'<style>{style}</style>\n</head>\n<body>\n<a class="skip" href="#content">Skip to the content</a>\n'
-        f"<header>\n<h1>{escape(title)}</h1>\n{origin}{contents}</header>\n"
+        f"<script>{_LINKS}</script>\n<header>\n<h1>{escape(title)}</h1>\n{origin}{contents}</header>\n"
         f'<main id="content" tabindex="-1">\n' + "\n".join([*lead, *map(_section, sections)]) + "\n</main>\n</body>\n</html>\n"
     )
 
@@ -84,9 +93,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) ->
         for first, *rest in cells
     )
     box = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption, quote=True)}">'
-    return (
-        f"{box}<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-    )
+    titled = f"<table><caption><span>{escape(caption)}</span></caption>"
+    return f"{box}{titled}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
 
 
 def folded(summary: str, content: str) -> str:
@@ -118,10 +126,18 @@ def image(address: str, alt: str, caption: str) -> str:
     return _captioned(f'<img src="{escape(address, quote=True)}" alt="{escape(alt, quote=True)}">', caption)
 
 
-def film(address: str, alt: str, caption: str, how: str = "") -> str:
-    """Return a film without sound; `address` is best a `data_uri`, and `caption` tells what happens in it."""
-    source = f'src="{escape(address, quote=True)}" aria-label="{escape(alt, quote=True)}"'
-    return _captioned(f'<video controls muted loop playsinline preload="metadata" {source}></video>', caption, how)
+def film(address: str, poster: str, alt: str, caption: str) -> str:
+    """Return a film without sound.
+
+    Args:
+        address: Of the film; best a `data_uri`.
+        poster: Of the picture that is shown before it is played; best a `data_uri`.
+        alt: What film it is.
+        caption: What happens in it, for whoever cannot see it.
+    """
+    source, still, label = (escape(text, quote=True) for text in (address, poster, alt))
+    controls = 'controls muted loop playsinline preload="metadata"'
+    return _captioned(f'<video {controls} src="{source}" poster="{still}" aria-label="{label}"></video>', caption)
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -137,7 +153,7 @@ def _captioned(content: str, caption: str, how: str = "") -> str:
 def _section(one: Section) -> str:
     name = _id(one.heading)
     parts = "\n".join(one.parts)
-    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{escape(one.heading)}</h2>\n{parts}\n</section>'
+    return f'<section aria-labelledby="{name}">\n<h2 id="{name}" tabindex="-1">{escape(one.heading)}</h2>\n{parts}\n</section>'
 
 
 def _id(heading: str) -> str:

@@ -5,11 +5,11 @@ Knows matplotlib and nothing of what is drawn. A method has the same colour in e
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ LABELS: dict[str, str] = {
     "residual": "ACT + residual",
     "direct": "in the simulator",
     "wire": "through the wire",
-    "servo": "the same, STS3215's law",
+    "servo": "the same, STS3215 servo model",
 }
 COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION, "direct": GREY, "wire": GREEN, "servo": ORANGE}
 
@@ -52,6 +52,8 @@ _STYLE: dict[Any, Any] = {
     "savefig.dpi": 130,
     "svg.fonttype": "path",  # looks the same where the font is missing
 }
+_PAGE_IN = 4.8
+"""Width of a figure for a page; its text has the size that it has in a file [inch]."""
 
 
 class Figure(NamedTuple):
@@ -59,51 +61,47 @@ class Figure(NamedTuple):
 
     Attributes:
         name: Stem of its files.
-        caption: What it shows, with n and the kind of interval.
+        how: How it is drawn, with n and the kind of interval.
         table: What it is drawn from.
         draw: Draws the table on axes.
         size_in: Width and height [inch].
+        finding: What is to be seen, in sentences that follow from the table.
     """
 
     name: str
-    caption: str
+    how: str
     table: Table
     draw: Callable[[Axes, Table], None]
     size_in: tuple[float, float] = (6.0, 3.6)
+    finding: str = ""
 
 
-def save(figure: Figure, folder: Path) -> str:
-    """Write `<name>.svg`, `.png` and `.csv` into `folder` and return the SVG; the same table gives the same bytes."""
+def save(figure: Figure, folder: Path) -> None:
+    """Write `<name>.svg`, `.png` and `.csv` into `folder`; the same table gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(figure.table, folder / f"{figure.name}.csv")
-    with _drawn(figure) as canvas:
-        text = _as_svg(canvas)
+    with _drawn(figure, figure.size_in) as canvas:
+        canvas.savefig(folder / f"{figure.name}.svg", metadata={"Date": None})
         canvas.savefig(folder / f"{figure.name}.png")
-    (folder / f"{figure.name}.svg").write_text(text, encoding="utf-8")
-    return text
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as SVG; the same table gives the same text."""
-    with _drawn(figure) as canvas:
-        return _as_svg(canvas)
+    """Return the figure as an SVG for a page: text as text, in a smaller frame, so that it can be read on a telephone."""
+    text = io.StringIO()
+    width_in, height_in = figure.size_in
+    with _drawn(figure, (_PAGE_IN, _PAGE_IN * height_in / width_in), **{"svg.fonttype": "none"}) as canvas:
+        canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
-@contextlib.contextmanager
-def _drawn(figure: Figure) -> Iterator[Canvas]:
-    """Draw a figure in the style of all of them, which holds until the block ends."""
+@contextmanager
+def _drawn(figure: Figure, size_in: tuple[float, float], **style: Any) -> Iterator[Canvas]:
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own matplotlibrc changes nothing here
-        mpl.rcParams.update(_STYLE | {"svg.hashsalt": figure.name})
-        canvas = Canvas(figsize=figure.size_in, layout="constrained")
+        mpl.rcParams.update(_STYLE | {"svg.hashsalt": figure.name} | style)
+        canvas = Canvas(figsize=size_in, layout="constrained")
         figure.draw(canvas.add_subplot(), figure.table)
         yield canvas
-
-
-def _as_svg(canvas: Canvas) -> str:
-    text = io.StringIO()
-    canvas.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
 
 
 def write_csv(table: Table, path: Path) -> None:

@@ -5,6 +5,7 @@ Knows codecs; knows nothing of cameras. A frame is uint8, shape (H, W, 3), red-g
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Frame = NDArray[np.uint8]
 
@@ -41,3 +43,12 @@ def write_mp4(frames: Iterable[Frame], path: Path, fps: int) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         assert stream is not None, f"{path.name}: a video has at least one frame"
         container.mux(stream.encode())
+
+
+def last_picture(path: Path) -> bytes:
+    """Return the last frame of a video as a JPEG: what is shown of it before it is played."""
+    with av.open(str(path)) as container:
+        *_, last = container.decode(video=0)
+    jpeg = io.BytesIO()
+    Image.fromarray(last.to_ndarray(format="rgb24")).save(jpeg, "JPEG", quality=80)
+    return jpeg.getvalue()

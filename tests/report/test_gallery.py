@@ -1,5 +1,6 @@
 import csv
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -10,8 +11,8 @@ from PIL import Image
 
 from soarm.evaluation.paired import compare
 from soarm.evaluation.summary import summarise
-from soarm.report import figures, gallery, tables
-from soarm.report.style import COLOURS, save
+from soarm.report import figures, gallery, page, tables
+from soarm.report.style import COLOURS, save, svg
 from soarm.tasks.pick_place import TASK
 
 
@@ -45,10 +46,12 @@ def test_the_same_rows_give_the_same_files(base, tmp_path):
 
 def test_a_policy_that_solves_nothing_still_has_figures_but_no_times(hopeless, tmp_path):
     comparison = compare(hopeless, hopeless, np.random.default_rng(0), 200)
-    alone = gallery.save_all(gallery.of_policy(hopeless, comparison.base), tmp_path / "alone")
-    paired = gallery.save_all(gallery.of_comparison(hopeless, hopeless, comparison), tmp_path / "paired")
+    alone = gallery.of_policy(hopeless, comparison.base)
+    paired = gallery.of_comparison(hopeless, hopeless, comparison)
+    gallery.save_all(alone, tmp_path / "alone")
+    gallery.save_all(paired, tmp_path / "paired")
 
-    assert "times" not in {name for name, _, _ in alone + paired}
+    assert "times" not in {figure.name for figure in alone + paired}
 
 
 def test_a_method_has_its_colour_in_every_figure(ax, comparison):
@@ -85,6 +88,16 @@ def test_the_scene_map_puts_forward_up_and_counts_its_legend(ax, base, residual)
     ]
 
 
+def test_a_figure_for_a_page_has_its_text_as_text_and_only_colours_of_both_schemes(base, residual, comparison):
+    for figure in gallery.of_comparison(base, residual, comparison):
+        drawn = svg(figure)
+        inline = page.figure(figure.name, drawn, "alt", "caption")
+
+        assert "held-out" in figure.how or "scene" in figure.how
+        assert "<text" in drawn
+        assert set(re.findall(r"#[0-9a-f]{6}\b", inline)) == set()
+
+
 def test_curves_are_drawn_where_they_were_logged(tmp_path):
     nan = math.nan
     act = [{"step": 1.0, "val_l1_deg": 9.0}, {"step": 2.0, "val_l1_deg": 4.0}]
@@ -107,7 +120,7 @@ def test_an_alarm_s_limit_is_drawn_and_named(ax):
     heights = {line.get_label(): line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"}
 
     assert heights == {"alarm": 0.3}
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [*curve.columns.values(), "alarm"]
+    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == [*curve.columns.values(), "alarm"]
     assert len({line.get_color() for line in ax.lines}) == 7
 
 

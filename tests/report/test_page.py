@@ -38,11 +38,11 @@ def whole() -> str:
 def test_texts_are_escaped() -> None:
     sections = [
         page.Section("<h>", [page.paragraph("<p>"), page.table(["<c>"], [["<r>"]], "<t>"), page.folded("<f>", "")]),
-        page.Section("<i>", [page.figure("n", DOT, "<alt>", "<b>", "<how>"), page.film("<src>", "<v>", "<w>")]),
+        page.Section("<i>", [page.figure("n", DOT, "<alt>", "<b>", "<how>"), page.film("<src>", "<poster>", "<v>", "<w>")]),
     ]
     html = page.page("<title>", [page.cards([("<a>", "<b>", "<x>")])], sections, [("<k>", "<l>")])
 
-    for text in ("h", "p", "c", "r", "t", "f", "i", "alt", "b", "how", "src", "v", "w", "a", "x", "title", "k", "l"):
+    for text in ("h", "p", "c", "r", "t", "f", "i", "alt", "b", "how", "src", "poster", "v", "w", "a", "x", "title", "k", "l"):
         assert f"&lt;{text}&gt;" in html
 
 
@@ -58,7 +58,7 @@ def test_the_contents_list_every_section() -> None:
 
     for name in ("tables", "pictures"):
         assert f'<a href="#part-{name}">' in html
-        assert f'<h2 id="part-{name}">' in html
+        assert f'<h2 id="part-{name}" tabindex="-1">' in html
 
 
 def test_a_drawing_takes_its_colours_from_the_page_and_keeps_others() -> None:

@@ -1,8 +1,11 @@
+import io
+
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from soarm.report.video import write_mp4
+from soarm.report.video import last_picture, write_mp4
 
 
 def clip(n, height=48, width=64):
@@ -51,3 +54,12 @@ def test_odd_sizes_lose_a_row_and_a_column(tmp_path):
 def test_nothing_is_no_video(tmp_path):
     with pytest.raises(AssertionError, match="at least one frame"):
         write_mp4([], tmp_path / "v.mp4", fps=30)
+
+
+def test_the_last_picture_is_that_of_the_end(tmp_path):
+    frames = clip(20)
+    write_mp4(frames, tmp_path / "clip.mp4", fps=30)
+    with Image.open(io.BytesIO(last_picture(tmp_path / "clip.mp4"))) as last:
+        seen = np.asarray(last).astype(int)
+
+    assert np.abs(seen - frames[-1]).mean() < np.abs(seen - frames[-4]).mean() < 20.0
