@@ -70,6 +70,8 @@ OUTSIDE: dict[str, set[str]] = {
     "tracking": {"mlflow", "onnx"},
     "twin": {"mujoco", "numpy"},
     "view": {"av", "matplotlib", "numpy", "rerun"},
+    "viewer": {"mujoco", "numpy"},
+    "window": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.
 DISTRIBUTIONS = {
