@@ -1,7 +1,7 @@
 """Whole runs of `soarm drive` on `soarm twin`, by the commands themselves: is the task done, when, and is the arm parked?
 
     python benchmarks/bench_drive.py data/export --scenes 26                       # held-out scenes, as the commands stand
-    python benchmarks/bench_drive.py data/export --scenes 26 --law position        # with the servos of the training
+    python benchmarks/bench_drive.py data/export --scenes 26 --servo-model position        # with the servos of the training
     python benchmarks/bench_drive.py data/export --scenes 60 --ruler               # things measured in the place of --objects
 
 "parked" is what the driver says; "overloads" counts complaints of servos in the whole run, and those after its end.
@@ -43,7 +43,8 @@ class Row(NamedTuple):
 def one(bundle: Path, task: Task, scene: int, options: argparse.Namespace, folder: Path) -> Row:
     """Run the commands on a scene."""
     port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
-    twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
+    twin = [sys.executable, "-u", "-m", "soarm", "twin", "--port", str(port), "--objects", str(objects)]
+    twin += ["--servo-model", options.servo_model]
     twin += ["--calibration", str(calibration), "--scene", str(scene)]
     with subprocess.Popen(twin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -51,7 +52,7 @@ def one(bundle: Path, task: Task, scene: int, options: argparse.Namespace, folde
             assert process.poll() is None, "the twin could not be started"
             time.sleep(0.02)
         began_s = time.monotonic()
-        drive = [sys.executable, "-m", "soarm.runtime", "drive", str(bundle), "--port", str(port), "--log", f"{port}.log"]
+        drive = [sys.executable, "-m", "soarm", "drive", str(bundle), "--port", str(port), "--log", f"{port}.log"]
         drive += ["--calibration", str(calibration), *_where(task, objects, ruler=options.ruler), *options.rest]
         done = subprocess.run(drive, capture_output=True, text=True, check=False)
         whole_s = time.monotonic() - began_s
@@ -100,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--scenes", type=int, default=26)
-    parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215")
+    parser.add_argument("--servo-model", choices=["position", "sts3215"], default="sts3215")
     parser.add_argument("--ruler", action="store_true", help="measure the objects once, at the start")
     parser.add_argument("--show", action="store_true", help="what the commands say")
     parser.add_argument("rest", nargs="*", help="after --: further options of `soarm drive`")

@@ -1,7 +1,7 @@
 """The control loop on the twin, in real time: is every deadline met, how late do ticks begin, and is the task done?
 
     python benchmarks/bench_loop.py data/export --seconds 60                 # one long run
-    python benchmarks/bench_loop.py data/export --scenes 20 --law position   # success in real time
+    python benchmarks/bench_loop.py data/export --scenes 20 --servo-model position   # success in real time
 
 The twin runs in a process of its own, as `soarm twin` does; its servos have torque from the start, so that the arm stands
 where the scene has it.
@@ -34,7 +34,8 @@ from soarm.spec import ENVIRONMENT_STATE
 def one(bundle: Bundle, scene: int, options: argparse.Namespace, folder: Path) -> tuple[RunReport, bool]:
     """Run one scene and return the report, and whether the task was done."""
     port, objects, calibration = folder / f"arm{scene}", folder / f"objects{scene}.json", folder / "arm.json"
-    twin = [sys.executable, "-u", "-m", "soarm.twin", "--port", str(port), "--objects", str(objects), "--law", options.law]
+    twin = [sys.executable, "-u", "-m", "soarm", "twin", "--port", str(port), "--objects", str(objects)]
+    twin += ["--servo-model", options.servo_model]
     twin += ["--calibration", str(calibration), "--scene", str(scene), "--torque-at-power-up"]
     with subprocess.Popen(twin, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--scenes", type=int, default=1)
     parser.add_argument("--bus-hz", type=int, help="twice the policy's rate by default")
-    parser.add_argument("--law", choices=["position", "sts3215"], default="sts3215")
+    parser.add_argument("--servo-model", choices=["position", "sts3215"], default="sts3215")
     parser.add_argument("--fade", type=float, default=drive.FADE_S, help="from chunk to chunk [s]")
     parser.add_argument("--which", choices=["base", "residual"])
     options = parser.parse_args()

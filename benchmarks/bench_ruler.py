@@ -47,13 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--scenes", type=int, default=60)
-    parser.add_argument("--law", choices=["position", "sts3215"], default="position")
+    parser.add_argument("--servo-model", choices=["position", "sts3215"], default="position")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     bundle = Bundle.open(options.bundle)
     params = params_file.load(Path("params.yaml"), bundle.task.name)
     sim, deploy = params.section("sim", SimParams), params.section("deploy_check", DeployParams)
-    law: ActuatorName = options.law
+    servo_model: ActuatorName = options.servo_model
     sources: dict[str, Source] = {
         "live": CalledObjects,
         "carried": measured(CarriedObjects, 0.0),
@@ -62,7 +62,7 @@ def main() -> None:
         "fixed": measured(lambda task, seen, now: CalledObjects(task, lambda: seen, now), 0.0),
     }
     for name, source in sources.items():
-        with wired(sim, deploy, law) as arm:
+        with wired(sim, deploy, servo_model) as arm:
             seeds = scene_seeds("test")[: options.scenes]
             episodes = list(arm.episodes(lambda _: drive_stack(bundle, "residual"), seeds, WireStats(), source))
         print(f"{name:18} {sum(episode.success for episode in episodes):3d} of {len(episodes)} solved", flush=True)

@@ -265,16 +265,16 @@ class _EpisodeBuffer:
 
 
 @contextmanager
-def wired(sim: SimParams, params: DeployParams, law: ActuatorName) -> Iterator[WiredArm]:
-    """Start a twin with a law of its servos, connect the driver, and hold and activate the arm."""
+def wired(sim: SimParams, params: DeployParams, servo_model: ActuatorName) -> Iterator[WiredArm]:
+    """Start a twin with a model of its servos, connect the driver, and hold and activate the arm."""
     calibration = Calibration.nominal()
     gains, registers = ArmConfig().gains, {}
-    if law == "sts3215":
+    if servo_model == "sts3215":
         gains = dataclasses.replace(gains, p=_all(params.p))
     else:  # the simulator's actuators know no share of torque, no bound on speed and no overload
         gains, registers = dataclasses.replace(gains, torque_limit=_all(1000), velocity=_all(0)), {"overload_torque": 100}
     config = ArmConfig(gains=gains, timeout_s=_PATIENCE_S, recoveries=_OFTEN)
-    twin_config = TwinConfig(law=law, volts=params.volts, calibration=calibration, registers=registers)
+    twin_config = TwinConfig(servo_model=servo_model, volts=params.volts, calibration=calibration, registers=registers)
     with Twin.start(sim, twin_config) as twin, Arm.connect(twin.ports[0], calibration, config) as driver:
         driver.hold()
         driver.activate()

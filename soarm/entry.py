@@ -5,7 +5,6 @@ Needs the standard library only, and little of it: what is imported here is impo
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import importlib
@@ -14,12 +13,11 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType, ModuleType
-from typing import NoReturn, TextIO, TypeVar
+from types import FrameType
+from typing import NoReturn, TextIO
 
 from soarm.errors import MissingPackageError, SoarmError, how_to_install
 
-T = TypeVar("T", int, float)
 INTERRUPTED, CLOSED_PIPE = 130, 141
 """Exit status after Ctrl-C, and where whoever read the output has gone, as shells have them."""
 
@@ -77,49 +75,22 @@ def guarded(call: Callable[[], int], traceback: bool = False) -> int:
     try:
         return call()
     except KeyboardInterrupt as error:
-        return _say("stopped", 128 + getattr(error, "signum", signal.SIGINT))
+        return say("; ".join(["stopped", *getattr(error, "__notes__", [])]), 128 + getattr(error, "signum", signal.SIGINT))
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except SoarmError as error:
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)
-        return _say(f"error: {error}", 1)
+        return say(f"error: {error}", 1)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("soarm"):
             raise
-        return _say(f"error: {_missing(error, 'pipeline')}", 1)
+        return say(f"error: {_missing(error, 'pipeline')}", 1)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
             return CLOSED_PIPE
         names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        return _say(f"error: {names or type(error).__name__}: {error.strerror or error}", 1)
-
-
-def load(module: str) -> ModuleType:
-    """Import a module as in `loading`."""
-    with loading():
-        return importlib.import_module(module)
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return the `type` of an argument that is a whole number from `low` to `high`."""
-    return _within(int, low, high, f"a whole number in {low}..{high}")
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return the `type` of an argument that is a number from `low` to `high`; NaN is none."""
-    return _within(float, low, high, f"a number in {low:g}..{high:g}")
-
-
-def _within(kind: Callable[[str], T], low: T, high: T, allowed: str) -> Callable[[str], T]:
-    def read(text: str) -> T:
-        with contextlib.suppress(ValueError):
-            value = kind(text)
-            if low <= value <= high:
-                return value
-        raise argparse.ArgumentTypeError(f"it is {text[:40]!r}; it must be {allowed}")
-
-    return read
+        return say(f"error: {names or type(error).__name__}: {error.strerror or error}", 1)
 
 
 def _main(module: str) -> int:
@@ -169,7 +140,7 @@ def _flushed(status: int) -> int:
             if getattr(error, "errno", None) == errno.EPIPE:
                 status = status or CLOSED_PIPE
             else:
-                status = status or _say(f"error: the output cannot be written: {getattr(error, 'strerror', None) or error}", 1)
+                status = status or say(f"error: the output cannot be written: {getattr(error, 'strerror', None) or error}", 1)
     return status
 
 
@@ -183,7 +154,8 @@ def _is_gone(stream: TextIO) -> bool:
         return False
 
 
-def _say(text: str, status: int) -> int:
+def say(text: str, status: int) -> int:
+    """Write a line on standard error, if anybody reads it, and return the status."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -22,7 +22,7 @@
     ├── GateError              a bundle that was not trained for the arm it is to drive
     ├── LogError               the log of a run that cannot be read or replayed
     ├── TeleopError            an input device that is missing, or a session that cannot go on
-    └── TwinError              an emulated arm that cannot be set up: unknown fault, unknown law, no pseudo-terminal
+    └── TwinError              an emulated arm that cannot be set up: unknown fault, unknown servo model, no pseudo-terminal
 
 Every message says what is wrong, the value found, what is allowed and what to do next.
 """

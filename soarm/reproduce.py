@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -39,8 +40,12 @@ class Changes:
     seed: int | None = None
     dataset: Path | None = None
 
-    def arguments(self, root: Path) -> list[str]:
+    def arguments(self, root: Path, temp: bool) -> list[str]:
         """Return the arguments of `dvc exp run`; none where nothing is changed.
+
+        Args:
+            root: Root of the repository.
+            temp: Whether stages run in a copy of what git knows, where a dataset is found by its absolute path alone.
 
         Raises:
             StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
@@ -58,15 +63,17 @@ class Changes:
         if self.dataset is not None:
             if not (self.dataset / "meta" / "info.json").is_file():
                 raise StageError(
-                    f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm teleoperate --dataset "
+                    f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm control --dataset "
                     f"{self.dataset}`, or name the folder of one that exists"
                 )
             place = self.dataset.resolve()
-            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) else place}")
+            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) and not temp else place}")
         return [word for change in [*sets, *self.sets] for word in ("-S", change)]
 
 
-def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False) -> int:
+def reproduce(
+    stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False, out: TextIO | None = None
+) -> int:
     """Run stages, and those they depend on where something has changed, with `dvc repro` or `dvc exp run`.
 
     Args:
@@ -74,6 +81,7 @@ def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, fo
         changes: Parameters that are changed: in params.yaml, unless `temp`.
         temp: Work in a copy of the repository, and keep the results as an experiment of DVC.
         force: Run them although nothing has changed.
+        out: Where DVC and the stages write instead of standard output.
 
     Returns:
         The exit status of DVC, 130 after Ctrl-C.
@@ -85,14 +93,14 @@ def reproduce(stages: Sequence[str], changes: Changes, *, temp: bool = False, fo
     root = Path.cwd()
     if not (root / "dvc.yaml").exists():
         raise StageError(f"{root} has no dvc.yaml; run this from the root of the repository")
-    sets = changes.arguments(root)
+    sets = changes.arguments(root, temp)
     if not temp:
         _refuse_strangers(root)
     words = ["exp", "run", *sets, *(["--temp"] if temp else [])] if sets or temp else ["repro"]
     # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *stages]
-    return _call(command, {**os.environ, "PATH": path})
+    return _call(command, {**os.environ, "PATH": path}, out)
 
 
 def _profiles(file: Path) -> list[str]:
@@ -102,17 +110,17 @@ def _profiles(file: Path) -> list[str]:
 
 def _refuse_strangers(root: Path) -> None:
     """Refuse to run DVC while a stage's folder holds files that it would delete for good; DVC itself asks nobody."""
-    owned = [output for output in ownership.outputs(root / "dvc.yaml") if output.path.is_dir()]
-    told = [ownership.in_danger(root, output.stage, output.path) for output in owned]
+    folders = {output.stage: root / "data" / output.stage for output in ownership.outputs(root / "dvc.yaml")}
+    told = [ownership.in_danger(root, stage, folder) for stage, folder in folders.items() if folder.is_dir()]
     faults = [text for text in told if text is not None]
     if faults:
         raise StageError("\n  ".join(faults))
 
 
-def _call(command: Sequence[str], environment: dict[str, str]) -> int:
+def _call(command: Sequence[str], environment: dict[str, str], out: TextIO | None) -> int:
     """Run a command in a process group of its own, and hand it the signals that come."""
     with recorded_signals() as stop:
-        process = subprocess.Popen(command, env=environment, process_group=0)
+        process = subprocess.Popen(command, env=environment, stdout=out, process_group=0)
         told = 0
         while process.poll() is None:
             time.sleep(_LOOK_S)

@@ -38,10 +38,10 @@ def main() -> None:
             ("wire", "position", params.n_scenes),
             ("servo", "sts3215", params.n_servo_scenes),
         ]
-        for name, law, n in ways:
+        for name, servo_model, n in ways:
             stats[name] = deployment.WireStats()
-            with deployment.wired(sim, params, law) as arm:
-                scenes = run.track(seeds[:n], description=f"through the wire, law {law}")
+            with deployment.wired(sim, params, servo_model) as arm:
+                scenes = run.track(seeds[:n], description=f"through the wire, servo model {servo_model}")
                 episodes = arm.episodes(lambda _: deployment.drive_stack(bundle, which), scenes, stats[name])
                 results[name] = results_of(episodes, run.task, sim.control_hz, knocked_away_m=away_m)
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -55,6 +56,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def state_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep backups of registers out of the user's folders."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
+@pytest.fixture(autouse=True)
+def errors_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log what a command says on standard error as well, so that `caplog` has the whole of what a person reads."""
+    from soarm import entry
+
+    say = entry.say
+    monkeypatch.setattr(
+        entry, "say", lambda text, status: (logging.getLogger("soarm.entry").error(text), say(text, status))[1]
+    )
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], str]], None]:
+    """Return how to answer what a command asks: with a function from the question to the answer; Enter by default."""
+    monkeypatch.setattr("builtins.input", lambda question="": "")
+    return lambda reply: monkeypatch.setattr("builtins.input", reply)
 
 
 @pytest.fixture(scope="session")

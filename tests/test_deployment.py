@@ -80,12 +80,12 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(TASKS) - {"pick_place"}))
-@pytest.mark.parametrize("law", ["position", "sts3215"])
-def test_through_the_wire_the_demonstrator_of_every_task_does_it(name, law):
+@pytest.mark.parametrize("servo_model", ["position", "sts3215"])
+def test_through_the_wire_the_demonstrator_of_every_task_does_it(name, servo_model):
     of_task = params_file.load(Path(__file__).parents[1] / "params.yaml", name)
     sim, settings = of_task.section("sim", SimParams), of_task.section("record", RecordParams).expert.noiseless()
     stats = WireStats()
-    with deployment.wired(sim, PARAMS, law) as arm:
+    with deployment.wired(sim, PARAMS, servo_model) as arm:
         wire = list(arm.episodes(drive_stack(lambda: VectorPolicy([sim.sim_task.expert(settings, 30)])), range(6), stats))
 
     assert sum(episode.success for episode in wire) >= 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import os
 import signal
@@ -16,9 +15,9 @@ import pytest
 
 from soarm import entry
 from soarm.errors import TwinError
+from soarm.signals import StopRequested
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("soarm.hardware", "soarm.runtime", "soarm.teleop", "soarm.twin")
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -32,6 +31,7 @@ def raising(error: BaseException) -> Callable[[], int]:
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "stopped\n"),
+        (StopRequested(15), 143, "stopped\n"),
         (TwinError("no such fault"), 1, "error: no such fault\n"),
         (FileNotFoundError(2, "No such file or directory", "a.json"), 1, "a.json: No such file or directory\n"),
         (OSError(28, "No space left on device"), 1, "OSError: No space left on device\n"),
@@ -54,40 +54,32 @@ def test_a_mistake_of_our_own_is_not_hidden(error: Exception) -> None:
         entry.guarded(raising(error))
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1e3", "nan", "9" * 5000, "1.5", "101"])
-def test_whole_numbers_have_bounds(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match=r"a whole number in 1\.\.100"):
-        entry.whole(1, 100)(text)
-    assert entry.whole(1, 100)(" 7 ") == 7
-
-
-@pytest.mark.parametrize("text", ["", "nan", "inf", "-inf", "1e999", "25.5", "-0.1", "x"])
-def test_numbers_have_bounds_and_nan_is_none(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match=r"a number in 0\.\.25\.4"):
-        entry.number(0, 25.4)(text)
-    assert entry.number(0, 25.4)("7.4") == 7.4
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_guarded_before_it_imports_anything_else(name: str) -> None:
-    path = ROOT / name.replace(".", "/")
-    path = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__main__.py"
-    docstring, future, guard, start = ast.parse(path.read_text()).body[:4]
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+def test_the_module_is_guarded_before_it_imports_anything_else() -> None:
+    docstring, guard, start = ast.parse((ROOT / "soarm" / "__main__.py").read_text()).body
 
     assert isinstance(docstring, ast.Expr)
-    assert ast.unparse([future, guard]) == "from __future__ import annotations\nfrom soarm import entry"  # type: ignore[arg-type]
-    assert ast.unparse(start) == f"if __name__ == '__main__':\n    entry.start('{module}')"
+    assert ast.unparse([guard, start]) == "from soarm import entry\nentry.soarm()"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_ctrl_c_while_a_command_loads_ends_it_quietly(tmp_path: Path, name: str) -> None:
-    # NumPy is what every command loads; this one takes its time, and turns what strikes it into an error of its own.
-    (tmp_path / "numpy.py").write_text(
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("typer", ["--help"]),
+        ("numpy", ["info", "."]),
+        ("numpy", ["doctor", "--port", "p"]),
+        ("numpy", ["drive", "b", "--port", "p", "--calibration", "c"]),
+        ("numpy", ["control"]),
+        ("numpy", ["twin"]),
+        ("yaml", ["train"]),
+    ],
+)
+def test_ctrl_c_while_a_command_loads_ends_it_quietly(tmp_path: Path, package: str, words: list[str]) -> None:
+    # This package takes its time, and turns what strikes it into an error of its own.
+    (tmp_path / f"{package}.py").write_text(
         "import time\nprint('loading', flush=True)\n"
         "try:\n    time.sleep(60)\nexcept BaseException as error:\n    raise ImportError\n"
     )
-    command = [sys.executable, "-m", name, "--help"]
+    command = [sys.executable, "-m", "soarm", *words]
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

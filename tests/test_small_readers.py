@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from soarm import arm, cli, entry
+from soarm import arm, cli
 from soarm.base import load_base
+from soarm.cli import look
 from soarm.dataset import journal
 from soarm.dataset.reader import Dataset
 from soarm.errors import (
@@ -29,20 +30,16 @@ from soarm.errors import (
     StageError,
     TwinError,
 )
-from soarm.hardware.__main__ import main as hardware
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot
 from soarm.residual import actor, reach
 from soarm.runtime import log
-from soarm.runtime.__main__ import main as runtime
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.limits import Limits
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import read_bytes
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, PolicySpec
-from soarm.teleop.__main__ import main as teleop
-from soarm.twin.__main__ import main as twin
 from soarm.twin.leading import Motion
 
 HUGE = int("7" * 400)
@@ -136,7 +133,7 @@ READERS = {
         (FaultError,),
         {"velocity": 90, "acceleration": 5000, "lead": [1, 2, 3, 4, 5, 6], "table_m": -0.01},
     ),
-    "specification": Reader(_beside("spec.json", cli.read_spec), (StageError, SpecMismatchError), _spec()),
+    "specification": Reader(_beside("spec.json", look.read_spec), (StageError, SpecMismatchError), _spec()),
     "checksums": Reader(_beside("checksums.json", Bundle.open), (BundleError,), {"spec.json": "0", "act.onnx": "1"}),
     "training arm": Reader(
         lambda path: TrainingArm.from_json(read_bytes(path)),
@@ -294,32 +291,42 @@ def test_a_specification_with_a_wrong_value_is_refused_by_its_name(change: dict[
 @pytest.mark.parametrize(
     "words",
     [
-        (hardware, "import-calibration", "{}", "{}.out"),
-        (hardware, "export-calibration", "{}", "{}.out"),
-        (hardware, "doctor", "--port", "{}", "--calibration", "{}"),
-        (hardware, "check-pose", "--port", "none", "--calibration", "{}"),
-        (runtime, "check", "{}"),
-        (runtime, "drive", "{}", "--port", "none", "--calibration", "{}", "--cube", "0", "0", "0", "--bin", "0", "0"),
-        (runtime, "show-log", "{}"),
-        (runtime, "replay-log", "{}"),
-        (teleop, "--from-log", "{}", "--dataset", "{}.data"),
-        (teleop, "--follower", "sim", "--leader", "replay", "--replay", "{}", "--dataset", "{}.data", "--params", "{params}"),
-        (twin, "--port", "{}.port", "--calibration", "{}", "--params", "{params}"),
-        (cli.main, "info", "{}"),
-        (cli.main, "show-log", "{}"),
+        ("import-calibration", "{}", "{}.out"),
+        ("export-calibration", "{}", "{}.out"),
+        ("doctor", "--port", "{}", "--calibration", "{}"),
+        ("check-pose", "--port", "none", "--calibration", "{}"),
+        ("check", "{}"),
+        ("drive", "{}", "--port", "none", "--calibration", "{}", "--place", "cube=0,0,0", "--place", "bin=0,0"),
+        ("replay-log", "{}"),
+        ("control", "--from-log", "{}", "--dataset", "{}.data"),
+        (
+            "control",
+            "--follower",
+            "sim",
+            "--leader",
+            "replay",
+            "--replay",
+            "{}",
+            "--dataset",
+            "{}.data",
+            "--params",
+            "{params}",
+        ),
+        ("twin", "--port", "{}.port", "--calibration", "{}", "--params", "{params}"),
+        ("info", "{}"),
+        ("show-log", "{}"),
     ],
-    ids=lambda words: words[0].__module__ + " " + words[1],
+    ids=lambda words: words[0],
 )
 def test_a_command_given_such_a_file_says_so_and_fails(
     tmp_path: Path, words: tuple[Any, ...], caplog: Any, capsys: Any
 ) -> None:
-    main, *rest = words
     params = str(Path(__file__).parents[1] / "params.yaml")
     for i, content in enumerate((b"", b'{"a":' * 50_000, b"\xff\xfe", b'{"version": 1, "joints": [NaN]}')):
         path = tmp_path / f"file{i}"
         path.write_bytes(content)
 
-        status = entry.guarded(lambda path=path: main([word.format(path, params=params) for word in rest]))  # type: ignore[misc]
+        status = cli.main([word.format(path, params=params) for word in words])
 
         assert status == 1
         assert str(path) in caplog.text + capsys.readouterr().err

@@ -7,6 +7,7 @@
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs
     sim        the emulated arm
+    watch      policies in the simulator, in a window or on a film
 
 To add a command, write a function in the module of its group (a new group is a new module that `program` imports):
 

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from soarm.cli.command import CHAIN, command, loading, whole
+from soarm.cli.command import CHAIN, Json, command, loading, whole, write_json
+from soarm.errors import StageError
+from soarm.smallfile import DATASET_BYTES, read_json
 
+logger = logging.getLogger(__name__)
+REPORT = Path("data/compare/report.html")
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", "-S", metavar="NAME=VALUE", help="Change a parameter of params.yaml: base.record.n_episodes=50."),
+    typer.Option("--set", "-S", metavar="NAME=VALUE", help="Change a parameter of `params.yaml`: base.record.n_episodes=50."),
 ]
-Profile = Annotated[str | None, typer.Option(help="Profile of params.yaml, `ci` for a quick try.")]
-TaskName = Annotated[str | None, typer.Option("--task", help="Which task: a key of `tasks` in params.yaml.")]
+Profile = Annotated[str | None, typer.Option(help="Profile of `params.yaml`, `ci` for a quick try.")]
+TaskName = Annotated[str | None, typer.Option("--task", help="Which task: a key of `tasks` in `params.yaml`.")]
 Seed = Annotated[int | None, whole(0, 2**31 - 1, "Seed of the run.")]
 DatasetFolder = Annotated[
-    Path | None, typer.Option("--dataset", help="Folder of the demonstrations to train on, in place of data/record.")
+    Path | None, typer.Option("--dataset", help="Folder of the demonstrations to train on, in place of `data/record`.")
 ]
 Temp = Annotated[
     bool,
     typer.Option(
         "--temp",
-        help="Work in a copy of the repository; `dvc exp apply` brings the results. Without it, "
-        "changed parameters are written into params.yaml and the results here are replaced.",
+        help="Work in a copy of the repository; `dvc exp apply` brings the results. Without it, changed parameters are "
+        "written into `params.yaml` and the results here are replaced.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run stages although nothing they depend on has changed.")]
 
 
-def _add(name: str, stages: list[str], text: str, example: str) -> None:
-    """Add a command that runs stages, and what they depend on where that has changed."""
+Lines = Callable[[dict[str, Any]], list[str]]
+
+
+def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | None = None) -> None:
+    """Add a command that runs a stage, and those it depends on where something has changed.
+
+    Args:
+        name: Of the command.
+        stage: The stage; None for the whole chain.
+        text: Its help.
+        example: The example in its help.
+        lines: What is shown of the stage's metrics in the end.
+    """
 
     def body(
         sets: Sets = None,
@@ -41,18 +59,82 @@ def _add(name: str, stages: list[str], text: str, example: str) -> None:
         dataset: DatasetFolder = None,
         temp: Temp = False,
         force: Force = False,
+        as_json: Json = False,
     ) -> int:
         with loading():
             from soarm.reproduce import Changes, reproduce
-        return reproduce(stages, Changes(sets or [], profile, task, seed, dataset), temp=temp, force=force)
+        changes = Changes(sets or (), profile, task, seed, dataset)
+        stages = [] if stage is None else [stage]
+        status = reproduce(stages, changes, temp=temp, force=force, out=sys.stderr if as_json else None)
+        if status or temp or not (as_json or lines):
+            return status
+        metrics = Path("data", "metrics", f"{stage or 'compare'}.json")
+        found = read_json(metrics, StageError, f"Make it with `soarm {name} --force`", most_bytes=DATASET_BYTES)
+        if as_json:
+            write_json(found)
+        elif lines is not None:
+            logger.info("%s", "\n".join(lines(found)))
+        return status
 
     body.__doc__ = text
     command(CHAIN, example, name=name)(body)
 
 
-_add("repro", [], "Run the whole chain: every stage whose inputs have changed.", "soarm repro --profile ci")
-_add("record", ["record"], "Record scripted demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
-_add("train", ["train_act"], "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
-_add("reach", ["reach"], "Measure how far a residual must reach.", "soarm reach")
-_add("rl-train", ["train_residual"], "Train the residual on the frozen ACT.", "soarm rl-train --seed 1")
-_add("export", ["export"], "Export ACT and residual to an ONNX bundle, equal to torch.", "soarm export")
+def _alone(found: dict[str, Any]) -> list[str]:
+    """Return how one policy did, a line per measure."""
+    low, high = found["success_ci95"]
+    return [
+        f"{found['n_scenes']} scenes",
+        f"success       {100 * found['success_rate']:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f})",
+        f"return        {found['return_mean']:.2f}",
+    ]
+
+
+def _compared(found: dict[str, Any]) -> list[str]:
+    """Return a table of base against residual: a line per measure, with the interval of the difference."""
+    lines = [f"{found['n_scenes']} scenes{'':<7}{'ACT':>8}{'ACT + residual':>18}   difference (95 %)"]
+    measures = (("success [%]", "success_rate", "success_rate", 100), ("return", "return_mean", "return", 1))
+    for name, key, difference, scale in (*measures, ("time to success [s]", "time_to_success_s", "time_to_success_s", 1)):
+        alone, both = (found[policy][key] for policy in ("base", "residual"))
+        change = found["differences"][difference]
+        shown = ["-" if value is None else f"{scale * value:.2f}" for value in (alone, both)]
+        low, high = (f"{scale * bound:+.2f}" if bound is not None else "-" for bound in change["ci95"] or (None, None))
+        mean = "-" if change["mean"] is None else f"{scale * change['mean']:+.2f}"
+        lines.append(f"{name:<20}{shown[0]:>7}{shown[1]:>18}   {mean} ({low} to {high})")
+    gained = f"{found['gains']} scenes gained, {found['regressions']} lost; McNemar p = {found['mcnemar_p']:.2g}"
+    return [*lines, gained, f"report: {REPORT}"]
+
+
+_add("repro", None, "Run the whole chain: every stage whose inputs have changed.", "soarm repro --profile ci")
+_add("record", "record", "Record scripted demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
+_add("train", "train_act", "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
+_add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone)
+_add("reach", "reach", "Measure how far a residual must reach.", "soarm reach")
+_add("rl-train", "train_residual", "Train the residual on the frozen ACT.", "soarm rl-train --seed 1")
+_add("rl-eval", "compare", "Compare ACT with ACT and residual on the same held-out scenes.", "soarm rl-eval", _compared)
+_add("export", "export", "Export ACT and residual to an ONNX bundle, equal to torch.", "soarm export")
+
+
+@command(CHAIN, "soarm report --open")
+def report(
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Print where the report of the comparison is; make it where there is none."""
+    if not REPORT.is_file():
+        with loading():
+            from soarm.reproduce import Changes, reproduce
+        status = reproduce(["compare"], Changes(), out=sys.stderr)
+        if status:
+            return status
+    path = REPORT.resolve()
+    if as_json:
+        write_json({"report": str(path)})
+    else:
+        sys.stdout.write(f"{path}\n")
+    if show:
+        with loading():
+            import webbrowser
+        if not webbrowser.open(path.as_uri()):
+            raise StageError(f"no browser can be opened here; open {path} in one, or copy it: it is one file")
+    return 0

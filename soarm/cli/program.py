@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import typer
 
-from soarm.cli import chain, data, look, robot, sim
-from soarm.cli.command import app
+from soarm import entry
+from soarm.cli import chain, data, look, robot, sim, watch
+from soarm.cli.command import PANELS, app
 
-_GROUPS = (chain, data, look, robot, sim)
-"""Modules whose commands the application has."""
+assert {chain, data, look, robot, sim, watch}  # their import is what declares the commands
+app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = typer.main.get_command(app).main(words or ["--help"], prog_name="soarm", standalone_mode=False)
     except typer.TyperException as error:
         place = getattr(getattr(error, "ctx", None), "command_path", "soarm")
-        sys.stderr.write(f"error: {error.format_message().rstrip('.')}. See `{place} --help`.\n")
-        return error.exit_code
+        return entry.say(f"error: {error.format_message().rstrip('.')}. See `{place} --help`.", error.exit_code)
     return status

@@ -1,1 +1,177 @@
-"""Commands of this group come here."""
+"""Commands that need no arm: the twin, and driving by hand in the simulator or on it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from soarm.cli.command import DRIVE, command, loading, number, whole
+
+logger = logging.getLogger(__name__)
+ParamsFile = Annotated[
+    Path | None, typer.Option(help="File that describes the simulator; `params.yaml` here, or else the package's.")
+]
+Seed = Annotated[int, whole(0, 2**31 - 1, "Scene of the first episode.")]
+
+
+@command(DRIVE, "soarm control --leader keyboard --dataset datasets/mine --episodes 50")
+def control(
+    leader: Annotated[
+        Literal["keyboard", "gamepad", "arm", "expert", "replay"], typer.Option(help="What drives.")
+    ] = "keyboard",
+    follower: Annotated[
+        Literal["sim", "arm"], typer.Option(help="What is driven; `arm` is one on a port, a real one or that of `soarm twin`.")
+    ] = "sim",
+    dataset: Annotated[
+        Path | None, typer.Option(help="Folder of the dataset, continued where it exists; without it nothing is recorded.")
+    ] = None,
+    episodes: Annotated[int, whole(1, 1_000_000, "How many to keep.")] = 10,
+    task: Annotated[
+        str | None, typer.Option(help="Name of the task; that of `params.yaml` by default, pick_place for an arm on a port.")
+    ] = None,
+    instruction: Annotated[
+        str | None, typer.Option(help="What the robot is asked to do, in words; the task's own by default.")
+    ] = None,
+    seed: Seed = 0,
+    port: Annotated[str | None, typer.Option(help="Port of the arm that follows.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Of the arm that follows.")] = None,
+    leader_port: Annotated[str | None, typer.Option(help="Port of the arm that leads.")] = None,
+    leader_calibration: Annotated[Path | None, typer.Option(help="Of the arm that leads.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="Of both arms (`soarm.hardware.config`).")] = None,
+    objects: Annotated[
+        Path | None, typer.Option(help="File that says where the objects are, to record them (`soarm.runtime.objects`).")
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="Dataset, or log of `soarm drive`, for --leader replay.")] = None,
+    replay_episode: Annotated[int, whole(0, 1_000_000, "Which episode of it.")] = 0,
+    replay_units: Annotated[
+        Literal["degrees"] | None, typer.Option(help="Unit of --replay, where the dataset does not say it.")
+    ] = None,
+    from_log: Annotated[
+        Path | None, typer.Option(help="No driving: the episodes of this log of `soarm drive` are added to --dataset.")
+    ] = None,
+    params: ParamsFile = None,
+    control_hz: Annotated[int | None, whole(1, 1000, "Steps per second of --follower arm; 30 by default.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Do not wait for the clock; for --leader expert and replay.")] = False,
+) -> int:
+    """Drive an arm by hand, and record demonstrations: the simulated arm, the twin's or a real one."""
+    with loading("twin"):
+        from soarm.teleop.control import ControlConfig, record_log
+        from soarm.teleop.control import control as drive
+    if from_log is not None:
+        if dataset is None:
+            raise typer.BadParameter("--from-log needs --dataset")
+        record_log(from_log, dataset, instruction)
+        return 0
+    config = ControlConfig(
+        leader=leader,
+        follower=follower,
+        dataset=dataset,
+        episodes=episodes,
+        task=task,
+        instruction=instruction,
+        seed=seed,
+        port=port,
+        calibration=calibration,
+        leader_port=leader_port,
+        leader_calibration=leader_calibration,
+        settings=settings,
+        objects=objects,
+        replay=replay,
+        replay_episode=replay_episode,
+        replay_units=replay_units,
+        params=params,
+        control_hz=control_hz,
+        fast=fast,
+    )
+    if (fault := config.fault()) is not None:
+        raise typer.BadParameter(fault)
+    report = drive(config)
+    return 0 if dataset is None or report.kept else 1
+
+
+# As LeRobot calls it.
+command(DRIVE, "soarm teleoperate --leader keyboard", name="teleoperate", hidden=True)(control)
+
+
+@command(DRIVE, "soarm twin --port /tmp/arm --objects /tmp/objects.json --calibration arm.json")
+def twin(
+    port: Annotated[list[Path] | None, typer.Option(help="Link to the port; a second one for an arm that leads.")] = None,
+    objects: Annotated[Path | None, typer.Option(help="File that is told where the objects are, for --objects.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
+    scene: Annotated[int, whole(0, 2**31 - 1, "Seed of the scene.")] = 0,
+    servo_model: Annotated[
+        Literal["position", "sts3215"], typer.Option(help="How servos make torque: the simulator's, or the STS3215's.")
+    ] = "sts3215",
+    volts: Annotated[float, number(0, 25.4, "Of the supply [V].")] = 7.4,
+    clock: Annotated[Literal["wall", "lockstep"], typer.Option(help="What moves it.")] = "wall",
+    usb_delay: Annotated[float, number(0, 10, "What the adapter adds to every reply [s].")] = 0.001,
+    lead: Annotated[
+        str,
+        typer.Option(
+            metavar="still|sweep|calibrate|FILE",
+            help="How the leader moves; calibrate: every limp arm is held as `soarm calibrate` asks.",
+        ),
+    ] = "still",
+    new: Annotated[
+        bool, typer.Option("--new", help="Servos from the factory, plugged in one at a time for setup-motors.")
+    ] = False,
+    wire_log: Annotated[Path | None, typer.Option(help="File for every byte of the arm's line.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What breaks, as in mute:servo_id=3,at_s=10,count=5; any number of: mute, delay, corrupt, truncate, "
+            "wrong_length, wrong_id, noise, duplicate, error, echo, deaf, frozen, multi_turn, overload, sag, heat, reboot, "
+            "unplug, push.",
+        ),
+    ] = None,
+    extra_servo: Annotated[
+        list[int] | None, whole(0, 253, "Id of one more servo; an id of 1 to 6 is there twice then.")
+    ] = None,
+    params: ParamsFile = None,
+    torque_at_power_up: Annotated[bool, typer.Option(help="Servos start with torque; not settled.")] = False,
+    goal_enables_torque: Annotated[bool, typer.Option(help="Writing a goal switches torque on; not settled.")] = False,
+    sync_read_after_missing: Annotated[
+        bool, typer.Option(help="Servos after a silent one still answer a SYNC READ; not settled.")
+    ] = True,
+    return_delay: Annotated[bool, typer.Option(help="Register 7 delays replies; not settled.")] = False,
+    torque_limit_obeyed: Annotated[bool, typer.Option(help="Register 48 is obeyed at run time; not settled.")] = True,
+) -> int:
+    """Emulate an SO-ARM100 on a pseudo-terminal: MuJoCo behind a servo bus, until Ctrl-C.
+
+    The port takes whatever takes a serial port: this project's commands, LeRobot's, Feetech's. SIGUSR1 pulls the arm's cable,
+    and plugs it in again.
+    """
+    with loading("twin"):
+        from soarm import params as params_file
+        from soarm.sim.params import SimParams
+        from soarm.twin import serving
+        from soarm.twin.servo import FirmwareAssumptions
+        from soarm.twin.twin import TwinConfig
+    ports = port or []
+    if len(ports) > 2:
+        raise typer.BadParameter(f"{len(ports)} ports were given; there is one arm, and one that leads")
+    if lead not in (serving.STILL, serving.CALIBRATE) and len(ports) < 2:
+        raise typer.BadParameter("--lead needs a second --port, for the arm that leads")
+    sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
+    config = TwinConfig(
+        servo_model=servo_model,
+        clock=clock,
+        volts=volts,
+        calibration=serving.calibration_at(calibration),
+        new=new,
+        hand=lead == serving.CALIBRATE,
+        extra_servos=tuple(extra_servo or ()),
+        arms=2 if len(ports) > 1 else 1,
+        line_timing=clock == "wall",
+        usb_delay_s=usb_delay if clock == "wall" else 0.0,
+        assumptions=FirmwareAssumptions(
+            torque_at_power_up, goal_enables_torque, sync_read_after_missing, return_delay, torque_limit_obeyed
+        ),
+        paths=tuple(ports),
+    )
+    serving.serve(sim, config, scene=scene, faults=fault or [], lead=lead, objects=objects, wire_log=wire_log)
+    logger.info("the twin is gone")
+    return 0

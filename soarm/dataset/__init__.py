@@ -4,11 +4,11 @@
 
     reader      a dataset in memory: columns of numpy
     recorder    episodes into a dataset; journal: where they are until the end
-    edit        delete, merge, splits, statistics; conversion: a copy in degrees
+    edit        delete, merge, split, statistics; conversion: a copy in degrees
     checks      is it sound; contents: everything a folder holds; formats: folders that are no v3.0 dataset
     quality     what spoils demonstrations although the files are sound
     units       what joints are measured in: said, declared or unknown
-    overview    what a dataset is, in lines; __main__: the commands `soarm dataset`
+    overview    what a dataset is, in lines
     cameras     where the frames of its cameras are
     writer      the files of a dataset; layout: where they are; tables, storage, statistics, episode: what they are made of
 """

@@ -76,7 +76,7 @@ def read(path: Path) -> Contents:
     root = storage.location(path)
     if not root.is_dir():
         raise DatasetError(
-            f"{path} does not exist. Record a dataset there first (soarm teleoperate) or give the folder that holds meta/."
+            f"{path} does not exist. Record a dataset there first (soarm control) or give the folder that holds meta/."
         )
     has_info, has_journal = (root / layout.INFO_PATH).exists(), journal.exists(root)
     if not has_info and not has_journal:

@@ -1,4 +1,4 @@
-"""Changing a dataset that is finished: delete episodes, merge, set splits, repair statistics.
+"""Changing a dataset that is finished: delete episodes, merge, split it into several, set splits, repair statistics.
 
 Every change is built beside the dataset, complete, and swapped in; whatever is wrong with the request is said before anything
 is touched.
@@ -21,19 +21,26 @@ from soarm.spec import PolicySpec, require_same
 logger = logging.getLogger(__name__)
 
 
-def delete_episodes(path: str | os.PathLike[str], episodes: Iterable[int]) -> Dataset:
+def delete_episodes(
+    path: str | os.PathLike[str], episodes: Iterable[int], destination: str | os.PathLike[str] | None = None
+) -> Dataset:
     """Remove episodes; the ones behind them move up.
 
     Args:
         path: The dataset's folder.
         episodes: Numbers of the episodes, from 0.
+        destination: A folder that is absent or empty, for a copy without them; None changes the dataset itself.
 
     Returns:
-        The dataset as it is now.
+        The dataset without them.
 
     Raises:
-        DatasetError: An episode does not exist, none would be left, or the dataset cannot be rewritten; nothing was changed.
+        DatasetError: An episode does not exist, none would be left, the dataset cannot be rewritten, or the destination is
+            taken; nothing was changed.
     """
+    target = Path(path if destination is None else destination)
+    if destination is not None:
+        storage.require_void(target, "delete")
     dataset = _open_finished(Path(path))
     require_writable(dataset)
     doomed = list(episodes)
@@ -51,8 +58,47 @@ def delete_episodes(path: str | os.PathLike[str], episodes: Iterable[int]) -> Da
     for name, split in dataset.splits.items():
         n_before, n_inside = (sum(i < bound for i in set(doomed)) for bound in (split.start, split.stop))
         splits[name] = range(split.start - n_before, split.stop - n_inside)
-    _write(dataset, Path(path), [(dataset, i) for i in kept], splits)
-    return Dataset.open(path)
+    _write(dataset, target, [(dataset, i) for i in kept], splits)
+    return Dataset.open(target)
+
+
+def split(
+    path: str | os.PathLike[str], destination: str | os.PathLike[str], parts: Mapping[str, float | range]
+) -> dict[str, Dataset]:
+    """Write consecutive episodes of a dataset into datasets of their own, each in the split "train"; the source stays.
+
+    Args:
+        path: The dataset's folder.
+        destination: A folder that is absent or empty; each part becomes the folder of its name in it, all of them or none.
+        parts: Name -> its episodes, or its share of them in 0..1; shares follow one another from episode 0 on.
+
+    Returns:
+        Name -> the new dataset.
+
+    Raises:
+        DatasetError: A part would be empty, parts overlap or leave the dataset, or the destination is taken.
+    """
+    target = Path(destination)
+    storage.require_void(target, "split")
+    dataset = _open_finished(Path(path))
+    require_writable(dataset)
+    chosen = _ranges(parts, dataset.n_episodes)
+    wrong = [name for name in chosen if not name or name in (".", "..") or "/" in name]
+    empty = [name for name, episodes in chosen.items() if not len(episodes)]
+    if wrong or empty or not chosen:
+        raise DatasetError(
+            f"{path} has {dataset.n_episodes} episodes; parts {wrong} are no names of folders, parts {empty} would be empty. "
+            "Name parts as in train=0.8 or val=40:50"
+        )
+    require_splits(chosen, dataset.n_episodes)
+    folder = storage.room_for(target)
+    try:
+        for name, episodes in chosen.items():
+            _write(dataset, folder / name, [(dataset, i) for i in episodes], {"train": range(len(episodes))})
+        storage.publish(target)
+    finally:
+        storage.discard(target)
+    return {name: Dataset.open(target / name) for name in chosen}
 
 
 def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathLike[str]) -> Dataset:
@@ -121,6 +167,18 @@ def recompute_statistics(path: str | os.PathLike[str]) -> Dataset:
     fresh = statistics.to_json({key: statistics.summarise(values) for key, values in found.columns.items()})
     storage.write_file(root / layout.STATS_PATH, writer.encode_json({**kept, **fresh}))
     return Dataset.open(path)
+
+
+def _ranges(parts: Mapping[str, float | range], n_episodes: int) -> dict[str, range]:
+    """Return the episodes of each part; where shares end is rounded, so that none is lost between two parts."""
+    found, share = {}, 0.0
+    for name, part in parts.items():
+        if isinstance(part, range):
+            found[name] = part
+        else:
+            found[name] = range(round(share * n_episodes), round((share + part) * n_episodes))
+            share += part
+    return found
 
 
 def _require_alike(first: Dataset, part: Dataset) -> None:

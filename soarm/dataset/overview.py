@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from soarm import arm
 from soarm.dataset import checks, layout, units
@@ -62,6 +63,31 @@ def entries(path: Path | str, found: Contents) -> list[Entry]:
     if isinstance(info.get("splits"), dict) and info["splits"]:
         lines.append(("splits", ", ".join(f"{name} {text}" for name, text in info["splits"].items())))
     return lines + _units_entries(found, path) + [("note", note) for note in found.notes] + _use_entries(found, path)
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """Return what the page tells, for a program to read: counts, features with their units, tasks, splits and faults.
+
+    Raises:
+        DatasetError: There is no dataset that could be looked at.
+    """
+    found = checks.examine(path)
+    lengths = [*(found.episodes["length"].tolist() if found.episodes else ()), *(len(episode) for episode in found.unfinished)]
+    return {
+        "version": found.info.get("codebase_version"),
+        "robot_type": found.info.get("robot_type"),
+        "fps": found.info.get("fps"),
+        "episodes": len(lengths),
+        "frames": int(sum(lengths)),
+        "features": {key: {"names": feature.names, "units": feature.units} for key, feature in found.features.items()},
+        "not_loaded": found.not_loaded,
+        "tasks": found.tasks or [],
+        "splits": found.info.get("splits") or {},
+        "unfinished_episodes": len(found.unfinished),
+        "unknown_units": units.unknown_joints(found.features),
+        "faults": found.faults,
+        "notes": found.notes,
+    }
 
 
 def _units_entries(found: Contents, path: Path | str) -> list[Entry]:

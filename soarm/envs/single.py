@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.envs.interface import HasLimit, Interface, refuse_options, require_render_mode, scene_seed
-from soarm.envs.pictures import Cameras, Snapshot, Viewer
+from soarm.envs.pictures import Cameras, LiveView
 from soarm.policy import Array, Observation
 from soarm.sim.env import SimEnv
+from soarm.viewer import Snapshot
 
 
 class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
@@ -79,7 +80,7 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         self._snapshot = Snapshot(self.model)
         self._cameras = Cameras(self.model, interface.cameras, interface.picture_size)
         self._front: Cameras | None = None
-        self._viewer = Viewer(self._snapshot, 1.0 / params.control_hz) if render_mode == "human" else None
+        self._viewer = LiveView(self._snapshot, 1.0 / params.control_hz) if render_mode == "human" else None
 
     @property
     def model(self) -> mujoco.MjModel:

@@ -32,5 +32,5 @@
     restoring      registers of a backup back into the servos
     setup          a new servo's id
     doctor         what is wrong with an arm that is plugged in
-    __main__       the arm's commands
+    procedures     what a person does with an arm: calibrate, check, release
 """

@@ -15,13 +15,14 @@
     sensors        the values of features beside the joints, and their age
     success        when the task is done
 
-    shutdown       how a run ends: hold, park, let go
+    shutdown       how a run ends: hold, park, release
     persist        a slow move that waits for what passes
     clearance      moves that keep clear of what stands on the table
     standing       the things on the table as boxes
 
     objects        where things are: told, read from a file, or called for
     plausible      whether they can be there
+    placed         the sensor of what a person says of them
     carried        things that nobody sees, and the one in the hand
     camera         the newest frame of a camera, and its age
 
@@ -35,6 +36,6 @@
     log            the log of a run
     records        a tick as a record of the log
     replay         a log through the safety chain again
+    log_summary    what a log says of a run, counted and in words
     run_report     what happened, counted and in words
-    __main__       the robot's commands
 """

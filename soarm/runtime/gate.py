@@ -103,10 +103,8 @@ def require(found: dict[str, list[str]], allowed: Collection[str]) -> list[str]:
         raise GateError(f"there is no check named {', '.join(unknown)}; known are {', '.join(CHECKS)}")
     refused = [f"{name}: {text}" for name, texts in found.items() if name not in allowed for text in texts]
     if refused:
-        names = ", ".join(dict.fromkeys(text.partition(":")[0] for text in refused))
-        raise GateError(
-            "\n  ".join(["this bundle was not made for this arm:", *refused]) + f"\nGo on all the same: --allow {names}"
-        )
+        names = " ".join(dict.fromkeys(f"--allow {text.partition(':')[0]}" for text in refused))
+        raise GateError("\n  ".join(["this bundle was not made for this arm:", *refused]) + f"\nGo on all the same: {names}")
     return [f"{name} (allowed): {text}" for name, texts in found.items() for text in texts]
 
 

@@ -13,6 +13,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, Literal, Protocol, cast
 
 import mujoco
@@ -23,6 +24,9 @@ from soarm.errors import SimulationError
 from soarm.sim.ray_camera import RayEye
 
 Backend = Literal["egl", "osmesa", "ray"]
+Draw = Callable[[mujoco.MjvScene], None]
+SPARE_GEOMS = 100
+"""Geoms that a picture may have beside those of the model."""
 
 _TRIAL = """
 import mujoco
@@ -88,18 +92,19 @@ class Camera:
         """What draws."""
         return self._backend
 
-    def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
+    def render(self, data: mujoco.MjData, draw: Draw | None = None) -> NDArray[np.uint8]:
         """Return what the camera sees, uint8, shape (height_px, width_px, 3), red-green-blue.
 
         Args:
             data: State with kinematics up to date, of the model or of one with the same geoms (`BatchSim.snapshot`).
+            draw: Adds at most `SPARE_GEOMS` geoms to the scene; rays do not see them.
 
         Raises:
             SimulationError: The camera was closed.
         """
         if self._eye is None:
             raise SimulationError("the camera is closed; make a new one")
-        return self._eye.render(data)
+        return self._eye.render(data, draw)
 
     def close(self) -> None:
         """Free what the backend holds; may be called again."""
@@ -140,7 +145,7 @@ def find_fault(backend: Backend) -> str | None:
 
 
 class _Eye(Protocol):
-    def render(self, data: mujoco.MjData) -> NDArray[np.uint8]: ...
+    def render(self, data: mujoco.MjData, draw: Draw | None) -> NDArray[np.uint8]: ...
 
     def close(self) -> None: ...
 
@@ -162,7 +167,7 @@ class _GlEye:
         finally:
             quality.shadowsize = shadow_size
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + 100)
+        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + SPARE_GEOMS)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
         self._option = mujoco.MjvOption()
         self._camera = mujoco.MjvCamera()
@@ -170,9 +175,11 @@ class _GlEye:
         self._camera.fixedcamid = camera_id
         self._rect = mujoco.MjrRect(0, 0, width_px, height_px)
 
-    def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
+    def render(self, data: mujoco.MjData, draw: Draw | None) -> NDArray[np.uint8]:
         self._gl.make_current()  # another camera's context may be current
         mujoco.mjv_updateScene(data.model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        if draw is not None:
+            draw(self._scene)
         mujoco.mjr_render(self._rect, self._scene, self._context)
         picture = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
         mujoco.mjr_readPixels(picture, None, self._rect, self._context)

@@ -30,8 +30,8 @@ class RayEye:
         rays = np.stack([*np.meshgrid(x, y), np.full(self._shape, -1.0)], axis=-1).reshape(-1, 3)
         self._rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)  # in the camera's frame, (H * W, 3)
 
-    def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
-        """Return the picture, uint8, shape (H, W, 3)."""
+    def render(self, data: mujoco.MjData, draw: object = None) -> NDArray[np.uint8]:
+        """Return the picture, uint8, shape (H, W, 3); what `draw` would add is not in it."""
         model = data.model
         eye = data.cam_xpos[self._camera_id].copy()
         rays = self._rays @ data.cam_xmat[self._camera_id].reshape(3, 3).T

@@ -14,5 +14,5 @@
     arms           arms on a bus that follow and lead
     simulated      the simulated arm and its expert
     convert        the log of a run as episodes
-    __main__       `soarm teleoperate`
+    control        from what somebody chose to a session
 """

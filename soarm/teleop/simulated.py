@@ -13,33 +13,35 @@ from soarm.teleop.follower import SimFollower
 from soarm.teleop.teleoperator import PolicyTeleoperator
 
 
-def follower(params: Path | None) -> SimFollower:
+def follower(params: Path | None, task: str | None = None) -> SimFollower:
     """Return the simulated arm that a params file describes.
 
     Args:
         params: The file; None takes the params.yaml of this folder, or else the package's.
+        task: Name of the task; None takes the file's own.
 
     Raises:
         ParamsError: The file does not describe one.
     """
-    return SimFollower(SimEnv(_load(params).section("sim", SimParams)))
+    return SimFollower(SimEnv(_load(params, task).section("sim", SimParams)))
 
 
-def expert(params: Path | None, control_hz: int, first_seed: int) -> PolicyTeleoperator:
+def expert(params: Path | None, control_hz: int, first_seed: int, task: str | None = None) -> PolicyTeleoperator:
     """Return the scripted demonstrator in the place of a hand.
 
     Args:
         params: As for `follower`.
         control_hz: Steps per second of the arm it drives.
         first_seed: Of the first episode's habits and tremor.
+        task: As for `follower`.
 
     Raises:
         ParamsError: The file does not describe one.
     """
-    loaded = _load(params)
+    loaded = _load(params, task)
     habits = loaded.section("record", RecordParams).expert
     return PolicyTeleoperator(sim_task(loaded.task).expert(habits, control_hz), first_seed)
 
 
-def _load(params: Path | None) -> params_file.Params:
-    return params_file.load(params or params_file.here_or_packaged())
+def _load(params: Path | None, task: str | None) -> params_file.Params:
+    return params_file.load(params or params_file.here_or_packaged(), task)

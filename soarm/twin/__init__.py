@@ -14,5 +14,5 @@
     port           a pseudo-terminal that can be unplugged
     leading        how the leader moves where no hand is
     hand           a person at the twin: calibrates, and plugs in new servos
-    __main__       `soarm twin`
+    serving        a twin in the foreground: `soarm twin`
 """

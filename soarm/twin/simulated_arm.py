@@ -1,7 +1,7 @@
 """The scene behind the wire: the simulator's task, with six servos in the place of its actuators.
 
-The same seed gives the scene, the start and, under the law `position`, the physics of `soarm.sim.env`; what differs is what
-the wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
+The same seed gives the scene, the start and, with the servo model `position`, the physics of `soarm.sim.env`; what differs is
+what the wire does: positions and goals are whole ticks, and nothing moves that the servos do not move.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SimulatedArm(EpisodeSim):
         sim: The simulator.
         servos: The six servos in the order of the joints; the scene moves them and is moved by them.
         calibration: How the servos are mounted: signs, zeros, offsets.
-        law: See `soarm.twin.actuator`.
+        servo_model: See `soarm.twin.actuator`.
         volts: Of the supply [V].
 
     Attributes:
@@ -63,11 +63,12 @@ class SimulatedArm(EpisodeSim):
     """
 
     def __init__(
-        self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, law: ActuatorName, volts: float
+        self, sim: SimParams, servos: Sequence[Servo], calibration: Calibration, servo_model: ActuatorName, volts: float
     ) -> None:
         super().__init__(sim, visuals=True)
         self.servos = tuple(servos)
-        self._law: ActuatorModel = (PositionActuator if law == "position" else Sts3215Actuator)(self.model, self.data)
+        make = PositionActuator if servo_model == "position" else Sts3215Actuator
+        self._actuator: ActuatorModel = make(self.model, self.data)
         self._outcome: StepOutcome | None = None
         self._substep = 0
         joints = calibration.joints
@@ -84,10 +85,10 @@ class SimulatedArm(EpisodeSim):
 
     def reset(self, seed: int) -> None:
         """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
-        if isinstance(self._law, PositionActuator):
+        if isinstance(self._actuator, PositionActuator):
             self.start(seed)
             if self._fields:
-                self._law.refresh()
+                self._actuator.refresh()
         else:
             self.start(seed, draw_physics=False)
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
@@ -103,7 +104,7 @@ class SimulatedArm(EpisodeSim):
         for _ in range(n_substeps):
             self._slew(profile)
             goal_rad = (self._slewed - self._zero) / self._per_rad + arm.ZERO_RAD
-            self._law.apply(drive._replace(goal_rad=goal_rad))
+            self._actuator.apply(drive._replace(goal_rad=goal_rad))
             mujoco.mj_step(self.model, self.data)
             self._substep += 1
             if self._substep % self.params.n_substeps == 0:
@@ -142,14 +143,14 @@ class SimulatedArm(EpisodeSim):
     def _registers(self) -> tuple[Profile, Drive]:
         """Return how the goals are followed, and the servos' state.
 
-        The model that policies know follows a goal at once; under its law only register 46 is a bound. Without torque the
+        The model that policies know follows a goal at once; under its model only register 46 is a bound. Without torque the
         goal that a servo follows is where it is.
         """
         servos = self.servos
         live = np.array([servo.live for servo in servos])
         speed = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
         acceleration = np.full(arm.N_JOINTS, np.inf)
-        if not isinstance(self._law, PositionActuator):
+        if not isinstance(self._actuator, PositionActuator):
             speed = np.minimum(speed, MAX_SPEED_TICKS_S)
             acceleration = np.array([100.0 * servo.get("acceleration") or np.inf for servo in servos])
         if not live.all():
@@ -183,7 +184,7 @@ class SimulatedArm(EpisodeSim):
     def _protect(self) -> None:
         """Let the servos heat up, and look after themselves: overload."""
         period_s = 1.0 / self.params.control_hz
-        load, amperes = np.abs(self._law.load()), self._law.amperes()
+        load, amperes = np.abs(self._actuator.load()), self._actuator.amperes()
         self.heat_c += period_s * (_HEATING_C_PER_A2_S * amperes**2 - (self.heat_c - _AMBIENT_C) / _COOLING_S)
         for i, servo in enumerate(self.servos):
             self._overloaded_s[i] = self._overloaded_s[i] + period_s if 100 * load[i] > servo.get("overload_torque") else 0.0
@@ -194,8 +195,8 @@ class SimulatedArm(EpisodeSim):
         """Write into the registers what the servos measure; after every period, and whenever something was changed outside."""
         ticks = self._zero + self._per_unit * self.q()
         speed = self._per_rad * self.data.qvel[: arm.N_JOINTS]
-        load = np.clip(np.sign(self._per_rad) * self._law.load() * 1000, -1000, 1000)
-        amperes = self._law.amperes()
+        load = np.clip(np.sign(self._per_rad) * self._actuator.load() * 1000, -1000, 1000)
+        amperes = self._actuator.amperes()
         for i, servo in enumerate(self.servos):
             if servo.id not in self.frozen:
                 servo.place(round(ticks[i]))

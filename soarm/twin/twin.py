@@ -51,7 +51,7 @@ class TwinConfig:
     """How the arm is emulated.
 
     Attributes:
-        law: How servos make torque; see `soarm.twin.actuator`.
+        servo_model: How servos make torque; see `soarm.twin.actuator`.
         clock: What moves the physics; see the module.
         volts: Of the supply [V]. The parts for 7.4 V bear 4.0 to 8.0 V.
         calibration: How the servos are mounted, and what they remember of it.
@@ -72,7 +72,7 @@ class TwinConfig:
         TwinError: A value is not allowed.
     """
 
-    law: ActuatorName = "position"
+    servo_model: ActuatorName = "position"
     clock: Literal["lockstep", "wall"] = "lockstep"
     volts: float = 7.4
     calibration: Calibration = dataclasses.field(default_factory=Calibration.nominal)
@@ -89,8 +89,8 @@ class TwinConfig:
 
     def __post_init__(self) -> None:
         faults = []
-        if self.law not in ("position", "sts3215"):
-            faults.append(f"law is {self.law!r}; known are 'position' and 'sts3215'")
+        if self.servo_model not in ("position", "sts3215"):
+            faults.append(f"servo_model is {self.servo_model!r}; known are 'position' and 'sts3215'")
         if self.clock not in ("lockstep", "wall"):
             faults.append(f"clock is {self.clock!r}; known are 'lockstep' and 'wall'")
         if not 0 <= self.volts <= 25.4:
@@ -124,7 +124,7 @@ class Twin:
             BusEmulator([*servos, *(extra_servos if i == 0 else ())], config.assumptions) for i, servos in enumerate(joints)
         ]
         self.servos = {joint.servo_id: servo for joint, servo in zip(config.calibration.joints, joints[0], strict=True)}
-        self._simulated = SimulatedArm(sim, joints[0], config.calibration, config.law, config.volts)
+        self._simulated = SimulatedArm(sim, joints[0], config.calibration, config.servo_model, config.volts)
         self._sim = sim
         self._emulators[0].bench = Bench(joints[0]) if config.new else None
         if config.hand:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -18,7 +22,7 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """The commands that would have run, in a folder that looks like the repository."""
     commands: list[list[str]] = []
 
-    def call(command: list[str], environment: dict[str, str]) -> int:
+    def call(command: list[str], environment: dict[str, str], out: TextIO | None) -> int:
         assert command[:3] == [sys.executable, "-m", "dvc"]
         assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
         commands.append(command[3:])
@@ -60,7 +64,13 @@ def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]],
         (folder / "meta" / "info.json").touch()
         cli.main(["train", "--dataset", str(folder)])
 
-    assert [words[3] for words in called] == ["dataset=datasets/mine", f"dataset={tmp_path}-elsewhere"]
+    cli.main(["train", "--dataset", "datasets/mine", "--temp"])  # in a copy of what git knows
+
+    assert [words[3] for words in called] == [
+        "dataset=datasets/mine",
+        f"dataset={tmp_path}-elsewhere",
+        f"dataset={tmp_path / 'datasets' / 'mine'}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,3 +113,79 @@ def test_nothing_runs_that_would_delete_what_is_in_no_cache(
     assert "mv data/record datasets/mine" in said
     assert "mv data/train_act elsewhere" in said
     assert cli.main(["repro", "--temp", "--profile", "ci"]) == 7  # in a copy of the repository
+
+
+def test_curves_of_a_training_that_was_stopped_keep_nobody_from_going_on(called: list[list[str]]) -> None:
+    path = Path("data/live/train_act/plots/metrics/loss.tsv")
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tloss\n1\t0.5\n")
+
+    assert cli.main(["train"]) == 7
+
+
+@pytest.fixture
+def reproduced(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """As `called`, with stages that succeed, and the metrics of the chain as it is in git."""
+    call = reproduce._call
+    monkeypatch.setattr(reproduce, "_call", lambda *arguments: call(*arguments) and 0)
+    shutil.copytree(ROOT / "data" / "metrics", "data/metrics")
+    return called
+
+
+def test_a_comparison_ends_with_a_table_of_intervals(reproduced: list[list[str]], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    status = cli.main(["rl-eval"])
+
+    assert (status, reproduced) == (0, [["repro", "compare"]])
+    assert re.search(r"success \[%\] +\d+\.\d\d +\d+\.\d\d +[+-]\d+\.\d\d \([+-]\d+\.\d\d to [+-]\d+\.\d\d\)", caplog.text)
+    assert re.search(r"\d+ scenes gained, \d+ lost; McNemar p = ", caplog.text)
+
+
+def test_an_evaluation_ends_with_success_and_its_interval(
+    reproduced: list[list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    assert cli.main(["eval"]) == 0
+    assert re.search(r"success +\d+\.\d % \(95 %: \d+\.\d to \d+\.\d\)", caplog.text)
+
+
+@pytest.mark.parametrize(("name", "stage"), [("rl-eval", "compare"), ("train", "train_act"), ("repro", "compare")])
+def test_json_is_the_stage_s_metrics(
+    reproduced: list[list[str]], name: str, stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(Path(f"data/metrics/{stage}.json").read_text())
+
+
+def test_a_comparison_of_scenes_that_nobody_solved_is_shown(
+    reproduced: list[list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = Path("data/metrics/compare.json")
+    found = json.loads(path.read_text())
+    for policy in ("base", "residual"):
+        found[policy]["time_to_success_s"] = None
+    found["differences"]["time_to_success_s"] = {"mean": None, "ci95": [None, None], "n_scenes": 0}
+    path.write_text(json.dumps(found))
+
+    assert cli.main(["rl-eval"]) == 0
+    assert re.search(r"time to success \[s\] +- +- +- \(- to -\)", caplog.text)
+
+
+def test_the_report_is_where_it_is_and_is_made_where_there_is_none(
+    reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or len(opened) == 1)
+
+    assert cli.main(["report"]) == 0
+    assert reproduced == [["repro", "compare"]]
+    Path("data/compare").mkdir()
+    Path("data/compare/report.html").touch()
+    assert cli.main(["report", "--open"]) == 0
+    assert (len(reproduced), opened) == (1, [Path("data/compare/report.html").resolve().as_uri()])
+    assert cli.main(["report", "--open"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [str(Path("data/compare/report.html").resolve())] * 3
+    assert "no browser can be opened here" in said.err

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import math
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,7 @@ def test_every_option_has_help_and_every_number_bounds(name: str) -> None:
         assert not {"int", "float", "int range", "float range"} & {kind.name for kind in kinds}, f"{name}: use whole or number"
 
 
-TYPED = [name for name, command in COMMANDS.items() if not command.context_settings.get("ignore_unknown_options")]
-
-
-@pytest.mark.parametrize("name", TYPED)
+@BY_NAME
 def test_help_says_what_a_command_does_and_ends_with_the_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*name.split(), "--help"]) == 0
     assert "Example: soarm" in capsys.readouterr().out
@@ -124,18 +122,22 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"soarm {importlib.metadata.version('soarm')}\n"
 
 
-@pytest.mark.parametrize(("missing", "told"), [("mujoco", True), ("soarm.twin.nothing", False)])
+@pytest.mark.parametrize(("words", "package"), [(["twin"], "mujoco"), (["dataset", "info", "d"], "pyarrow")])
 def test_what_a_robot_host_does_not_have_is_said_in_a_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, told: bool
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], package: str
 ) -> None:
-    def load(name: str) -> object:
-        raise ModuleNotFoundError(missing, name=missing)
+    room = {"twin": "soarm.twin", "dataset": "soarm.dataset"}[words[0]]
+    for name in [name for name in sys.modules if name.startswith((room, package))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
 
-    monkeypatch.setattr(importlib, "import_module", load)
-    if told:
-        assert cli.main(["twin"]) == 1
-        said = capsys.readouterr().err
-        assert "error: this needs mujoco, which is not installed: pip install -c constraints.txt '.[twin]' in" in said
-    else:
-        with pytest.raises(ModuleNotFoundError):
-            cli.main(["twin"])
+    assert cli.main(words) == 1
+    said = capsys.readouterr().err
+    assert f"error: this needs {package}, which is not installed: pip install -c constraints.txt '.[twin]' in" in said
+
+
+def test_a_mistake_of_our_own_is_not_taken_for_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "soarm.twin.serving", None)
+
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["twin"])

@@ -16,7 +16,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import AddRenderObservation, TimeLimit
 
-from soarm import arm
+from soarm import arm, viewer
 from soarm.envs import pictures
 from soarm.envs.interface import scene_seed
 from soarm.errors import ObservationError, ParamsError, SimulationError
@@ -279,7 +279,7 @@ def test_a_human_sees_every_step_in_mujocos_viewer_which_changes_no_bit(monkeypa
         windows.append(Window(model, data, **options))
         return windows[0]
 
-    monkeypatch.setattr(pictures, "window_fault", lambda: None)
+    monkeypatch.setattr(viewer, "window_fault", lambda: None)
     monkeypatch.setitem(sys.modules, "mujoco.viewer", SimpleNamespace(launch_passive=launch))
     monkeypatch.setattr(pictures.time, "sleep", lambda seconds: None)
     env = gymnasium.make(ENV_ID, render_mode="human")
@@ -298,14 +298,14 @@ def test_a_human_sees_every_step_in_mujocos_viewer_which_changes_no_bit(monkeypa
 
 def test_without_a_display_a_human_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 1, "X11: Failed to open display :9\n", "")
-    monkeypatch.setattr(pictures.subprocess, "run", lambda *_, **__: failed)
-    pictures.window_fault.cache_clear()
+    monkeypatch.setattr(viewer.subprocess, "run", lambda *_, **__: failed)
+    viewer.window_fault.cache_clear()
 
     with pytest.raises(
         SimulationError, match=r"no window can be opened here \(X11: Failed.*render_mode='rgb_array'.*RecordVideo"
     ):
         gymnasium.make(ENV_ID, render_mode="human")
-    pictures.window_fault.cache_clear()
+    viewer.window_fault.cache_clear()
 
 
 def test_features_keep_their_names() -> None:

@@ -10,8 +10,8 @@ import pytest
 from soarm import arm
 from soarm.errors import BusError, CalibrationError
 from soarm.hardware import guide
-from soarm.hardware.__main__ import LiveLine
 from soarm.hardware.bus import Bus
+from soarm.hardware.procedures import LiveLine
 from soarm.hardware.sweep import REST, SPAN_TICKS
 from soarm.twin.faults import Fault
 

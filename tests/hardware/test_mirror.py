@@ -14,7 +14,7 @@ IDS = range(1, 7)
 
 @pytest.mark.parametrize("stop", ["hold", "fault", "silence"])
 def test_a_lost_frame_does_not_leave_a_joint_under_way_in_an_arm_that_stopped(make_twin, connect, stop, settle, deafen):
-    twin = make_twin(law="sts3215")
+    twin = make_twin(servo_model="sts3215")
     arm = connect(twin)
     arm.hold()
     arm.activate()

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from soarm.hardware.__main__ import main
+from soarm.cli import main
 from soarm.hardware.calibration import Calibration
 
 IDS = range(1, 7)
@@ -15,7 +15,7 @@ LIMITS = ("homing_offset", "min_position_limit", "max_position_limit")
 
 
 @pytest.fixture(autouse=True)
-def heard(caplog, monkeypatch):
+def heard(caplog, monkeypatch, answer):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
 
@@ -44,14 +44,14 @@ def walks_away(error, after):
     ("error", "status", "message"),
     [
         (EOFError, 1, "the input ended before a question was answered"),
-        (KeyboardInterrupt, 130, "stopped; `.*` was not finished"),
+        (KeyboardInterrupt, 130, "stopped; `soarm .*` was not finished"),
     ],
 )
 @pytest.mark.parametrize("command", ["setup-motors", "calibrate", "find-port", "check-pose"])
 def test_a_person_who_walks_away_gets_a_message_and_changes_nothing(
-    twin, tmp_path, caplog, monkeypatch, error, status, message, command
+    twin, tmp_path, caplog, monkeypatch, answer, error, status, message, command
 ):
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", lambda: True)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", lambda: True)
     Calibration.nominal().save(tmp_path / "cal.json")
     arguments = {
         "setup-motors": ["--port", twin.ports[0]],
@@ -61,7 +61,8 @@ def test_a_person_who_walks_away_gets_a_message_and_changes_nothing(
     }[command]
     before = saved(twin)
 
-    assert main([command, *arguments], walks_away(error, 0)) == status
+    answer(walks_away(error, 0))
+    assert main([command, *arguments]) == status
     assert re.search(message, caplog.text)
     assert command in caplog.text
     assert saved(twin) == before
@@ -70,13 +71,16 @@ def test_a_person_who_walks_away_gets_a_message_and_changes_nothing(
 
 @pytest.mark.parametrize("error", [EOFError, KeyboardInterrupt])
 @pytest.mark.parametrize("after", [1, 2, 6])
-def test_a_calibration_that_is_broken_off_gives_the_servos_back_what_they_had(twin, tmp_path, monkeypatch, error, after):
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", lambda: True)
+def test_a_calibration_that_is_broken_off_gives_the_servos_back_what_they_had(
+    twin, tmp_path, monkeypatch, answer, error, after
+):
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", lambda: True)
     target = tmp_path / "arm.json"
     target.write_text("an old one")
     before, stored = registers(twin), saved(twin)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], walks_away(error, after)) != 0
+    answer(walks_away(error, after))
+    assert main(["calibrate", "--port", twin.ports[0], str(target)]) != 0
     assert registers(twin) == before
     assert saved(twin) == stored
     assert target.read_text() == "an old one"
@@ -87,10 +91,10 @@ def test_ctrl_c_during_the_sweep_gives_the_servos_back_what_they_had(twin, tmp_p
         assert registers(twin)[0] == [0, 0, 4095]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", interrupted)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", interrupted)
     before = registers(twin)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], lambda _: "") == 130
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")]) == 130
     assert registers(twin) == before
     assert "Traceback" not in caplog.text
 
@@ -100,16 +104,17 @@ def test_what_cannot_be_put_back_is_named_with_what_it_was(twin, tmp_path, monke
         twin.servos[2].deaf = True
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", interrupted)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", interrupted)
     low = twin.servos[2].get("min_position_limit")
 
-    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], lambda _: "") == 1
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")]) == 1
     assert f"could not be put back:\n  servo 2 had {{'homing_offset': 0, 'min_position_limit': {low}" in caplog.text
 
 
-def test_a_calibration_is_not_begun_that_could_not_be_saved(twin, tmp_path, caplog):
+def test_a_calibration_is_not_begun_that_could_not_be_saved(twin, tmp_path, answer, caplog):
     asked = []
+    answer(asked.append)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "none" / "arm.json")], asked.append) == 1
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "none" / "arm.json")]) == 1
     assert "there is no folder" in caplog.text
     assert asked == []

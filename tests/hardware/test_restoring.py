@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from soarm.cli import main
 from soarm.errors import BusError
 from soarm.hardware import backups, guide
-from soarm.hardware.__main__ import main
 from soarm.hardware.bus import Bus
 
 IDS = range(1, 7)
@@ -25,7 +25,7 @@ OPEN = [0, 0, 4095]
 
 
 @pytest.fixture(autouse=True)
-def here(caplog, monkeypatch, tmp_path):
+def here(caplog, monkeypatch, tmp_path, answer):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     monkeypatch.setattr("soarm.hardware.guide._TRY_S", 0.001)
@@ -44,8 +44,8 @@ def calibrate(twin, tmp_path, monkeypatch, during):
         during()
         return False
 
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", sweeping)
-    return main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], lambda _: "")
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", sweeping)
+    return main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")])
 
 
 def killed(twin, tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def killed(twin, tmp_path, monkeypatch):
 
 
 def restore(twin, *more):
-    return main(["restore-registers", "--port", twin.ports[0], *map(str, more)], lambda _: "")
+    return main(["restore-registers", "--port", twin.ports[0], *map(str, more)])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -76,7 +76,7 @@ def test_a_signal_during_the_sweep_gives_the_servos_back_what_they_had(twin, tmp
 
     assert calibrate(twin, tmp_path, monkeypatch, lambda: signal.raise_signal(signum)) == 128 + signum
     assert limits(twin) == before
-    assert "stopped; `calibrate` was not finished" in caplog.text
+    assert "stopped; `soarm calibrate` was not finished" in caplog.text
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
 
 
@@ -84,7 +84,7 @@ def test_a_terminal_that_is_closed_while_a_question_waits_leaves_no_servo_open(t
     before = limits(twin)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "soarm.hardware", "calibrate", "--port", twin.ports[0], "arm.json"],
+        [sys.executable, "-u", "-m", "soarm", "calibrate", "--port", twin.ports[0], "arm.json"],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.PIPE,
@@ -123,7 +123,7 @@ def test_a_signal_while_a_motor_gets_its_id_waits_until_it_is_locked_again(make_
 
     monkeypatch.setattr(Bus, "write_block", write_block)
 
-    assert main(["setup-motors", "--port", twin.ports[0]], lambda _: "") == 128 + signum
+    assert main(["setup-motors", "--port", twin.ports[0]]) == 128 + signum
     assert twin.servos[1].get("id") == 6
     assert twin.servos[1].get("lock") == 1
 
@@ -140,7 +140,7 @@ def test_a_cable_that_is_plugged_in_again_gives_the_servos_back_what_they_had(tw
         guide.calibrate(bus, lambda _: "", logging.getLogger().info, twin.unplug, sleep=wait)
 
     assert limits(twin) == before
-    assert "plug the cable in again, and the servos get back what they had" in caplog.text
+    assert "plug the cable in again, and the servos' registers are restored" in caplog.text
 
 
 def test_a_cable_that_stays_away_is_told_with_the_command_that_restores(twin, tmp_path, monkeypatch, caplog):
@@ -161,7 +161,9 @@ def test_nobody_has_to_wait_for_the_cable(twin, tmp_path, monkeypatch, caplog):
     assert "soarm restore-registers" in caplog.text
 
 
-def test_the_newest_registers_that_were_not_open_come_back_after_what_differs_was_shown(twin, tmp_path, monkeypatch, caplog):
+def test_the_newest_registers_that_were_not_open_come_back_after_what_differs_was_shown(
+    twin, answer, tmp_path, monkeypatch, caplog
+):
     before, asked = limits(twin), []
     for _ in range(2):  # the second one saves the registers as the first one left them
         killed(twin, tmp_path, monkeypatch)
@@ -173,7 +175,8 @@ def test_the_newest_registers_that_were_not_open_come_back_after_what_differs_wa
         assert limits(twin) == [OPEN] * 6
         return ""
 
-    assert main(["restore-registers", "--port", twin.ports[0]], ask) == 0
+    answer(ask)
+    assert main(["restore-registers", "--port", twin.ports[0]]) == 0
     assert limits(twin) == before
     assert len(asked) == 1
     twin.power_cycle()
@@ -182,13 +185,14 @@ def test_the_newest_registers_that_were_not_open_come_back_after_what_differs_wa
     assert "nothing is to be restored" in caplog.text
 
 
-def test_what_is_shown_is_not_written_before_it_is_agreed_to(twin, tmp_path, monkeypatch):
+def test_what_is_shown_is_not_written_before_it_is_agreed_to(twin, tmp_path, monkeypatch, answer):
     killed(twin, tmp_path, monkeypatch)
 
     def ask(text):
         raise KeyboardInterrupt
 
-    assert main(["restore-registers", "--port", twin.ports[0]], ask) == 130
+    answer(ask)
+    assert main(["restore-registers", "--port", twin.ports[0]]) == 130
     assert limits(twin) == [OPEN] * 6
 
 
@@ -258,6 +262,6 @@ def test_nothing_is_opened_where_the_registers_cannot_be_saved(twin, tmp_path, m
     (tmp_path / "state").write_text("a file in the way")
     before = limits(twin)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], lambda _: "") == 1
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")]) == 1
     assert "cannot be written" in caplog.text
     assert limits(twin) == before

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from soarm.cli import main
 from soarm.errors import BusError
 from soarm.hardware import ports
-from soarm.hardware.__main__ import main
 from soarm.hardware.backups import back_up, default_folder
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.lerobot_file import write_lerobot
@@ -77,7 +77,7 @@ def test_a_calibration_is_not_written_where_it_cannot_be(
 
 
 def test_a_pose_of_no_numbers_is_not_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["check-pose", "--port", "none", "--calibration", "none", "--pose", "nan", "0", "0", "0", "0", "0"])
+    pose = ["--pose", "nan", "0", "0", "0", "0", "0"]
 
+    assert main(["check-pose", "--port", "none", "--calibration", "none", *pose]) == 2
     assert "it is 'nan'; it must be a number in -360..360" in capsys.readouterr().err

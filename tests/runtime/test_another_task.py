@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from soarm import kinematics
+from soarm.cli import main
 from soarm.errors import LogError, ObservationError
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.observation import Observed
 from soarm.hardware.registers import Status, Telemetry
 from soarm.hardware.states import State
-from soarm.runtime import __main__ as commands
 from soarm.runtime import gate, log
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.limits import Limits
@@ -232,7 +232,7 @@ def test_a_run_ends_with_the_goal_of_the_task_and_its_log_tells_of_its_objects(t
     assert observed[0][ENVIRONMENT_STATE].shape == (1, 11)
     assert (read.task, read.header["task"]) == (COVER, "cover")
     np.testing.assert_allclose(read.records["objects"][0], LYING, rtol=1e-6)
-    assert commands.main(["show-log", str(tmp_path / "run.log")]) == 0
+    assert main(["show-log", str(tmp_path / "run.log")]) == 0
     assert "success: the lid is on the pot, 0.8 s after the start" in caplog.text
 
 
@@ -267,32 +267,33 @@ def driven(monkeypatch, tmp_path):
         found.append(settings)
         return SimpleNamespace(lines=list, ended_well=True)
 
-    monkeypatch.setattr(commands, "run", run)
-    monkeypatch.setattr(commands.Calibration, "load", lambda path: None)
+    monkeypatch.setattr("soarm.runtime.drive.run", run)
+    monkeypatch.setattr("soarm.hardware.calibration.Calibration.load", lambda path: None)
 
     def drive(task, *words):
-        monkeypatch.setattr(commands.Bundle, "open", lambda folder: SimpleNamespace(task=task, sessions={}))
-        status = commands.main(["drive", "bundle", "--port", "p", "--calibration", "c", *words])
+        monkeypatch.setattr("soarm.runtime.bundle.Bundle.open", lambda folder: SimpleNamespace(task=task, sessions={}))
+        status = main(["drive", "bundle", "--port", "p", "--calibration", "c", *words])
         return found.pop().sensors[ENVIRONMENT_STATE] if status == 0 else None
 
     return drive
 
 
-MEASURED = ["--pot", "0.1", "-0.2", "0", "--lid", "-0.05", "-0.22", "0", "--mat", "0", "-0.3"]
+MEASURED = ["--place", "pot=0.1,-0.2,0", "--place", "lid=-0.05,-0.22,0", "--place", "mat=0,-0.3"]
 
 
-def test_drive_has_an_option_for_each_thing_and_needs_those_of_the_bundles_task(driven, caplog, tmp_path):
+def test_drive_takes_a_place_for_each_thing_and_needs_those_of_the_bundles_task(driven, caplog, tmp_path):
     caplog.set_level("INFO")
     np.testing.assert_allclose(driven(COVER, *MEASURED).read().value, LYING, rtol=1e-6)
     assert isinstance(driven(SWEEP, "--objects", "objects.json"), FileObjects)
-    for words in (MEASURED[:-3], [*MEASURED, "--objects", "o"], [*MEASURED, "--bin", "0.1", "-0.2"], []):
+    for words in (MEASURED[:-2], [*MEASURED, "--objects", "o"], [*MEASURED, "--place", "bin=0.1,-0.2"], []):
         assert driven(COVER, *words) is None
 
-    assert caplog.text.count("needs to know where pot, mat and lid lie: say all of --pot X Y YAW --mat X Y --lid X Y YAW") == 4
-    assert "given was --bin, --pot, --mat, --lid" in caplog.text
-    assert driven(SWEEP, "--crumb", "0", "-0.2", "0", "--dish", "0.1", "-0.2") is None
+    needed = "--place pot=X,Y,YAW --place mat=X,Y --place lid=X,Y,YAW"
+    assert caplog.text.count(f"needs to know where pot, mat and lid lie: say all of {needed}") == 4
+    assert "given was --place pot=0.1,-0.2,0, --place lid=-0.05,-0.22,0, --place mat=0,-0.3, --place bin" in caplog.text
+    assert driven(SWEEP, "--place", "crumb=0,-0.2,0", "--place", "dish=0.1,-0.2") is None
     assert "moves the crumb without holding it" in caplog.text
-    assert driven(TASK, "--cube", "0", "-0.2", "15", "--bin", "0.15", "-0.15") is not None
+    assert driven(TASK, "--place", "cube=0,-0.2,15", "--place", "bin=0.15,-0.15") is not None
 
 
 def test_the_gate_refuses_nothing_for_the_name_of_a_task_and_what_no_sensor_tells_by_its_key():

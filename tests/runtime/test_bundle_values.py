@@ -10,10 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from soarm import entry
+from soarm.cli import main
 from soarm.errors import BundleError
 from soarm.hardware.calibration import Calibration
-from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
@@ -147,7 +146,7 @@ def test_a_log_that_cannot_be_written_is_said_before_the_port_is_opened(signed, 
     (tmp_path / "broken").symlink_to("nowhere/at/all")
     Calibration.nominal().save(tmp_path / "arm.json")
     words = ["drive", str(signed()), "--port", str(tmp_path / "port"), "--calibration", str(tmp_path / "arm.json")]
-    words += ["--cube", "0", "-0.2", "0", "--bin", "0.15", "-0.15", "--log", str(tmp_path / log)]
+    words += ["--place", "cube=0,-0.2,0", "--place", "bin=0.15,-0.15", "--log", str(tmp_path / log)]
 
     assert main(words) == 1
     assert fault in caplog.text
@@ -157,6 +156,6 @@ def test_a_log_that_cannot_be_written_is_said_before_the_port_is_opened(signed, 
 def test_a_run_with_such_a_bundle_ends_before_the_port_is_opened(signed, tmp_path, caplog):
     words = ["drive", str(signed({"n_action_steps": 0})), "--port", str(tmp_path / "none"), "--calibration", "none"]
 
-    assert entry.guarded(lambda: main([*words, "--cube", "0", "-0.2", "0", "--bin", "0.15", "-0.15"])) == 1
+    assert main([*words, "--place", "cube=0,-0.2,0", "--place", "bin=0.15,-0.15"]) == 1
     assert "n_action_steps is 0" in caplog.text
     assert "the port" not in caplog.text

@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
+from soarm.cli import main
 from soarm.errors import FaultError, GateError, ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, log, replay, shutdown, standing
-from soarm.runtime.__main__ import main
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.training_arm import TrainingArm
@@ -162,7 +162,7 @@ def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplo
         order(bundle, twin, objects=Stops(TASK, twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
     )
 
-    assert "the dead man's switch acted: it heard nothing for 1 s" in report.cause
+    assert "the dead man's switch acted: no heartbeat for 1 s" in report.cause
     assert "status 2" in caplog.text
     park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
     np.testing.assert_allclose(twin.q(), park, atol=3.0)
@@ -207,7 +207,7 @@ def command(twin, bundle, tmp_path):
     Calibration.nominal().save(tmp_path / "arm.json")
     (tmp_path / "settings.json").write_text('{"timeout_s": 0.2, "park_speed": 250.0, "wait_s": 0.3}')
     files = ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
-    objects = ["--cube", "-0.15", "-0.2", "0", "--bin", "0.15", "-0.15"]  # beside the rest pose
+    objects = ["--place", "cube=-0.15,-0.2,0", "--place", "bin=0.15,-0.15"]  # beside the rest pose
     return ["drive", str(bundle.folder), "--port", twin.ports[0], "--seconds", "0.2", "--no-deadman", *files, *objects]
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_went_well_until_its_arm_fell_on_the_way_to_park_is_no_succes
 
     assert main(command) == 1
     assert "ended: the time was up" in caplog.text
-    assert "LET GO ABOVE ITS REST POSE" in caplog.text
+    assert "RELEASED ABOVE ITS REST POSE" in caplog.text
     assert "the arm was NOT parked" in caplog.text
 
 
@@ -244,17 +244,19 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     settings = tmp_path / "settings.json"
     settings.write_text('{"timeout_s": 0.2, "park_speed": 250.0}')
     command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
-    command += ["--seconds", "0.3", "--no-deadman", "--cube", "0.0", "-0.2", "0"]
+    command += ["--seconds", "0.3", "--no-deadman", "--place", "cube=0.0,-0.2,0"]
 
     assert main(command) == 1
-    assert "say all of --cube X Y YAW --bin X Y, or --objects FILE alone" in caplog.text
-    assert main([*command[:-4], "--objects", str(tmp_path / "objects.json"), "--bin", "0.15", "-0.15"]) == 1
-    assert caplog.text.count("say all of --cube X Y YAW --bin X Y, or --objects FILE alone") == 2
-    assert main([*command[:-3], "0.0", "-200", "0", "--bin", "150", "-150"]) == 1
+    assert "say all of --place cube=X,Y,YAW --place bin=X,Y, or --objects FILE alone" in caplog.text
+    assert main([*command[:-2], "--objects", str(tmp_path / "objects.json"), "--place", "bin=0.15,-0.15"]) == 1
+    assert caplog.text.count("say all of --place cube=X,Y,YAW --place bin=X,Y, or --objects FILE alone") == 2
+    assert main([*command[:-1], "cube=0.0,-200,0", "--place", "bin=150,-150"]) == 1
+    assert main([*command[:-1], "cube=0.0,zero"]) == 1
+    assert "--place 'cube=0.0,zero' is no place" in caplog.text
     assert "These look like millimetres" in caplog.text
     (tmp_path / "limits.json").write_text('{"velocity": 300, "table_m": 0.005}')
     options = ["--limits", str(tmp_path / "limits.json"), "--log", str(tmp_path / "run.log")]
-    assert main([*command, "--bin", "0.15", "-0.15", "--no-park", *options]) == 0
+    assert main([*command, "--place", "bin=0.15,-0.15", "--no-park", *options]) == 0
     assert "deadlines missed; lateness p50" in caplog.text
     found = replay.limits_of(log.read(tmp_path / "run.log"))
     assert found.velocity.tolist() == [300.0] * 6

@@ -29,9 +29,9 @@ def drive(twin, tmp_path, bundle_files, write_bundle):
     folder = write_bundle(tmp_path / "bundle", bundle_files | {"training_arm.json": TRAINED.to_json().encode()})
     Calibration.nominal().save(tmp_path / "arm.json")
     (tmp_path / "settings.json").write_text('{"timeout_s": 0.5, "park_speed": 250.0}')
-    command = [sys.executable, "-m", "soarm.runtime", "drive", str(folder), "--port", twin.ports[0], "--seconds", "60"]
+    command = [sys.executable, "-m", "soarm", "drive", str(folder), "--port", twin.ports[0], "--seconds", "60"]
     command += ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
-    command += ["--cube", "-0.15", "-0.2", "0", "--bin", "0.15", "-0.15"]
+    command += ["--place", "cube=-0.15,-0.2,0", "--place", "bin=0.15,-0.15"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = []
 
@@ -81,7 +81,7 @@ def test_a_second_ctrl_c_within_a_tick_of_the_first_lets_go_at_once(twin, drive)
     process.send_signal(signal.SIGINT)
     said = ended(process, twin)
 
-    assert "not parked: let go at once" in said
+    assert "not parked: released at once" in said
     assert "Traceback" not in said
     assert np.abs(twin.q() - PARK).max() > 20.0
 
@@ -130,5 +130,5 @@ def test_a_run_that_was_stopped_and_continued_ends_parked_and_says_why(twin, dri
     said = ended(process, twin)
 
     assert process.returncode == 1
-    assert "ended: the dead man's switch acted: it heard nothing for 1 s" in said
+    assert "ended: the dead man's switch acted: no heartbeat for 1 s" in said
     np.testing.assert_allclose(twin.q(), PARK, atol=3.0)

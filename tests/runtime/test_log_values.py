@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from soarm import arm
+from soarm.cli import main
 from soarm.errors import LogError
 from soarm.runtime import log, replay
-from soarm.runtime.__main__ import main
 from soarm.runtime.limits import Limits
 from soarm.tasks.pick_place import TASK
-from soarm.teleop.__main__ import main as teleoperate
 from soarm.teleop.convert import pieces
 from soarm.teleop.replayer import actions_of
 
@@ -59,7 +58,7 @@ def test_an_event_of_a_wrong_shape_is_a_damaged_log(tmp_path, event, caplog):
         log.read(path)
     for words in (["show-log"], ["replay-log"]):
         assert main([*words, str(path)]) == 1
-    assert teleoperate(["--from-log", str(path), "--dataset", str(tmp_path / "data")]) == 1
+    assert main(["control", "--from-log", str(path), "--dataset", str(tmp_path / "data")]) == 1
     assert caplog.text.count("the log is damaged") == 3
 
 
@@ -93,7 +92,7 @@ def test_a_log_without_ticks_becomes_no_dataset_and_cannot_be_played(tmp_path, c
     empty = str(write(tmp_path / "run.log"))
     dataset = ["--dataset", str(tmp_path / "data")]
 
-    assert teleoperate(["--from-log", empty, *dataset]) == 1
+    assert main(["control", "--from-log", empty, *dataset]) == 1
     assert "the log holds no control period" in caplog.text
     assert not (tmp_path / "data").exists()
     with pytest.raises(LogError, match="the log holds no control period"):

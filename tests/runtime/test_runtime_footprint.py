@@ -10,7 +10,7 @@ from pathlib import Path
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.latency import measure
 from soarm.runtime.onnx_policy import load_policy
-import soarm.runtime.__main__
+import soarm.runtime.drive, soarm.runtime.placed, soarm.runtime.log_summary, soarm.cli.program
 bundle = Bundle.open(Path(sys.argv[1]))
 measure(bundle, n_calls=2)
 policy = load_policy(bundle, 1, "residual")

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from soarm.cli import main
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError, TeleopError
 from soarm.runtime import log
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
 from soarm.tasks.pick_place import TASK
-from soarm.teleop.__main__ import main
 from soarm.teleop.replayer import Replayer, actions_of
 from soarm.teleop.session import Command
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 def test_an_episode_is_played_again_and_recorded(tmp_path: Path) -> None:
     params = ["--params", str(ROOT / "params.yaml")]
     demo, again = tmp_path / "demo", tmp_path / "again"
-    assert main(["--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(demo), *params]) == 0
-    played = ["--leader", "replay", "--fast", "--replay", str(demo), "--dataset", str(again)]
+    assert main(["control", "--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(demo), *params]) == 0
+    played = ["control", "--leader", "replay", "--fast", "--replay", str(demo), "--dataset", str(again)]
     assert main([*played, *params]) == 0
     first, second = (Dataset.open(folder).episode(0).values[ACTION] for folder in (demo, again))
 
@@ -58,7 +58,7 @@ def test_a_log_is_played_too_and_what_is_not_there_is_told(tmp_path: Path) -> No
     np.testing.assert_allclose(actions_of(tmp_path / "run.log", 0, 30)[:, 0], np.arange(40))
     with pytest.raises(TeleopError, match="has the episodes 0 to 0; there is no 3"):
         actions_of(tmp_path / "run.log", 3, 30)
-    with pytest.raises(TeleopError, match="was recorded at 30 Hz, and 50 Hz were asked for"):
+    with pytest.raises(TeleopError, match="was recorded at 30 Hz, and 50 Hz are requested"):
         actions_of(tmp_path / "run.log", 0, 50)
 
 
@@ -75,7 +75,7 @@ def test_a_dataset_in_unknown_units_moves_nothing_until_somebody_says_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = _lerobot_recorded(tmp_path / "theirs")
-    command = ["--leader", "replay", "--fast", "--replay", str(theirs), "--dataset", str(tmp_path / "again")]
+    command = ["control", "--leader", "replay", "--fast", "--replay", str(theirs), "--dataset", str(tmp_path / "again")]
     command += ["--params", str(ROOT / "params.yaml")]
     assert main(command) == 1
     refused = caplog.text

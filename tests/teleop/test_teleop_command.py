@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from soarm import params as params_file
+from soarm.cli import main
 from soarm.dataset.reader import Dataset
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
@@ -19,7 +20,6 @@ from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.registry import find
 from soarm.teleop import arms
-from soarm.teleop.__main__ import main
 from soarm.teleop.follower import ArmFollower
 from soarm.twin.twin import Twin
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "demo"
-    command = ["--leader", "expert", "--fast", "--dataset", str(folder), "--params", str(ROOT / "params.yaml")]
+    command = ["control", "--leader", "expert", "--fast", "--dataset", str(folder), "--params", str(ROOT / "params.yaml")]
     status = main([*command, "--episodes", "1"])
     more = main([*command, "--episodes", "1", "--seed", "7"])
     dataset = Dataset.open(folder)
@@ -43,22 +43,40 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
 def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    status = main(["--leader", "expert", "--fast", "--dataset", "datasets/demo", "--episodes", "1"])
+    status = main(["control", "--leader", "expert", "--fast", "--dataset", "datasets/demo", "--episodes", "1"])
 
     assert status == 0
     assert Dataset.open(Path("datasets/demo")).n_episodes == 1
 
 
-def test_the_name_of_a_task_is_not_what_the_robot_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--leader", "keyboard", "--task", "push"])
+def test_a_task_is_one_that_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "control",
+        "--leader",
+        "expert",
+        "--fast",
+        "--dataset",
+        str(tmp_path / "d"),
+        "--params",
+        str(ROOT / "params.yaml"),
+    ]
 
-    assert "in words; the name push goes to --objects-of" in capsys.readouterr().err
+    assert main([*words, "--task", "Push the cube."]) == 1
+    assert "task is 'Push the cube.'; `tasks` holds ['pick_place', 'push', 'stack']" in capsys.readouterr().err
+
+
+def test_the_simulated_arm_does_the_task_that_is_named_and_says_what_is_asked_in_ones_own_words(tmp_path: Path) -> None:
+    words = ["control", "--leader", "expert", "--fast", "--dataset", str(tmp_path / "d"), "--episodes", "1"]
+    status = main([*words, "--params", str(ROOT / "params.yaml"), "--task", "push", "--instruction", "Shove it."])
+    dataset = Dataset.open(tmp_path / "d")
+
+    assert status == 0
+    assert dict(dataset.features) == find("push").features
+    assert dataset.tasks == ("Shove it.",)
 
 
 def test_speed_is_for_scripts_alone(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
-        main(["--leader", "keyboard", "--fast", "--dataset", str(tmp_path / "d")])
+    assert main(["control", "--leader", "keyboard", "--fast", "--dataset", str(tmp_path / "d")]) == 2
 
 
 def test_an_arm_is_driven_through_the_safety_chain() -> None:
@@ -154,8 +172,8 @@ def test_nothing_is_recorded_where_a_stage_writes(tmp_path, monkeypatch, caplog)
     monkeypatch.chdir(tmp_path)
     params = ["--params", str(ROOT / "params.yaml")]
     statuses = [
-        main(["--leader", "expert", "--fast", "--episodes", "1", "--dataset", "data/record", *params]),
-        main(["--from-log", "run.log", "--dataset", "data/train_act"]),
+        main(["control", "--leader", "expert", "--fast", "--episodes", "1", "--dataset", "data/record", *params]),
+        main(["control", "--from-log", "run.log", "--dataset", "data/train_act"]),
     ]
 
     assert statuses == [1, 1]
@@ -167,7 +185,7 @@ def test_nothing_is_recorded_where_a_stage_writes(tmp_path, monkeypatch, caplog)
 def test_a_dataset_that_dvc_tracks_wants_to_be_added_again(tmp_path, caplog):
     (tmp_path / "mine.dvc").touch()
     params = ["--params", str(ROOT / "params.yaml")]
-    status = main(["--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(tmp_path / "mine"), *params])
+    status = main(["control", "--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(tmp_path / "mine"), *params])
 
     assert status == 0
     assert f"is tracked by DVC: `dvc add {tmp_path / 'mine'}` now" in caplog.text

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from soarm import arm
+from soarm.cli import main
 from soarm.hardware import guide
-from soarm.hardware.__main__ import main
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.sweep import REST
@@ -75,14 +75,15 @@ def test_a_guided_calibration_measures_ranges_and_writes_the_servos(twin):
     assert not any("keep it all the same" in question for question in hand.questions)
 
 
-def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, caplog):
+def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, caplog, answer):
     caplog.set_level(logging.INFO)
     hand, target = Hand(twin), tmp_path / "arm.json"
     target.write_text("an old one")
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 0
+    answer(hand.ask)
+    assert main(["calibrate", "--port", twin.ports[0], str(target)]) == 0
     calibration = Calibration.load(target)
     assert target.with_name("arm.json.old").read_text() == "an old one"
     assert len(json.loads(target.read_text())["joints"]) == 6
@@ -90,17 +91,18 @@ def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, c
     ticks = calibration.to_ticks([0.0] * 5 + [0.0])
     for servo, tick in zip(twin.servos.values(), ticks, strict=True):
         servo.place(int(tick + servo.get("homing_offset")) % 4096)
+    answer(lambda _: "")
     pose = ["check-pose", "--port", twin.ports[0], "--calibration", str(target)]
-    assert main(pose, lambda _: "") == 0
+    assert main(pose) == 0
     twin.servos[2].place((twin.servos[2].actual_ticks + 160) % 4096)
-    assert main(pose, lambda _: "") == 1
+    assert main(pose) == 1
     assert "shoulder_lift are more than 5 away" in caplog.text
 
     for degrees, status in ((9.0, 0), (14.4, 1)):  # a printed arm, and a horn one tooth off
         ticks = calibration.to_ticks(REST - degrees * np.eye(6)[2])
         for servo, tick in zip(twin.servos.values(), ticks, strict=True):
             servo.place(int(tick + servo.get("homing_offset")) % 4096)
-        assert main([*pose, "--rest"], lambda _: "") == status
+        assert main([*pose, "--rest"]) == status
     assert "elbow_flex are more than 12 away" in caplog.text
 
     twin.servos[4].write(40, b"\1")
@@ -108,47 +110,50 @@ def test_the_commands_calibrate_check_and_release(twin, tmp_path, monkeypatch, c
     assert not twin.torque(4)
 
 
-def test_a_sweep_that_stops_half_way_is_no_calibration(twin, tmp_path, monkeypatch, caplog):
+def test_a_sweep_that_stops_half_way_is_no_calibration(twin, tmp_path, monkeypatch, caplog, answer):
     hand = Hand(twin, share=0.4)
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
 
-    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")], hand.ask) == 1
+    answer(hand.ask)
+    assert main(["calibrate", "--port", twin.ports[0], str(tmp_path / "arm.json")]) == 1
     assert "this sweep is no calibration" in caplog.text
     assert not (tmp_path / "arm.json").exists()
 
 
-def test_a_stop_that_was_not_reached_shows_in_the_rest_pose(twin, tmp_path, monkeypatch, caplog):
+def test_a_stop_that_was_not_reached_shows_in_the_rest_pose(twin, tmp_path, monkeypatch, caplog, answer):
     """The range alone cannot tell: 85 % of the model's may be a good arm's. Its middle is 15 degrees off all the same."""
     caplog.set_level(logging.INFO)
     hand, target = Hand(twin, share=0.85), tmp_path / "arm.json"
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     hand.rest = np.minimum(hand.rest, 0.85)
     before = [twin.servos[i].get("homing_offset") for i in range(1, 7)]
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 1
+    answer(hand.ask)
+    assert main(["calibrate", "--port", twin.ports[0], str(target)]) == 1
     assert hand.questions[-1].startswith("shoulder_pan -16.5 deg, shoulder_lift +15.0 deg, ")
     assert "a stop was not reached" in caplog.text
     assert not target.exists()
     assert [twin.servos[i].get("homing_offset") for i in range(1, 7)] == before
 
 
-def test_a_rest_pose_that_does_not_fit_may_be_kept(twin, tmp_path, monkeypatch):
+def test_a_rest_pose_that_does_not_fit_may_be_kept(twin, tmp_path, monkeypatch, answer):
     hand, target = Hand(twin), tmp_path / "arm.json"
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     hand.rest[0] += 15.0 / np.degrees(3.84)
     hand.answer = "keep"
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 0
+    answer(hand.ask)
+    assert main(["calibrate", "--port", twin.ports[0], str(target)]) == 0
     assert hand.questions[-1].startswith("shoulder_pan -15.")
     assert Calibration.load(target).joints[0].sign == -1
 
 
-def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tmp_path, monkeypatch, caplog):
+def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tmp_path, monkeypatch, caplog, answer):
     hand, target = Hand(twin), tmp_path / "arm.json"
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", hand.done)
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", hand.done)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
     target.write_text("an old one")
     replace = os.replace
@@ -161,7 +166,8 @@ def test_a_calibration_that_cannot_be_saved_is_not_in_the_servos_either(twin, tm
     monkeypatch.setattr("os.replace", full)
     before = [twin.servos[i].get("max_position_limit") for i in range(1, 7)]
 
-    assert main(["calibrate", "--port", twin.ports[0], str(target)], hand.ask) == 1
+    answer(hand.ask)
+    assert main(["calibrate", "--port", twin.ports[0], str(target)]) == 1
     assert "cannot be written" in caplog.text
     assert target.read_text() == "an old one"
     assert [twin.servos[i].get("max_position_limit") for i in range(1, 7)] == before

@@ -85,7 +85,7 @@ def stretch(twin, arm):
 
 
 def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, connect):
-    twin = make_twin(law="sts3215")
+    twin = make_twin(servo_model="sts3215")
     arm = connect(twin, timeout_s=2.0)
     stretch(twin, arm)
     before, states = twin.q(), []
@@ -103,7 +103,7 @@ def test_an_arm_that_is_told_to_hold_again_and_again_does_not_sink(make_twin, co
 
 
 def test_an_arm_met_with_torque_that_is_told_to_hold_does_not_sink(make_twin, connect):
-    twin = make_twin(law="sts3215")
+    twin = make_twin(servo_model="sts3215")
     first = connect(twin, timeout_s=2.0)
     stretch(twin, first)
     before = twin.q()
@@ -116,7 +116,7 @@ def test_an_arm_met_with_torque_that_is_told_to_hold_does_not_sink(make_twin, co
 
 
 def test_an_arm_that_was_moved_by_hand_or_far_under_way_holds_where_it_is(make_twin, connect):
-    twin = make_twin(law="sts3215")
+    twin = make_twin(servo_model="sts3215")
     arm = connect(twin, timeout_s=2.0)
     arm.hold()
     arm.activate()
@@ -227,7 +227,7 @@ def test_a_servo_that_keeps_its_torque_off_is_named(twin, connect, monkeypatch):
     read = arm.bus.read
     monkeypatch.setattr(arm.bus, "read", lambda i, name: 0 if (i, name) == (5, "torque_enable") else read(i, name))
 
-    with pytest.raises(FaultError, match=r"wrist_roll \(servo 5\) does not take its torque"):
+    with pytest.raises(FaultError, match=r"wrist_roll \(servo 5\) did not switch its torque on"):
         bringup.torque_on(arm.bus, arm.calibration)
     assert not any(twin.torque(i) for i in IDS)
 

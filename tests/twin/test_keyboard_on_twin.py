@@ -21,7 +21,7 @@ FALLEN = "fallen"
 
 def held_down(make_twin, keys, seconds, start):
     """Hold keys and return how far the gripper point went [m], and the greatest load of a joint [%]."""
-    twin = make_twin(law="sts3215", hand=start is not FALLEN)
+    twin = make_twin(servo_model="sts3215", hand=start is not FALLEN)
     if start is FALLEN:
         with twin._lock:
             twin._simulated.step(1500)  # limp, as it is at power-up

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soarm.cli import main
 from soarm.errors import TwinError
 from soarm.hardware import motor
 from soarm.hardware.bus import Bus
@@ -17,8 +20,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.registers import Status
 from soarm.sim.env import SimEnv
-from soarm.twin import wire
-from soarm.twin.__main__ import main
+from soarm.twin import serving, wire
 from soarm.twin.emulator import BusEmulator
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
@@ -249,8 +251,8 @@ def test_under_the_position_law_the_wire_costs_ticks_and_nothing_else(twin, acti
 
 
 def test_a_limp_arm_falls_under_either_law(make_twin):
-    for law in ("position", "sts3215"):
-        twin = make_twin(law=law)
+    for servo_model in ("position", "sts3215"):
+        twin = make_twin(servo_model=servo_model)
         before = twin.q()
         with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
             for _ in range(30):
@@ -262,7 +264,7 @@ def test_a_limp_arm_falls_under_either_law(make_twin):
 
 def test_the_servo_s_law_sags_with_gain_and_supply_as_its_stiffness_says(make_twin):
     def sag(p, volts):
-        twin = make_twin(law="sts3215", volts=volts, registers={"p_coefficient": p})
+        twin = make_twin(servo_model="sts3215", volts=volts, registers={"p_coefficient": p})
         with Bus.open(twin.ports[0], IDS, timeout_s=5.0) as bus:
             goals = {i: bus.read(i, "present_position") for i in IDS}
             for i in IDS:
@@ -282,7 +284,7 @@ def test_the_servo_s_law_sags_with_gain_and_supply_as_its_stiffness_says(make_tw
 
 
 def test_a_servo_that_pushes_against_a_stop_overloads_and_one_held_long_gets_hot(make_twin):
-    twin = make_twin(law="sts3215")
+    twin = make_twin(servo_model="sts3215")
     config = ArmConfig(timeout_s=0.2, stop_c=70, derate_c=69)
     with Arm.connect(twin.ports[0], twin.config.calibration, config) as arm:
         arm.hold()
@@ -337,8 +339,8 @@ def test_a_machine_without_pseudo_terminals_is_told(tmp_path, monkeypatch):
 
 def test_a_twin_that_cannot_be_is_refused_with_every_fault():
     with pytest.raises(TwinError) as caught:
-        TwinConfig(law="spring", clock="sun", volts=99.0, usb_delay_s=-1.0, paths=("a", "b"))  # type: ignore[arg-type]
-    for part in ("law is 'spring'", "clock is 'sun'", "volts is 99.0", "usb_delay_s is -1.0", "2 paths for 1 arms"):
+        TwinConfig(servo_model="spring", clock="sun", volts=99.0, usb_delay_s=-1.0, paths=("a", "b"))  # type: ignore[arg-type]
+    for part in ("servo_model is 'spring'", "clock is 'sun'", "volts is 99.0", "usb_delay_s is -1.0", "2 paths for 1 arms"):
         assert part in str(caught.value)
 
 
@@ -363,9 +365,11 @@ def test_the_command_keeps_objects_fresh_says_success_and_ends_with_ctrl_c(tmp_p
     def wait(seconds):
         calls.append(seconds)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
+    monkeypatch.setattr(serving, "serve", functools.partial(serving.serve, wait=wait))
     command = [
+        "twin",
         "--port",
         "arm",
         "--port",
@@ -377,13 +381,13 @@ def test_the_command_keeps_objects_fresh_says_success_and_ends_with_ctrl_c(tmp_p
         "--clock",
         "lockstep",
     ]
-    status = main([*command, "--params", os.path.join(root, "params.yaml"), "--fault", "mute:servo_id=3"], wait)
+    status = main([*command, "--params", os.path.join(root, "params.yaml"), "--fault", "mute:servo_id=3"])
 
     assert status == 0
     assert len(json.loads((tmp_path / "objects.json").read_text())["objects"]) == 7
     assert (tmp_path / "arm.json").exists()
     assert "leader on leader" in caplog.text
-    assert main([*command, "--params", os.path.join(root, "params.yaml"), "--fault", "boom"], wait) == 1
+    assert main([*command, "--params", os.path.join(root, "params.yaml"), "--fault", "boom"]) == 1
 
 
 def test_instructions_are_what_they_say():
@@ -393,7 +397,7 @@ def test_instructions_are_what_they_say():
 @pytest.mark.parametrize(("register", "expected_s"), [(0, 0.07), (254, 0.2), (50, 0.43)])
 def test_the_servo_s_law_follows_its_acceleration_and_speed(make_twin, register, expected_s):
     """A turn of 20 degrees: at 3400 ticks/s alone 0.067 s, else 2 sqrt(way / acceleration), of which both halves are ramps."""
-    twin = make_twin(law="sts3215", registers={})
+    twin = make_twin(servo_model="sts3215", registers={})
     with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
         goals = {i: bus.read(i, "present_position") for i in IDS}
         for i in IDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -11,17 +12,17 @@ import signal
 import numpy as np
 import pytest
 
-from soarm.hardware.__main__ import main
+from soarm.cli import main
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.sweep import REST
-from soarm.twin import __main__ as command
+from soarm.twin import serving
 
 IDS = range(1, 7)
 
 
 @pytest.fixture(autouse=True)
-def heard(caplog, monkeypatch):
+def heard(caplog, monkeypatch, answer):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("soarm.hardware.guide._SAMPLE_S", 0.0)
 
@@ -38,8 +39,8 @@ def with_a_hand(make_twin, step_s=0.05, **options):
 def calibrate(port, target, monkeypatch, looks=190):
     """Press Enter at every question, and after so many looks at the sweep."""
     n = itertools.count(1)
-    monkeypatch.setattr("soarm.hardware.__main__._enter_was_pressed", lambda: next(n) % looks == 0)
-    return main(["calibrate", "--port", port, str(target)], lambda _: "")
+    monkeypatch.setattr("soarm.hardware.procedures.enter_was_pressed", lambda: next(n) % looks == 0)
+    return main(["calibrate", "--port", port, str(target)])
 
 
 def test_calibrate_completes_on_the_twin_with_enter_alone(make_twin, tmp_path, monkeypatch, caplog):
@@ -53,7 +54,7 @@ def test_calibrate_completes_on_the_twin_with_enter_alone(make_twin, tmp_path, m
     missed = re.search(r"the rest pose was missed by: (.*)", caplog.text).group(1)
     assert max(abs(float(number)) for number in re.findall(r"[+-]\d+\.\d", missed)) < 0.5
     check = ["check-pose", "--port", twin.ports[0], "--calibration", str(target), "--rest"]
-    assert main(check, lambda _: "") == 0
+    assert main(check) == 0
 
 
 def test_enter_that_comes_too_early_may_come_again(make_twin, tmp_path, monkeypatch, caplog):
@@ -91,7 +92,7 @@ def test_new_servos_get_their_ids_one_after_the_other(make_twin, tmp_path, monke
     twin = with_a_hand(make_twin, new=True)
     monkeypatch.setattr("soarm.hardware.discovery._ALL_ANSWER_S", 0.05)
 
-    assert main(["setup-motors", "--port", twin.ports[0]], lambda _: "") == 0
+    assert main(["setup-motors", "--port", twin.ports[0]]) == 0
     assert [servo.get("id") for servo in twin.servos.values()] == list(IDS)
     assert [servo.get("baud_rate") for servo in twin.servos.values()] == [0] * 6
     assert caplog.text.count("is plugged in alone") == 6
@@ -102,12 +103,13 @@ def test_new_servos_get_their_ids_one_after_the_other(make_twin, tmp_path, monke
     assert [joint.sign for joint in Calibration.load(tmp_path / "arm.json").joints] == [1] * 6
 
 
-def test_find_port_knows_a_link_that_it_is_told_of(twin, caplog):
+def test_find_port_knows_a_link_that_it_is_told_of(twin, caplog, answer):
     def pull(text):
         twin.unplug()
         return ""
 
-    assert main(["find-port", "--also", twin.ports[0], "--also", "/not/there"], pull) == 0
+    answer(pull)
+    assert main(["find-port", "--also", twin.ports[0], "--also", "/not/there"]) == 0
     assert f"{twin.ports[0]}  (named with --also)" in caplog.text
     assert f"the arm is on {twin.ports[0]}; plug it in again" in caplog.text
     assert "/not/there" not in caplog.text
@@ -121,14 +123,15 @@ def test_a_signal_pulls_the_cable_of_the_command_and_plugs_it_in_again(tmp_path,
         seen.append((tmp_path / "arm").exists())
         os.kill(os.getpid(), signals[len(seen) - 1])
 
-    assert command.main(["--port", "arm", "--clock", "lockstep"], wait) == 0
+    monkeypatch.setattr(serving, "serve", functools.partial(serving.serve, wait=wait))
+    assert main(["twin", "--port", "arm", "--clock", "lockstep"]) == 0
     assert seen == [True, False, True]
     assert f"kill -USR1 {os.getpid()} pulls the arm's cable, and plugs it in again" in caplog.text
 
 
 def test_torque_begins_where_the_hand_held_the_arm_and_not_where_it_once_was(make_twin, connect):
     """The servos' own way to their goals begins there as well: under their law a goal is followed, not jumped to."""
-    twin = with_a_hand(make_twin, law="sts3215")
+    twin = with_a_hand(make_twin, servo_model="sts3215")
     arm = connect(twin)
     arm.hold()
     arm.activate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from soarm.cli import main
 from soarm.dataset.reader import Dataset
 from soarm.errors import LogError, TeleopError, TwinError
 from soarm.hardware.config import ArmConfig
@@ -14,7 +15,6 @@ from soarm.runtime.safety import Limits
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms, convert
-from soarm.teleop.__main__ import main
 from soarm.teleop.leader import Leader
 
 CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
@@ -54,7 +54,7 @@ def test_a_leader_with_torque_is_refused(make_twin):
         servo.put("torque_enable", 1)
 
     with (
-        pytest.raises(TeleopError, match="has torque; support it and let it go: soarm release"),
+        pytest.raises(TeleopError, match="has torque; support it and release it: soarm release"),
         arms.leader(twin.ports[1], twin.config.calibration, CONFIG),
     ):
         pass
@@ -121,14 +121,13 @@ def test_the_command_makes_a_dataset_from_a_log(tmp_path):
             written.add(record)
     folder = tmp_path / "dataset"
 
-    assert main(["--from-log", str(tmp_path / "run.log"), "--dataset", str(folder)]) == 0
-    assert main(["--from-log", str(tmp_path / "run.log"), "--dataset", str(folder)]) == 0
+    assert main(["control", "--from-log", str(tmp_path / "run.log"), "--dataset", str(folder)]) == 0
+    assert main(["control", "--from-log", str(tmp_path / "run.log"), "--dataset", str(folder)]) == 0
     dataset = Dataset.open(folder)
     assert dataset.n_episodes == 2
     assert set(dataset.features) == {STATE, ENVIRONMENT_STATE, "action"}
 
 
 def test_arms_need_their_ports_and_calibrations(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(["--follower", "arm", "--leader", "arm", "--dataset", str(tmp_path / "d")])
+    assert main(["control", "--follower", "arm", "--leader", "arm", "--dataset", str(tmp_path / "d")]) == 2
     assert "--port, --calibration, --objects, --leader-port, --leader-calibration must be given" in capsys.readouterr().err

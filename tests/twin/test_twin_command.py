@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
 import signal
@@ -16,12 +18,14 @@ import pytest
 
 from soarm import arm
 from soarm import params as params_file
+from soarm.cli import main, sim
 from soarm.errors import TwinError
 from soarm.hardware.bus import Bus
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.packets import scan
 from soarm.sim.params import SimParams
-from soarm.twin import __main__ as command
+from soarm.twin import serving
+from soarm.twin.faults import ON_REPLIES, ON_THE_ARM
 from soarm.twin.leading import SWEEP_DEG, SWEEP_S, Motion
 from soarm.twin.servo import FirmwareAssumptions
 
@@ -35,7 +39,7 @@ def test_without_params_it_starts_and_a_signal_takes_its_links_away(tmp_path, na
     words = ["--port", "arm", "--port", "leader", "--clock", "lockstep"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, "-m", "soarm.twin", *words],
+        [sys.executable, "-m", "soarm", "twin", *words],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -61,34 +65,42 @@ def test_without_params_it_starts_and_a_signal_takes_its_links_away(tmp_path, na
 def test_params_that_are_named_must_be_there(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
 
-    assert command.main(["--params", "mine.yaml"]) == 1
+    assert main(["twin", "--params", "mine.yaml"]) == 1
     assert "mine.yaml does not exist" in caplog.text
 
 
 def run(monkeypatch, folder, words, wait):
     monkeypatch.chdir(folder)
-    return command.main([*words, "--params", str(ROOT / "params.yaml")], wait)
+    monkeypatch.setattr(serving, "serve", functools.partial(serving.serve, wait=wait))
+    return main(["twin", *words, "--params", str(ROOT / "params.yaml")])
 
 
 def once(seconds):
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
-def test_every_unknown_has_a_switch_in_both_directions():
+def test_every_unknown_has_a_switch_in_both_directions(monkeypatch):
+    told = []
+    monkeypatch.setattr(serving, "serve", lambda sim, config, **_: told.append(config.assumptions))
+
+    def chosen(*words):
+        assert main(["twin", *words, "--params", str(ROOT / "params.yaml")]) == 0
+        return told.pop()
+
     usual = FirmwareAssumptions()
     for name in vars(usual):
         word = name.replace("_", "-")
-        on, off = (command._config(command._options([f"--{no}{word}"]), None).assumptions for no in ("", "no-"))
+        on, off = (chosen(f"--{no}{word}") for no in ("", "no-"))
 
         assert (getattr(on, name), getattr(off, name)) == (True, False)
-    assert command._config(command._options([]), None).assumptions == usual
+    assert chosen() == usual
 
 
 def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch, exchanges):
     def ask(seconds):
         with Bus.open("arm", IDS, timeout_s=5.0) as bus:
             bus.ping(3)
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     words = ["--port", "arm", "--wire-log", "wire.jsonl", "--clock", "lockstep"]
     assert run(monkeypatch, tmp_path, words, ask) == 0
@@ -117,7 +129,7 @@ def test_the_leader_moves_by_itself(tmp_path, monkeypatch, how):
     def look(seconds):
         seen.append(leader_q(calibration))
         if np.abs(seen[-1] - seen[0]).max() > 5 or time.monotonic() > until_s:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         time.sleep(0.01)
 
     words = ["--port", "arm", "--port", "leader", "--lead", "sweep" if how == "sweep" else "motion.json"]
@@ -130,7 +142,7 @@ def test_a_leader_that_is_not_moved_stands_where_the_arm_does(tmp_path, monkeypa
 
     def look(seconds):
         seen.append(leader_q(Calibration.nominal()))
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     home = params_file.load(ROOT / "params.yaml").section("sim", SimParams).task.home
     assert run(monkeypatch, tmp_path, ["--port", "arm", "--port", "leader", "--clock", "lockstep"], look) == 0
@@ -172,6 +184,12 @@ def test_a_motion_that_is_none_is_refused(tmp_path, text, message):
         Motion.load(tmp_path / "motion.json")
 
 
+def test_help_names_every_fault():
+    text = inspect.signature(sim.twin).parameters["fault"].annotation
+
+    assert [kind for kind in (*ON_REPLIES, *ON_THE_ARM) if kind not in text] == []
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -180,7 +198,5 @@ def test_a_motion_that_is_none_is_refused(tmp_path, text, message):
     ],
 )
 def test_ports_that_do_not_fit_are_refused(words, message, capsys):
-    with pytest.raises(SystemExit):
-        command.main(words)
-
+    assert main(["twin", *words]) == 2
     assert message in capsys.readouterr().err

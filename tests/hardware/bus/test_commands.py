@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from soarm import arm
+from soarm.cli import main
 from soarm.errors import BusError, PortError
 from soarm.hardware import doctor, ports
-from soarm.hardware.__main__ import main
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.setup import set_id
 
@@ -58,7 +58,7 @@ def test_every_fault_names_its_joint_and_the_remedy(bus, wire, calibrated):
     assert "min_position_limit is 0, the calibration says" in found["wrist_flex"]
     assert "operating_mode is 1, not 0 (position)" in found["wrist_flex"]
     assert "multi-turn feedback is on" in found["wrist_flex"]
-    assert "complains of OVERLOAD" in found["wrist_roll"]
+    assert "reports OVERLOAD" in found["wrist_roll"]
     assert any("different firmware (3.9, 3.10)" in fault for fault in doctor.of_all(findings))
     assert any("falls from 12.4 to 7.4 V along the chain" in fault for fault in doctor.of_all(findings))
 
@@ -159,12 +159,13 @@ def test_the_doctor_of_a_port_that_is_none_says_so(tmp_path, caplog):
     assert "none" in caplog.text
 
 
-def test_find_port_asks_and_answers(monkeypatch, caplog):
+def test_find_port_asks_and_answers(monkeypatch, answer, caplog):
     lists = iter([{"/dev/a": "CH343", "/dev/b": "?"}, {"/dev/b": "?"}])
     monkeypatch.setattr(ports, "listed", lambda: next(lists))
     asked = []
-    with caplog.at_level("INFO", logger="soarm.hardware"):
-        status = main(["find-port"], lambda question: asked.append(question) or "")
+    with caplog.at_level("INFO"):
+        answer(lambda question: asked.append(question) or "")
+        status = main(["find-port"])
 
     assert status == 0
     assert len(asked) == 1

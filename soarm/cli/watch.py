@@ -1,0 +1,86 @@
+"""Commands to watch a policy in the simulator: in a window, or on a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from soarm.cli.command import LOOK, Json, command, loading, whole, write_json
+from soarm.errors import StageError
+
+if TYPE_CHECKING:
+    from soarm.window.artefact import Role
+    from soarm.window.show import Report
+
+_WORDS = "Folder of a bundle (no torch needed) or of a checkpoint"
+Watched = Annotated[Path, typer.Argument(help=f"{_WORDS}; `demonstrator` is the scripted one of --task.")]
+Corrected = Annotated[Path, typer.Argument(help=f"{_WORDS} with a residual.")]
+Which = Annotated[Literal["residual", "base"] | None, typer.Option(help="Which to begin with; the best there is by default.")]
+TaskName = Annotated[str | None, typer.Option("--task", help="Task of the demonstrator; an artefact says its own.")]
+Base = Annotated[Path | None, typer.Option(help="Checkpoint of the base under a residual; train_act beside it by default.")]
+Scene = Annotated[int, whole(0, 999_999, "Which of the held-out scenes comes first, those that policies are evaluated on.")]
+Seed = Annotated[int | None, whole(0, 2**31 - 1, "Seed of the first scene, in place of --scene: as rows and reports have it.")]
+Scenes = Annotated[int | None, whole(1, 100_000, "End after so many scenes; without it the window stays open.")]
+Film = Annotated[Path | None, typer.Option(help="Write a film (.mp4) of one scene, or of --scenes, and open no window.")]
+Params = Annotated[Path | None, typer.Option(help="Where the simulator is described, in place of params.yaml.")]
+Port = Annotated[str | None, typer.Option(help="Serial port of an arm: says how `soarm drive` lets a bundle drive it.")]
+
+
+@command(LOOK, "soarm run data/export --scene 3")
+def run(
+    artefact: Watched = Path("data/export"),
+    which: Which = None,
+    task: TaskName = None,
+    base: Base = None,
+    scene: Scene = 0,
+    seed: Seed = None,
+    scenes: Scenes = None,
+    film: Film = None,
+    params: Params = None,
+    port: Port = None,
+    as_json: Json = False,
+) -> int:
+    """Watch a policy: in the simulator, in a window and in real time, scene after scene. Keys are shown in the window."""
+    if port is not None:
+        raise StageError(
+            f"`soarm run` shows a policy in the simulator. On the arm or the twin at {port} type `soarm drive {artefact} "
+            f"--port {port} --calibration arm.json --objects objects.json`; first with --dry-run, which moves nothing"
+        )
+    with loading("twin"):
+        from soarm.window.artefact import open_artefact
+        from soarm.window.watch import watch
+
+    opened = open_artefact(artefact, base=base, task=task, params=params)
+    roles = sorted(opened.makers, key=lambda role: role != which)
+    return _told(watch(opened, [[role] for role in roles], scene, seed, scenes, film), as_json)
+
+
+@command(LOOK, "soarm rl-demo data/export --scene 3")
+def rl_demo(
+    artefact: Corrected = Path("data/export"),
+    base: Base = None,
+    scene: Scene = 0,
+    seed: Seed = None,
+    scenes: Scenes = None,
+    film: Film = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> int:
+    """Watch base and residual on the same scene, side by side; push the cube, and see what the residual does about it."""
+    with loading("twin"):
+        from soarm.window.artefact import open_artefact
+        from soarm.window.watch import watch
+
+    line_ups: list[list[Role]] = [["base", "residual"], ["residual"], ["base"]]
+    opened = open_artefact(artefact, base=base, params=params)
+    return _told(watch(opened, line_ups, scene, seed, scenes, film), as_json)
+
+
+def _told(report: Report, as_json: bool) -> int:
+    """Write the report, where a program reads it."""
+    if as_json:
+        scenes = [{"seed": seed, "endings": [ending._asdict() for ending in endings]} for seed, endings in report.scenes]
+        write_json({"scenes": scenes, "pushes": report.pushes})
+    return 0
