@@ -291,8 +291,9 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
         _one_thread()
         params = params_file.load(root / "params.yaml")
         git_rev = git_revision(root)
-        params_hash = content_hash(repr(dataclasses.replace(params, path=Path())))
-        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root))
+        params_hash = content_hash(repr(dataclasses.replace(params, path=Path(), tracking=())))
+        provenance = Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root)
+        tracker = open_tracker(provenance, params.tracking)
         logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
             run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)

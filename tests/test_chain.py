@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from soarm.provenance import digest
+from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
 POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_to_success_s", "failures"}
@@ -148,6 +150,21 @@ def test_nothing_is_left_but_results(repository: Repository) -> None:
 
 
 @pytest.mark.chain
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_chromium_finds_nothing_wrong_with_the_report(
+    inspect_page: Callable[..., Any], repository: Repository, width_px: int, scheme: str
+) -> None:
+    report = repository.path / "data" / "compare" / "report.html"
+    found = inspect_page(report, width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+    assert width_px < 1280 or not found.scrolling
+    assert report.stat().st_size < MOST_BYTES
+    assert f"<dd>{repository.revision[:12]}</dd>" in report.read_text()
+
+
+@pytest.mark.chain
 def test_plots_and_metrics_render(repository: Repository) -> None:
     repository.run("dvc", "plots", "show", "-o", "dvc_plots")
     metrics = json.loads(repository.run("dvc", "metrics", "show", "--json"))[""]["data"]
@@ -159,6 +176,37 @@ def test_plots_and_metrics_render(repository: Repository) -> None:
     curves = "train_act_plots_metrics_kl_tsv", "train_residual_plots_metrics_critic_loss_tsv"
     for part in (*curves, "Wilson 95 % interval", "cube_x_m"):
         assert part in page
+
+
+@pytest.mark.chain
+def test_plots_are_drawn_in_a_browser_that_has_no_network(repository: Repository, inspect_page: Callable[..., Any]) -> None:
+    repository.run("dvc", "plots", "show", "-o", "dvc_plots")
+    page = repository.path / "dvc_plots" / "index.html"
+    drawn: list[int] = []
+
+    def wait(shown: Any) -> None:
+        shown.locator(".vega-embed canvas").last.wait_for()
+        drawn.append(shown.locator(".vega-embed canvas").count())
+
+    faults = inspect_page(page, do=wait)
+
+    assert drawn == [page.read_text().count("vegaEmbed('")]
+    assert (faults.failed, faults.errors) == ([], [])
+
+
+@pytest.mark.chain
+def test_datasets_and_models_are_artifacts_that_a_registry_finds(repository: Repository) -> None:
+    program = (
+        "import json; from dvc.repo import Repo; print('FOUND', json.dumps(list(Repo('.').artifacts.read()['dvc.yaml'])))"
+    )
+    said = repository.run(sys.executable, "-c", program)
+
+    assert 'FOUND ["demonstrations", "act", "residual", "bundle"]' in said
+    for card in ("record/README.md", "export/README.md", "export/act.md", "export/residual.md"):
+        text = (repository.path / "data" / card).read_text()
+        assert text.startswith("---\nlicense: apache-2.0\n")
+        assert str(repository.path) not in text
+    assert "On these scenes the residual gains" in (repository.path / "data" / "export" / "README.md").read_text()
 
 
 @pytest.mark.chain
