@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from soarm.provenance import digest
+from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
 POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_to_success_s", "failures"}
@@ -146,6 +147,21 @@ def test_nothing_is_left_but_results(repository: Repository) -> None:
     assert list(scratch.iterdir()) == []
     status = repository.run("git", "status", "--porcelain").splitlines()
     assert {line[3:].split("/")[0] for line in status} <= {"data", "dvc.lock"}
+
+
+@pytest.mark.chain
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_chromium_finds_nothing_wrong_with_the_report(
+    inspect_page: Callable[..., Any], repository: Repository, width_px: int, scheme: str
+) -> None:
+    report = repository.path / "data" / "compare" / "report.html"
+    found = inspect_page(report, width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+    assert width_px < 1280 or not found.scrolling
+    assert report.stat().st_size < MOST_BYTES
+    assert f"<dd>{repository.revision[:12]}</dd>" in report.read_text()
 
 
 @pytest.mark.chain
