@@ -347,8 +347,10 @@ def _one_thread() -> None:
 
 
 def _message_only(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show our own errors as their message: it says what to do; a traceback would hide it."""
+    """Show our own errors, and Ctrl-C, as a message: it says what to do; a traceback would hide it."""
     if isinstance(error, SoarmError):
         sys.stderr.write(f"{kind.__name__}: {error}\n")
+    elif isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("stopped; run again, the stage goes on from its last checkpoint\n")
     else:
         sys.__excepthook__(kind, error, trace)

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 import yaml
 
 from soarm.provenance import digest
+from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
 POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_to_success_s", "failures"}
@@ -65,6 +68,11 @@ class Repository:
         """Run a command that may fail."""
         return subprocess.run(command, cwd=self.path, env=self._environment, text=True, capture_output=True, check=False)
 
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.path, env=self._environment, text=True, **out)  # type: ignore[call-overload, no-any-return]
+
     def metrics(self, stage: str) -> dict[str, Any]:
         """Return a stage's metrics file."""
         values: dict[str, Any] = json.loads((self.path / "data" / "metrics" / f"{stage}.json").read_text())
@@ -81,7 +89,7 @@ class Repository:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The chain, reproduced once."""
     made = Repository(tmp_path_factory.mktemp("chain") / "soarm")
-    made.run("soarm", "run")
+    made.run("soarm", "repro")
     return made
 
 
@@ -139,6 +147,21 @@ def test_nothing_is_left_but_results(repository: Repository) -> None:
     assert list(scratch.iterdir()) == []
     status = repository.run("git", "status", "--porcelain").splitlines()
     assert {line[3:].split("/")[0] for line in status} <= {"data", "dvc.lock"}
+
+
+@pytest.mark.chain
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_chromium_finds_nothing_wrong_with_the_report(
+    inspect_page: Callable[..., Any], repository: Repository, width_px: int, scheme: str
+) -> None:
+    report = repository.path / "data" / "compare" / "report.html"
+    found = inspect_page(report, width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+    assert width_px < 1280 or not found.scrolling
+    assert report.stat().st_size < MOST_BYTES
+    assert f"<dd>{repository.revision[:12]}</dd>" in report.read_text()
 
 
 @pytest.mark.chain
@@ -210,7 +233,7 @@ print("FOUND", json.dumps([runs, [model.name for model in client.search_register
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
-    said = repository.run("soarm", "run", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
+    said = repository.run("soarm", "repro", "-S", "ci.deploy_check.n_scenes=3")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
     fewer = repository.metrics("deploy_check")
@@ -218,9 +241,8 @@ def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository
     repository.run("dvc", "checkout", "dvc.yaml")
 
     assert re.findall(r"Running stage '(\w+)'", said) == ["deploy_check"], said
-    assert "data/live/deploy_check/metrics.json" in changed
-    assert fewer["servo"]["n_scenes"] == 1
-    assert repository.metrics("deploy_check")["servo"]["n_scenes"] == 2
+    assert (fewer["wire"]["n_scenes"], changed["data/live/deploy_check/metrics.json"]["n"]["new"]) == (3, 3)
+    assert repository.metrics("deploy_check")["wire"]["n_scenes"] == 4
     assert "changed outs" not in repository.run("dvc", "status", "dvc.yaml")
 
 
@@ -274,7 +296,7 @@ def test_they_outlive_every_other_command_after_the_chain_ran_as_well(clone: Rep
         ["dvc", "repro"],
         ["dvc", "repro", "-f", "record"],
         ["dvc", "exp", "run", "-S", "ci.record.n_episodes=5"],
-        ["soarm", "run", "-S", "seed=1"],
+        ["soarm", "repro", "-S", "seed=1"],
         ["python", "-m", "stages.record"],
     ]
     assert [command for command in refused if left_after(*command) == 0] == []
@@ -288,8 +310,8 @@ def test_they_outlive_every_other_command_after_the_chain_ran_as_well(clone: Rep
 @pytest.mark.slow
 def test_a_dataset_of_one_s_own_is_trained_on_where_it_lies_and_no_scripted_one_is_made(clone: Repository) -> None:
     record = ["--leader", "expert", "--fast", "--episodes", "3", "--params", "params.yaml"]
-    refused = clone.attempt("soarm", "teleoperate", "--dataset", "data/record", *record)
-    clone.run("soarm", "teleoperate", "--dataset", "datasets/mine", *record)
+    refused = clone.attempt("soarm", "control", "--dataset", "data/record", *record)
+    clone.run("soarm", "control", "--dataset", "datasets/mine", *record)
     mine = files(clone.path / "datasets" / "mine")
     short = ["-S", "ci.train_act.steps=30", "train_act"]
     clone.run("dvc", "exp", "run", "-n", "own", "-S", "dataset=datasets/mine", *short)
@@ -325,6 +347,26 @@ def experiment(clone: Repository, name: str) -> list[str]:
     """Return the files that an experiment of DVC keeps in git."""
     (ref,) = (ref for ref in clone.run("git", "for-each-ref", "--format=%(refname)").split() if ref.endswith(f"/{name}"))
     return clone.run("git", "ls-tree", "-r", "--name-only", ref).splitlines()
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_with_ctrl_c_goes_on_when_the_command_is_typed_again(clone: Repository) -> None:
+    with clone.start("soarm", "train", "-S", "ci.train_act.steps=600") as process:
+        until_s = time.monotonic() + 240.0
+        while not list((clone.path / "data" / ".scratch").glob("train_act/*/resume.pt")):
+            assert process.poll() is None
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60.0)
+
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert "stopped. Type the same command again" in said
+    again = clone.attempt("soarm", "train", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "resuming from" in again.stderr
+    assert json.loads(again.stdout) == clone.metrics("train_act")
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_commands_of_soarm_in_sentences_messages_and_help_exist_with_their_optio
         told |= {f"soarm {words}" for words in re.findall(r"(?:`|^    )soarm ([a-z][^`\n]+)", path.read_text(), re.MULTILINE)}
     missing = set()
     for command in told:
-        for words in re.findall(r"\bsoarm ([a-z-]+[^|&;\"]*)", command):
+        for words in re.findall(r"\bsoarm ([a-z][a-z-]*[^|&;\"]*)", command):
             options = options_of(words.split())
             asked = re.findall(r"--[\w-]+", words)
             missing |= {command} if options is None else {f"{command}: {word}" for word in asked if word not in options}

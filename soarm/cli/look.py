@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +53,8 @@ def info(
     as_json: Json = False,
 ) -> int:
     """Show versions, and what a dataset, a checkpoint or a bundle is."""
+    with loading():
+        from importlib import metadata
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
