@@ -89,7 +89,7 @@ class Repository:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The chain, reproduced once."""
     made = Repository(tmp_path_factory.mktemp("chain") / "soarm")
-    made.run("soarm", "run")
+    made.run("soarm", "repro")
     return made
 
 
@@ -233,7 +233,7 @@ print("FOUND", json.dumps([runs, [model.name for model in client.search_register
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
-    said = repository.run("soarm", "run", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
+    said = repository.run("soarm", "repro", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
     fewer = repository.metrics("deploy_check")
