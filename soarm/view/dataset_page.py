@@ -116,7 +116,7 @@ def _episode_table(looked: Inspection, shown: Sequence[int]) -> str:
         at = f'<a href="#shown-{i}">{i}</a>' if i in shown else str(i)
         seconds = f"{length / looked.rate:.1f}" if looked.rate else ""
         rows.append(f"<tr id=episode-{i}><th scope=row>{at}<td>{length}<td>{seconds}<td>{escape(task)}")
-    head = "".join(f"<th scope=col>{name}" for name in ("episode", "frames", "seconds", "task"))
+    head = "<th scope=col>episode<th scope=col>frames<th scope=col>seconds<th scope=col style=min-width:11rem>task"
     box = '<div class="scroll" role="region" tabindex="0" aria-label="Episodes" style="max-height:32rem;overflow-y:auto">'
     return f"{box}<table><caption>Episodes</caption><thead><tr>{head}<tbody>" + "\n".join(rows) + "</table></div>"
 
