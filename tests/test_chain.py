@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from soarm.provenance import digest
+from soarm.ownership import digest
 from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
