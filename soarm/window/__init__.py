@@ -10,5 +10,6 @@
     dials.py      the residual as arcs at the joints
     keys.py       what the keys ask for
     film.py       the same on a film
+    driving.py    the simulated arm that somebody drives
     clock.py      control rate in real time, and how well it was kept
 """

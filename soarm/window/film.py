@@ -6,8 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from soarm.errors import SimulationError
 from soarm.report.clips import EVERY, beside, fps
+from soarm.report.labels import band
 from soarm.report.video import Frame, write_mp4
 from soarm.sim.camera import Camera
 from soarm.sim.params import SimParams
@@ -42,9 +45,11 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
     pictures = [Picture(snapshot, [lane], ghost=False) for lane in lanes]
     with Camera(snapshot.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
 
-        def take(picture: Picture) -> Frame:
+        def take(lane: Lane, picture: Picture) -> Frame:
             picture.take()
-            return camera.render(snapshot.data, picture.draw)
+            colour = "green" if lane.succeeded else "vermillion" if lane.over else "ink"
+            words = band(WIDTH_PX, lane.contender.label, lane.told, colour)
+            return np.concatenate([words, camera.render(snapshot.data, picture.draw)])
 
         def frames() -> Iterator[Frame]:
             for one in range(seed, seed + n_scenes):
@@ -54,9 +59,9 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
                     film = []
                     while not lane.over:
                         if lane.steps % EVERY == 0:
-                            film.append(take(picture))
+                            film.append(take(lane, picture))
                         lane.step()
-                    films.append([*film, take(picture)])
+                    films.append([*film, take(lane, picture)])
                 note(report, one, lanes, logger.info)
                 yield from beside(films, round(_STILL_S * sim.control_hz / EVERY), (f"scene {one}", ""))
 

@@ -11,7 +11,7 @@ from soarm.errors import SimulationError
 from soarm.seeds import scene_seeds
 from soarm.signals import recorded_signals
 from soarm.sim.scene import build_model
-from soarm.viewer import Snapshot, Viewer
+from soarm.viewer import WITHOUT_A_DISPLAY, Snapshot, Viewer
 from soarm.window.artefact import Artefact, Role
 from soarm.window.clock import Clock
 from soarm.window.keys import MOUSE, line
@@ -19,11 +19,6 @@ from soarm.window.lane import Lane
 from soarm.window.show import Report, Show
 
 logger = logging.getLogger(__name__)
-WITHOUT_A_DISPLAY = (
-    "A window needs a display (X11 or Wayland) and OpenGL. On a computer with a screen install `libgl1` (Debian, Ubuntu: "
-    "`apt install libgl1`) and look at DISPLAY; over ssh use `ssh -X`. Without a screen put `xvfb-run -a` before the command, "
-    "which gives it a screen that nobody sees, or write a film: --film FILE.mp4"
-)
 
 
 def watch(
@@ -61,7 +56,7 @@ def _show(artefact: Artefact, line_ups: Sequence[Sequence[Lane]], seed: int, n_s
     try:
         viewer = Viewer(first.model, first.data, listens=True)
     except SimulationError as error:
-        raise SimulationError(f"{error}. {WITHOUT_A_DISPLAY}") from None
+        raise SimulationError(f"{error}. {WITHOUT_A_DISPLAY}, or write a film: --film FILE.mp4") from None
     with viewer, recorded_signals() as stop:
         clock = Clock(control_hz)
         show = Show(viewer, first, line_ups, seed, n_scenes, clock, control_hz, stopped=lambda: bool(stop))
