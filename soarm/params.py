@@ -35,6 +35,7 @@ class Header:
         seed: Seed of the run; every random number of the chain follows from it.
         dataset: Folder of the demonstrations that training reads, relative to the root of the repository or absolute.
         dataset_units: Unit of its arm joints, where the dataset does not say it; None where nobody said it.
+        tracking: Names of the experiment trackers, of `soarm.tracking.choice.TRACKERS`; no result follows from it.
     """
 
     profile: str
@@ -42,6 +43,7 @@ class Header:
     seed: Seed
     dataset: str
     dataset_units: Literal["degrees"] | None
+    tracking: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,8 +40,12 @@ class Changes:
     seed: int | None = None
     dataset: Path | None = None
 
-    def arguments(self, root: Path) -> list[str]:
+    def arguments(self, root: Path, temp: bool) -> list[str]:
         """Return the arguments of `dvc exp run`; none where nothing is changed.
+
+        Args:
+            root: Root of the repository.
+            temp: Whether stages run in a copy of what git knows, where a dataset is found by its absolute path alone.
 
         Raises:
             StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
@@ -63,7 +67,7 @@ class Changes:
                     f"{self.dataset}`, or name the folder of one that exists"
                 )
             place = self.dataset.resolve()
-            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) else place}")
+            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) and not temp else place}")
         return [word for change in [*sets, *self.sets] for word in ("-S", change)]
 
 
@@ -89,7 +93,7 @@ def reproduce(
     root = Path.cwd()
     if not (root / "dvc.yaml").exists():
         raise StageError(f"{root} has no dvc.yaml; run this from the root of the repository")
-    sets = changes.arguments(root)
+    sets = changes.arguments(root, temp)
     if not temp:
         _refuse_strangers(root)
     words = ["exp", "run", *sets, *(["--temp"] if temp else [])] if sets or temp else ["repro"]
@@ -106,8 +110,8 @@ def _profiles(file: Path) -> list[str]:
 
 def _refuse_strangers(root: Path) -> None:
     """Refuse to run DVC while a stage's folder holds files that it would delete for good; DVC itself asks nobody."""
-    owned = [output for output in ownership.outputs(root / "dvc.yaml") if output.path.is_dir()]
-    told = [ownership.in_danger(root, output.stage, output.path) for output in owned]
+    folders = {output.stage: root / "data" / output.stage for output in ownership.outputs(root / "dvc.yaml")}
+    told = [ownership.in_danger(root, stage, folder) for stage, folder in folders.items() if folder.is_dir()]
     faults = [text for text in told if text is not None]
     if faults:
         raise StageError("\n  ".join(faults))

@@ -54,12 +54,12 @@ class StopRequests:
         self.came.append(signal.Signals(signum).name)
 
     def begin_shutdown(self) -> None:
-        """Note that the arm is on its way home: from now on a single Ctrl-C is enough to let it go at once."""
+        """Note that the arm is on its way home: from now on a single Ctrl-C is enough to release it at once."""
         self._before = self.came.count("SIGINT")
 
     @property
     def at_once(self) -> bool:
-        """Whether the arm is to be let go at once.
+        """Whether the arm is to be released at once.
 
         Only Ctrl-C says so: whoever closes a terminal or shuts a computer down sends several signals and means one.
         """

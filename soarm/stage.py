@@ -291,8 +291,9 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
         _one_thread()
         params = params_file.load(root / "params.yaml")
         git_rev = git_revision(root)
-        params_hash = content_hash(repr(dataclasses.replace(params, path=Path())))
-        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root))
+        params_hash = content_hash(repr(dataclasses.replace(params, path=Path(), tracking=())))
+        provenance = Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root)
+        tracker = open_tracker(provenance, params.tracking)
         logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
             run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)
@@ -346,8 +347,10 @@ def _one_thread() -> None:
 
 
 def _message_only(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show our own errors as their message: it says what to do; a traceback would hide it."""
+    """Show our own errors, and Ctrl-C, as a message: it says what to do; a traceback would hide it."""
     if isinstance(error, SoarmError):
         sys.stderr.write(f"{kind.__name__}: {error}\n")
+    elif isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("stopped; run again, the stage goes on from its last checkpoint\n")
     else:
         sys.__excepthook__(kind, error, trace)

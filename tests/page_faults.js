@@ -34,7 +34,7 @@
   }
   if (document.scrollingElement.scrollWidth > width + 1) faults.overflowing.push(`the page is ${document.scrollingElement.scrollWidth} px wide`);
 
-  // Contrast of text, by WCAG 2.2 (1.4.3, level AA), against whatever is painted under its middle.
+  // Contrast of text, by WCAG 2.2 (1.4.3, level AA), against whatever is painted under its beginning, its middle and its end.
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const read = new Map();
   const rgba = (colour) => {
@@ -62,8 +62,8 @@
     colour[3] *= fade(one) * (inSvg ? parseFloat(look.fillOpacity) : 1);
     return colour;
   };
-  const ground = (one, box) => {
-    const stack = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  const ground = (one, box, along) => {
+    const stack = document.elementsFromPoint(box.left + box.width * along, box.top + box.height / 2);
     const place = stack.findIndex((other) => other === one || one.contains(other));
     let layers = place < 0 ? [] : stack.slice(place).filter((other) => !one.contains(other) || other === one);
     if (place < 0) for (let up = one; up; up = up.parentElement) layers.push(up);
@@ -87,9 +87,11 @@
     const look = getComputedStyle(one);
     const ink = rgba(one.ownerSVGElement ? look.fill : look.color);
     ink[3] *= fade(one) * (one.ownerSVGElement ? parseFloat(look.fillOpacity) : 1);
-    const under = ground(one, box);
-    const [low, high] = [luminance(over(ink, under)), luminance(under)].sort((a, b) => a - b);
-    const ratio = (high + 0.05) / (low + 0.05);
+    const ratio = Math.min(...[0.04, 0.5, 0.96].map((along) => {
+      const under = ground(one, box, along);
+      const [low, high] = [luminance(over(ink, under)), luminance(under)].sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05);
+    }));
     const size = parseFloat(look.fontSize) * (one.ownerSVGElement ? Math.abs(one.getScreenCTM().a) || 1 : 1);
     const large = size >= 24 || (size >= 18.66 && parseInt(look.fontWeight) >= 700);
     if (ratio < (large ? 3 : 4.5) - 0.005) faults.low_contrast.push(`${ratio.toFixed(2)}: ${named(one)}`);

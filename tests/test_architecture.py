@@ -67,7 +67,7 @@ OUTSIDE: dict[str, set[str]] = {
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "tasks": {"numpy"},
     "teleop": {"numpy"},
-    "tracking": {"mlflow", "onnx"},
+    "tracking": {"mlflow", "onnx", "tensorboard", "trackio", "wandb"},
     "twin": {"mujoco", "numpy"},
     "view": {"av", "matplotlib", "numpy", "rerun"},
     "viewer": {"mujoco", "numpy"},
@@ -82,6 +82,8 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "rerun": "rerun-sdk",
 }
+OPTIONAL = {"mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+"""Distributions that are extras of their own."""
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
@@ -217,11 +219,11 @@ def test_extras_equal_floors() -> None:
     host = named(PROJECT["project"]["dependencies"])
 
     assert host == needed(ROBOT_HOST)
-    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - {"mujoco-menagerie", "rerun-sdk"}
+    assert named(extras["pipeline"]) - {"dvc"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    assert named(extras["menagerie"]) == {"mujoco-menagerie"}
-    assert named(extras["view"]) == {"rerun-sdk"}
+    own = ("menagerie", "view", "tensorboard", "wandb", "trackio")
+    assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 
 

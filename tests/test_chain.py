@@ -6,8 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import yaml
 
 from soarm.provenance import digest
+from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
 POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_to_success_s", "failures"}
@@ -63,6 +67,11 @@ class Repository:
     def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command that may fail."""
         return subprocess.run(command, cwd=self.path, env=self._environment, text=True, capture_output=True, check=False)
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.path, env=self._environment, text=True, **out)  # type: ignore[call-overload, no-any-return]
 
     def metrics(self, stage: str) -> dict[str, Any]:
         """Return a stage's metrics file."""
@@ -141,6 +150,21 @@ def test_nothing_is_left_but_results(repository: Repository) -> None:
 
 
 @pytest.mark.chain
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_chromium_finds_nothing_wrong_with_the_report(
+    inspect_page: Callable[..., Any], repository: Repository, width_px: int, scheme: str
+) -> None:
+    report = repository.path / "data" / "compare" / "report.html"
+    found = inspect_page(report, width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+    assert width_px < 1280 or not found.scrolling
+    assert report.stat().st_size < MOST_BYTES
+    assert f"<dd>{repository.revision[:12]}</dd>" in report.read_text()
+
+
+@pytest.mark.chain
 def test_plots_and_metrics_render(repository: Repository) -> None:
     repository.run("dvc", "plots", "show", "-o", "dvc_plots")
     metrics = json.loads(repository.run("dvc", "metrics", "show", "--json"))[""]["data"]
@@ -152,6 +176,37 @@ def test_plots_and_metrics_render(repository: Repository) -> None:
     curves = "train_act_plots_metrics_kl_tsv", "train_residual_plots_metrics_critic_loss_tsv"
     for part in (*curves, "Wilson 95 % interval", "cube_x_m"):
         assert part in page
+
+
+@pytest.mark.chain
+def test_plots_are_drawn_in_a_browser_that_has_no_network(repository: Repository, inspect_page: Callable[..., Any]) -> None:
+    repository.run("dvc", "plots", "show", "-o", "dvc_plots")
+    page = repository.path / "dvc_plots" / "index.html"
+    drawn: list[int] = []
+
+    def wait(shown: Any) -> None:
+        shown.locator(".vega-embed canvas").last.wait_for()
+        drawn.append(shown.locator(".vega-embed canvas").count())
+
+    faults = inspect_page(page, do=wait)
+
+    assert drawn == [page.read_text().count("vegaEmbed('")]
+    assert (faults.failed, faults.errors) == ([], [])
+
+
+@pytest.mark.chain
+def test_datasets_and_models_are_artifacts_that_a_registry_finds(repository: Repository) -> None:
+    program = (
+        "import json; from dvc.repo import Repo; print('FOUND', json.dumps(list(Repo('.').artifacts.read()['dvc.yaml'])))"
+    )
+    said = repository.run(sys.executable, "-c", program)
+
+    assert 'FOUND ["demonstrations", "act", "residual", "bundle"]' in said
+    for card in ("record/README.md", "export/README.md", "export/act.md", "export/residual.md"):
+        text = (repository.path / "data" / card).read_text()
+        assert text.startswith("---\nlicense: apache-2.0\n")
+        assert str(repository.path) not in text
+    assert "On these scenes the residual gains" in (repository.path / "data" / "export" / "README.md").read_text()
 
 
 @pytest.mark.chain
@@ -242,7 +297,7 @@ def test_they_outlive_every_other_command_after_the_chain_ran_as_well(clone: Rep
         ["dvc", "repro"],
         ["dvc", "repro", "-f", "record"],
         ["dvc", "exp", "run", "-S", "ci.record.n_episodes=5"],
-        ["soarm", "run", "-S", "seed=1"],
+        ["soarm", "repro", "-S", "seed=1"],
         ["python", "-m", "stages.record"],
     ]
     assert [command for command in refused if left_after(*command) == 0] == []
@@ -256,8 +311,8 @@ def test_they_outlive_every_other_command_after_the_chain_ran_as_well(clone: Rep
 @pytest.mark.slow
 def test_a_dataset_of_one_s_own_is_trained_on_where_it_lies_and_no_scripted_one_is_made(clone: Repository) -> None:
     record = ["--leader", "expert", "--fast", "--episodes", "3", "--params", "params.yaml"]
-    refused = clone.attempt("soarm", "teleoperate", "--dataset", "data/record", *record)
-    clone.run("soarm", "teleoperate", "--dataset", "datasets/mine", *record)
+    refused = clone.attempt("soarm", "control", "--dataset", "data/record", *record)
+    clone.run("soarm", "control", "--dataset", "datasets/mine", *record)
     mine = files(clone.path / "datasets" / "mine")
     short = ["-S", "ci.train_act.steps=30", "train_act"]
     clone.run("dvc", "exp", "run", "-n", "own", "-S", "dataset=datasets/mine", *short)
@@ -293,6 +348,26 @@ def experiment(clone: Repository, name: str) -> list[str]:
     """Return the files that an experiment of DVC keeps in git."""
     (ref,) = (ref for ref in clone.run("git", "for-each-ref", "--format=%(refname)").split() if ref.endswith(f"/{name}"))
     return clone.run("git", "ls-tree", "-r", "--name-only", ref).splitlines()
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_with_ctrl_c_goes_on_when_the_command_is_typed_again(clone: Repository) -> None:
+    with clone.start("soarm", "train", "-S", "ci.train_act.steps=600") as process:
+        until_s = time.monotonic() + 240.0
+        while not list((clone.path / "data" / ".scratch").glob("train_act/*/resume.pt")):
+            assert process.poll() is None
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60.0)
+
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert "stopped. Type the same command again" in said
+    again = clone.attempt("soarm", "train", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "resuming from" in again.stderr
+    assert json.loads(again.stdout) == clone.metrics("train_act")
 
 
 @pytest.mark.slow

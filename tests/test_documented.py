@@ -32,7 +32,21 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlflow/README.md")] + sorted((ROOT / "docs").glob("*.md"))
 WITHOUT_AN_ARM = ROOT / "docs" / "without-an-arm.md"
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read_text())
-PROGRAMS = {"soarm", "dvc", "python", "python3.11", "pip", "pytest", "git", "pre-commit", "docker", "export", ".", ".ci/run"}
+PROGRAMS = {
+    "soarm",
+    "dvc",
+    "python",
+    "python3.11",
+    "pip",
+    "pytest",
+    "git",
+    "mkdocs",
+    "pre-commit",
+    "docker",
+    "export",
+    ".",
+    ".ci/run",
+}
 OTHER_SHELL = "# in another shell"
 PROMPT = re.compile(r"\[status (\d+)\] ")
 Answers = dict[str, str | Callable[[], str]]
@@ -116,7 +130,7 @@ def test_commands_of_soarm_in_sentences_messages_and_help_exist_with_their_optio
         told |= {f"soarm {words}" for words in re.findall(r"(?:`|^    )soarm ([a-z][^`\n]+)", path.read_text(), re.MULTILINE)}
     missing = set()
     for command in told:
-        for words in re.findall(r"\bsoarm ([a-z-]+[^|&;\"]*)", command):
+        for words in re.findall(r"\bsoarm ([a-z][a-z-]*[^|&;\"]*)", command):
             options = options_of(words.split())
             asked = re.findall(r"--[\w-]+", words)
             missing |= {command} if options is None else {f"{command}: {word}" for word in asked if word not in options}

@@ -51,7 +51,7 @@ GOOD = {
     "inner": {"low": 0.0, "high": 1.0},
 }
 
-DATASET: dict[str, object] = {"task": "pick_place", "dataset": "data/record", "dataset_units": None}
+DATASET: dict[str, object] = {"task": "pick_place", "dataset": "data/record", "dataset_units": None, "tracking": []}
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -177,7 +177,7 @@ def test_a_missing_section_is_named_with_those_that_exist(tmp_path: Path) -> Non
         ),
         (
             {"base": None},
-            r"must hold the keys profile, task, seed, dataset, dataset_units, base, tasks, and one.*found \['ci', '",
+            r"must hold the keys profile, task, seed, dataset, dataset_units, tracking, base, tasks, and one.*found \['ci', '",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from soarm.errors import ParamsError, StageError
 from soarm.provenance import git_revision
 from soarm.stage import command, open_stage
 
-DATASET = {"task": "pick_place", "dataset": "datasets/mine", "dataset_units": None}
+DATASET = {"task": "pick_place", "dataset": "datasets/mine", "dataset_units": None, "tracking": []}
 
 
 @dataclasses.dataclass(frozen=True)

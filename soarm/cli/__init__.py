@@ -9,14 +9,15 @@
     sim        the emulated arm
     watch      policies in the simulator, in a window or on a film
 
-To add a command, write a function in the module of its group (a new group is a new module that `program` imports):
+To add a command, write a function in the module of its group (a new group is a new module that `program` imports);
+`python docs/commands.py` then lists it on its page:
 
-    @command(ROBOT, "soarm doctor --port PORT --calibration arm.json")
-    def doctor(port: Port, calibration: Annotated[Path | None, typer.Option(help="File.")] = None) -> int:
-        \"\"\"Read every servo and report what is wrong.\"\"\"
+    @command(SETUP, "soarm release --port PORT")
+    def release(port: Annotated[str, typer.Option(help="Serial port of the arm.")]) -> int:
+        \"\"\"Switch torque off, and report which servo did not confirm it.\"\"\"
         with loading():
             from soarm.hardware import procedures
-        return procedures.doctor(port, calibration)
+        return procedures.release(port)
 
 - The docstring is the help, its first line the text in `soarm --help`; the second argument is the one example of that help. No
   other place describes the command: its options are the parameters, with their help, bounds and defaults.

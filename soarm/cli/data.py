@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from soarm.cli.command import DATA, Json, app, command, loading, write_json
+from soarm.cli.command import DATA, Json, app, command, loading, numbers, write_json
 
 logger = logging.getLogger(__name__)
 dataset = typer.Typer(no_args_is_help=True)
@@ -18,19 +18,6 @@ app.add_typer(
 Folder = Annotated[Path, typer.Argument(help="The dataset's folder, which holds `meta/`.")]
 NewFolder = Annotated[Path, typer.Argument(help="A folder that is absent or empty.")]
 LogFile = Annotated[Path, typer.Argument(help="The log that `soarm drive` wrote.")]
-
-
-def _episodes(text: str) -> list[int]:
-    """Read "3,7-9" as [3, 7, 8, 9]."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 20:
-            raise typer.BadParameter(f"it is {text[:40]!r}; it must be numbers and ranges, as in 3,7-9")
-        if int(last or first) - int(first) > 1_000_000:
-            raise typer.BadParameter(f"{part} is too long a range")
-        found += range(int(first), int(last or first) + 1)
-    return found
 
 
 def _part(text: str) -> tuple[str, float | range]:
@@ -133,7 +120,7 @@ def delete(
         from soarm import ownership
         from soarm.dataset import edit
     ownership.require_free(destination)
-    made = edit.delete_episodes(source, _episodes(episodes), destination)
+    made = edit.delete_episodes(source, numbers(episodes), destination)
     logger.info("%s: %d episodes; %s is as it was", made.path, made.n_episodes, source)
     return 0
 

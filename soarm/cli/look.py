@@ -7,14 +7,13 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soarm.cli.command import LOOK, Json, command, loading, whole, write_json
+from soarm.cli.command import LOOK, Json, command, loading, numbers, whole, write_json
 from soarm.errors import SpecMismatchError, StageError
 from soarm.smallfile import DATASET_BYTES, read_json
 
@@ -54,6 +53,8 @@ def info(
     as_json: Json = False,
 ) -> int:
     """Show versions, and what a dataset, a checkpoint or a bundle is."""
+    with loading():
+        from importlib import metadata
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -75,6 +76,28 @@ def info(
             *(_overview().page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]),
         ]
     sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+@command(LOOK, "soarm view datasets/mine --episodes 0,3,7-9")
+def view(
+    path: Annotated[Path, typer.Argument(help="The folder of a LeRobot v3.0 dataset; nothing in it is changed.")],
+    episodes: Annotated[str | None, typer.Option(help="Show these in full, from 0: 3,7-9. A handful by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page; by default NAME.html beside the dataset.")] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Open the Rerun viewer in place of a page.")] = False,
+    save: Annotated[Path | None, typer.Option(help="With --rerun: write a file .rrd in place of opening a window.")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
+) -> int:
+    """Show a dataset, sound or not: episodes, joint curves, camera frames, statistics, and what is wrong with it."""
+    chosen = None if episodes is None else numbers(episodes)
+    if (save is not None and not rerun) or (rerun and (out is not None or no_open)):
+        raise typer.BadParameter("--save goes with --rerun; --out and --no-open are of the page")
+    with loading():
+        from soarm.view import show
+    if rerun:
+        show.show_in_rerun(path, save, chosen)
+    else:
+        show.show_page(path, out, chosen, browser=not no_open)
     return 0
 
 

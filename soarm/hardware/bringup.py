@@ -67,7 +67,7 @@ def require_fit(
         calibration: Of the arm.
         config: Its settings.
         forgive: Complaints that are about to be cleared.
-        note: Is told what is odd and no fault, in words.
+        note: Takes what is odd but no fault, in words.
 
     Returns:
         Which servos have torque now, in the order of the joints.
@@ -187,7 +187,7 @@ def torque_on(bus: Bus, calibration: Calibration, joints: Collection[int] = rang
     Args:
         bus: Of the arm.
         calibration: Of the arm.
-        joints: Which; the others are neither told anything nor let go.
+        joints: Which; the others are neither written to nor released.
 
     Returns:
         Servo -> goal [ticks].
@@ -206,7 +206,7 @@ def torque_on(bus: Bus, calibration: Calibration, joints: Collection[int] = rang
             given.append(joint)
             bus.write(joint.servo_id, "torque_enable", 1)
             if bus.read(joint.servo_id, "torque_enable") != 1:
-                raise FaultError(f"{joint.name} (servo {joint.servo_id}) does not take its torque; power it off and on")
+                raise FaultError(f"{joint.name} (servo {joint.servo_id}) did not switch its torque on; power it off and on")
         after = fresh_ticks(bus, calibration)
         moved = [j.name for j in chosen if abs(after[j.servo_id] - goals[j.servo_id]) > OUTSIDE_TICKS + HELD_TICKS]
         if moved:
@@ -287,7 +287,7 @@ def recover(bus: Bus, calibration: Calibration, config: ArmConfig, *, clear: boo
         clear: Let a servo that has latched an overload go for a moment, which clears it.
 
     Raises:
-        FaultError: The arm is not fit, or a servo does not do as it is told; the others hold as before.
+        FaultError: The arm is not fit, or a servo does not do what it is sent; the others hold as before.
         BusError: A servo is silent.
     """
     with patience(bus):

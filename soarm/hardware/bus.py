@@ -275,7 +275,7 @@ class Bus:
 
     def _no_answer(self, servo_id: int, what: str) -> BusError:
         came = self.line.unexplained
-        brought = f"only bytes that are no answer to it: {came[:40].hex(' ')}" if came else "nothing came back"
+        brought = f"only bytes that are not an answer to it: {came[:40].hex(' ')}" if came else "nothing came back"
         return BusError(
             f"servo {servo_id} on {self.port} did not answer {what}, asked twice within {1e3 * self.line.timeout_s:.0f} ms: "
             f"{brought}. Check its power, its cable and its id (`soarm doctor`)"

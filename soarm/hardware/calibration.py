@@ -218,9 +218,7 @@ class Calibration:
             raise CalibrationError(f"{path}: {error}") from None
         noted = data.get("hash")
         if noted is None:
-            logger.warning(
-                "%s has no hash, so nobody knows whether it was changed by hand; `soarm calibrate` writes one", path
-            )
+            logger.warning("%s has no hash, so a change by hand cannot be noticed; `soarm calibrate` writes one", path)
         elif noted != calibration.hash:
             raise CalibrationError(
                 f"{path} was changed since it was written: its hash is {noted!s:.12}, its numbers give "

@@ -88,12 +88,12 @@ class ArmConfig:
         part: `7.4` or `12`: which servos these are; see `VOLTS`.
         warn_c: From here on a hot servo is reported [degC].
         derate_c: From here on it gets half its torque.
-        stop_c: From here on the arm stops and this servo is let go; it cuts itself off at 70.
+        stop_c: From here on the arm stops and this servo is released; it cuts itself off at 70.
         hold_after_misses: Cycles without an answer of a joint until the arm holds.
         stop_after_misses: Until it stops.
         stall_a: Current of a gripper that pushes against something [A].
         stall_s: How long it may, until it gets a quarter of its torque [s] (phosphobot issue 241: burnt after 30 to 60 s).
-        park: Where the arm is put before it is let go [deg x 5, percent].
+        park: Where the arm is put before it is released [deg x 5, percent].
         park_speed: Of that, and of every move that is no policy's [deg/s, percent/s].
         wait_s: How long a move that is no policy's waits for a silent joint, the supply or the port [s]; the arm holds
             meanwhile. An adapter that is plugged in again needs 1 to 3 s, a servo that restarts less.

@@ -94,7 +94,7 @@ def examine(bus: Bus, calibration: Calibration | None, forgive: Status = NOTHING
         complaint = bus.status.get(servo_id, NOTHING) & ~forgive
         if complaint:
             remedy = "`soarm release` clears that" if not complaint & ~LATCHED else "let it rest, then power it off and on"
-            faults.append(f"it complains of {complaint.name}: {remedy}")
+            faults.append(f"it reports {complaint.name}: {remedy}")
         findings.append(Finding(name, servo_id, values, tuple(faults), tuple(_oddities(values, calibration, i))))
     return findings
 
@@ -215,5 +215,5 @@ def _oddities(values: dict[str, int], calibration: Calibration | None, i: int) -
         return []
     return [
         f"its firmware is {found}, it was {stored} when it was calibrated: was it updated, or is it another servo? "
-        "Hold the arm against a pose you know (`soarm check-pose`), or calibrate it again"
+        "Check the calibration against a known pose (`soarm check-pose`), or calibrate it again"
     ]

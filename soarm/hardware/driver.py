@@ -4,7 +4,7 @@
                           any of them -> FAULT    stopped, with the cause; `recover` or `release`
 
 Torque comes on only where the arm is (goal := present, read back), so it never jumps. It goes off only when asked to, or for a
-joint that overheats: an arm that is let go falls. No number is older than it says: see `Observed.age_s`.
+joint that overheats: an arm that is released falls. No number is older than it says: see `Observed.age_s`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Arm:
-    """An SO-ARM100 on a bus; make it with `connect`. A context manager that lets go of the port, and leaves torque as it is.
+    """An SO-ARM100 on a bus; make it with `connect`. A context manager that closes the port, and leaves torque as it is.
 
     Attributes:
         state: See the module.
@@ -95,7 +95,7 @@ class Arm:
         self.close()
 
     def close(self) -> None:
-        """Let go of the port; torque stays as it is. A second time does nothing."""
+        """Close the port; torque stays as it is. A second time does nothing."""
         if self.state is not State.DISCONNECTED:
             self._go(State.DISCONNECTED, "the port was closed")
         self.bus.close()
@@ -168,7 +168,7 @@ class Arm:
                     self._supervisor.begin(self._look())
                 self._supervisor.stay(self._look(), back_off=False)
                 if self.state is State.ACTIVE:
-                    self._go(State.HOLD, "asked to")
+                    self._go(State.HOLD, "requested")
         except PortError as error:
             raise self._lost(error) from error
         except bringup.StillLiveError as error:
@@ -194,7 +194,7 @@ class Arm:
             if self._supervisor.causes:
                 raise FaultError(f"the arm stays in HOLD as long as {'; '.join(self._supervisor.causes)}; nothing was sent")
         if self.state is State.HOLD:
-            self._go(State.ACTIVE, "asked to")
+            self._go(State.ACTIVE, "requested")
             self.fault = None
 
     @property
@@ -283,12 +283,12 @@ class Arm:
         if len(self._recovered_s) > n:
             self._recovered_s.pop()
             raise FaultError(
-                f"the arm was brought back {n} times in {within_s:g} s{self._because()}. Release it, and look for the cause"
+                f"it has already been recovered {n} times in {within_s:g} s{self._because()}. Release it and find the cause"
             )
         self._bring_back("recovered", clear=True)
 
     def reconnect(self) -> None:
-        """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not let go.
+        """Open the port again after it was lost, and hold where the arm is now; one that kept its torque is not released.
 
         Raises:
             PortError: The port is not back.

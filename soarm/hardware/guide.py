@@ -115,7 +115,7 @@ def _write_back(bus: Bus, before: dict[int, dict[str, int]], say: Say, sleep: Ca
         try:
             while left:
                 if not bus.line.is_open:
-                    say(f"the port {bus.port} was lost: plug the cable in again, and the servos get back what they had")
+                    say(f"the port {bus.port} was lost: plug the cable in again, and the servos' registers are restored")
                     bus = stack.enter_context(_plugged_in_again(bus, tries, sleep))
                 with deferred_signals():
                     lost += _write_while_open(bus, left)

@@ -159,7 +159,7 @@ def _refuse_unswept(joints: Sequence[JointCalibration], name: str) -> None:
             "import its file"
         )
     for text in odd:
-        logger.warning("%s; its zero may be off: hold it against a pose, soarm check-pose", text)
+        logger.warning("%s; its zero may be off: check it against a known pose: soarm check-pose", text)
 
 
 def _is_entry(entry: Any) -> bool:

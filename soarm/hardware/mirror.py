@@ -21,7 +21,7 @@ _REGISTERS = tuple(TABLE[name] for name in ("torque_enable", "acceleration", "go
 _FIRST, _LAST = _REGISTERS[0], _REGISTERS[-1]
 _N_BYTES = _LAST.address + _LAST.n_bytes - _FIRST.address
 _ROUNDS = 2
-"""How often in one cycle it is read, told again, and read; what then still differs waits for the next cycle."""
+"""How often in one cycle a register is read, resent and read again; what still differs waits for the next cycle."""
 
 
 class Held(NamedTuple):
@@ -55,8 +55,8 @@ class RegisterMirror:
         held: Servo -> what it holds, and is to go on holding; none for a servo of which that is not known.
 
     Attributes:
-        goals: Servo -> the last goal it was told [ticks].
-        limits: Servo -> the torque limit it was told [0.1 %].
+        goals: Servo -> the last goal that was sent to it [ticks].
+        limits: Servo -> the torque limit that was sent to it [0.1 %].
         standing: Whether the goals are to last; those of an arm that follows commands do not, the next one is under way.
     """
 
@@ -108,7 +108,7 @@ class RegisterMirror:
         self._doubts.add(servo_id)
 
     def forget(self, servo_id: int) -> None:
-        """Tell a servo nothing any more: it was let go, and a goal may switch its torque on."""
+        """Send a servo nothing any more: it was released, and a goal may switch its torque on."""
         self.goals.pop(servo_id, None)
         self.limits.pop(servo_id, None)
         self._doubts.discard(servo_id)

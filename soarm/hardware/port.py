@@ -109,7 +109,7 @@ class SerialPort(PortHandler):  # type: ignore[misc]  # the SDK ships no types
             return b""
         data = os.read(self._fd, n_bytes)
         if not data:
-            raise OSError(errno.EIO, "the device is gone: it says it has bytes, and has none")
+            raise OSError(errno.EIO, "the device is gone: it reports bytes and has none")
         return data
 
     def _write(self, data: bytes) -> None:

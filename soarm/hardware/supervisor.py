@@ -1,10 +1,11 @@
-"""Supervises the servos in every cycle, whatever state the arm is in: judges them, tells them again, lets them go.
+"""Supervises the servos in every cycle, whatever state the arm is in: judges them, resends what was lost, releases hot ones.
 
 Knows no states; `soarm.hardware.driver` decides what follows from an alarm.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +23,7 @@ from soarm.hardware.torque import torque_off
 from soarm.hardware.watch import Alarm, Severity, Watch
 
 _LET_GO_S = 0.05
-"""For proving that one hot servo was let go; the others are told to stay before that [s]."""
+"""For proving that one hot servo was released; the others are told to stay before that [s]."""
 
 CARRYING = tuple(arm.JOINT_NAMES.index(name) for name in ("shoulder_lift", "elbow_flex"))
 """Without one of these the arm falls; the others turn it, or hang on its end."""
@@ -35,14 +36,14 @@ class ServoSupervisor:
         bus: Where they are.
         calibration: Of the arm.
         config: Its settings.
-        note: Is told what happens, in words.
+        note: Takes what happens, in words, and its level of `logging`.
 
     Attributes:
         geared: Whether the servos have our settings, and are to keep torque and goals.
         causes: What `judge` found the last time that is a reason to hold or to stop, in words.
     """
 
-    def __init__(self, bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str], None]) -> None:
+    def __init__(self, bus: Bus, calibration: Calibration, config: ArmConfig, note: Callable[[str, int], None]) -> None:
         self.geared = False
         self.causes: tuple[str, ...] = ()
         self._bus, self._calibration, self._config, self._note = bus, calibration, config, note
@@ -84,7 +85,7 @@ class ServoSupervisor:
                 latched = misses[alarm.joint] == 0 and self._is_latched(seen.telemetry[alarm.joint])
                 self._sick[alarm.joint] = latched and self._sick.get(alarm.joint, True)
         if has_torque or self.geared:
-            quiet = [max(missed, joint in self._let_go) for joint, missed in enumerate(misses)]  # let go: none to lose
+            quiet = [max(missed, joint in self._let_go) for joint, missed in enumerate(misses)]  # released: none to lose
             found = self._mirror.audit(quiet)
             self._sick |= {alarm.joint: False for alarm in found}
             alarms += found
@@ -105,7 +106,7 @@ class ServoSupervisor:
         return all(sound[joint] or joint in mendable for joint in CARRYING)
 
     def mend(self) -> None:
-        """Clear the overload of the joints that carry the arm: each is let go and taken back at once.
+        """Clear the overload of the joints that carry the arm: each is released and taken back at once.
 
         Raises:
             FaultError: One does not come back.
@@ -147,11 +148,11 @@ class ServoSupervisor:
         self._mirror.stay(self._mirror.goals)
 
     def prove(self, seen: Observed) -> None:
-        """Tell to stay who was silent before, and have read back what is in doubt, of those that were just heard."""
+        """Send the servos that were silent before a goal to stay at, and read back what is in doubt, of those just heard."""
         self._mirror.stay_late(self.goals(seen))
         heard = [servo_id for servo_id, misses in zip(self._ids, seen.misses, strict=True) if misses == 0]
         for servo_id, lost in self._mirror.prove(heard):
-            self._note(f"{self.names[self._ids.index(servo_id)]} had {lost}; it was told again")
+            self._note(f"{self.names[self._ids.index(servo_id)]} had {lost}; it was resent", logging.DEBUG)
 
     def derate(self, joint: int) -> int:
         """Give a servo the torque limit that the watch leaves it, and return it [0.1 %]."""
@@ -161,7 +162,7 @@ class ServoSupervisor:
         return limit
 
     def let_go(self, joint: int) -> tuple[str, bool]:
-        """Take one servo's torque and prove it, in every cycle until it is proved.
+        """Switch one servo's torque off and read that back, in every cycle until it is confirmed.
 
         Returns:
             What came of it, in words, and whether that is news.
@@ -171,7 +172,7 @@ class ServoSupervisor:
             self._mirror.forget(self._ids[joint])
             self._let_go[joint] = not torque_off(self._bus.line, (self._ids[joint],), _LET_GO_S)
         confirmed = self._let_go[joint]
-        outcome = "was let go" if confirmed else "did not confirm that it was let go: cut its power"
+        outcome = "was released" if confirmed else "did not confirm that it was released: cut its power"
         return outcome, confirmed != before
 
     def _mendable(self) -> list[int]:

@@ -97,7 +97,7 @@ class Watch:
     def _volts(self, joint: int, telemetry: Telemetry) -> list[Alarm]:
         (low, high), volts = self._config.volts, telemetry.voltage_v
         if volts > high:
-            return [Alarm(Severity.FAULT, joint, f"has {volts:.1f} V, more than the {high:g} V its servo bears")]
+            return [Alarm(Severity.FAULT, joint, f"has {volts:.1f} V, more than the {high:g} V its servo tolerates")]
         if volts < low or telemetry.status & Status.VOLTAGE:
             return [Alarm(Severity.HOLD, joint, f"has {volts:.1f} V, below {low:g} V or its own limit: the supply sags")]
         return []

@@ -87,7 +87,7 @@ def draw_failures(ax: Axes, table: Table, labels: Mapping[str, str]) -> None:
     ax.set_xlim(0, max(1.0, ax.get_xlim()[1]))
     ax.set_title("How episodes fail")
     ax.grid(visible=False, axis="y")
-    ax.legend(loc="lower right")
+    _legend_below(ax, 2)
 
 
 def draw_reached(ax: Axes, table: Table) -> None:
@@ -128,11 +128,12 @@ def draw_scenes(ax: Axes, table: Table, columns: tuple[str, str]) -> None:
     reach = max(0.1, *(abs(row[at_x]) for row in table)) + 0.03
     ax.set_xlim(-reach, reach)
     ax.set_ylim(min(0.0, *(-row[at_y] for row in table)), max(-row[at_y] for row in table) + 0.03)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel("to the right of the base [m]\n(rings: 10 cm apart, around the shoulder)")
     ax.set_ylabel("forward of the base [m]")
     ax.set_title(f"Where the {at_x.removesuffix('_x_m')} lay (n = {len(table)})")
     ax.grid(visible=False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=9)
+    _legend_below(ax, 2)
 
 
 def draw_times(ax: Axes, table: Table) -> None:
@@ -189,9 +190,7 @@ def draw_curves(ax: Axes, table: Table, curve: Curve) -> None:
     if len(curve.columns) + len(curve.limits) <= _INSIDE:
         ax.legend()
     else:
-        canvas = ax.get_figure()
-        assert canvas is not None
-        canvas.legend(loc="outside lower center", ncols=3 if len(curve.columns) > 2 else 2, fontsize=9)
+        _legend_below(ax, 3 if len(curve.columns) > 2 else 2)
 
 
 def draw_ceilings(ax: Axes, table: Table) -> None:
@@ -260,6 +259,13 @@ def draw_joint_ceilings(ax: Axes, table: Table, whole: float) -> None:
 _INSIDE = 3
 """Entries of a legend that find room among curves."""
 _RATE = ("success_rate", "ci95_low", "ci95_high")
+
+
+def _legend_below(ax: Axes, n_columns: int) -> None:
+    """Put the legend where it covers nothing."""
+    canvas = ax.get_figure()
+    assert canvas is not None
+    canvas.legend(loc="outside lower center", ncols=n_columns, fontsize=9)
 
 
 def _unique(table: Table, key: str) -> Sequence[Any]:

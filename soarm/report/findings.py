@@ -61,9 +61,11 @@ def scenes(table: Table, columns: tuple[str, str]) -> str:
     counts = {kind: sum(row["solved"] == kind for row in table) for kind in _KINDS}
     who = ", ".join(f"{_KINDS[kind]} {count}" for kind, count in counts.items() if count)
     failed = [row for row in table if row["solved"] in ("failure", "neither")]
-    thing = columns[0].removesuffix("_x_m")
-    far = f"where unsolved, the {thing} lay {away_m(failed):.2f} m from the shoulder (median); overall, {away_m(table):.2f} m"
-    return _sentences([f"Of {len(table)} scenes, {who}", *([far] if failed else [])])
+    said = [f"Of {len(table)} scenes, {who}"]
+    if failed:
+        place = f"where unsolved, the {columns[0].removesuffix('_x_m')} lay {away_m(failed):.2f} m from the shoulder (median)"
+        said.append(f"{place}; overall, {away_m(table):.2f} m")
+    return _sentences(said)
 
 
 def times(table: Table) -> str:

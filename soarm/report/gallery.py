@@ -120,7 +120,7 @@ CURVES: tuple[figures.Curve, ...] = (
 def of_policy(results: Results, summary: Summary) -> list[Figure]:
     """Return the figures of one policy, the base; without a solved scene there is none of times."""
     policies = {"base": summary}
-    made = [*_of_summaries(policies, results.task, (6, 1.9)), _map(tables.scenes(results), results.task, (6, 5))]
+    made = [*_of_summaries(policies, results.task, (6, 1.9)), _map(tables.scenes(results), results.task, (6, 5.8))]
     if durations := tables.durations(results):
         how = "Bars: solved scenes by time to success."
         made.append(Figure("times", how, durations, figures.draw_durations, finding=findings.durations(durations)))
@@ -131,7 +131,7 @@ def of_comparison(base: Results, residual: Results, comparison: Comparison) -> l
     """Return the figures of a comparison; without a scene both solve there is none of times."""
     policies = {"base": comparison.base, "residual": comparison.residual}
     success, failures, reached = _of_summaries(policies, base.task, (6, 2.6), (6, 4.4))
-    made = [success, failures, _map(tables.scenes(base, residual), base.task, (6, 5.3)), reached]
+    made = [success, failures, _map(tables.scenes(base, residual), base.task, (6, 6.0)), reached]
     if times := tables.times(base, residual):
         how = "A point per scene that both solve; below the line the residual is faster."
         made.append(Figure("times", how, times, figures.draw_times, (5, 4.8), findings.times(times)))

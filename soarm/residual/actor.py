@@ -127,9 +127,7 @@ def load(folder: Path) -> tuple[ResidualActor, PolicySpec]:
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG} is not a residual's configuration ({error!r}). {remedy}") from None
     if spec.residual_scale is None:
-        raise CheckpointError(
-            f"{folder / CONFIG} holds no residual_scale, so nobody knows how far its residual reaches. {remedy}"
-        )
+        raise CheckpointError(f"{folder / CONFIG} holds no residual_scale, so the bound of its residual is unknown. {remedy}")
     try:
         actor.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, RuntimeError) as error:

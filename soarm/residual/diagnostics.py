@@ -1,7 +1,7 @@
 """Diagnostics of residual learning: numbers that say early when it goes wrong.
 
 q_start, mc_start          mean Q and mean return of first steps; they should agree within about 0.1
-q_gap_mean, q_return_corr  Q less return over whole episodes, and the correlation of the two
+q_gap_mean, q_return_corr  Q minus return over whole episodes, and the correlation of the two
 residual_abs, saturated    size of the residual (alarm at 0.3 saturated); each also per joint, <name>_<joint>
 q_gain                     mean Q of the residual less that of the base; growing without success means over-estimation
 acceleration_rms_deg_s2    roughness of commands, with exploration; the prefill's is that of the base, half of it with noise
@@ -59,7 +59,7 @@ def residual_diagnostics(
 def critic_calibration(policy: ResidualTD3Policy, buffer: EpisodeReplayBuffer) -> Mapping[str, float]:
     """Return mean Q beside the mean return of whole recent episodes; empty before the first episode ends.
 
-    `q_start` and `mc_start` are mean Q and mean return of first steps. `q_gap_mean` is the mean of Q less return over all of
+    `q_start` and `mc_start` are mean Q and mean return of first steps. `q_gap_mean` is the mean of Q minus return over all of
     the episodes' steps; `q_return_corr` the correlation of the two, left out where either is constant.
     """
     steps = buffer.recent(N_STEPS, SPAN)

@@ -32,8 +32,8 @@ class LearnerParams:
         value_min: Least return there can be; targets are clamped. The sparse reward gives 0 or 1, once, so no value lies
             beyond, and an over-estimate cannot feed on itself.
         value_max: Greatest return there can be.
-        warmup_updates: Critic updates between the prefill and the first actor update: an actor that climbs untrained critics
-            would unlearn the base (ResFiT: 10,000; DAWN calls it the cold start).
+        warmup_updates: Critic updates between the prefill and the first actor update: an actor that maximises untrained
+            critics would unlearn the base (ResFiT: 10,000; DAWN calls it the cold start).
         q_floor: Least normaliser of the actor's policy term: while rewards are rare mean |Q| is near 0, and a bare quotient
             (TD3+BC's) would blow up the critics' noise.
         max_grad_norm: Gradients of critics and of the actor are clipped to this norm (ResFiT, DICE-RL: 1).

@@ -267,7 +267,7 @@ def load_bound(folder: Path) -> Bound:
     path = folder / BOUND_FILE
     remedy = "Make it anew: `dvc repro -f reach`"
     if not path.exists():
-        raise StageError(f"{path} does not exist, so nobody knows how far the residual may reach. {remedy}")
+        raise StageError(f"{path} does not exist, so the bound of the residual is unknown. {remedy}")
     try:
         bound = load_json(path, finite=False).get("bound")
     except SmallFileError as error:

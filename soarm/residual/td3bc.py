@@ -189,7 +189,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     def warm_up(self) -> None:
         """Take the observation statistics of the prefill, and update the critics alone.
 
-        An actor that climbs untrained critics would unlearn the base.
+        An actor that maximises untrained critics would unlearn the base.
         """
         buffer = self.replay_buffer
         assert buffer is not None
@@ -269,7 +269,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         return {"in_turn": (self._n_actor_updates % n_critics,), "first": (0,), "mean": tuple(range(n_critics))}[reduction]
 
     def _random_pair(self) -> tuple[int, ...] | None:
-        """Return the two heads whose least is the target, drawn anew; None where there are but two."""
+        """Return the two heads whose minimum is the target, drawn anew; None where there are but two."""
         n_critics = self.critic.n_critics
         return None if n_critics == 2 else tuple(torch.randperm(n_critics)[:2].tolist())
 

@@ -15,7 +15,7 @@
     sensors        the values of features beside the joints, and their age
     success        when the task is done
 
-    shutdown       how a run ends: hold, park, let go
+    shutdown       how a run ends: hold, park, release
     persist        a slow move that waits for what passes
     clearance      moves that keep clear of what stands on the table
     standing       the things on the table as boxes

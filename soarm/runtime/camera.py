@@ -35,7 +35,7 @@ class Grabber(Protocol):
         """Wait for the next picture; False where none came."""
 
     def release(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
 
 
 class Camera:
@@ -87,13 +87,13 @@ class Camera:
         return self.latest(0.0)
 
     def close(self) -> None:
-        """End the thread and let go of the device, unless it hangs; a second time does nothing."""
+        """End the thread and close the device, unless it hangs; a second time does nothing."""
         if self._ended.is_set():
             return
         self._ended.set()
         self._thread.join(_END_S)
         if self._thread.is_alive():  # to take a device from under its own call crashes some drivers
-            logger.warning("the camera %s does not answer; it is let go when this program ends", self.name)
+            logger.warning("the camera %s does not answer; it is closed when this program ends", self.name)
         else:
             self._grabber.release()
 

@@ -1,4 +1,4 @@
-"""Things that nobody sees: measured once, they lie there; one goes with the hand that holds it, and falls when let go.
+"""Things that nobody sees: measured once, they lie there; one goes with the hand that holds it, and falls when released.
 
 Knows the gripper's kinematics and what its position says of a thing between the fingers; no camera and no force. A thing that
 is knocked away, or slips out of the hand, is where it was thought to be until somebody measures again.

@@ -6,7 +6,7 @@ It says on its standard output that it is ready, reads beats on its standard inp
 input ends without a goodbye, it says that it acts, opens the port, puts every goal where its joint is, and takes part of the
 torque (`soften`) or all of it (`release`). It owns nothing until then. Its patience begins with the first beat: until then the
 arm has at most been made to hold, and bringing it up may take long. Where the port is gone it waits for it: a program that
-ends without its port cannot let go of anything, and leaves that to this one. Without input (`< /dev/null`) it acts at once.
+ends without its port cannot release anything, and leaves that to this one. Without input (`< /dev/null`) it acts at once.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class DeadMan:
         except BlockingIOError:
             said = None  # it has nothing to say: it listens
         if said is not None and ACTING in said:
-            what = "softened, its torque limit lowered" if self._then == "soften" else "let go"
+            what = "softened, its torque limit lowered" if self._then == "soften" else "released"
             raise FaultError(
-                f"the dead man's switch acted: it heard nothing for {self._timeout_s:g} s, so the arm was {what}. Find out "
+                f"the dead man's switch acted: no heartbeat for {self._timeout_s:g} s, so the arm was {what}. Find out "
                 "why this program stood still (a debugger, Ctrl-Z, a machine that is too busy), then start again"
             )
         silent_s = self._silent_s(said is not None, time.monotonic())
@@ -105,8 +105,8 @@ class DeadMan:
             status = self._process.poll()
             self._process.kill()
             raise FaultError(
-                f"the dead man's switch is gone or hangs (exit status {status}, no answer for {silent_s:.1f} s): nobody would "
-                "look after the arm if this program died. Start again; what it said last stands above"
+                f"the dead man's switch is gone or hangs (exit status {status}, no answer for {silent_s:.1f} s): nothing "
+                "would stop the arm if this program died. Start again; what it said last stands above"
             )
 
     def stay(self) -> None:
@@ -115,7 +115,7 @@ class DeadMan:
         if self._stays:
             logger.warning("the dead man's switch (process %d) stays, and waits for the port", self._process.pid)
         else:
-            logger.error("the dead man's switch is gone: nobody waits for the port. Support the arm, and cut its power")
+            logger.error("the dead man's switch is gone: nothing waits for the port. Support the arm, and cut its power")
 
     def close(self) -> None:
         """Say goodbye, and wait until it is gone, unless it is to stay; a second time does nothing."""
@@ -146,8 +146,8 @@ class DeadMan:
         ready, _, _ = select.select([self._from], [], [], _START_S)
         if not ready or os.read(self._from, 1) != READY:
             raise FaultError(
-                f"the dead man's switch does not start (exit status {self._process.poll()}), so nothing would look after the "
-                "arm; what it said stands above. Without it: --no-deadman"
+                f"the dead man's switch does not start (exit status {self._process.poll()}), so nothing would stop the "
+                "arm if this program died; what it said stands above. Without it: --no-deadman"
             )
 
     def _silent_s(self, answered: bool, now_s: float) -> float:

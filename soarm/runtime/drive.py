@@ -1,4 +1,4 @@
-"""From a bundle and an arm to a run, and from there back to an arm that is parked and let go, whatever happens."""
+"""From a bundle and an arm to a run, and from there back to an arm that is parked and released, whatever happens."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DriveConfig:
         allow: Checks of the gate that may fail.
         log: File for the log; None writes none.
         deadman: Whether a process of its own looks after the arm.
-        park: Whether the arm is parked before it is let go.
+        park: Whether the arm is parked before it is released.
         limits: File with limits of the safety chain; None for the usual ones.
         keep_going: Whether the run goes on when the task is done.
     """
@@ -77,8 +77,8 @@ class DriveConfig:
 def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
     """Connect, look whether the bundle fits, drive, and wind down.
 
-    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is let go. A second Ctrl-C, or one while it parks, lets go
-    at once.
+    Ctrl-C, SIGTERM or SIGHUP ends the run: the arm holds, parks and is released. A second Ctrl-C, or one while it parks,
+    releases it at once.
 
     Raises:
         GateError: The bundle was not made for this arm, or cannot be run as asked.
@@ -183,7 +183,7 @@ class _Journal:
 
 def _loop_config(settings: DriveConfig) -> LoopConfig:
     if not 0 < settings.seconds < math.inf:
-        raise GateError(f"a run of {settings.seconds:g} s cannot be; say how many seconds, above 0")
+        raise GateError(f"a run of {settings.seconds:g} s is not possible; give a number of seconds above 0")
     control_hz = settings.bundle.spec.control_hz
     try:
         bus_hz = 2 * control_hz if settings.bus_hz is None else settings.bus_hz

@@ -27,7 +27,7 @@ class ChunkPrediction(NamedTuple):
 class InferenceThread:
     """Predicts chunks on demand; a context manager that ends its thread.
 
-    A question that comes while another is being answered is dropped: the next one will be fresher. ONNX Runtime lets go of
+    A question that comes while another is being answered is dropped: the next one will be fresher. ONNX Runtime releases
     the interpreter's lock while it computes.
 
     Args:
@@ -75,7 +75,7 @@ class InferenceThread:
             self._wake.notify()
         self._thread.join(_END_S)
         if self._thread.is_alive():
-            logger.warning("the policy's network is still computing after %g s; it is left alone", _END_S)
+            logger.warning("the policy's network is still computing after %g s; it is abandoned", _END_S)
 
     def __enter__(self) -> InferenceThread:
         return self

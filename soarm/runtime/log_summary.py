@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from soarm import arm
 from soarm.runtime.log import Run
 
 
-class Spread(NamedTuple):
+@dataclass(frozen=True)
+class Spread:
     """Percentiles of a time [ms]."""
 
     p50_ms: float

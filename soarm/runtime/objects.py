@@ -82,7 +82,7 @@ class FileObjects:
     def _content(self) -> Objects:
         content = read_json(self._path, ObservationError, self._remedy, most_bytes=_MOST_BYTES)
         if (told := content.get("task", self._task.name)) != self._task.name:
-            raise ObservationError(f"{self._path} tells of the task {told!r}; here it is {self._task.name}. {self._remedy}")
+            raise ObservationError(f"{self._path} is of the task {told!r}; here it is {self._task.name}. {self._remedy}")
         if "objects" not in content:
             raise ObservationError(f'{self._path} has no "objects". {self._remedy}')
         return require_plausible(self._task, content["objects"], str(self._path))

@@ -1,7 +1,7 @@
 """Go on with a slow move after a fault that passes: a silent servo, a sagging supply, an overload, a pulled cable.
 
 The control loop holds an arm and goes on (`soarm.runtime.watchdogs`); so do the moves that are no policy's, to where a run
-starts and to the parking pose. A missed answer is usual on a busy machine, and an arm that is let go for it falls.
+starts and to the parking pose. A missed answer is usual on a busy machine, and an arm that is released for it falls.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _make_ready(arm: Arm, each: Each, given_up: set[int], *, recover: bool) -> N
 def _require_power(arm: Arm) -> None:
     """Refuse an arm that somebody switched off, and on again: it has fallen, and must not move by itself."""
     if not any(arm.bus.read(servo_id, "torque_enable") for servo_id in arm.bus.servo_ids):
-        raise FaultError("no servo has its torque any more: the arm was switched off, and is given none now")
+        raise FaultError("no servo has torque any more: the arm was switched off, and its torque stays off")
 
 
 def _wait(arm: Arm, each: Each, given_up: set[int]) -> None:

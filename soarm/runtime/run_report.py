@@ -30,9 +30,9 @@ class RunReport:
         events: (time since the start [s], text).
         late_chunks: Chunks that came when their first action had passed.
         log: Why the log's end is missing; None where all is well.
-        live: Joints that may still be live after the arm was let go.
+        live: Joints that may still be live after the arm was released.
         success_s: When the task was done, since the start [s]; None where it was not, or nothing could tell.
-        parked: Whether the arm lay in its parking pose when it was let go; None where that was not asked for.
+        parked: Whether the arm lay in its parking pose when it was released; None where that was not asked for.
     """
 
     goal: str = ""
@@ -54,7 +54,7 @@ class RunReport:
 
     @property
     def ended_well(self) -> bool:
-        """Whether the run ended as it may, and the arm was let go where it rests, every servo of it."""
+        """Whether the run ended as it may, and the arm was released where it rests, every servo of it."""
         as_it_may = self.cause in (TIME_WAS_UP, TOLD_TO_STOP) or (self.cause == self.goal and self.success_s is not None)
         return as_it_may and not self.live and self.parked is not False
 

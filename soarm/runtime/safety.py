@@ -180,8 +180,8 @@ def _sensible(last: Last, present: Joints) -> tuple[Last, Joints]:
     lost = [name for name, one, other in zip(arm.JOINT_NAMES, *known, strict=True) if not one and not other]
     if lost:
         raise FaultError(
-            f"nothing can be sent: of {', '.join(lost)} neither the last target nor the present position is a number. Let the "
-            "arm go, and look for what reports its positions"
+            f"nothing can be sent: of {', '.join(lost)} neither the last target nor the present position is a number. "
+            "Release the arm, and check what reports its positions"
         )
     velocity = np.where(known[0] & np.isfinite(last.velocity), last.velocity, 0.0)
     return Last(np.where(known[0], last.q, present), velocity), np.where(known[1], present, last.q)

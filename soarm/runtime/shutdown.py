@@ -1,4 +1,4 @@
-"""Shut a run down: the arm holds, is parked and let go, whatever happened and whatever comes meanwhile."""
+"""Shut a run down: the arm holds, is parked and released, whatever happened and whatever comes meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from soarm.signals import StopRequests, deferred_signals
 
 logger = logging.getLogger(__name__)
 _AT_REST_DEG = 8.0
-"""An arm whose joints are all this near to the parking pose lies there, and falls nowhere when it is let go [deg]."""
+"""An arm whose joints are all this near to the parking pose lies there, and falls nowhere when it is released [deg]."""
 
 
 class Shutdown(NamedTuple):
@@ -31,7 +31,7 @@ class Shutdown(NamedTuple):
 
     Attributes:
         live: Joints that may still be live.
-        parked: Whether it lay in its parking pose when it was let go; None where that was not asked for, or it had no torque.
+        parked: Whether it lay in its parking pose when it was released; None where that was not asked, or it had no torque.
         lost: The port was gone, so the servos hold their last goals with full torque; see `DeadMan.stay`.
     """
 
@@ -49,10 +49,10 @@ def shut_down(
     limits: Limits | None = None,
     around: Sequence[Box] = (),
 ) -> Shutdown:
-    """Hold, park and let go, and let go whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, lets go at once.
+    """Hold, park and release, and release whatever happens; a Ctrl-C on the way, or KeyboardInterrupt, releases at once.
 
     What holds the arm up on its way is waited for and mended (`soarm.runtime.persist`). An arm in FAULT is parked too, where
-    its port and the joints that carry it are sound, or can be recovered: let go in the air it would fall.
+    its port and the joints that carry it are sound, or can be recovered: an arm that is released in the air falls.
 
     Args:
         arm: In any state.
@@ -82,7 +82,7 @@ def shut_down(
     except (FaultError, BusError) as error:
         logger.error("not parked: %s", _why(arm, error))
     except KeyboardInterrupt:
-        logger.warning("not parked: let go at once")
+        logger.warning("not parked: released at once")
     finally:
         try:
             parked = _lies_at_rest(arm) if parked is False else parked
@@ -102,15 +102,17 @@ def _hold(arm: Arm) -> None:
     try:
         arm.hold()
     except FaultError as error:
-        logger.error("not told to hold: %s", error)
+        logger.error("could not hold: %s", error)
 
 
 def _park(arm: Arm, limits: Limits, each: Each, around: Sequence[Box]) -> None:
     arm.config = dataclasses.replace(arm.config, park=clearance.turned_clear(arm.config.park, limits, around))
     if arm.state is not State.FAULT:
-        logger.info("parking; Ctrl-C lets go at once")
+        logger.info("parking; Ctrl-C releases the arm at once")
     elif arm.can_park():
-        logger.warning("parking in spite of the fault, with the joints that are sound: %s; Ctrl-C lets go at once", arm.fault)
+        logger.warning(
+            "parking in spite of the fault, with the joints that are sound: %s; Ctrl-C releases the arm at once", arm.fault
+        )
 
     def home(each: Each) -> None:
         if arm.state is State.HOLD and not passing(arm):
@@ -135,7 +137,7 @@ def _lies_at_rest(arm: Arm) -> bool:
     far = [f"{joint} {x:.0f}" for i, (joint, x) in enumerate(zip(joints.JOINT_NAMES, off, strict=True)) if _counts(i, x)]
     if not far:
         return True
-    how, what = ("LET GO", "It falls now")
+    how, what = ("RELEASED", "It falls now")
     if not arm.bus.line.is_open:
         how, what = ("LEFT", "It stays there until its power is cut, and then it falls")
     logger.error("%s ABOVE ITS REST POSE, from which it is %s degrees away. %s: support it", how, ", ".join(far), what)
@@ -155,7 +157,7 @@ def _let_go(arm: Arm) -> tuple[str, ...]:
         except (
             KeyboardInterrupt
         ):  # of a caller whose handlers raise: it struck before it was held back, or was delivered after
-            logger.warning("interrupted while letting go; once more")
+            logger.warning("interrupted while releasing the arm; once more")
 
 
 def _or_alone(beat: Callable[[], None], arm: Arm) -> Callable[[], None]:

@@ -36,7 +36,7 @@ class Box(NamedTuple):
 
 
 def boxes(task: Task, objects: ArrayLike) -> tuple[Box, ...]:
-    """Return what stands there; a thing in the air counts as lying below, where it falls if the hand lets it go.
+    """Return what stands there; a thing in the air counts as lying below, where it falls if the hand releases it.
 
     Args:
         task: Whose objects they are.

@@ -1,4 +1,4 @@
-"""When a task is done: the goal of the task has held for a while, its thing let go and at rest.
+"""When a task is done: the goal of the task has held for a while, its thing released and at rest.
 
 The rule is that of the simulator (`soarm.sim.task`), with what a robot knows: readings of a thing's place in the place of its
 velocity, and the gripper in the place of touch.

@@ -100,7 +100,7 @@ class Watchdogs:
 
     def _arm(self, tick: Tick) -> Verdict:
         if tick.state in (State.FAULT, State.LIMP, State.DISCONNECTED):
-            return Verdict(Action.STOP, f"the arm is in {tick.state.name}: {tick.fault or 'somebody let it go'}")
+            return Verdict(Action.STOP, f"the arm is in {tick.state.name}: {tick.fault or 'somebody released it'}")
         if tick.state is State.HOLD and (not tick.heard or self.resumes >= self._limits.max_resumes):
             stop = tick.heard
             cause = f"the arm holds: {tick.fault}" + (f", after {self.resumes} resumes" if stop else "")
@@ -110,16 +110,16 @@ class Watchdogs:
     def _age(self, tick: Tick) -> Verdict:
         age_s, limits = tick.age_s, self._limits
         if not age_s <= limits.stop_age_s:  # NaN is no age
-            return Verdict(Action.STOP, f"what is seen is {age_s:.2f} s old, the limit is {limits.stop_age_s:g} s")
+            return Verdict(Action.STOP, f"the observation is {age_s:.2f} s old, the limit is {limits.stop_age_s:g} s")
         if not age_s <= limits.hold_age_s:
-            return Verdict(self._hold(tick), f"what is seen is {age_s:.2f} s old")
+            return Verdict(self._hold(tick), f"the observation is {age_s:.2f} s old")
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:
         if tick.control:
             self._n_refused = self._n_refused + 1 if tick.refused else 0
         if self._n_refused >= self._limits.stop_refused:
-            return Verdict(Action.STOP, f"{self._n_refused} actions in a row were none: {tick.refused}")
+            return Verdict(Action.STOP, f"{self._n_refused} actions in a row were invalid: {tick.refused}")
         return GO
 
     def _silent(self, tick: Tick) -> Verdict:
@@ -130,7 +130,7 @@ class Watchdogs:
             self._empty_since_s = tick.t_s
         waited_s = tick.t_s - self._empty_since_s
         if not waited_s <= self._limits.stop_empty_s:
-            return Verdict(Action.STOP, f"the policy has said nothing for {waited_s:.1f} s")
+            return Verdict(Action.STOP, f"the policy has returned nothing for {waited_s:.1f} s")
         return GO
 
     def _hold(self, tick: Tick) -> Action:
@@ -144,7 +144,7 @@ class Watchdogs:
                 return GO
             self._held_since_s = tick.t_s
         if tick.t_s - self._held_since_s < self._limits.resume_s:
-            return Verdict(Action.HOLD, "waiting for what made it hold to stay away")
+            return Verdict(Action.HOLD, "waiting until the cause of the hold has passed")
         self._held_since_s = None
         self.resumes += 1
         return GO

@@ -73,7 +73,7 @@ def follower(
     *,
     deadman: bool = True,
 ) -> Iterator[ArmFollower]:
-    """Connect an arm that holds; afterwards, whatever ended it, park it and let it go.
+    """Connect an arm that holds; afterwards, whatever ended it, park it and release it.
 
     Args:
         port: Where it is.
@@ -82,12 +82,12 @@ def follower(
         task: Whose objects a sensor may tell of.
         sensors: Feature key -> sensor of what is recorded beside the joints.
         control_hz: Control steps per second [Hz].
-        signals: Those noted so far; a Ctrl-C among them while the arm parks lets go at once.
+        signals: Those noted so far; a Ctrl-C among them while the arm parks releases it at once.
         deadman: Whether a process of its own takes the arm when this one falls silent.
 
     Raises:
-        HardwareError: It must not or cannot be driven, was let go above its rest pose, or a servo did not confirm that it was
-            let go.
+        HardwareError: It must not or cannot be driven, was released above its rest pose, or a servo did not confirm its
+            release.
         ObservationError: Things cannot be where they are said to be, or a sensor's value is too old.
     """
     first_values(sensors, WatchdogLimits().stop_age_s)
@@ -102,14 +102,14 @@ def follower(
             arm.hold()
             arm.activate()
             yield ArmFollower(arm, sensors, safety, control_hz, lambda _: safety.forget(), beat=beat)
-        except BaseException:  # whatever it is, it goes on after the arm was let go
+        except BaseException:  # whatever it is, it goes on after the arm was released
             _end(arm, beat, watcher, signals, _standing(task, sensors))
             raise
         ended = _end(arm, beat, watcher, signals, _standing(task, sensors))
         if ended.live:
             raise FaultError(f"{', '.join(ended.live)} may still be live: cut the power")
         if ended.parked is False:
-            raise FaultError("the arm was let go above its rest pose; why stands above, and kept episodes are safe")
+            raise FaultError("the arm was released above its rest pose; why stands above, and kept episodes are safe")
 
 
 def _end(
@@ -128,7 +128,7 @@ def _standing(task: Task, sensors: Mapping[str, Sensor]) -> tuple[Box, ...]:
     try:
         return boxes(task, sensors[ENVIRONMENT_STATE].read().value)
     except ObservationError as error:
-        logger.warning("the way to the parking pose knows nothing of %s: %s", task.subject, error)
+        logger.warning("the way to the parking pose does not avoid %s: %s", task.subject, error)
         return ()
 
 
@@ -142,5 +142,5 @@ def leader(port: str, calibration: Calibration, config: ArmConfig) -> Iterator[A
     """
     with Arm.connect(port, calibration, config) as arm:
         if arm.state is not State.LIMP:
-            raise TeleopError(f"the leader on {port} has torque; support it and let it go: soarm release --port {port}")
+            raise TeleopError(f"the leader on {port} has torque; support it and release it: soarm release --port {port}")
         yield arm

@@ -42,7 +42,7 @@ _SHARES = (1.0, 0.5, 0.25)
 _PATIENCE_S = 1.0
 """So long may the targets wait for the arm until it is said [s]: on its way it is behind for moments."""
 OUT_OF_REACH = "out of reach: the hand stays here; move it another way"
-BEHIND = "the arm does not follow: it meets something, or carries too much; move it another way"
+BEHIND = "the arm does not follow: something blocks it, or it carries too much; move it another way"
 
 
 def leads(p: Sequence[int]) -> NDArray[np.float64]:

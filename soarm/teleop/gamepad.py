@@ -97,7 +97,9 @@ class Gamepad:
     def action(self, observation: Observation) -> Array:
         """Return the next joint targets."""
         if self._lost is not None:
-            raise TeleopError(f"the gamepad went away ({self._lost}); connect it and start again. Kept episodes are safe")
+            raise TeleopError(
+                f"the gamepad was disconnected ({self._lost}); connect it and start again. Kept episodes are safe"
+            )
         return self._cartesian.move(twist_of(self._axes), observation[STATE])
 
     def close(self) -> None:

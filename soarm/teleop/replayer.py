@@ -93,7 +93,7 @@ def actions_of(source: Path, episode: int, control_hz: int, units: str | None = 
         raise TeleopError(f"{source} has the episodes 0 to {n - 1}; there is no {episode}")
     if rate != control_hz:
         raise TeleopError(
-            f"{source} was recorded at {rate} Hz, and {control_hz} Hz were asked for; change sim.control_hz, or --control-hz"
+            f"{source} was recorded at {rate} Hz, and {control_hz} Hz are requested; change sim.control_hz, or --control-hz"
         )
     return np.asarray(found[0], np.float32)
 

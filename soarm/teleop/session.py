@@ -165,7 +165,7 @@ class Session:
             try:
                 self._follower.stop()
             except SoarmError as error:
-                logger.error("not told to hold: %s", error)
+                logger.error("could not hold: %s", error)
             raise
         else:
             self._follower.stop()

@@ -28,7 +28,7 @@ class Teleoperator(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the device; may be called twice."""
+        """Close the device; may be called twice."""
 
 
 class PolicyTeleoperator:

@@ -1,1 +1,1 @@
-"""Experiment tracking: the only door to MLflow. Everything else logs through `Tracker`, whose base class writes nothing."""
+"""Experiment tracking: the only door to MLflow and other trackers. All else logs through `Tracker`, which writes nothing."""

@@ -12,14 +12,14 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from soarm.tracking.forgiving import Forgiving, without_password
 from soarm.tracking.store import Store, opened_alone, store_for
-from soarm.tracking.tracker import Provenance, Status, Tracker
+from soarm.tracking.tracker import Provenance, Status, Tracker, flatten
 
 EXPERIMENT = "soarm"
 PIPELINE_TAG = "soarm.pipeline"
@@ -135,18 +135,6 @@ class MlflowTracker(Tracker):
         self._flushed_s = self._clock()
         for start in range(0, len(pending), _BATCH_METRICS):
             self._client.log_batch(self.run_id, metrics=pending[start : start + _BATCH_METRICS])
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings and lists with dotted keys, in order."""
-    for key, value in values.items():
-        dotted = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, list | tuple):
-            value = {str(i): inner for i, inner in enumerate(value)}
-        if isinstance(value, Mapping):
-            yield from flatten(value, dotted)
-        else:
-            yield dotted, value
 
 
 def pipeline_key(provenance: Provenance) -> str:

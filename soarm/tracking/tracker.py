@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +30,19 @@ class Provenance(NamedTuple):
     root: Path
 
 
+def reproduction(provenance: Provenance) -> str:
+    """Return a name for the runs of one reproduction: the DVC experiment, or the state of code and parameters."""
+    return os.environ.get("DVC_EXP_NAME") or f"{provenance.profile}-{provenance.git_rev[:7]}-{provenance.params_hash[:6]}"
+
+
+def runs_folder(provenance: Provenance) -> Path:
+    """Return the folder, of the repository and ignored by git, for trackers that write files.
+
+    `dvc exp run` works in a temporary copy; DVC_ROOT names the repository it was made from.
+    """
+    return Path(os.environ.get("DVC_ROOT", provenance.root)) / "runs"
+
+
 class Tracker:
     """Where a stage's run is written down. This one writes nothing: a tracker overrides what it can do."""
 
@@ -52,3 +66,15 @@ class Tracker:
 
     def close(self, status: Status) -> None:
         """Write what is buffered and end the run."""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings and lists with dotted keys, in order."""
+    for key, value in values.items():
+        dotted = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, list | tuple):
+            value = {str(i): inner for i, inner in enumerate(value)}
+        if isinstance(value, Mapping):
+            yield from flatten(value, dotted)
+        else:
+            yield dotted, value

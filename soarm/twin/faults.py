@@ -30,13 +30,13 @@ ON_REPLIES: Mapping[str, str] = MappingProxyType(
 ON_THE_ARM: Mapping[str, str] = MappingProxyType(
     {
         "echo": "the adapter sends back what it is sent, from now on",
-        "deaf": "the servo hears no write, from now on",
+        "deaf": "the servo ignores every write, from now on",
         "frozen": "the encoder stands still, from now on",
         "multi_turn": "the servo reports positions beyond one turn",
         "overload": "the servo latches its overload",
         "sag": "the supply falls to `value` volts",
         "heat": "the servo's temperature is `value` degC",
-        "reboot": "the servo starts anew: the RAM has its defaults",
+        "reboot": "the servo restarts: its RAM has the defaults",
         "unplug": "the port is gone",
         "push": "somebody pushes the joint with `value` N m",
     }

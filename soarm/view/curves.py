@@ -168,8 +168,8 @@ def draw_lengths(ax: Axes, table: Table, unit: str) -> None:
 def draw_starts(ax: Axes, table: Table) -> None:
     """Draw, one line per element, where episodes start within the element's range."""
     for y, row in enumerate(table):
-        ax.plot([0.0, 1.0], [y, y], color=_FAINT, lw=5, solid_capstyle="butt", zorder=1)
-        ax.plot(row["shares"], np.full(len(row["shares"]), y), "o", color=BLUE, ms=4, alpha=0.45, mew=0, zorder=2)
+        ax.plot([0.0, 1.0], [y, y], color=_FAINT, lw=4, solid_capstyle="butt", zorder=1)
+        ax.plot(row["shares"], np.full(len(row["shares"]), y), "o", color=VERMILLION, ms=4.5, alpha=0.6, mew=0, zorder=2)
         for at, side, value in ((0.0, "right", row["least"]), (1.0, "left", row["greatest"])):
             ax.annotate(
                 f"{value:.3g}",

@@ -99,7 +99,7 @@ def _episodes(looked: Inspection, shown: Sequence[int]) -> Iterator[str]:
     if not looked.n_episodes:
         return
     made = curves.of_dataset(looked.features, looked.columns, looked.starts, looked.rate)
-    yield page.grid(page.figure(one.name, style.svg(one), one.how, one.how) for one in made)
+    yield _side_by_side([page.figure(one.name, style.svg(one), one.how, one.how) for one in made])
     order = np.argsort(looked.lengths, kind="stable")
     ends = [("Shortest", order[:_ENDS]), ("Longest", order[::-1][:_ENDS])]
     if looked.n_episodes > 2 * _ENDS:
@@ -116,7 +116,7 @@ def _episode_table(looked: Inspection, shown: Sequence[int]) -> str:
         at = f'<a href="#shown-{i}">{i}</a>' if i in shown else str(i)
         seconds = f"{length / looked.rate:.1f}" if looked.rate else ""
         rows.append(f"<tr id=episode-{i}><th scope=row>{at}<td>{length}<td>{seconds}<td>{escape(task)}")
-    head = "".join(f"<th scope=col>{name}" for name in ("episode", "frames", "seconds", "task"))
+    head = "<th scope=col>episode<th scope=col>frames<th scope=col>seconds<th scope=col style=min-width:11rem>task"
     box = '<div class="scroll" role="region" tabindex="0" aria-label="Episodes" style="max-height:32rem;overflow-y:auto">'
     return f"{box}<table><caption>Episodes</caption><thead><tr>{head}<tbody>" + "\n".join(rows) + "</table></div>"
 
@@ -163,7 +163,7 @@ def _episode(looked: Inspection, episode: int) -> Iterator[str]:
         return
     made = curves.panels({key: looked.features[key] for key in looked.columns}, looked.rows(episode))
     drawn = curves.of_episode(made, episode, looked.rate)
-    yield page.grid(page.figure(one.name, style.svg(one), curves.in_words(one), one.how) for one in drawn)
+    yield _side_by_side([page.figure(one.name, style.svg(one), curves.in_words(one), one.how) for one in drawn])
     if len(made) > curves.MOST_PANELS:
         yield page.paragraph(f"{len(made) - curves.MOST_PANELS} more panels are left out.", "soft")
 
@@ -189,6 +189,11 @@ def _strip(looked: Inspection, key: str, episode: int) -> str:
 
 _STRIP = 'style="display:grid;grid-template-columns:repeat(auto-fit,minmax(95px,1fr));gap:.5rem;font-size:.85rem"'
 _BELOW = 'style="margin-bottom:1rem"'
+
+
+def _side_by_side(figures: Sequence[str]) -> str:
+    """Return figures in two columns; one alone keeps the width of a column."""
+    return page.grid(figures) if len(figures) > 1 else f'<div style="max-width:36rem">{"".join(figures)}</div>'
 
 
 def _list(items: Iterable[str]) -> str:

@@ -106,5 +106,6 @@ def _damaged(path: Path, found: Contents, faults: list[str]) -> Inspection:
     index = found.columns.get("task_index", np.zeros(0, np.int64))
     texts = found.tasks or []
     firsts = [int(index[at]) if at < len(index) else -1 for at in starts[:-1]]
-    tasks = tuple(texts[first] if 0 <= first < len(texts) else "" for first in firsts)
+    only = texts[0] if len(texts) == 1 else ""
+    tasks = tuple(texts[first] if 0 <= first < len(texts) else only for first in firsts)
     return Inspection(path, found.info, found, found.features, columns, starts, tasks, faults, [])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
-from soarm.errors import ViewError, how_to_install
+from soarm.errors import MissingPackageError, how_to_install
 from soarm.spec import STATE, UNKNOWN_UNIT
 from soarm.view import camera_strips, curves
 from soarm.view.inspection import Inspection
@@ -36,7 +36,7 @@ def log(looked: Inspection, episodes: Sequence[int], save: Path | None = None) -
         save: A file `.rrd`; None opens the viewer.
 
     Raises:
-        ViewError: The viewer is not installed.
+        MissingPackageError: The viewer is not installed.
         DatasetError: A camera's frames cannot be decoded.
     """
     try:
@@ -44,7 +44,7 @@ def log(looked: Inspection, episodes: Sequence[int], save: Path | None = None) -
     except ModuleNotFoundError as error:
         if error.name != "rerun":
             raise
-        raise ViewError(
+        raise MissingPackageError(
             f"the Rerun viewer is not installed: {how_to_install('view')}. Without it, `soarm view PATH` writes a page "
             "that every browser shows."
         ) from None

@@ -69,7 +69,8 @@ def show_in_rerun(path: Path, save: Path | None = None, episodes: Sequence[int] 
 
     Raises:
         DatasetError: There is no dataset, its rows cannot be read, or it lacks one of the episodes.
-        ViewError: Rerun is not installed, there is no display, or the file is there already.
+        MissingPackageError: Rerun is not installed.
+        ViewError: There is no display, or the file is there already.
     """
     if save is None and not has_display():
         raise ViewError("there is no display for the Rerun viewer. Write a file with --save FILE.rrd, and open it elsewhere")

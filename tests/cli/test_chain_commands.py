@@ -64,7 +64,13 @@ def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]],
         (folder / "meta" / "info.json").touch()
         cli.main(["train", "--dataset", str(folder)])
 
-    assert [words[3] for words in called] == ["dataset=datasets/mine", f"dataset={tmp_path}-elsewhere"]
+    cli.main(["train", "--dataset", "datasets/mine", "--temp"])  # in a copy of what git knows
+
+    assert [words[3] for words in called] == [
+        "dataset=datasets/mine",
+        f"dataset={tmp_path}-elsewhere",
+        f"dataset={tmp_path / 'datasets' / 'mine'}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,14 @@ def test_nothing_runs_that_would_delete_what_is_in_no_cache(
     assert "mv data/record datasets/mine" in said
     assert "mv data/train_act elsewhere" in said
     assert cli.main(["repro", "--temp", "--profile", "ci"]) == 7  # in a copy of the repository
+
+
+def test_curves_of_a_training_that_was_stopped_keep_nobody_from_going_on(called: list[list[str]]) -> None:
+    path = Path("data/live/train_act/plots/metrics/loss.tsv")
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tloss\n1\t0.5\n")
+
+    assert cli.main(["train"]) == 7
 
 
 @pytest.fixture

@@ -141,3 +141,36 @@ def test_a_mistake_of_our_own_is_not_taken_for_a_package(monkeypatch: pytest.Mon
 
     with pytest.raises(ModuleNotFoundError):
         cli.main(["twin"])
+
+
+@BY_NAME
+def test_what_is_no_option_is_one_line_and_the_status_2(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*name.split(), "--no-such-option"]) == 2
+    said = capsys.readouterr()
+
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.endswith(f"See `soarm {name} --help`.\n")
+
+
+@BY_NAME
+def test_no_number_may_be_nan(name: str) -> None:
+    for option in COMMANDS[name].params:
+        for kind in getattr(option.type, "types", [option.type]):
+            if getattr(kind, "func", None) is not None:
+                with pytest.raises(typer.BadParameter, match="it is 'nan'"):
+                    kind.convert("nan", option, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("soarm rl-", "rl-train"), ("soarm dataset sp", "split"), ("soarm twin --servo", "--servo-model")]
+)
+def test_the_shell_completes_commands_and_options(
+    typed: str, completed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_SOARM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([])
+    assert completed in capsys.readouterr().out.split()

@@ -115,3 +115,39 @@ def test_the_module_is_the_command() -> None:
 
     assert shown.returncode == 1
     assert "nowhere holds no specification" in shown.stderr + shown.stdout
+
+
+def test_view_writes_the_page_of_a_dataset_and_says_where_it_is(tmp_path, monkeypatch, caplog) -> None:
+    from soarm.dataset.recorder import Recorder
+    from soarm.spec import STATE
+    from soarm.view import dataset_page
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(dataset_page, "render", lambda looked, episodes, facts: f"{episodes}\n")
+    with Recorder.create(
+        tmp_path / "d", {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE}, 30, "so100_follower", "Lift."
+    ) as recorder:
+        for _ in range(4):
+            recorder.save_episode({STATE: [[0.0] * 6] * 3}, [[0.0] * 6] * 3)
+
+    assert cli.main(["view", str(tmp_path / "d"), "--episodes", "0,2-3", "--no-open"]) == 0
+    assert (tmp_path / "d.html").read_text().startswith("[0, 2, 3]")
+    assert f"{tmp_path / 'd.html'} (0.0 MB)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--episodes", "0,x"], "it must be numbers and ranges, as in 3,7-9"),
+        (["--episodes", "0-999999999"], "0-999999999 is too long a range"),
+        (["--save", "d.rrd"], "--save goes with --rerun"),
+        (["--rerun", "--out", "d.html"], "--out and --no-open are of the page"),
+        ([], "nowhere does not exist"),
+    ],
+)
+def test_view_says_what_is_wrong_in_one_paragraph(options, text, capsys) -> None:
+    assert cli.main(["view", "/nowhere", *options]) in (1, 2)
+    said = capsys.readouterr().err
+
+    assert text in said
+    assert said.count("\n") == 1

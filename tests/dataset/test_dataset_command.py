@@ -127,3 +127,68 @@ def test_convert_takes_a_calibration_or_units_and_not_both(tmp_path, theirs, cap
     assert cli.main([*command, "--calibration", str(tmp_path / "arm.json")]) == 1
     assert "new is not empty" in caplog.text
     assert Dataset.open(tmp_path / "new").columns[spec.STATE].max(axis=0) == pytest.approx([1000 * 360 / 4095] * 5 + [100])
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (["merge", "{d}", "{e}", "--into", "{new}"], {"": 6}),
+        (["delete", "{d}", "{new}", "--episodes", "0,2"], {"": 1}),
+        (["delete", "{d}", "{new}", "--episodes", "1-2"], {"": 1}),
+        (["split", "{d}", "{new}", "--part", "train=0.67", "--part", "val=2:3"], {"train": 2, "val": 1}),
+    ],
+)
+def test_new_datasets_are_sound_and_the_old_ones_untouched(tmp_path, record, content, words, made):
+    places = {"new": str(tmp_path / "new")} | {name: str(record(tmp_path / name)) for name in "de"}
+    before = [content(tmp_path / name) for name in "de"]
+
+    assert cli.main(["dataset", *(word.format(**places) for word in words)]) == 0
+    for name, episodes in made.items():
+        assert cli.main(["dataset", "verify", str(tmp_path / "new" / name)]) == 0
+        assert Dataset.open(tmp_path / "new" / name).n_episodes == episodes
+    assert [content(tmp_path / name) for name in "de"] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["merge", "d", "nowhere", "--into", "new"], 1, "nowhere does not exist"),
+        (["merge", "--into", "new"], 2, "Missing argument"),
+        (["delete", "d", "new", "--episodes", "7"], 1, r"has no episodes [7]; it has 0..2"),
+        (["delete", "d", "new", "--episodes", "one"], 2, "must be numbers and ranges, as in 3,7-9"),
+        (["delete", "d", "data/record", "--episodes", "1"], 1, "is no place for a recording"),
+        (["split", "d", "new", "--part", "train=nan"], 2, "must be NAME=SHARE or NAME=FIRST:END"),
+        (["split", "d", "new", "--part", "train=0:x"], 2, "must be NAME=SHARE or NAME=FIRST:END"),
+        (["split", "d", "new", "--part", "train=2:9"], 1, "there are the episodes 0..2"),
+        (["verify", "--strict"], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_written(tmp_path, record, monkeypatch, capsys, words, status, message):
+    record(tmp_path / "d")
+    (tmp_path / "dvc.yaml").write_text("stages: {record: {outs: [data/record]}}")
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["dataset", *words]) == status
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "dvc.yaml"]
+
+
+def test_programs_read_what_a_dataset_holds_and_what_is_wrong_with_it(tmp_path, record, theirs, capsys):
+    path = str(record(tmp_path / "d"))
+    statuses = [cli.main([*words, "--json"]) for words in (["dataset", "info", path], ["dataset", "verify", path])]
+    statuses += [cli.main(["info", str(theirs), "--json"])]
+    out, facts = capsys.readouterr().out, []
+    while out.strip():
+        value, end = json.JSONDecoder().raw_decode(out.lstrip())
+        facts.append(value)
+        out = out.lstrip()[end:]
+    held, verdict, lerobot = facts
+
+    assert statuses == [0, 0, 0]
+    assert (held["episodes"], held["fps"], held["unknown_units"], held["splits"]) == (3, 30, [], {"train": "0:3"})
+    assert held["features"]["action"]["units"] == ["deg"] * 5 + ["percent"]
+    assert verdict["faults"] == []
+    assert "shorter than 1 s" in verdict["suspicious"][0]
+    assert lerobot["dataset"]["unknown_units"] == ["observation.state", "action"]
+    assert lerobot["dataset"]["not_loaded"] == {"observation.images.front": "video"}
+    assert lerobot["versions"]["soarm"]

@@ -164,3 +164,61 @@ def test_an_unfinished_recording_is_not_edited(tmp_path, start, tape, content):
         with pytest.raises(DatasetError, match=r"Finish it first: Recorder.resume\(.*\).finalize\(\)"):
             change(tmp_path / "d")
     assert content(tmp_path) == before
+
+
+def test_deleting_into_another_folder_leaves_the_dataset_as_it_is(tmp_path, record, content):
+    path = record(tmp_path / "d", range(4))
+    before = content(path)
+    made = edit.delete_episodes(path, [1], tmp_path / "new")
+    edit.delete_episodes(path, [1])
+
+    assert made.n_episodes == 3
+    assert content(tmp_path / "new") == content(path) != before
+    with pytest.raises(DatasetError, match=r"new is not empty; delete writes a new dataset"):
+        edit.delete_episodes(path, [0], tmp_path / "new")
+
+
+def test_splitting_gives_the_bytes_of_recordings_of_their_own(tmp_path, record, content):
+    path = record(tmp_path / "d", range(5))
+    before = content(path)
+    made = edit.split(path, tmp_path / "parts", {"train": 0.6, "val": 0.2, "last": range(4, 5)})
+    for name, episodes in (("train", range(3)), ("val", range(3, 4)), ("last", range(4, 5))):
+        assert content(tmp_path / "parts" / name) == content(record(tmp_path / name, episodes))
+
+    assert [dataset.n_episodes for dataset in made.values()] == [3, 1, 1]
+    assert content(path) == before
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"a": 0.05}, r"parts \['a'\] would be empty"),
+        ({"a": range(4)}, r"there are the episodes 0\.\.2"),
+        ({"a": range(2), "b": range(1, 3)}, "episode 1 is in the splits a and b"),
+        ({"a": 0.7, "b": 0.7}, "a|b"),
+        ({"../a": 1.0}, r"parts \['../a'\] are no names of folders"),
+        ({}, "Name parts as in train=0.8"),
+    ],
+)
+def test_a_wrong_split_writes_nothing(tmp_path, record, content, parts, message):
+    path = record(tmp_path / "d")
+    before = content(tmp_path)
+
+    with pytest.raises(DatasetError, match=message):
+        edit.split(path, tmp_path / "parts", parts)
+    assert content(tmp_path) == before
+
+
+def test_a_split_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, record, content):
+    path = record(tmp_path / "d")
+    before, replace = content(tmp_path), writer.replace_dataset
+
+    def full(root, *rest):
+        if root.name == "b":
+            raise DatasetError("the disk is full")
+        replace(root, *rest)
+
+    monkeypatch.setattr(writer, "replace_dataset", full)
+    with pytest.raises(DatasetError, match="the disk is full"):
+        edit.split(path, tmp_path / "parts", {"a": 0.5, "b": 0.5})
+    assert content(tmp_path) == before

@@ -45,7 +45,7 @@ def test_networks_of_tiny_settings_are_registered_nowhere():
     registered = {
         profile: {**data["base"]["export"], **data[profile]["export"]}["register"]
         for profile in data
-        if profile not in ("profile", "task", "seed", "dataset", "dataset_units", "base", "tasks")
+        if profile not in ("profile", "task", "seed", "dataset", "dataset_units", "tracking", "base", "tasks")
     }
 
     assert registered == {"default": True, "ci": False, "full": True, "large": True}

@@ -208,3 +208,24 @@ def test_another_firmware_than_that_of_the_calibration_is_a_warning(make_twin, c
     status, said = examined(twin)
     assert status == 0
     assert said.count(text) == 2, "of both, the driver and the doctor"
+
+
+def test_a_program_reads_what_is_wrong(twin, capsys):
+    twin.servos[3].put("operating_mode", 1)
+    status = main(["doctor", "--port", twin.ports[0], "--json"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert status == 1
+    assert [servo["joint"] for servo in found["servos"]][2] == "elbow_flex"
+    assert any("operating_mode is 1" in fault for fault in found["faults"])
+
+
+def test_a_program_reads_the_port_and_the_question_is_beside_it(monkeypatch, answer, capsys):
+    lists = iter([{"/dev/a": "CH343", "/dev/b": "?"}, {"/dev/b": "?"}])
+    monkeypatch.setattr("soarm.hardware.ports.listed", lambda: next(lists))
+    answer(lambda question="": "")
+
+    assert main(["find-port", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"port": "/dev/a"}
+    assert "Unplug the USB cable" in said.err

@@ -80,8 +80,8 @@ def test_all_servos_that_are_too_hot_are_let_go_and_the_others_hold(twin, active
 
     assert active.state is State.FAULT
     assert [twin.torque(i) for i in IDS] == [True, False, True, True, False, True]
-    assert re.search(r"shoulder_lift \(servo 2\) has 6\d degC, the limit is 65; it was let go", str(active.fault))
-    assert any(re.search(r"wrist_roll \(servo 5\) has 6\d degC, .*; it was let go", text) for _, text in active.events)
+    assert re.search(r"shoulder_lift \(servo 2\) has 6\d degC, the limit is 65; it was released", str(active.fault))
+    assert any(re.search(r"wrist_roll \(servo 5\) has 6\d degC, .*; it was released", text) for _, text in active.events)
 
 
 def test_a_servo_that_becomes_too_hot_after_the_arm_stopped_is_let_go_and_said_once(twin, active):
@@ -94,7 +94,7 @@ def test_a_servo_that_becomes_too_hot_after_the_arm_stopped_is_let_go_and_said_o
 
     assert not twin.torque(2)
     assert active.fault == first
-    assert sum("shoulder_lift (servo 2) has 6" in text and "was let go" in text for _, text in active.events) == 1
+    assert sum("shoulder_lift (servo 2) has 6" in text and "was released" in text for _, text in active.events) == 1
 
 
 def test_a_hot_limp_arm_is_a_fault_and_gets_no_goals(twin, connect):
@@ -130,7 +130,7 @@ def test_a_hot_servo_that_cannot_be_let_go_is_named_and_tried_again(twin, active
     for _ in range(3):
         active.observe()
 
-    assert re.search(r"shoulder_lift \(servo 2\) has 6\d degC, .*; it did not confirm that it was let go", str(active.fault))
+    assert re.search(r"shoulder_lift \(servo 2\) has 6\d degC, .*; it did not confirm that it was released", str(active.fault))
     assert twin.torque(2)
     twin.servos[2].deaf = False
     active.observe()

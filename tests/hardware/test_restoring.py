@@ -140,7 +140,7 @@ def test_a_cable_that_is_plugged_in_again_gives_the_servos_back_what_they_had(tw
         guide.calibrate(bus, lambda _: "", logging.getLogger().info, twin.unplug, sleep=wait)
 
     assert limits(twin) == before
-    assert "plug the cable in again, and the servos get back what they had" in caplog.text
+    assert "plug the cable in again, and the servos' registers are restored" in caplog.text
 
 
 def test_a_cable_that_stays_away_is_told_with_the_command_that_restores(twin, tmp_path, monkeypatch, caplog):

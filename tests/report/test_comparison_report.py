@@ -10,6 +10,8 @@ from soarm.evaluation.paired import compare
 from soarm.evaluation.results import EpisodeRow, Results
 from soarm.report import clips, gallery, video
 from soarm.report import comparison as report
+from soarm.tasks.registry import TASKS
+from soarm.tasks.task import SUCCESS
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -190,3 +192,27 @@ def test_a_policy_that_solves_nothing_gets_a_page_without_nan(hopeless):
     html = report.render(hopeless, hopeless, comparison, shown, [], [], ORIGIN)
 
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_report_is_of_any_task(task):
+    def rows(outcomes):
+        stages = [stage.name.lower() for stage in task.stages]
+        numbers = {"steps": 90, "time_to_success_s": 3.0, "return_shaped": 0.5, "return_sparse": 1.0}
+        numbers |= {"action_acceleration_rms_deg_s2": 5.0, "action_jerk_rms_deg_s3": 6.0}
+        places = {column.name: column.kind(0.1) for column in task.columns}
+        made = [
+            EpisodeRow(i, one == SUCCESS, one, stages[-1 if one == SUCCESS else 1], **numbers, of_task=places)
+            for i, one in enumerate(outcomes)
+        ]
+        return Results(tuple(made), task)
+
+    base, residual = rows([*task.outcomes]), rows([SUCCESS] * len(task.outcomes))
+    comparison = compare(base, residual, np.random.default_rng(0), 100)
+    figures = gallery.of_comparison(base, residual, comparison)
+    html = report.render(base, residual, comparison, figures[2:3], [], [], ORIGIN._replace(task=task.name))
+
+    assert f"<dd>{task.name}</dd>" in html
+    assert all(f">{task.outcomes[failure]}<" in html for failure in task.failures)
+    assert not any("nan" in figure.finding.split() for figure in figures)
+    assert task.outcomes[task.failures[0]] in clips.choose(base, residual)[0].caption

@@ -75,7 +75,7 @@ def test_success_is_drawn_from_0_to_1_with_the_interval_named(ax, comparison):
 def test_the_scene_map_puts_forward_up_and_counts_its_legend(ax, base, residual):
     figures.draw_scenes(ax, tables.scenes(base, residual), ("cube_x_m", "cube_y_m"))
     points = np.concatenate([np.asarray(collection.get_offsets()) for collection in ax.collections])
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
 
     assert sorted(map(tuple, points.round(6).tolist())) == sorted(
         (round(r.value("cube_x_m"), 6), round(-r.value("cube_y_m"), 6)) for r in base.rows

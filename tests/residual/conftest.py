@@ -139,6 +139,7 @@ def make_model(
     learner: LearnerParams = LEARNER,
     exploration: ExplorationParams = EXPLORATION,
     policy_kwargs: dict[str, Any] | None = None,
+    tensorboard_log: str | None = None,
 ) -> ResidualTD3BC:
     return ResidualTD3BC(
         "ResidualPolicy",
@@ -150,6 +151,7 @@ def make_model(
         policy_kwargs={"net_arch": [32, 32], **(policy_kwargs or {})},
         seed=seed,
         device="cpu",
+        tensorboard_log=tensorboard_log,
     )
 
 

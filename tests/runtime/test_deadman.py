@@ -60,7 +60,7 @@ def test_a_beat_that_nobody_hears_is_an_error(tmp_path):
         watcher.beat()
         os.kill(watcher._process.pid, signal.SIGKILL)
 
-        with pytest.raises(FaultError, match=r"the dead man's switch is gone or hangs .*nobody would look after the arm"):
+        with pytest.raises(FaultError, match=r"the dead man's switch is gone or hangs .*nothing would stop the arm"):
             beat_until_it_raises(watcher)
 
 
@@ -82,7 +82,7 @@ def test_a_switch_that_hangs_is_noticed_by_its_missing_answers_and_cannot_act_la
             watcher.beat()
             time.sleep(0.01)
         os.kill(watcher._process.pid, signal.SIGSTOP)
-        with pytest.raises(FaultError, match=r"gone or hangs \(exit status None, no answer for 0\.[3-9] s\): nobody"):
+        with pytest.raises(FaultError, match=r"gone or hangs \(exit status None, no answer for 0\.[3-9] s\): nothing"):
             beat_until_it_raises(watcher)
 
     assert watcher._process.returncode == -signal.SIGKILL
@@ -119,7 +119,7 @@ def test_a_switch_that_is_gone_cannot_stay_and_that_is_said(tmp_path, caplog):
         watcher._process.wait()
         watcher.stay()
 
-    assert "nobody waits for the port. Support the arm, and cut its power" in caplog.text
+    assert "nothing waits for the port. Support the arm, and cut its power" in caplog.text
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_program_that_stood_still_too_long_is_told_that_its_arm_is_soft(tmp_pa
         watcher.beat()
         time.sleep(0.3)
 
-        with pytest.raises(FaultError, match=r"acted: it heard nothing for 0.05 s, so the arm was softened.* Ctrl-Z"):
+        with pytest.raises(FaultError, match=r"acted: no heartbeat for 0.05 s, so the arm was softened.* Ctrl-Z"):
             beat_until_it_raises(watcher)
 
 

@@ -162,7 +162,7 @@ def test_a_program_that_stands_still_does_not_go_on_softened(twin, bundle, caplo
         order(bundle, twin, objects=Stops(TASK, twin.objects), seconds=30.0), twin.ports[0], Calibration.nominal(), QUICK
     )
 
-    assert "the dead man's switch acted: it heard nothing for 1 s" in report.cause
+    assert "the dead man's switch acted: no heartbeat for 1 s" in report.cause
     assert "status 2" in caplog.text
     park = np.clip(QUICK.park, Calibration.nominal().lower, Calibration.nominal().upper)
     np.testing.assert_allclose(twin.q(), park, atol=3.0)
@@ -221,7 +221,7 @@ def test_a_run_that_went_well_until_its_arm_fell_on_the_way_to_park_is_no_succes
 
     assert main(command) == 1
     assert "ended: the time was up" in caplog.text
-    assert "LET GO ABOVE ITS REST POSE" in caplog.text
+    assert "RELEASED ABOVE ITS REST POSE" in caplog.text
     assert "the arm was NOT parked" in caplog.text
 
 

@@ -206,9 +206,9 @@ def test_a_camera_that_freezes_stops_every_command_when_its_picture_is_150_ms_ol
     records = log.read(tmp_path / "run.log").records
     sent = records["sent"].astype(bool)
 
-    assert "what is seen is" in report.cause
+    assert "the observation is" in report.cause
     assert "the limit is 2 s" in report.cause
-    assert any(text.startswith("hold: what is seen is") for _, text in report.events)
+    assert any(text.startswith("hold: the observation is") for _, text in report.events)
     assert records["sight_age_s"][sent].max() <= 0.15
     assert not sent[records["sight_age_s"] > 0.15].any()
     assert sent.sum() > 5
@@ -230,7 +230,7 @@ def test_a_policy_that_says_nothing_but_nan_moves_nothing_over_the_wire(twin, ma
     bundle = make_bundle(act=with_answer(networks, spec, np.full((5, 6), np.nan)))
     report = drive.run(order(bundle, twin, park=False), twin.ports[0], ARM, CONFIG)
 
-    assert "3 actions in a row were none: the action of shoulder_pan" in report.cause
+    assert "3 actions in a row were invalid: the action of shoulder_pan" in report.cause
     np.testing.assert_allclose(twin.q(), before, atol=1.0)
     assert not any(twin.torque(i) for i in IDS)
 

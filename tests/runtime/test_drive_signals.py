@@ -81,7 +81,7 @@ def test_a_second_ctrl_c_within_a_tick_of_the_first_lets_go_at_once(twin, drive)
     process.send_signal(signal.SIGINT)
     said = ended(process, twin)
 
-    assert "not parked: let go at once" in said
+    assert "not parked: released at once" in said
     assert "Traceback" not in said
     assert np.abs(twin.q() - PARK).max() > 20.0
 
@@ -130,5 +130,5 @@ def test_a_run_that_was_stopped_and_continued_ends_parked_and_says_why(twin, dri
     said = ended(process, twin)
 
     assert process.returncode == 1
-    assert "ended: the dead man's switch acted: it heard nothing for 1 s" in said
+    assert "ended: the dead man's switch acted: no heartbeat for 1 s" in said
     np.testing.assert_allclose(twin.q(), PARK, atol=3.0)

@@ -65,14 +65,14 @@ def test_events_stand_between_the_ticks_with_their_time_and_numbers(tmp_path):
         run.note("arm: LIMP -> HOLD: torque on where it is")
         run.add(records(1)[0])
         clock[0] = 101.5
-        run.note("arm: HOLD -> ACTIVE: asked to", 101.25)
+        run.note("arm: HOLD -> ACTIVE: requested", 101.25)
         run.note("counters of the bus", requests=7, misses=0)
     found = log.read(tmp_path / "run.log")
 
     assert len(found.records) == 1
     assert found.events == (
         {"t_s": 0.0, "text": "arm: LIMP -> HOLD: torque on where it is"},
-        {"t_s": 1.25, "text": "arm: HOLD -> ACTIVE: asked to"},
+        {"t_s": 1.25, "text": "arm: HOLD -> ACTIVE: requested"},
         {"t_s": 1.5, "text": "counters of the bus", "requests": 7, "misses": 0},
     )
 

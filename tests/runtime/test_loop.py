@@ -158,7 +158,7 @@ def test_a_policy_that_gives_no_numbers_never_moves_the_arm_and_ends_the_run():
     loop, arm, _, _ = make(lambda _: np.full((25, 6), np.nan))
     report = loop.run(5.0)
 
-    assert "actions in a row were none" in report.cause
+    assert "actions in a row were invalid" in report.cause
     np.testing.assert_allclose(arm.q, HOME, atol=1e-9)
     assert arm.held == 1
 
@@ -167,7 +167,7 @@ def test_a_policy_that_never_answers_leaves_the_arm_where_it_is_and_ends_the_run
     loop, arm, _, _ = make(towards(TARGET), takes_s=100.0)
     report = loop.run(5.0)
 
-    assert "the policy has said nothing for" in report.cause
+    assert "the policy has returned nothing for" in report.cause
     np.testing.assert_allclose(arm.q, HOME, atol=1e-9)
 
 
@@ -181,7 +181,7 @@ def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
-    assert "what is seen is" in report.events[0][1]
+    assert "the observation is" in report.events[0][1]
     assert len(arm.sent) < 75
 
 
@@ -263,7 +263,7 @@ def test_objects_that_cannot_be_are_no_sight_and_say_why_once(caplog):
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 3 / 60
-    assert report.cause == "what is seen is 2.02 s old, the limit is 2 s: the cube is out of reach"
+    assert report.cause == "the observation is 2.02 s old, the limit is 2 s: the cube is out of reach"
     assert caplog.text.count("the cube is out of reach") == 1
     assert arm.state is State.HOLD
 
@@ -454,7 +454,7 @@ def test_one_action_that_is_none_is_put_up_with_and_three_in_a_row_end_the_run(n
     loop, arm, _, _ = make(predict, bus_hz=bus_hz)
     report = loop.run(1.0)
 
-    assert ("3 actions in a row were none" in report.cause) is ends
+    assert ("3 actions in a row were invalid" in report.cause) is ends
     assert report.refused == (n_bad * (bus_hz // 30) if not ends else 2 * (bus_hz // 30) + 1)
     assert np.isfinite(arm.sent).all()
     if not ends:
@@ -479,7 +479,7 @@ def test_a_correction_that_is_none_is_left_out_and_counted_and_three_in_a_row_en
     assert f"{n_bad} corrections left out" in report.lines()[2]
     assert report.refused == 0
     assert np.isfinite(arm.sent).all()
-    assert ("in a row were none: the residual's correction is not finite" in report.cause) is ends
+    assert ("in a row were invalid: the residual's correction is not finite" in report.cause) is ends
     if not ends:
         np.testing.assert_allclose(arm.q, HOME + 2.0, atol=1e-4)
 

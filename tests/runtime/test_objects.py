@@ -55,7 +55,7 @@ def test_a_file_that_tells_of_another_task_is_refused(tmp_path):
     np.testing.assert_allclose(FileObjects(TASK, path).read().value, SEEN)
 
     path.write_text(json.dumps({"task": "push", "objects": SEEN}))
-    with pytest.raises(ObservationError, match="tells of the task 'push'; here it is pick_place"):
+    with pytest.raises(ObservationError, match="is of the task 'push'; here it is pick_place"):
         FileObjects(TASK, path).read()
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from soarm.cli import main
@@ -43,3 +45,16 @@ def test_warm_up_calls_are_not_timed():
     time_calls(lambda: calls.append(1), n_calls=7)
 
     assert len(calls) == 27
+
+
+def test_a_program_reads_the_latency(bundle_folder, capsys):
+    assert main(["check", str(bundle_folder), "--calls", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert set(found["latency"]) == {"act", "residual", "tick"}
+    assert found["spec"]["control_hz"] == 30
+
+
+@pytest.mark.parametrize("calls", ["0", "nan", "1e3"])
+def test_calls_are_counted_in_whole_numbers(bundle_folder, calls):
+    assert main(["check", str(bundle_folder), "--calls", calls]) == 2

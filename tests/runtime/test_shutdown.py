@@ -109,7 +109,7 @@ def test_what_cannot_be_parked_is_said(caplog):
     shut_down(FakeArm(State.FAULT, can=False), lambda: None, park=True)
 
     assert "not parked: gripper (servo 6) reports OVERLOAD; the port or a joint that carries the arm" in caplog.text
-    assert "LET GO ABOVE ITS REST POSE, from which it is shoulder_lift 95, elbow_flex 85, wrist_flex 15" in caplog.text
+    assert "RELEASED ABOVE ITS REST POSE, from which it is shoulder_lift 95, elbow_flex 85, wrist_flex 15" in caplog.text
 
 
 @pytest.mark.parametrize("state", [State.HOLD, State.FAULT])

@@ -24,7 +24,7 @@ def test_objects_that_are_not_seen_hold_the_arm_and_then_end_the_run():
     assert dogs.judge(GOOD._replace(age_s=0.16)).action is Action.HOLD
     stopped = dogs.judge(GOOD._replace(age_s=2.1))
     assert stopped.action is Action.STOP
-    assert "what is seen is 2.10 s old, the limit is 2 s" in stopped.cause
+    assert "the observation is 2.10 s old, the limit is 2 s" in stopped.cause
 
 
 def test_an_age_that_is_no_number_is_no_fresh_sight():
@@ -35,7 +35,7 @@ def test_one_action_that_is_none_is_put_up_with_and_three_are_not():
     found = verdicts(Watchdogs(WatchdogLimits()), 3, refused="the action of gripper is not finite")
 
     assert [verdict.action for verdict in found] == [Action.GO, Action.GO, Action.STOP]
-    assert "3 actions in a row were none: the action of gripper is not finite" in found[-1].cause
+    assert "3 actions in a row were invalid: the action of gripper is not finite" in found[-1].cause
 
 
 def test_an_action_that_lasts_for_several_ticks_of_the_bus_counts_once():
@@ -58,7 +58,7 @@ def test_a_policy_that_says_nothing_ends_the_run_after_its_time():
 
     assert found[50].action is Action.GO
     assert found[-1].action is Action.STOP
-    assert "has said nothing for" in found[-1].cause
+    assert "has returned nothing for" in found[-1].cause
 
 
 @pytest.mark.parametrize("state", [State.FAULT, State.LIMP, State.DISCONNECTED])

@@ -101,7 +101,7 @@ def test_the_targets_wait_for_an_arm_that_meets_something_and_the_gripper_may_st
     assert (ahead[:5] <= leads([32] * 6)[:5]).all()
     assert ahead[0] > 6.0
     assert q[arm.GRIPPER] == 100.0
-    assert caplog.text.count("the arm does not follow: it meets something") == 1
+    assert caplog.text.count("the arm does not follow: something blocks it") == 1
     back = hand.move(Twist(x=-1.0), HOME)
     assert abs(back[0] - HOME[0]) < ahead[0], "the way back is free"
 
@@ -218,7 +218,7 @@ def test_a_gamepad_moves_the_arm_until_it_goes_away_with_its_stick_pushed(end: E
     device._thread.join(timeout=10.0)
 
     assert gamepad.twist_of(device._axes) == Twist(), "no stick stays pushed"
-    with pytest.raises(TeleopError, match=rf"the gamepad went away \({words}\).*Kept episodes are safe"):
+    with pytest.raises(TeleopError, match=rf"the gamepad was disconnected \({words}\).*Kept episodes are safe"):
         device.action({STATE: HOME})
     device.close()
 

@@ -58,7 +58,7 @@ def test_a_log_is_played_too_and_what_is_not_there_is_told(tmp_path: Path) -> No
     np.testing.assert_allclose(actions_of(tmp_path / "run.log", 0, 30)[:, 0], np.arange(40))
     with pytest.raises(TeleopError, match="has the episodes 0 to 0; there is no 3"):
         actions_of(tmp_path / "run.log", 3, 30)
-    with pytest.raises(TeleopError, match="was recorded at 30 Hz, and 50 Hz were asked for"):
+    with pytest.raises(TeleopError, match="was recorded at 30 Hz, and 50 Hz are requested"):
         actions_of(tmp_path / "run.log", 0, 50)
 
 

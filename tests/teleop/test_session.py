@@ -248,7 +248,7 @@ def test_what_ended_a_session_is_told_and_not_what_it_led_to(caplog: pytest.LogC
     with pytest.raises(FaultError, match="OVERLOAD"):
         Session(Failing(), hand, None, SessionParams(5), Script({}), clock.now, clock.sleep).run()
 
-    assert "not told to hold: the arm is in FAULT" in caplog.text
+    assert "could not hold: the arm is in FAULT" in caplog.text
     assert hand.closed
 
 

@@ -200,7 +200,7 @@ def test_a_joint_that_stays_silent_ends_the_session_with_its_cause_and_the_arm_i
 
 def test_a_session_whose_arm_is_let_go_above_its_rest_pose_is_no_success(twin):
     following = arms.follower(twin.ports[0], twin.config.calibration, CONFIG, TASK, objects_of(twin), 30, deadman=False)
-    with pytest.raises(FaultError, match="the arm was let go above its rest pose; why stands above"), following:
+    with pytest.raises(FaultError, match="the arm was released above its rest pose; why stands above"), following:
         twin.inject(Fault("heat", servo_id=2, value=67.0))
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from soarm.errors import StageError
 from soarm.tracking import mlflow_tracker
-from soarm.tracking.choice import open_tracker
+from soarm.tracking.choice import TRACKERS, Several, open_tracker
 from soarm.tracking.forgiving import Forgiving
-from soarm.tracking.mlflow_tracker import MlflowTracker, flatten, open_mlflow, pipeline_key
+from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow, pipeline_key
 from soarm.tracking.store import store_for
-from soarm.tracking.tracker import Provenance, Tracker
+from soarm.tracking.tracker import Provenance, Tracker, flatten
 
 PROVENANCE = Provenance("toy", "abc-dirty", "ci", 0, "0123", Path())
 METHODS = {name for name, _ in inspect.getmembers(Tracker, inspect.isfunction) if not name.startswith("_")}
@@ -36,17 +36,56 @@ class Broken(Tracker):
 def test_off_is_the_tracker_that_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOARM_TRACKING", "off")
 
-    assert type(open_tracker(PROVENANCE)) is Tracker
+    assert open_tracker(PROVENANCE).trackers == ()
     assert len(METHODS) == 7
-    for kind in (Forgiving, MlflowTracker):
+    for kind in (Forgiving, Several, MlflowTracker):
         assert vars(kind).keys() >= METHODS, "each does all that a tracker can"
 
 
-def test_a_tracker_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOARM_TRACKING", "on")
+@pytest.mark.parametrize(
+    ("said", "names", "message"),
+    [
+        ("on", ["mlflow"], "SOARM_TRACKING names 'on'; there are mlflow, tensorboard, wandb, trackio, and `off` for none"),
+        ("wandb, x", [], "SOARM_TRACKING names 'x'"),
+        (None, ["mlflow", "y", "z"], "`tracking` in params.yaml names 'y', 'z'"),
+    ],
+)
+def test_a_tracker_that_there_is_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, names: list[str], message: str
+) -> None:
+    monkeypatch.delenv("SOARM_TRACKING")
+    if said is not None:
+        monkeypatch.setenv("SOARM_TRACKING", said)
 
-    with pytest.raises(StageError, match="SOARM_TRACKING is 'on'; it must be one of off, mlflow"):
-        open_tracker(PROVENANCE)
+    with pytest.raises(StageError, match=message):
+        open_tracker(PROVENANCE, names)
+
+
+def test_the_environment_wins_over_the_parameter_and_each_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    for name in TRACKERS:
+        monkeypatch.setitem(TRACKERS, name, lambda _, name=name: opened.append(name) or Tracker())  # type: ignore[index]
+    monkeypatch.delenv("SOARM_TRACKING")
+    open_tracker(PROVENANCE, ["trackio", "tensorboard", "trackio"])
+    monkeypatch.setenv("SOARM_TRACKING", "wandb, mlflow")
+    open_tracker(PROVENANCE, ["trackio"])
+
+    assert opened == ["trackio", "tensorboard", "wandb", "mlflow"]
+
+
+def test_several_trackers_are_told_the_same_and_one_that_fails_leaves_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[tuple[int, Mapping[str, float]]] = []
+
+    class Keeps(Tracker):
+        def log(self, step: int, metrics: Mapping[str, float]) -> None:
+            told.append((step, metrics))
+
+    both = Several([Forgiving(Broken, "Books at x", "Wait"), Keeps()])
+    for step in range(2):
+        both.log(step, {"loss": 1.0})
+
+    assert [step for step, _ in told] == [0, 1]
+    assert "Books at x failed" in caplog.text
 
 
 def test_a_store_that_fails_costs_one_warning_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:

@@ -124,7 +124,7 @@ def test_a_fault_is_recovered_from_only_so_often(twin: Twin, active: Arm) -> Non
     twin.inject(Fault("overload", servo_id=6))
     active.observe()
 
-    with pytest.raises(FaultError, match="brought back 3 times in 300 s because gripper"):
+    with pytest.raises(FaultError, match="already been recovered 3 times in 300 s because gripper"):
         active.recover()
 
 

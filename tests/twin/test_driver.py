@@ -227,7 +227,7 @@ def test_a_servo_that_keeps_its_torque_off_is_named(twin, connect, monkeypatch):
     read = arm.bus.read
     monkeypatch.setattr(arm.bus, "read", lambda i, name: 0 if (i, name) == (5, "torque_enable") else read(i, name))
 
-    with pytest.raises(FaultError, match=r"wrist_roll \(servo 5\) does not take its torque"):
+    with pytest.raises(FaultError, match=r"wrist_roll \(servo 5\) did not switch its torque on"):
         bringup.torque_on(arm.bus, arm.calibration)
     assert not any(twin.torque(i) for i in IDS)
 

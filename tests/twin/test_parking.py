@@ -95,7 +95,7 @@ def test_a_joint_that_does_not_carry_the_arm_and_overloads_again_and_again_is_le
 
     assert shutdown.shut_down(arm, lambda: None, park=True).parked is True
     assert far[0][:5].max() < 3.0
-    assert "not recovered: the arm was brought back 3 times" in caplog.text
+    assert "not recovered: it has already been recovered 3 times" in caplog.text
 
 
 def test_a_cable_that_is_plugged_in_again_within_seconds_is_waited_for(twin, arm):
@@ -129,7 +129,7 @@ def test_a_carrying_joint_beyond_recovery_is_let_go_above_the_rest_pose_and_that
 
     assert shutdown.shut_down(arm, lambda: None, park=True) == shutdown.Shutdown(live, False, False)
     assert said in caplog.text
-    assert "LET GO ABOVE ITS REST POSE, from which it is shoulder_lift" in caplog.text
+    assert "RELEASED ABOVE ITS REST POSE, from which it is shoulder_lift" in caplog.text
     assert "degrees away. It falls now: support it" in caplog.text
 
 
@@ -141,7 +141,7 @@ def test_an_arm_that_was_switched_off_and_on_while_it_parked_gets_no_torque(twin
             next(once, lambda: None)()
 
     assert shutdown.shut_down(arm, beat, park=True).parked is False
-    assert "no servo has its torque any more: the arm was switched off" in caplog.text
+    assert "no servo has torque any more: the arm was switched off" in caplog.text
     assert not any(twin.torque(i) for i in IDS)
 
 

@@ -54,7 +54,7 @@ def test_a_leader_with_torque_is_refused(make_twin):
         servo.put("torque_enable", 1)
 
     with (
-        pytest.raises(TeleopError, match="has torque; support it and let it go: soarm release"),
+        pytest.raises(TeleopError, match="has torque; support it and release it: soarm release"),
         arms.leader(twin.ports[1], twin.config.calibration, CONFIG),
     ):
         pass

@@ -13,6 +13,7 @@ import pytest
 from soarm import spec
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
+from soarm.report import style
 from soarm.view import curves
 from soarm.view.dataset_page import render, verdict
 from soarm.view.inspection import inspect
@@ -50,6 +51,21 @@ def test_a_page_shows_episodes_statistics_curves_and_frames_and_needs_nothing_el
     assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', filmed_page) == []
 
 
+@pytest.mark.parametrize(("width_px", "scheme"), [(390, "light"), (1280, "dark")])
+def test_chromium_finds_nothing_wrong_with_the_page(inspect_page, tmp_path, filmed_page, width_px, scheme):
+    (tmp_path / "page.html").write_text(filmed_page)
+    found = inspect_page(tmp_path / "page.html", width_px, scheme)
+
+    assert not any(found._replace(scrolling=[]))
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Leave the drawings out, which take most of the time; captions stay."""
+    monkeypatch.setattr(style, "svg", lambda figure: "<svg></svg>")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_what_somebody_wrote_into_a_dataset_is_text_on_the_page(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "<b>d")
     change_info(path, lambda info: info.update(robot_type="<script>alert(1)</script>"))
@@ -60,6 +76,7 @@ def test_what_somebody_wrote_into_a_dataset_is_text_on_the_page(tmp_path, with_v
     assert not re.search(r"<i>|<u>|<b>d", text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_videos_are_said_and_the_curves_still_drawn(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "d")
     shutil.rmtree(path / "videos")
@@ -71,6 +88,7 @@ def test_missing_videos_are_said_and_the_curves_still_drawn(tmp_path, with_video
     assert "Episode 0: shoulder_pan.pos" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_truncated_rows_are_said_and_what_else_is_there_still_shown(tmp_path, with_video):
     path = shutil.copytree(with_video, tmp_path / "d")
     (path / DATA).write_bytes((path / DATA).read_bytes()[:-300])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soarm.errors import DatasetError, ViewError
+from soarm.errors import DatasetError, MissingPackageError, ViewError
 from soarm.view import dataset_page, show
 from soarm.view.inspection import inspect
 
@@ -90,7 +90,7 @@ JOINTS = ("shoulder_pan.pos", "shoulder_lift.pos", "elbow_flex.pos", "wrist_flex
 
 def test_without_rerun_or_a_display_one_sentence_says_what_to_do(tmp_path, with_video, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
-    with pytest.raises(ViewError, match=r"Rerun viewer is not installed: pip install .*\[view\].*every browser shows"):
+    with pytest.raises(MissingPackageError, match=r"Rerun viewer is not installed: pip .*\[view\].*every browser shows"):
         show.show_in_rerun(with_video, tmp_path / "d.rrd")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -205,7 +205,7 @@ def test_an_answer_damaged_twice_is_a_miss(bus, wire):
 )
 def test_an_answer_that_does_not_fit_the_question_is_refused(bus, wire, make_status, answer, counter):
     wire.servos[2].next_answers = [make_status(*answer)] * 2
-    with pytest.raises(BusError, match="only bytes that are no answer to it"):
+    with pytest.raises(BusError, match="only bytes that are not an answer to it"):
         bus.read(2, "present_position")
 
     assert getattr(bus.counters, counter) > 0

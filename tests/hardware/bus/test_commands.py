@@ -58,7 +58,7 @@ def test_every_fault_names_its_joint_and_the_remedy(bus, wire, calibrated):
     assert "min_position_limit is 0, the calibration says" in found["wrist_flex"]
     assert "operating_mode is 1, not 0 (position)" in found["wrist_flex"]
     assert "multi-turn feedback is on" in found["wrist_flex"]
-    assert "complains of OVERLOAD" in found["wrist_roll"]
+    assert "reports OVERLOAD" in found["wrist_roll"]
     assert any("different firmware (3.9, 3.10)" in fault for fault in doctor.of_all(findings))
     assert any("falls from 12.4 to 7.4 V along the chain" in fault for fault in doctor.of_all(findings))
 
