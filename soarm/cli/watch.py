@@ -12,7 +12,7 @@ from soarm.cli.command import LOOK, Json, command, loading, whole, write_json
 
 if TYPE_CHECKING:
     from soarm.window.artefact import Role
-    from soarm.window.show import Report
+    from soarm.window.scenes import ShowReport
 
 _WORDS = "Folder of a bundle (no torch needed) or of a checkpoint"
 Watched = Annotated[Path, typer.Argument(help=f"{_WORDS}; `demonstrator` is the scripted one of --task.")]
@@ -58,7 +58,7 @@ def run(
         return status
     with loading("twin"):
         from soarm.window.artefact import open_artefact
-        from soarm.window.watch import watch
+        from soarm.window.watching import watch
 
     opened = open_artefact(artefact, base=base, task=task, params=params)
     roles = sorted(opened.makers, key=lambda role: role != which)
@@ -79,14 +79,14 @@ def rl_demo(
     """Watch base and residual on the same scene, side by side; push the cube, and see what the residual does about it."""
     with loading("twin"):
         from soarm.window.artefact import open_artefact
-        from soarm.window.watch import watch
+        from soarm.window.watching import watch
 
     line_ups: list[list[Role]] = [["base", "residual"], ["residual"], ["base"]]
     opened = open_artefact(artefact, base=base, params=params)
     return _told(watch(opened, line_ups, scene, seed, scenes, film), as_json)
 
 
-def _told(report: Report, as_json: bool) -> int:
+def _told(report: ShowReport, as_json: bool) -> int:
     """Write the report, where a program reads it."""
     if as_json:
         scenes = [{"seed": seed, "endings": [ending._asdict() for ending in endings]} for seed, endings in report.scenes]

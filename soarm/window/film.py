@@ -18,14 +18,14 @@ from soarm.sim.scene import build_model
 from soarm.viewer import Snapshot
 from soarm.window.lane import Lane
 from soarm.window.picture import Picture
-from soarm.window.show import Report, note
+from soarm.window.scenes import ShowReport, note
 
 logger = logging.getLogger(__name__)
 WIDTH_PX, HEIGHT_PX = 480, 360
 _STILL_S = 1.0
 
 
-def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes: int) -> Report:
+def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes: int) -> ShowReport:
     """Write a film of the lanes side by side, one scene after the other, in real time.
 
     Args:
@@ -41,7 +41,7 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
     if path.suffix != ".mp4":
         raise SimulationError(f"a film is an .mp4, and not {path.name}; name it so: --film {path.stem or 'film'}.mp4")
     logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells of modules that are not needed
-    report, snapshot = Report(), Snapshot(build_model(sim))
+    report, snapshot = ShowReport(), Snapshot(build_model(sim))
     pictures = [Picture(snapshot, [lane], ghost=False) for lane in lanes]
     with Camera(snapshot.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
 
