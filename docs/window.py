@@ -18,8 +18,8 @@ from soarm.viewer import Snapshot, Viewer
 from soarm.window.artefact import open_artefact
 from soarm.window.keys import Wish, columns
 from soarm.window.picture import Picture, help_text, residual_text, scene_text
-from soarm.window.show import AZIMUTH_DEG, ELEVATION_DEG
-from soarm.window.watch import lanes
+from soarm.window.scenes import AZIMUTH_DEG, ELEVATION_DEG
+from soarm.window.watching import lanes
 
 SEED, STEPS = 40_000_000, 44
 """Of the scene, and control steps until the picture: the residual has just lifted the cube that ACT misses."""

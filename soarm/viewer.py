@@ -29,6 +29,12 @@ Draw = Callable[[mujoco.MjvScene], None]
 """Adds geoms to a scene, which holds none of ours before."""
 Text = tuple[mujoco.mjtGridPos, str, str]
 """Corner, left column and right column; lines end in a newline."""
+WITHOUT_A_DISPLAY = (
+    "A window needs a display (X11 or Wayland) and OpenGL. On a computer with a screen install `libgl1` (Debian, Ubuntu: "
+    "`apt install libgl1`) and look at DISPLAY; over ssh use `ssh -X`. Without a screen put `xvfb-run -a` before the command, "
+    "which gives it a screen that nobody sees"
+)
+"""What to do where no window can be opened."""
 _TRIAL = """
 import glfw, sys
 glfw.set_error_callback(lambda _, said: print(said.decode()))
@@ -93,7 +99,7 @@ class Viewer:
         self._model, self._data = model, data
         self._keys: deque[int] = deque()
         others = set(threading.enumerate())
-        listening = {"key_callback": self._keys.append} if listens else {}
+        listening = {"key_callback": self._hear} if listens else {}
         try:
             launch = importlib.import_module("mujoco.viewer").launch_passive
             self._handle: Any = launch(model, data, show_left_ui=False, show_right_ui=False, **listening)
@@ -130,12 +136,6 @@ class Viewer:
         if texts:
             self._writer.write(texts)
         self._handle.sync()
-        changed = [(part, before) for part, before in self._settings if not np.array_equal(part, before)]
-        if changed:  # by MuJoCo's own meaning of a key that is ours
-            with self._handle.lock():
-                for part, before in changed:
-                    part[:] = before
-            self._handle.sync()
 
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call, repeats of a held one among them: "a", "space", "enter"."""
@@ -169,6 +169,15 @@ class Viewer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _hear(self, code: int) -> None:
+        """Take a key, in the viewer's thread, and put back what MuJoCo has changed at it before that is drawn."""
+        self._keys.append(code)
+        if self._settings:
+            self._handle.sync()
+            for part, before in self._settings:
+                part[:] = before
+            self._handle.sync()
 
     def _parts(self) -> tuple[Any, ...]:
         """Return what MuJoCo's own keys change."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from soarm.cli.command import DRIVE, command, loading, number, whole
+
+if TYPE_CHECKING:
+    from soarm.sim.env import SimEnv
+    from soarm.window.driving import DrivingWindow
 
 logger = logging.getLogger(__name__)
 ParamsFile = Annotated[
@@ -55,6 +60,9 @@ def control(
     params: ParamsFile = None,
     control_hz: Annotated[int | None, whole(1, 1000, "Steps per second of --follower arm; 30 by default.")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Do not wait for the clock; for --leader expert and replay.")] = False,
+    window: Annotated[
+        bool | None, typer.Option(help="Show the simulated arm in a window; where there is a display, by default.")
+    ] = None,
 ) -> int:
     """Drive an arm by hand, and record demonstrations: the simulated arm, the twin's or a real one."""
     with loading("twin"):
@@ -88,7 +96,15 @@ def control(
     )
     if (fault := config.fault()) is not None:
         raise typer.BadParameter(fault)
-    report = drive(config)
+    if window and (fast or follower != "sim"):
+        raise typer.BadParameter("--window is for --follower sim, and without --fast")
+
+    def open_display(env: SimEnv, keys: str) -> AbstractContextManager[DrivingWindow | None]:
+        with loading("twin"):
+            from soarm.window.driving import opener
+        return opener(required=window is True)(env, keys)
+
+    report = drive(config, None if fast or window is False else open_display)
     return 0 if dataset is None or report.kept else 1
 
 

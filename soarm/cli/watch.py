@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from soarm.cli import robot
 from soarm.cli.command import LOOK, Json, command, loading, whole, write_json
-from soarm.errors import StageError
 
 if TYPE_CHECKING:
     from soarm.window.artefact import Role
-    from soarm.window.show import Report
+    from soarm.window.scenes import ShowReport
 
 _WORDS = "Folder of a bundle (no torch needed) or of a checkpoint"
 Watched = Annotated[Path, typer.Argument(help=f"{_WORDS}; `demonstrator` is the scripted one of --task.")]
@@ -25,7 +25,11 @@ Seed = Annotated[int | None, whole(0, 2**31 - 1, "Seed of the first scene, in pl
 Scenes = Annotated[int | None, whole(1, 100_000, "End after so many scenes; without it the window stays open.")]
 Film = Annotated[Path | None, typer.Option(help="Write a film (.mp4) of one scene, or of --scenes, and open no window.")]
 Params = Annotated[Path | None, typer.Option(help="Where the simulator is described, in place of params.yaml.")]
-Port = Annotated[str | None, typer.Option(help="Serial port of an arm: says how `soarm drive` lets a bundle drive it.")]
+Port = Annotated[
+    str | None, typer.Option(help="Port of an arm or of `soarm twin`: the bundle drives it, as with `soarm drive`.")
+]
+Calibration = Annotated[Path | None, typer.Option(help="Of the arm at --port.")]
+Objects = Annotated[Path | None, typer.Option(help="For the arm at --port: file that says where the objects are.")]
 
 
 @command(LOOK, "soarm run data/export --scene 3")
@@ -40,17 +44,21 @@ def run(
     film: Film = None,
     params: Params = None,
     port: Port = None,
+    calibration: Calibration = None,
+    objects: Objects = None,
     as_json: Json = False,
 ) -> int:
     """Watch a policy: in the simulator, in a window and in real time, scene after scene. Keys are shown in the window."""
     if port is not None:
-        raise StageError(
-            f"`soarm run` shows a policy in the simulator. On the arm or the twin at {port} type `soarm drive {artefact} "
-            f"--port {port} --calibration arm.json --objects objects.json`; first with --dry-run, which moves nothing"
-        )
+        if calibration is None:
+            raise typer.BadParameter(
+                "--port needs --calibration, and --objects where the task's objects are seen by something"
+            )
+        status: int = robot.drive(artefact, port, calibration, objects=objects, which=which)
+        return status
     with loading("twin"):
         from soarm.window.artefact import open_artefact
-        from soarm.window.watch import watch
+        from soarm.window.watching import watch
 
     opened = open_artefact(artefact, base=base, task=task, params=params)
     roles = sorted(opened.makers, key=lambda role: role != which)
@@ -71,14 +79,14 @@ def rl_demo(
     """Watch base and residual on the same scene, side by side; push the cube, and see what the residual does about it."""
     with loading("twin"):
         from soarm.window.artefact import open_artefact
-        from soarm.window.watch import watch
+        from soarm.window.watching import watch
 
     line_ups: list[list[Role]] = [["base", "residual"], ["residual"], ["base"]]
     opened = open_artefact(artefact, base=base, params=params)
     return _told(watch(opened, line_ups, scene, seed, scenes, film), as_json)
 
 
-def _told(report: Report, as_json: bool) -> int:
+def _told(report: ShowReport, as_json: bool) -> int:
     """Write the report, where a program reads it."""
     if as_json:
         scenes = [{"seed": seed, "endings": [ending._asdict() for ending in endings]} for seed, endings in report.scenes]

@@ -14,5 +14,6 @@
     arms           arms on a bus that follow and lead
     simulated      the simulated arm and its expert
     convert        the log of a run as episodes
+    display        a window on the simulated arm
     control        from what somebody chose to a session
 """

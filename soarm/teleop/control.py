@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -31,12 +32,13 @@ from soarm.tasks.task import Task
 from soarm.teleop import arms, recording
 from soarm.teleop.cartesian import leads
 from soarm.teleop.convert import pieces
+from soarm.teleop.display import Display, OpenDisplay, commands_typed, told_twice
 from soarm.teleop.follower import Follower, SimFollower
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.replayer import Replayer, actions_of
-from soarm.teleop.session import COMMAND_HELP, COMMAND_KEYS, Command, Report, Session, SessionParams
+from soarm.teleop.session import COMMAND_HELP, Command, Report, Session, SessionParams
 from soarm.teleop.teleoperator import Teleoperator
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("soarm.teleop")
 _SIMULATOR = f"{how_to_install('twin')}; --follower arm with another --leader does without"
+_HOW = {"keyboard": HELP, "gamepad": "sticks and triggers move the arm", "arm": "the leader moves the arm"}
 CONTROL_HZ = 30
 """Of an arm that follows, where nothing else is asked for [Hz]: LeRobot's usual rate, and that of params.yaml."""
 
@@ -111,8 +114,12 @@ class ControlConfig:
         return f"{', '.join(missing)} must be given as well" if missing else None
 
 
-def control(config: ControlConfig) -> Report:
+def control(config: ControlConfig, open_display: OpenDisplay | None = None) -> Report:
     """Drive an arm, and record what is kept.
+
+    Args:
+        config: What is driven, what drives it, and what is recorded.
+        open_display: Opens a window on the simulated arm; None goes without one.
 
     Raises:
         DatasetError: The dataset's folder belongs to a stage of the chain, or cannot be written.
@@ -122,7 +129,7 @@ def control(config: ControlConfig) -> Report:
     assert config.fault() is None
     if config.dataset is not None:
         ownership.require_free(config.dataset)
-    report = _session(config)
+    report = _session(config, open_display)
     if config.dataset is not None:
         _remind_of_dvc(config.dataset)
         late = sum(timing.late + timing.missed for timing in report.kept)
@@ -152,7 +159,7 @@ def record_log(path: Path, dataset: Path, instruction: str | None = None) -> Non
     _remind_of_dvc(dataset)
 
 
-def _session(config: ControlConfig) -> Report:
+def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
     # The arm is met last and left first: nothing that can fail or take long happens while it is live for nothing.
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(recorded_signals())
@@ -168,14 +175,19 @@ def _session(config: ControlConfig) -> Report:
             if config.dataset is None
             else stack.enter_context(_recorder(config.dataset, control_hz, task, config.instruction))
         )
-        leader, commands = _leader(config, control_hz, stack)
+        display = None
+        if simulated is not None and open_display is not None:
+            display = stack.enter_context(open_display(simulated.env, f"{_HOW.get(config.leader, '')}\n{_keys(config)}"))
+            simulated.watch(display.show if display is not None else lambda: None)
+        leader, commands = _leader(config, control_hz, stack, display)
         follower = simulated or _follower(config, task, control_hz, stop, stack)
         settings = SessionParams(
             1 if config.leader == "replay" else config.episodes, config.seed, automatic=config.leader == "expert"
         )
         clock = Clock() if config.fast else None
         now, sleep = (clock.now, clock.sleep) if clock else (time.monotonic, time.sleep)
-        session = Session(follower, leader, recorder, settings, commands, now, sleep, stopped=lambda: bool(stop))
+        say = logger.info if display is None else told_twice(logger, display)
+        session = Session(follower, leader, recorder, settings, commands, now, sleep, say, stopped=lambda: bool(stop))
         try:
             session.run()
         finally:
@@ -187,20 +199,21 @@ def _session(config: ControlConfig) -> Report:
 
 
 def _leader(
-    config: ControlConfig, control_hz: int, stack: contextlib.ExitStack
+    config: ControlConfig, control_hz: int, stack: contextlib.ExitStack, display: Display | None
 ) -> tuple[Teleoperator, Callable[[], Iterable[Command]]]:
     """Return what drives, and where commands come from."""
+    held = HeldKeys()
+    in_window = [] if display is None else [display.typed]
     if config.leader == "expert":
         with _installed("the expert", _SIMULATOR):
             from soarm.teleop import simulated
-        return simulated.expert(config.params, control_hz, config.seed, config.task), tuple
+        return simulated.expert(config.params, control_hz, config.seed, config.task), commands_typed(in_window, held)
     if config.leader == "replay":
         with _installed("a dataset", "pip install pyarrow, or play the log of a run"):
             assert config.replay is not None
             played = actions_of(config.replay, config.replay_episode, control_hz, config.replay_units)
-        player = Replayer(played, control_hz)
-        return player, player.commands
-    held = HeldKeys()
+        player, asked = Replayer(played, control_hz), commands_typed(in_window, held)
+        return player, lambda: [*asked(), *player.commands()]
     if config.leader == "arm":
         assert config.leader_port is not None
         assert config.leader_calibration is not None
@@ -209,10 +222,13 @@ def _leader(
     else:
         lead = leads(_settings(config).gains.p)
         leader = Keyboard(held, control_hz, lead) if config.leader == "keyboard" else Gamepad(control_hz, lead=lead)
-    terminal = stack.enter_context(Terminal())
-    how = {"keyboard": HELP, "gamepad": "sticks and triggers move the arm", "arm": "the leader moves the arm"}
-    logger.info("%s\n%s", how[config.leader], COMMAND_HELP if config.dataset else "q quits; nothing is recorded")
-    return leader, _typed(terminal, held)
+    typed = [stack.enter_context(Terminal()).read] if sys.stdin.isatty() or display is None else []
+    logger.info("%s\n%s", _HOW[config.leader], _keys(config))
+    return leader, commands_typed([*typed, *in_window], held)
+
+
+def _keys(config: ControlConfig) -> str:
+    return COMMAND_HELP if config.dataset else "q quits; nothing is recorded"
 
 
 def _settings(config: ControlConfig) -> ArmConfig:
@@ -265,12 +281,3 @@ def _write_timing(folder: Path, report: Report) -> None:
 def _timing_file(folder: Path) -> Path:
     where = folder.absolute()
     return where.with_name(where.name + ".timing.json")
-
-
-def _typed(terminal: Terminal, held: HeldKeys) -> Callable[[], Iterable[Command]]:
-    def commands() -> Iterable[Command]:
-        typed = terminal.read()
-        held.hear(key for key in typed if key not in COMMAND_KEYS)
-        return [COMMAND_KEYS[key] for key in typed if key in COMMAND_KEYS]
-
-    return commands

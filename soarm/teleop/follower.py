@@ -59,29 +59,38 @@ class SimFollower:
 
     Args:
         env: The environment.
+
+    Attributes:
+        env: The environment.
     """
 
     def __init__(self, env: Any) -> None:
-        self._env = env
+        self.env = env
+        self._show: Callable[[], None] = lambda: None
         self._seen: Observation = {}
         self._done = False
 
     @property
     def task(self) -> Task:
         """The task of its scenes."""
-        task: Task = self._env.params.sim_task.task
+        task: Task = self.env.params.sim_task.task
         return task
 
     @property
     def control_hz(self) -> int:
         """Control steps per second [Hz]."""
-        rate: int = self._env.params.control_hz
+        rate: int = self.env.params.control_hz
         return rate
+
+    def watch(self, show: Callable[[], None]) -> None:
+        """Have something called whenever the arm or its scene has changed."""
+        self._show = show
 
     def reset(self, seed: int) -> None:
         """Start the scene of a seed."""
-        self._seen, _ = self._env.reset(seed=seed)
+        self._seen, _ = self.env.reset(seed=seed)
         self._done = False
+        self._show()
 
     def observe(self) -> Observation:
         """Return the environment's last observation."""
@@ -102,8 +111,9 @@ class SimFollower:
     def act(self, action: Array) -> Array:
         """Step the environment; its time limit ends nothing here, the person does."""
         sent = clip_to_limits(action)
-        self._seen, _, terminated, _, _ = self._env.step(sent)
+        self._seen, _, terminated, _, _ = self.env.step(sent)
         self._done = self._done or bool(terminated)
+        self._show()
         return sent
 
     def done(self) -> bool | None:

@@ -31,7 +31,7 @@ class Punctuality(NamedTuple):
         )
 
 
-class Clock:
+class ControlClock:
     """Ticks at a fixed rate in real time.
 
     Args:

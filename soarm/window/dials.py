@@ -32,7 +32,7 @@ _LEAST = 0.02
 _FAINT, _FULL = np.array([0.95, 0.55, 0.85, 1.0]), np.array([0.75, 0.0, 0.45, 1.0])
 
 
-class Piece(NamedTuple):
+class ArcPiece(NamedTuple):
     """A piece of an arc.
 
     Attributes:
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
     rgba: Vector
 
 
-def dials(anchors: ArrayLike, axes: ArrayLike, share: ArrayLike) -> list[Piece]:
+def dials(anchors: ArrayLike, axes: ArrayLike, share: ArrayLike) -> list[ArcPiece]:
     """Return the arcs of all joints.
 
     Args:
@@ -57,7 +57,7 @@ def dials(anchors: ArrayLike, axes: ArrayLike, share: ArrayLike) -> list[Piece]:
         share: Residual in units of its bound, in LeRobot's directions, shape (6,), each in [-1, 1].
     """
     signs = np.sign(arm.PER_RAD)
-    pieces: list[Piece] = []
+    pieces: list[ArcPiece] = []
     rows = zip(np.asarray(anchors), np.asarray(axes), np.asarray(share) * signs, RADIUS_M, _ASIDE_M, strict=True)
     for anchor, axis, turn, radius_m, aside_m in rows:
         if abs(turn) >= _LEAST:
@@ -65,7 +65,7 @@ def dials(anchors: ArrayLike, axes: ArrayLike, share: ArrayLike) -> list[Piece]:
     return pieces
 
 
-def _arc(centre: Vector, axis: Vector, turn: float, radius_m: float) -> list[Piece]:
+def _arc(centre: Vector, axis: Vector, turn: float, radius_m: float) -> list[ArcPiece]:
     start = _ZERO - (_ZERO @ axis) * axis
     start /= np.linalg.norm(start)
     side = np.cross(axis, start)
@@ -75,5 +75,5 @@ def _arc(centre: Vector, axis: Vector, turn: float, radius_m: float) -> list[Pie
     points = centre + radius_m * (np.cos(angles) * start + np.sin(angles) * side)
     rgba = _FAINT + abs(turn) * (_FULL - _FAINT)
     onwards = math.copysign(TIP_M, turn) * (math.cos(angle) * side - math.sin(angle) * start)
-    arc = [Piece(points[i], points[i + 1], False, rgba) for i in range(n)]
-    return [*arc, Piece(points[-1], points[-1] + onwards, True, rgba)]
+    arc = [ArcPiece(points[i], points[i + 1], False, rgba) for i in range(n)]
+    return [*arc, ArcPiece(points[-1], points[-1] + onwards, True, rgba)]

@@ -6,8 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from soarm.errors import SimulationError
 from soarm.report.clips import EVERY, beside, fps
+from soarm.report.labels import band
 from soarm.report.video import Frame, write_mp4
 from soarm.sim.camera import Camera
 from soarm.sim.params import SimParams
@@ -15,14 +18,14 @@ from soarm.sim.scene import build_model
 from soarm.viewer import Snapshot
 from soarm.window.lane import Lane
 from soarm.window.picture import Picture
-from soarm.window.show import Report, note
+from soarm.window.scenes import ShowReport, note
 
 logger = logging.getLogger(__name__)
 WIDTH_PX, HEIGHT_PX = 480, 360
 _STILL_S = 1.0
 
 
-def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes: int) -> Report:
+def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes: int) -> ShowReport:
     """Write a film of the lanes side by side, one scene after the other, in real time.
 
     Args:
@@ -38,13 +41,15 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
     if path.suffix != ".mp4":
         raise SimulationError(f"a film is an .mp4, and not {path.name}; name it so: --film {path.stem or 'film'}.mp4")
     logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells of modules that are not needed
-    report, snapshot = Report(), Snapshot(build_model(sim))
+    report, snapshot = ShowReport(), Snapshot(build_model(sim))
     pictures = [Picture(snapshot, [lane], ghost=False) for lane in lanes]
     with Camera(snapshot.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
 
-        def take(picture: Picture) -> Frame:
+        def take(lane: Lane, picture: Picture) -> Frame:
             picture.take()
-            return camera.render(snapshot.data, picture.draw)
+            colour = "green" if lane.succeeded else "vermillion" if lane.over else "ink"
+            words = band(WIDTH_PX, lane.contender.label, lane.told, colour)
+            return np.concatenate([words, camera.render(snapshot.data, picture.draw)])
 
         def frames() -> Iterator[Frame]:
             for one in range(seed, seed + n_scenes):
@@ -54,9 +59,9 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
                     film = []
                     while not lane.over:
                         if lane.steps % EVERY == 0:
-                            film.append(take(picture))
+                            film.append(take(lane, picture))
                         lane.step()
-                    films.append([*film, take(picture)])
+                    films.append([*film, take(lane, picture)])
                 note(report, one, lanes, logger.info)
                 yield from beside(films, round(_STILL_S * sim.control_hz / EVERY), (f"scene {one}", ""))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.viewer import Snapshot, Text
-from soarm.window.dials import THICKNESS_M, Piece, dials
+from soarm.window.dials import THICKNESS_M, ArcPiece, dials
 from soarm.window.lane import Lane
 
 APART_M = 0.62
@@ -111,7 +111,7 @@ def help_text(keys: str, meanings: str) -> Text:
     return _CORNERS.mjGRID_BOTTOMLEFT, keys, meanings
 
 
-def _add_piece(scene: mujoco.MjvScene, piece: Piece, offset: NDArray[np.float64]) -> None:
+def _add_piece(scene: mujoco.MjvScene, piece: ArcPiece, offset: NDArray[np.float64]) -> None:
     kind = mujoco.mjtGeom.mjGEOM_ARROW if piece.is_tip else mujoco.mjtGeom.mjGEOM_CAPSULE
     geom = _new_geom(scene, kind, np.zeros(3), piece.rgba)
     width_m = THICKNESS_M * (1.4 if piece.is_tip else 1.0)

@@ -15,9 +15,9 @@ from soarm.sim.scene import build_model
 from soarm.spec import STATE
 from soarm.viewer import Draw, Snapshot, Text
 from soarm.window.artefact import Contender, ListeningResidual
-from soarm.window.clock import Clock
+from soarm.window.clock import ControlClock
 from soarm.window.lane import Lane
-from soarm.window.show import Show
+from soarm.window.scenes import Show
 
 
 class Still:
@@ -101,7 +101,7 @@ def play(model: mujoco.MjModel, lane: Callable[[str], Lane]) -> Callable[..., tu
     def run(plan: dict[int, list[str]], n_scenes: int | None = 1, said: list[str] | None = None) -> tuple[Show, FakeScreen]:
         first = Snapshot(model)
         screen = FakeScreen(first, plan)
-        clock = Clock(30, now=lambda: 0.0, sleep=lambda seconds: None)
+        clock = ControlClock(30, now=lambda: 0.0, sleep=lambda seconds: None)
         say = (lambda line: None) if said is None else said.append
         show = Show(screen, first, [[one, other], [other]], 7, n_scenes, clock, 4, say=say)
         show.run()

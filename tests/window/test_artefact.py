@@ -16,7 +16,7 @@ from soarm.base import save_base
 from soarm.errors import BundleError, CheckpointError, SimulationError, SpecMismatchError
 from soarm.residual import actor
 from soarm.tasks.pick_place import TASK
-from soarm.window import watch
+from soarm.window import watching
 from soarm.window.artefact import DEMONSTRATOR, ListeningResidual, open_artefact
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ PARAMS = ROOT / "params.yaml"
 
 def test_a_bundle_is_watched_with_its_residual_first_and_tells_how_large_it_is() -> None:
     artefact = open_artefact(BUNDLE, params=PARAMS)
-    alone, corrected = watch.lanes(artefact, ["base", "residual"])
+    alone, corrected = watching.lanes(artefact, ["base", "residual"])
     for lane in (alone, corrected):
         lane.start(40_000_000)
         lane.step()
@@ -42,8 +42,8 @@ def test_a_bundle_is_watched_with_its_residual_first_and_tells_how_large_it_is()
 
 def test_a_bundle_needs_no_torch() -> None:
     program = (
-        "import sys; from pathlib import Path; from soarm.window import artefact, watch\n"
-        f"watch.lanes(artefact.open_artefact(Path({str(BUNDLE)!r}), params=Path({str(PARAMS)!r})), ['residual'])\n"
+        "import sys; from pathlib import Path; from soarm.window import artefact, watching\n"
+        f"watching.lanes(artefact.open_artefact(Path({str(BUNDLE)!r}), params=Path({str(PARAMS)!r})), ['residual'])\n"
         "print({'torch', 'gymnasium', 'matplotlib', 'scipy'} & set(sys.modules))"
     )
 
@@ -57,7 +57,7 @@ def test_a_residual_that_is_not_there_is_asked_for_in_vain() -> None:
 
     assert list(artefact.makers) == ["demonstrator"]
     with pytest.raises(SimulationError, match="demonstrator has no base and no residual; it has demonstrator"):
-        watch.lanes(artefact, ["base", "residual"])
+        watching.lanes(artefact, ["base", "residual"])
 
 
 def test_what_is_nothing_to_watch_is_refused(tmp_path: Path) -> None:

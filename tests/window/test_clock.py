@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soarm.window.clock import Clock
+from soarm.window.clock import ControlClock
 
 
 def test_ticks_come_at_the_rate_and_what_is_too_late_is_left_out() -> None:
@@ -11,7 +11,7 @@ def test_ticks_come_at_the_rate_and_what_is_too_late_is_left_out() -> None:
     def sleep(seconds: float) -> None:
         at[0] += seconds
 
-    clock = Clock(10, now=lambda: at[0], sleep=sleep)
+    clock = ControlClock(10, now=lambda: at[0], sleep=sleep)
     for busy_s in (0.01, 0.01, 0.35, 0.01):
         at[0] += busy_s
         clock.tick()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from soarm.window.keys import KEYS, Wish, columns, wishes
-from soarm.window.show import LINGER_S, SLOW
+from soarm.window.scenes import LINGER_S, SLOW
 
 EPISODE, LINGER = 15, round(LINGER_S * 4) + 1
 """Control steps of an episode, and pictures of its end."""

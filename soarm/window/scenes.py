@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.viewer import Draw, Snapshot, Text
-from soarm.window.clock import Clock
+from soarm.window.clock import ControlClock
 from soarm.window.keys import Wish, columns, wishes
 from soarm.window.lane import Lane
 from soarm.window.picture import Picture, help_text, residual_text, scene_text
@@ -40,7 +40,7 @@ class Screen(Protocol):
     def close(self) -> None: ...  # noqa: D102
 
 
-class Ending(NamedTuple):
+class LaneEnding(NamedTuple):
     """How a lane ended on a scene."""
 
     label: str
@@ -49,10 +49,10 @@ class Ending(NamedTuple):
 
 
 @dataclasses.dataclass
-class Report:
+class ShowReport:
     """What was shown: (seed, how each lane ended) of every scene that came to its end, and how often something was pushed."""
 
-    scenes: list[tuple[int, tuple[Ending, ...]]] = dataclasses.field(default_factory=list)
+    scenes: list[tuple[int, tuple[LaneEnding, ...]]] = dataclasses.field(default_factory=list)
     pushes: int = 0
 
 
@@ -81,7 +81,7 @@ class Show:
         line_ups: Sequence[Sequence[Lane]],
         seed: int,
         n_scenes: int | None,
-        clock: Clock,
+        clock: ControlClock,
         control_hz: int,
         say: Callable[[str], None] = logger.info,
         stopped: Callable[[], bool] = lambda: False,
@@ -91,7 +91,7 @@ class Show:
         self._linger_ticks = round(LINGER_S * control_hz)
         self._at, self._ended = 0, False
         self._slow, self._paused, self._ghost, self._helps = False, False, False, True
-        self.report = Report()
+        self.report = ShowReport()
 
     @property
     def offered(self) -> list[Wish]:
@@ -100,7 +100,7 @@ class Show:
         missing = {Wish.SWITCH: len(self._line_ups) == 1, Wish.GHOST: not beside}
         return [wish for wish in Wish if not missing.get(wish, False)]
 
-    def run(self) -> Report:
+    def run(self) -> ShowReport:
         """Show scenes until there were enough of them, somebody quits or the window is closed."""
         while not self._is_over():
             self._play()
@@ -185,8 +185,8 @@ class Show:
         return [scene_text(self._seed, lanes, speed), *residuals, *helps]
 
 
-def note(report: Report, seed: int, lanes: Sequence[Lane], say: Callable[[str], None]) -> None:
+def note(report: ShowReport, seed: int, lanes: Sequence[Lane], say: Callable[[str], None]) -> None:
     """Add to a report how lanes ended on a scene, and say it."""
-    endings = tuple(Ending(lane.contender.label, lane.succeeded, lane.told) for lane in lanes)
+    endings = tuple(LaneEnding(lane.contender.label, lane.succeeded, lane.told) for lane in lanes)
     report.scenes.append((seed, endings))
     say(f"scene {seed}: " + "; ".join(f"{ending.label}: {ending.text}" for ending in endings))

@@ -11,19 +11,14 @@ from soarm.errors import SimulationError
 from soarm.seeds import scene_seeds
 from soarm.signals import recorded_signals
 from soarm.sim.scene import build_model
-from soarm.viewer import Snapshot, Viewer
+from soarm.viewer import WITHOUT_A_DISPLAY, Snapshot, Viewer
 from soarm.window.artefact import Artefact, Role
-from soarm.window.clock import Clock
+from soarm.window.clock import ControlClock
 from soarm.window.keys import MOUSE, line
 from soarm.window.lane import Lane
-from soarm.window.show import Report, Show
+from soarm.window.scenes import Show, ShowReport
 
 logger = logging.getLogger(__name__)
-WITHOUT_A_DISPLAY = (
-    "A window needs a display (X11 or Wayland) and OpenGL. On a computer with a screen install `libgl1` (Debian, Ubuntu: "
-    "`apt install libgl1`) and look at DISPLAY; over ssh use `ssh -X`. Without a screen put `xvfb-run -a` before the command, "
-    "which gives it a screen that nobody sees, or write a film: --film FILE.mp4"
-)
 
 
 def watch(
@@ -33,7 +28,7 @@ def watch(
     seed: int | None = None,
     n_scenes: int | None = None,
     film: Path | None = None,
-) -> Report:
+) -> ShowReport:
     """Show policies in a window in real time, or write a film of them.
 
     Args:
@@ -56,14 +51,14 @@ def watch(
     return _show(artefact, ups, first_seed, n_scenes)
 
 
-def _show(artefact: Artefact, line_ups: Sequence[Sequence[Lane]], seed: int, n_scenes: int | None) -> Report:
+def _show(artefact: Artefact, line_ups: Sequence[Sequence[Lane]], seed: int, n_scenes: int | None) -> ShowReport:
     first, control_hz = Snapshot(build_model(artefact.sim)), artefact.sim.control_hz
     try:
         viewer = Viewer(first.model, first.data, listens=True)
     except SimulationError as error:
-        raise SimulationError(f"{error}. {WITHOUT_A_DISPLAY}") from None
+        raise SimulationError(f"{error}. {WITHOUT_A_DISPLAY}, or write a film: --film FILE.mp4") from None
     with viewer, recorded_signals() as stop:
-        clock = Clock(control_hz)
+        clock = ControlClock(control_hz)
         show = Show(viewer, first, line_ups, seed, n_scenes, clock, control_hz, stopped=lambda: bool(stop))
         logger.info("in the window: %s\nwith the mouse: %s", line(show.offered), MOUSE)
         report = show.run()
