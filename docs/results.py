@@ -70,7 +70,7 @@ def filled(text: str, blocks: Mapping[str, str], name: str) -> str:
     marked = re.findall(r"<!-- begin: (\w+) -->.*?<!-- end: \1 -->", text, flags=re.DOTALL)
     if sorted(marked) != sorted(blocks):
         raise StageError(
-            f"{name} marks the blocks {sorted(marked)}; there are {sorted(blocks)}. Each stands once, between "
+            f"{name} marks the blocks {sorted(marked)}; there are {sorted(blocks)}. Each is there once, between "
             "<!-- begin: NAME --> and <!-- end: NAME -->, on lines of their own"
         )
     for block, content in blocks.items():

@@ -3,7 +3,7 @@
     DISCONNECTED -> LIMP -> HOLD -> ACTIVE        torque off; holding where it is; following commands
                           any of them -> FAULT    stopped, with the cause; `recover` or `release`
 
-Torque comes on only where the arm is (goal := present, read back), so it never jumps. It goes off only when asked to, or for a
+Torque comes on only where the arm is (goal := present, read back), so it never jumps. It goes off only on request, or for a
 joint that overheats: an arm that is released falls. No number is older than it says: see `Observed.age_s`.
 """
 
