@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -133,6 +134,16 @@ def note_written(root: Path, name: str, folders: Iterable[Path]) -> None:
     found = {md5(file) for folder in folders for file in folder.rglob("*") if file.is_file()}
     with replacing(path, durable=False) as file:
         file.write("".join(f"{one}\n" for one in sorted(found)).encode())
+
+
+def digest(folder: Path) -> str:
+    """Return the MD5 by which DVC knows `folder` (the `md5: ….dir` of dvc.lock), computed from its content.
+
+    As `.dvcignore` says, what Python compiled does not count.
+    """
+    files = sorted((path.relative_to(folder).parts, path) for path in folder.rglob("*") if path.is_file())
+    listing = [{"md5": md5(path), "relpath": "/".join(parts)} for parts, path in files if "__pycache__" not in parts]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def md5(path: Path) -> str:

@@ -1,14 +1,17 @@
-"""Where a result comes from: the revision of the code, the digest of a folder, the digest of the sources."""
+"""Where a result comes from: the revision of the code, the digest of the sources, parameters unlike the default's."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from soarm.errors import StageError
-from soarm.ownership import md5
+from soarm import params as params_file
+from soarm.errors import ParamsError, StageError
 
 
 def git_revision(root: Path) -> str:
@@ -31,13 +34,6 @@ def git_revision(root: Path) -> str:
     return f"{head}-dirty" if changed.strip() else head
 
 
-def digest(folder: Path) -> str:
-    """Return the MD5 by which DVC knows `folder` (the `md5: ….dir` of dvc.lock), computed from its content."""
-    files = sorted((path.relative_to(folder).parts, path) for path in folder.rglob("*") if path.is_file())
-    listing = [{"md5": md5(path), "relpath": "/".join(parts)} for parts, path in files]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
 def source_digest(root: Path, stage: str) -> str:
     """Return a digest of the code a stage can run: the package and the stage's own file."""
     sources = [*sorted((root / "soarm").rglob("*.py")), root / "stages" / f"{stage}.py"]
@@ -47,6 +43,33 @@ def source_digest(root: Path, stage: str) -> str:
             state.update(f"{path.relative_to(root)}\0".encode())
             state.update(path.read_bytes())
     return state.hexdigest()
+
+
+def changes(root: Path, params: params_file.Params) -> dict[str, Any]:
+    """Return the parameters that differ from the profile `default` of the same task in the committed params.yaml.
+
+    Nested as in the file; the study's are left out, which no stage of the chain reads. Empty where there is no such file or no
+    such profile to compare with.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        committed = Path(folder, "params.yaml")
+        try:
+            text = _git(root, "show", "HEAD:./params.yaml")
+            committed.write_text(re.sub("^profile:.*", "profile: default", text, flags=re.MULTILINE), encoding="utf-8")
+            default = params_file.load(committed, params.task)
+        except (subprocess.CalledProcessError, ParamsError):
+            return {}
+    own, reference = ({"seed": one.seed, "dataset": one.dataset, **one.sections, "study": {}} for one in (params, default))
+    return _differences(own, reference)
+
+
+def _differences(own: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in own.items():
+        other = reference.get(key)
+        if value != other:
+            found[key] = _differences(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else value
+    return found
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -36,7 +36,7 @@ from soarm import ownership
 from soarm import params as params_file
 from soarm.errors import ParamsError, SoarmError, StageError
 from soarm.progress import Reporter, console_logging
-from soarm.provenance import digest, git_revision, source_digest
+from soarm.provenance import changes, git_revision, source_digest
 from soarm.records import History, write_json
 from soarm.spec import content_hash
 from soarm.tasks.registry import find
@@ -200,9 +200,9 @@ class StageRun:
         """Hand a file (a figure, a video, a report) to the tracker."""
         self._tracker.artifact(path)
 
-    def model(self, path: Path, name: str) -> None:
-        """Hand an ONNX file to the tracker, registered as `name`, with the profile as its alias."""
-        self._tracker.onnx_model(path, name, self.profile)
+    def networks(self, bundle: Path, networks: Mapping[str, Path]) -> None:
+        """Hand the networks of a bundle to the tracker, to be registered: `base` and `residual`, each an ONNX file."""
+        self._tracker.networks(bundle, networks)
 
     def finish(self, metrics: Mapping[str, Any], headline: Mapping[str, float] | None = None) -> None:
         """Put the results in place and write `data/metrics/<name>.json`; the last thing a stage does.
@@ -226,6 +226,8 @@ class StageRun:
         elif headline is not None:
             write_json(self.root / "data" / "live" / self.name / "metrics.json", {k: _short(v) for k, v in headline.items()})
         written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
+        if self.part is None and any(self.out.glob("*.safetensors")):
+            self._tracker.checkpoint(self.out, ownership.digest(self.out), written.get("kept_step"))
         self._tracker.summary(written)
         self._tracker.artifact(metrics_file)
         ownership.note_written(self.root, self._full_name, [target, self.out])  # both: a kill may leave either
@@ -260,7 +262,7 @@ class StageRun:
 
     def _follow(self, key: str, path: Path) -> None:
         """Note that the result follows from a folder."""
-        found = digest(path)
+        found = ownership.digest(path)
         self._identify(key, found)
         self._tracker.dataset(path.name, path.relative_to(self.root) if path.is_relative_to(self.root) else path, found)
 
@@ -292,8 +294,8 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
         params = params_file.load(root / "params.yaml")
         git_rev = git_revision(root)
         params_hash = content_hash(repr(dataclasses.replace(params, path=Path(), tracking=())))
-        provenance = Provenance(_full_name(name, part), git_rev, params.profile, params.seed, params_hash, root)
-        tracker = open_tracker(provenance, params.tracking)
+        state = params.profile, params.seed, params_hash, root, params.task, params.dataset, changes(root, params)
+        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, *state), params.tracking)
         logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
             run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)

@@ -62,10 +62,10 @@ def main() -> None:
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times: they differ each time
         bundle_cards.write(run.out, run.task, spec, training, evaluation, measured)
         files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
-        for network, path in files.items():
-            if params.register:
-                run.model(path, f"soarm-{network}")
-            else:
+        if params.register:
+            run.networks(run.out, {"base": files[BASE], "residual": files[RESIDUAL]})
+        else:
+            for path in files.values():
                 run.artifact(path)
         run.finish(
             {

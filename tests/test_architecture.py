@@ -67,7 +67,7 @@ OUTSIDE: dict[str, set[str]] = {
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "tasks": {"numpy"},
     "teleop": {"numpy"},
-    "tracking": {"mlflow", "onnx", "tensorboard", "trackio", "wandb"},
+    "tracking": {"mlflow", "onnx", "tensorboard", "trackio", "wandb", "yaml"},
     "twin": {"mujoco", "numpy"},
     "view": {"av", "matplotlib", "numpy", "rerun"},
     "viewer": {"mujoco", "numpy"},

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from soarm.provenance import digest
+from soarm.ownership import digest
 from soarm.report.comparison import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ class Repository:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The chain, reproduced once."""
     made = Repository(tmp_path_factory.mktemp("chain") / "soarm")
-    made.run("soarm", "run")
+    made.run("soarm", "repro")
     return made
 
 
@@ -233,7 +233,7 @@ print("FOUND", json.dumps([runs, [model.name for model in client.search_register
 def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository: Repository) -> None:
     repository.commit("results")
 
-    said = repository.run("soarm", "run", "-S", "ci.deploy_check.n_servo_scenes=1", "--name", "fewer-scenes")
+    said = repository.run("soarm", "repro", "-S", "ci.deploy_check.n_scenes=3")
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
 
     fewer = repository.metrics("deploy_check")
@@ -241,9 +241,8 @@ def test_an_experiment_changes_a_parameter_and_runs_only_what_follows(repository
     repository.run("dvc", "checkout", "dvc.yaml")
 
     assert re.findall(r"Running stage '(\w+)'", said) == ["deploy_check"], said
-    assert "data/live/deploy_check/metrics.json" in changed
-    assert fewer["servo"]["n_scenes"] == 1
-    assert repository.metrics("deploy_check")["servo"]["n_scenes"] == 2
+    assert (fewer["wire"]["n_scenes"], changed["data/live/deploy_check/metrics.json"]["n"]["new"]) == (3, 3)
+    assert repository.metrics("deploy_check")["wire"]["n_scenes"] == 4
     assert "changed outs" not in repository.run("dvc", "status", "dvc.yaml")
 
 

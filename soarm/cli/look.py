@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -27,24 +26,14 @@ _DATASET = ("meta/info.json", "recording/recording.json")
 
 
 @command(LOOK, "soarm ui --port 5000")
-def ui(port: Annotated[int, whole(1, 65535, "Where to serve.")] = 5000) -> int:
+def ui(
+    port: Annotated[int, whole(1, 65535, "Where to serve.")] = 5000,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser, where there is a display.")] = True,
+) -> int:
     """Show the tracked runs in a browser: MLflow's pages on the local store."""
     with loading():
-        from soarm.tracking.server import require_free, serve
-        from soarm.tracking.store import opened_alone
-
-    if not Path("mlflow").exists():
-        raise StageError(f"{Path.cwd()} has no mlflow; run this from the root of the repository")
-    require_free(port)
-    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow/mlflow.db")
-    # One worker: each takes 250 MB, and the default of four needs half a minute to start on two cores.
-    arguments = ["mlflow", "ui", "--backend-store-uri", store, "--port", str(port), "--workers", "1"]
-    try:
-        with opened_alone(store):  # a new store is made before the server looks
-            pass
-    except (OSError, ImportError) as error:
-        raise StageError(f"the store {store} cannot be opened: {error}") from None
-    return serve([sys.executable, "-m", *arguments])
+        from soarm.tracking import ui as pages
+    return pages.ui(port, open_browser)
 
 
 @command(LOOK, "soarm info data/export")

@@ -23,8 +23,8 @@ class ExportParams:
         min_p: Smallest p-value at which a difference of success still passes as chance (0.01 refuses one faithful bundle in a
             hundred); see `soarm.export.agreement`.
         n_latency_calls: Calls timed per network.
-        register: Whether MLflow lists the networks as the newest versions of `soarm-act` and `soarm-residual`. False for
-            settings so small that their networks mean nothing.
+        register: Whether MLflow registers the networks as the newest versions of `soarm-<task>`. False for settings so small
+            that their networks mean nothing.
     """
 
     opset: Annotated[int, within(least=18, most=100, why="the exporter of torch knows 18 and above")]

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from soarm.errors import StageError
@@ -18,17 +18,20 @@ _GRACE_S = 5.0
 """How long workers may take to end before they are killed."""
 
 
-def serve(command: Sequence[str]) -> int:
+def serve(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a server until it ends, or until SIGINT, SIGTERM or SIGHUP ends it.
 
     Args:
         command: Starts the server.
+        environment: What its environment has that this one has not; what this one has stays.
 
     Returns:
         Exit status of the server, 128 + n where signal n ended it.
     """
     with recorded_signals() as stop:
-        server = subprocess.Popen(command, start_new_session=True)  # a group of its own, to end its workers too
+        server = subprocess.Popen(
+            command, env={**(environment or {}), **os.environ}, start_new_session=True
+        )  # a group of its own, to end its workers too
         while server.poll() is None and not stop:
             time.sleep(_LOOK_S)
         _end(server)

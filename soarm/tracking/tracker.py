@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
+
+from soarm.spec import DEFAULT_TASK
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -20,6 +23,9 @@ class Provenance(NamedTuple):
         seed: Seed of the run.
         params_hash: Hash of all parameters with the profile applied.
         root: Root of the repository the work is done in.
+        task: Name of the task.
+        dataset: Folder of the demonstrations, as params.yaml names it.
+        changes: Parameters that differ from the committed profile `default`, nested as in params.yaml.
     """
 
     stage: str
@@ -28,6 +34,9 @@ class Provenance(NamedTuple):
     seed: int
     params_hash: str
     root: Path
+    task: str = DEFAULT_TASK
+    dataset: str = "data/record"
+    changes: Mapping[str, Any] = MappingProxyType({})
 
 
 def reproduction(provenance: Provenance) -> str:
@@ -61,8 +70,11 @@ class Tracker:
     def dataset(self, name: str, path: Path, digest: str) -> None:
         """Note that the run read the folder `path`, by reference."""
 
-    def onnx_model(self, path: Path, name: str, alias: str) -> None:
-        """Log an ONNX file with its signature and register it as `name`, reachable under `alias`."""
+    def checkpoint(self, folder: Path, digest: str, step: int | None) -> None:
+        """Note the weights that a training kept, before its `summary`: DVC's hash of the folder, the step (None: the last)."""
+
+    def networks(self, bundle: Path, networks: Mapping[str, Path]) -> None:
+        """Register the networks of a bundle, `base` and `residual`, as the newest of the task; each an ONNX file."""
 
     def close(self, status: Status) -> None:
         """Write what is buffered and end the run."""

@@ -13,6 +13,7 @@ import pytest
 from soarm import cli
 from soarm.spec import ACTION, JOINT_FEATURE, PolicySpec
 from soarm.tracking import server
+from soarm.tracking import ui as pages
 
 SPEC = PolicySpec({ACTION: JOINT_FEATURE}, 30)
 
@@ -26,7 +27,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for store in ("mlflow/mlflow.db", "elsewhere.db"):
         Path(store).write_bytes(b"there is one")
-    monkeypatch.setattr(server, "serve", lambda command: called.append(command[1:]) or 7)
+    monkeypatch.setattr(server, "serve", lambda command, environment: called.append(command[1:]) or 7)
+    monkeypatch.setattr(pages, "_show", lambda address, open_browser: None)
     return called
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import socket
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow
@@ -21,34 +18,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, which differ by version
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store; making one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
-
-        MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def store(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store of its own for one test."""
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    shutil.copy(template, tmp_path / "mlflow.db")
-    return Store(f"sqlite:///{tmp_path / 'mlflow.db'}", (tmp_path / "artifacts").as_uri())
-
-
-@pytest.fixture
-def client(store: Store) -> MlflowClient:
-    """Looks at what was written."""
-    from mlflow import MlflowClient
-
-    return MlflowClient(store.uri)
 
 
 def provenance(stage: str = "train_act", git_rev: str = "abc") -> Provenance:
@@ -148,36 +117,6 @@ def test_a_file_is_copied_into_the_run(store: Store, client: MlflowClient, tmp_p
 
     assert [artifact.path for artifact in client.list_artifacts(tracker.run_id)] == ["report.html"]
     assert len(list((tmp_path / "artifacts").rglob("report.html"))) == 1
-
-
-def test_a_network_is_fetched_by_name_and_alias(store: Store, client: MlflowClient, tmp_path: Path) -> None:
-    import mlflow
-    import onnx
-    from onnx import TensorProto, helper
-
-    shape = ["batch", 6]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["state"], ["action"])],
-        "toy",
-        [helper.make_tensor_value_info("state", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("action", TensorProto.FLOAT, shape)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "toy.onnx")
-    for _ in range(2):
-        tracker = MlflowTracker(provenance("export"), store)
-        tracker.onnx_model(tmp_path / "toy.onnx", "soarm-toy", "ci")
-        tracker.close("FINISHED")
-
-    mlflow.set_tracking_uri(store.uri)
-    loaded = mlflow.pyfunc.load_model("models:/soarm-toy@ci")
-    state = np.ones((3, 6), np.float32)
-
-    assert client.get_model_version_by_alias("soarm-toy", "ci").version == 2
-    assert [spec.name for spec in loaded.metadata.signature.inputs] == ["state"]
-    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 6)
-    np.testing.assert_array_equal(loaded.predict({"state": state})["action"], state)
-    (stored, *_) = (tmp_path / "artifacts").rglob("model.onnx")
-    assert stored.read_bytes() == (tmp_path / "toy.onnx").read_bytes()
 
 
 def test_a_dead_server_costs_one_warning(

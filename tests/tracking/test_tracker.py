@@ -14,7 +14,8 @@ from soarm.errors import StageError
 from soarm.tracking import mlflow_tracker
 from soarm.tracking.choice import TRACKERS, Several, open_tracker
 from soarm.tracking.forgiving import Forgiving
-from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow, pipeline_key
+from soarm.tracking.mlflow_parent import pipeline_key
+from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow
 from soarm.tracking.store import store_for
 from soarm.tracking.tracker import Provenance, Tracker, flatten
 
@@ -37,7 +38,7 @@ def test_off_is_the_tracker_that_writes_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SOARM_TRACKING", "off")
 
     assert open_tracker(PROVENANCE).trackers == ()
-    assert len(METHODS) == 7
+    assert len(METHODS) == 8
     for kind in (Forgiving, Several, MlflowTracker):
         assert vars(kind).keys() >= METHODS, "each does all that a tracker can"
 
