@@ -351,7 +351,7 @@ def experiment(clone: Repository, name: str) -> list[str]:
 
 @pytest.mark.slow
 def test_a_training_that_is_stopped_with_ctrl_c_goes_on_when_the_command_is_typed_again(clone: Repository) -> None:
-    with clone.start("soarm", "train", "-S", "ci.train_act.steps=600") as process:
+    with clone.start("soarm", "train", "-S", "ci.train_act.steps=1200") as process:
         until_s = time.monotonic() + 240.0
         while not list((clone.path / "data" / ".scratch").glob("train_act/*/resume.pt")):
             assert process.poll() is None
