@@ -84,7 +84,7 @@ def reproduce(
         out: Where DVC and the stages write instead of standard output.
 
     Returns:
-        The exit status of DVC, 130 after Ctrl-C.
+        The exit status: 0, 1 where DVC or a stage failed, 130 after Ctrl-C.
 
     Raises:
         StageError: This is no repository, or a stage's folder holds files that DVC would delete for good.
@@ -128,6 +128,6 @@ def _call(command: Sequence[str], environment: dict[str, str], out: TextIO | Non
                 os.killpg(process.pid, signal.Signals[name])
             told = len(stop.came)
     if not stop:
-        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+        return min(process.returncode, 1) if process.returncode >= 0 else 128 - process.returncode  # DVC fails with 255
     sys.stderr.write("stopped. Type the same command again: finished stages are kept, training goes on from its checkpoint\n")
     return 128 + signal.Signals[stop.came[0]]

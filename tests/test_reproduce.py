@@ -47,8 +47,9 @@ def test_a_signal_reaches_the_stage_and_what_to_type_next_is_said(name: str) -> 
     assert out == ("checkpoint kept\n" if name == "SIGINT" else "")
 
 
-def test_the_status_is_that_of_what_ran() -> None:
+def test_what_failed_is_1_whatever_its_own_status_and_a_signal_is_128_more() -> None:
     environment = dict(os.environ)
 
-    assert reproduce._call([sys.executable, "-c", "raise SystemExit(5)"], environment, None) == 5
+    assert reproduce._call([sys.executable, "-c", "raise SystemExit(255)"], environment, None) == 1
+    assert reproduce._call([sys.executable, "-c", ""], environment, None) == 0
     assert reproduce._call([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], environment, None) == 137
