@@ -15,6 +15,7 @@ from soarm.report.video import Frame, write_mp4
 from soarm.sim.camera import Camera
 from soarm.sim.params import SimParams
 from soarm.sim.scene import build_model
+from soarm.smallfile import require_writable
 from soarm.viewer import Snapshot
 from soarm.window.lane import Lane
 from soarm.window.picture import Picture
@@ -36,10 +37,11 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
         n_scenes: How many.
 
     Raises:
-        SimulationError: The film's name does not end in `.mp4`.
+        SimulationError: The film's name does not end in `.mp4`, or it cannot be written there.
     """
     if path.suffix != ".mp4":
         raise SimulationError(f"a film is an .mp4, and not {path.name}; name it so: --film {path.stem or 'film'}.mp4")
+    require_writable(path, SimulationError)
     logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells of modules that are not needed
     report, snapshot = ShowReport(), Snapshot(build_model(sim))
     pictures = [Picture(snapshot, [lane], ghost=False) for lane in lanes]

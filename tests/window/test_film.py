@@ -39,3 +39,8 @@ def test_a_film_has_the_lanes_side_by_side_with_the_residual_on_the_arm(
 def test_a_film_is_an_mp4(short: SimParams, lane: Callable[[str], Lane], tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match=r"a film is an \.mp4, and not film\.gif; name it so: --film film\.mp4"):
         film.shoot(short, [lane("one")], tmp_path / "film.gif", 7, 1)
+
+
+def test_where_no_film_can_be_written_is_said_before_anything_is_played(short: SimParams, tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match=r"nowhere/film\.mp4 cannot be written \(No such file or directory\)"):
+        film.shoot(short, [], tmp_path / "nowhere" / "film.mp4", 7, 1)
