@@ -61,6 +61,11 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
         force: Force = False,
         as_json: Json = False,
     ) -> int:
+        if temp and as_json:
+            raise typer.BadParameter(
+                "--json shows the metrics in this folder, which --temp leaves alone; `dvc metrics diff HEAD EXPERIMENT` has "
+                "those of an experiment"
+            )
         with loading():
             from soarm.reproduce import Changes, reproduce
         changes = Changes(sets or (), profile, task, seed, dataset)
@@ -120,10 +125,11 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Print where the report of the comparison is; make it where there is none."""
+    """Print where the report of the comparison is; where there is none, run the chain up to it."""
     if not REPORT.is_file():
         with loading():
             from soarm.reproduce import Changes, reproduce
+        sys.stderr.write(f"there is no {REPORT}: the chain runs up to it, which takes minutes; Ctrl-C stops it\n")
         status = reproduce(["compare"], Changes(), out=sys.stderr)
         if status:
             return status

@@ -188,4 +188,5 @@ def test_the_report_is_where_it_is_and_is_made_where_there_is_none(
     assert cli.main(["report", "--open"]) == 1
     said = capsys.readouterr()
     assert said.out.splitlines() == [str(Path("data/compare/report.html").resolve())] * 3
+    assert said.err.count("there is no data/compare/report.html: the chain runs up to it") == 1
     assert "no browser can be opened here" in said.err
