@@ -76,7 +76,7 @@ def _within(kind: Callable[[str], N], low: N, high: N, what: str) -> Callable[[s
             value = kind(text)
             if low <= value <= high:
                 return value
-        raise typer.BadParameter(f"it is {str(text)[:40]!r}; it must be {what} in {low:g}..{high:g}")
+        raise typer.BadParameter(f"it is {str(text)[:40]!r}; it must be {what} in {low}..{high}")
 
     return read
 
@@ -92,6 +92,8 @@ def numbers(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 20:
             raise typer.BadParameter(f"it is {text[:40]!r}; it must be numbers and ranges, as in 3,7-9")
+        if dash and int(last) < int(first):
+            raise typer.BadParameter(f"{part} runs backwards; write {last}-{first}")
         if int(last or first) - int(first) > _LONGEST_RANGE:
             raise typer.BadParameter(f"{part} is too long a range")
         found += range(int(first), int(last or first) + 1)

@@ -136,7 +136,10 @@ def split(
         from soarm import ownership
         from soarm.dataset import edit
     ownership.require_free(destination)
-    for name, made in edit.split(source, destination, dict(map(_part, part))).items():
+    parts = [_part(text) for text in part]
+    if len(names := dict(parts)) < len(parts):
+        raise typer.BadParameter(f"each part needs a name of its own; the names are {', '.join(name for name, _ in parts)}")
+    for name, made in edit.split(source, destination, names).items():
         logger.info("%s: %d episodes", destination / name, made.n_episodes)
     return 0
 

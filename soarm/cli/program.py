@@ -27,6 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = typer.main.get_command(app).main(words or ["--help"], prog_name="soarm", standalone_mode=False)
     except typer.TyperException as error:
+        if not error.format_message():  # a group without a command has shown its help
+            return error.exit_code
         place = getattr(getattr(error, "ctx", None), "command_path", "soarm")
         return entry.say(f"error: {error.format_message().rstrip('.')}. See `{place} --help`.", error.exit_code)
+    except SystemExit as leaving:  # so typer leaves where the reader of a help has gone
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return entry.CLOSED_PIPE
+        raise
     return status

@@ -6,7 +6,9 @@ import ast
 import importlib
 import importlib.metadata
 import math
+import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,10 @@ def test_what_a_command_imports_of_a_room_it_imports_in_loading(path: Path) -> N
         (["ui", "--prot", "1"], 2, "No such option: --prot"),
         (["info", "a", "b"], 2, "See `soarm info --help`."),
         (["info", "/nowhere"], 1, "error: /nowhere holds no specification"),
+        (["dataset", "delete", "a", "b", "--episodes", "3-1"], 2, "3-1 runs backwards; write 1-3"),
+        (["dataset", "split", "a", "b", "--part", "x=0.5", "--part", "x=0.5"], 2, "each part needs a name of its own"),
+        (["train", "--seed", "-1"], 2, "it must be a whole number in 0..2147483647"),
+        (["rl-eval", "--temp", "--json"], 2, "--json shows the metrics in this folder"),
     ],
 )
 def test_what_is_wrong_is_one_paragraph_on_standard_error(
@@ -109,6 +115,23 @@ def test_what_is_wrong_is_one_paragraph_on_standard_error(
 
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert text in said.err
+
+
+def test_a_group_without_a_command_shows_its_help_and_says_no_empty_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["dataset"]) == 2
+    said = capsys.readouterr()
+
+    assert "Usage: soarm dataset" in said.out
+    assert said.err == ""
+
+
+def test_help_whose_reader_has_gone_has_the_status_of_a_closed_pipe() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "soarm", "--help"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_traceback_is_shown_where_it_is_asked_for_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
