@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 ParamsFile = Annotated[
     Path | None, typer.Option(help="File that describes the simulator; `params.yaml` here, or else the package's.")
 ]
-Seed = Annotated[int, whole(0, 2**31 - 1, "Scene of the first episode.")]
+Seed = Annotated[
+    int | None,
+    whole(0, 2**31 - 1, "Scene of the first episode; by default 0, or as many as the dataset that is continued has episodes."),
+]
 
 
 @command(DRIVE, "soarm control --leader keyboard --dataset datasets/mine --episodes 50")
@@ -40,7 +43,7 @@ def control(
     instruction: Annotated[
         str | None, typer.Option(help="What the robot is asked to do, in words; the task's own by default.")
     ] = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     port: Annotated[str | None, typer.Option(help="Port of the arm that follows.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Of the arm that follows.")] = None,
     leader_port: Annotated[str | None, typer.Option(help="Port of the arm that leads.")] = None,

@@ -62,7 +62,7 @@ class ControlConfig:
         episodes: How many to keep.
         task: Name of the task; None takes that of `params`, or the usual one for an arm on a bus.
         instruction: What the robot is asked to do, in words; None for the task's own.
-        seed: Scene of the first episode.
+        seed: Scene of the first episode; None takes as many as the dataset has episodes, so that going on brings new scenes.
         port: Of the arm that follows.
         calibration: Of the arm that follows.
         leader_port: Of the arm that leads.
@@ -83,7 +83,7 @@ class ControlConfig:
     episodes: int = 10
     task: str | None = None
     instruction: str | None = None
-    seed: int = 0
+    seed: int | None = None
     port: str | None = None
     calibration: Path | None = None
     leader_port: str | None = None
@@ -175,6 +175,8 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
             if config.dataset is None
             else stack.enter_context(_recorder(config.dataset, control_hz, task, config.instruction))
         )
+        if config.seed is None:
+            config = dataclasses.replace(config, seed=0 if recorder is None else recorder.n_episodes)
         display = None
         if simulated is not None and open_display is not None:
             display = stack.enter_context(open_display(simulated.env, f"{_HOW.get(config.leader, '')}\n{_keys(config)}"))
@@ -182,7 +184,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
         leader, commands = _leader(config, control_hz, stack, display)
         follower = simulated or _follower(config, task, control_hz, stop, stack)
         settings = SessionParams(
-            1 if config.leader == "replay" else config.episodes, config.seed, automatic=config.leader == "expert"
+            1 if config.leader == "replay" else config.episodes, config.seed or 0, automatic=config.leader == "expert"
         )
         clock = Clock() if config.fast else None
         now, sleep = (clock.now, clock.sleep) if clock else (time.monotonic, time.sleep)
@@ -207,7 +209,7 @@ def _leader(
     if config.leader == "expert":
         with _installed("the expert", _SIMULATOR):
             from soarm.teleop import simulated
-        return simulated.expert(config.params, control_hz, config.seed, config.task), commands_typed(in_window, held)
+        return simulated.expert(config.params, control_hz, config.seed or 0, config.task), commands_typed(in_window, held)
     if config.leader == "replay":
         with _installed("a dataset", "pip install pyarrow, or play the log of a run"):
             assert config.replay is not None

@@ -40,6 +40,15 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
     assert timing["kept"][0]["late"] == 0
 
 
+def test_going_on_with_a_dataset_brings_scenes_that_it_has_not(tmp_path: Path) -> None:
+    command = ["control", "--leader", "expert", "--fast", "--dataset", str(tmp_path / "d"), "--episodes", "1"]
+    assert main([*command, "--params", str(ROOT / "params.yaml")]) == 0
+    assert main([*command, "--params", str(ROOT / "params.yaml")]) == 0
+    first, second = (Dataset.open(tmp_path / "d").episode(i).values[ENVIRONMENT_STATE][0] for i in range(2))
+
+    assert not np.array_equal(first, second)
+
+
 def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
