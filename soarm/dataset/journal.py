@@ -88,8 +88,13 @@ def append(root: Path, number: int, episode: StoredEpisode) -> None:
     """Add a finished episode.
 
     Raises:
-        DatasetError: The disk is full, or another recorder has taken this number.
+        DatasetError: The disk is full, or another recorder has taken this number or finished the recording.
     """
+    if not exists(root):
+        raise DatasetError(
+            f"{root} was finished by another recorder meanwhile: its episodes are kept, and this one is not. "
+            "Let one program at a time record there, and start again."
+        )
     path = root / layout.RECORDING / f"episode-{number:06d}.parquet"
     if path.exists():
         raise DatasetError(

@@ -127,6 +127,17 @@ def test_files_of_others_are_kept(tmp_path, record, tape):
     assert (path / "README.md").read_text() == "mine"
 
 
+def test_what_another_recorder_kept_and_finished_is_not_written_over(tmp_path, start, tape):
+    with start(tmp_path / "d") as first:
+        with Recorder.resume(tmp_path / "d") as second:
+            second.save_episode(*tape(1))
+            second.save_episode(*tape(2))
+        with pytest.raises(DatasetError, match="was finished by another recorder meanwhile: its episodes are kept"):
+            first.save_episode(*tape(0))
+
+    assert Dataset.open(tmp_path / "d").n_episodes == 2
+
+
 def test_the_context_finalizes_even_when_it_is_left_by_an_error(tmp_path, start, tape):
     def interrupted() -> None:
         with start(tmp_path / "d") as recorder:
