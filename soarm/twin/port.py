@@ -14,6 +14,7 @@ from pathlib import Path
 from soarm.errors import TwinError
 
 _CHUNK = 4096
+_LINES = "/dev/pts/"
 _TCGETS2, _TERMIOS2 = 0x802C542A, struct.Struct("4I20B2I")
 """Linux: settings of a terminal, the last two numbers being input and output speed [baud]."""
 
@@ -28,14 +29,16 @@ class Port:
         path: Where the link is to be; None makes one in a temporary folder.
 
     Raises:
-        TwinError: There are no pseudo-terminals, or the path is taken.
+        TwinError: There are no pseudo-terminals, or the path is taken by anything but a link to one.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="soarm-twin-") if path is None else None
         self.path = Path(self._folder.name) / "arm" if self._folder is not None else Path(path or "")
-        if os.path.lexists(self.path) and not self.path.is_symlink():
-            raise TwinError(f"{self.path} exists and is not a link; choose another path for the twin's port")
+        if os.path.lexists(self.path) and not (self.path.is_symlink() and os.readlink(self.path).startswith(_LINES)):
+            raise TwinError(
+                f"{self.path} exists and is not a link to a pseudo-terminal; choose another path for the twin's port"
+            )
         self._master = self._slave = -1
         self.plug_in()
 
@@ -61,7 +64,8 @@ class Port:
     def unplug(self) -> None:
         """Close both ends; whoever has the other one open finds it gone."""
         if self._master >= 0:
-            self.path.unlink(missing_ok=True)
+            if self.path.is_symlink() and os.readlink(self.path) == os.ttyname(self._slave):  # no other twin has taken it
+                self.path.unlink(missing_ok=True)
             self._close_ends()
 
     def _close_ends(self) -> None:

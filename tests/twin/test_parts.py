@@ -328,6 +328,18 @@ def test_the_same_path_comes_back_after_the_cable_was_out(tmp_path):
         Port(tmp_path / "file")
 
 
+def test_a_link_to_something_else_and_the_link_of_a_later_twin_are_left_alone(tmp_path):
+    (tmp_path / "by-id").symlink_to("/dev/ttyACM0")
+    with pytest.raises(TwinError, match="is not a link to a pseudo-terminal"):
+        Port(tmp_path / "by-id")
+    earlier, later = Port(tmp_path / "arm"), Port(tmp_path / "arm")
+    earlier.close()
+    assert later.path.exists()
+    later.close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-id"]
+
+
 def test_a_machine_without_pseudo_terminals_is_told(tmp_path, monkeypatch):
     def none():
         raise OSError(2, "No such file or directory")
