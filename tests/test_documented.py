@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlflow/README.md")] + sorted((ROOT / "docs").glob("*.md"))
 WITHOUT_AN_ARM = ROOT / "docs" / "without-an-arm.md"
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read_text())
+SOARM: Any = typer.main.get_command(cli.app)
 PROGRAMS = {
     "soarm",
     "dvc",
@@ -116,7 +117,7 @@ def test_every_documented_command_is_run_or_has_a_reason_why_not() -> None:
 
 def options_of(words: list[str]) -> set[str] | None:
     """Return the options of a command of soarm, by what is typed after `soarm`; None where there is no such command."""
-    command: Any = typer.main.get_command(cli.app)
+    command = SOARM
     while words and hasattr(command, "commands"):
         command = command.commands.get(words[0])
         words = words[1:]

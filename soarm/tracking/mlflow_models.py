@@ -116,7 +116,7 @@ def register(
         for key, value in {"network": network, **tags}.items():
             client.set_model_version_tag(name, version, key, value)
         card = path.with_suffix(".md")
-        text = card.read_text(encoding="utf-8") if card.exists() else _words(network, provenance)
+        text = _card(card.read_text(encoding="utf-8")) if card.exists() else _words(network, provenance)
         client.update_model_version(name, version, text)
         if provenance.profile != _NO_ALIAS:
             client.set_registered_model_alias(name, network, version)
@@ -161,6 +161,11 @@ def _describe_model(client: Any, name: str, task: str) -> None:
         client.create_registered_model(name, description=description)
     except MlflowException:  # there is one
         client.update_registered_model(name, description)
+
+
+def _card(text: str) -> str:
+    """Return a card without the block of YAML at its top, which MLflow would show as text."""
+    return text.partition("\n---\n")[2].strip() if text.startswith("---\n") else text
 
 
 def _words(network: str, provenance: Provenance) -> str:

@@ -160,6 +160,8 @@ def test_what_a_robot_host_does_not_have_is_said_in_a_line(
 
 
 def test_a_mistake_of_our_own_is_not_taken_for_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Else the package hands over the module that another test imported.
+    monkeypatch.delattr(importlib.import_module("soarm.twin"), "serving", raising=False)
     monkeypatch.setitem(sys.modules, "soarm.twin.serving", None)
 
     with pytest.raises(ModuleNotFoundError):

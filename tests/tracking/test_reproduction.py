@@ -89,7 +89,7 @@ class Chain:
         elif stage == "export":
             for name in ("act", "residual"):
                 identity(folder / f"{name}.onnx")
-            (folder / "act.md").write_text("# ACT for pick_place")
+            (folder / "act.md").write_text("---\nlicense: apache-2.0\n---\n\n# ACT for pick_place\n")
         else:
             (folder / "model.safetensors").write_text(f"{stage} of {state}")
         metrics = {"wall_s": 59.5, **own, "git_rev": state, "profile": "ci" if state.endswith("ci") else "default", "seed": 3}
