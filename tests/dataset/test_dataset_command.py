@@ -76,7 +76,7 @@ def test_info_knows_a_recording_that_goes_on_and_a_damaged_dataset(tmp_path, sta
     _edit(damaged, lambda info: info.update(total_frames=99))
 
     assert cli.main(["info", str(tmp_path / "d")]) == 0
-    assert "1 episodes; Recorder.resume goes on with them" in capsys.readouterr().out
+    assert "goes on with them, q there finishes" in capsys.readouterr().out
     assert cli.main(["info", str(damaged)]) == 0
     assert f"no: 1 faults, which `soarm dataset verify {damaged}` lists" in capsys.readouterr().out
 
