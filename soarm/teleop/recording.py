@@ -39,9 +39,8 @@ def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None 
     from soarm.dataset import journal, layout, storage
     from soarm.dataset.recorder import Recorder
 
-    storage.recover(folder)
-    words = instruction or task.instruction
-    if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
+    words, place = instruction or task.instruction, storage.location(folder)
+    if not ((place / layout.INFO_PATH).exists() or journal.exists(place)):
         return Recorder.create(folder, task.features, control_hz, layout.ROBOT_TYPE, words)
-    require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
+    require_writable(place / "episode", DatasetError)  # before the first episode, not after it
     return Recorder.resume(folder, words, task.spec(control_hz), layout.ROBOT_TYPE)

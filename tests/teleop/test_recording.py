@@ -102,6 +102,7 @@ def test_a_recording_that_was_cut_off_is_compared_too(tmp_path):
     Recorder.create(tmp_path / "empty", FEATURES, 15, "so100_follower", "go")
     begun = Recorder.create(tmp_path / "begun", FEATURES, 15, "so100_follower", "go")
     begun.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
+    begun.close()
 
     for name in ("empty", "begun"):
         with pytest.raises(DatasetError, match="15 Hz, and this session runs at 30 Hz"):

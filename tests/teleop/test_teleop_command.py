@@ -10,6 +10,7 @@ import pytest
 from soarm import params as params_file
 from soarm.cli import main
 from soarm.dataset.reader import Dataset
+from soarm.dataset.recorder import Recorder
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
@@ -47,6 +48,15 @@ def test_going_on_with_a_dataset_brings_scenes_that_it_has_not(tmp_path: Path) -
     first, second = (Dataset.open(tmp_path / "d").episode(i).values[ENVIRONMENT_STATE][0] for i in range(2))
 
     assert not np.array_equal(first, second)
+
+
+def test_a_second_session_into_the_same_dataset_is_refused_before_anything_moves(tmp_path: Path, capsys, caplog) -> None:
+    with Recorder.create(tmp_path / "d", TASK.features, 30, "so100_follower", "go"):
+        command = ["control", "--leader", "expert", "--fast", "--dataset", str(tmp_path / "d"), "--episodes", "1"]
+        assert main([*command, "--params", str(ROOT / "params.yaml")]) == 1
+
+    assert "records into it, and one at a time may" in capsys.readouterr().err + caplog.text
+    assert not (tmp_path / "d.timing.json").exists()
 
 
 def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
