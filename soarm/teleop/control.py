@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import sys
 import time
@@ -25,7 +24,7 @@ from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects
 from soarm.signals import StopRequests, recorded_signals
-from soarm.smallfile import require_writable, write_atomically
+from soarm.smallfile import require_writable
 from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
@@ -169,7 +168,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
         if config.dataset is not None:
             with contextlib.suppress(OSError):  # what stands in the way is named by the next line
                 config.dataset.absolute().parent.mkdir(parents=True, exist_ok=True)
-            require_writable(_timing_file(config.dataset), TeleopError)
+            require_writable(recording.timing_file(config.dataset), TeleopError)
         recorder = (
             None
             if config.dataset is None
@@ -196,7 +195,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
             if stop:
                 logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
             if config.dataset is not None and recorder is not None:
-                _write_timing(config.dataset, session.report)
+                recording.add_timing(config.dataset, recorder.n_episodes, session.report)
         return session.report
 
 
@@ -271,15 +270,3 @@ def _remind_of_dvc(folder: Path) -> None:
     """Say what a dataset that DVC tracks needs after it changed: `dvc exp apply` puts back by force what was added last."""
     if folder.with_name(folder.name + ".dvc").is_file():
         logger.warning("%s is tracked by DVC: `dvc add %s` now, or `dvc exp apply` deletes what is new in it", folder, folder)
-
-
-def _write_timing(folder: Path, report: Report) -> None:
-    """Write how well each kept episode kept its rate, beside the dataset: its format has no place for it."""
-    lines = [timing._asdict() for timing in report.kept]
-    content = json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n"
-    write_atomically(_timing_file(folder), content, TeleopError)
-
-
-def _timing_file(folder: Path) -> Path:
-    where = folder.absolute()
-    return where.with_name(where.name + ".timing.json")
