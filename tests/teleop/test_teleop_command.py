@@ -68,6 +68,24 @@ def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pyte
     assert Dataset.open(Path("datasets/demo")).n_episodes == 1
 
 
+def test_a_script_and_a_recorded_episode_drive_without_recording(tmp_path: Path, caplog, capsys) -> None:
+    params = ["--params", str(ROOT / "params.yaml")]
+    command = ["control", "--fast", *params, "--leader"]
+    assert main([*command, "expert", "--episodes", "1", "--dataset", str(tmp_path / "d")]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    caplog.clear()
+    caplog.set_level("INFO")
+
+    assert main([*command, "expert", "--episodes", "1"]) == 0
+    assert main([*command, "replay", "--replay", str(tmp_path / "d")]) == 0
+    assert (capsys.readouterr().err + caplog.text).count("1 of 1 played; nothing is recorded without --dataset") >= 2
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main([*command, "replay"]) == 2
+    arm = ["--follower", "arm", "--port", "x", "--calibration", "x"]
+    assert main([*command, "expert", *arm]) == 2, "the expert must see the objects"
+    assert "--objects must be given as well" in capsys.readouterr().err
+
+
 def test_a_task_is_one_that_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "control",
