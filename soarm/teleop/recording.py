@@ -74,7 +74,7 @@ def add_timing(folder: Path, n_episodes: int, report: Report) -> None:
     """
     first = n_episodes - len(report.kept)
     path = timing_file(folder)
-    before = _timing(path) if first else {"kept": [], "tries": 0, "refused": 0}
+    before = _timing(path) if first else _nothing()
     kept = [line for line in before["kept"] if line.get("episode", -1) < first]
     kept += [{"episode": i, **timing._asdict()} for i, timing in enumerate(report.kept, start=first)]
     sums = {"tries": before["tries"] + report.tries, "refused": before["refused"] + report.refused}
@@ -83,11 +83,10 @@ def add_timing(folder: Path, n_episodes: int, report: Report) -> None:
 
 def _timing(path: Path) -> dict[str, Any]:
     """Return what the sessions before left: the list `kept`, and the counts `tries` and `refused`."""
-    nothing = {"kept": [], "tries": 0, "refused": 0}
     if not path.exists():
-        return nothing
+        return _nothing()
     try:
-        found = {**nothing, **load_json(path, most_bytes=DATASET_BYTES)}
+        found = {**_nothing(), **load_json(path, most_bytes=DATASET_BYTES)}
         lines_fit = isinstance(found["kept"], list) and all(
             isinstance(line, dict) and isinstance(line.get("episode", 0), int) for line in found["kept"]
         )
@@ -100,4 +99,8 @@ def _timing(path: Path) -> dict[str, Any]:
     logger.warning("%s %s; put aside as %s", path, fault, aside.name)
     with contextlib.suppress(OSError):
         os.replace(path, aside)
-    return nothing
+    return _nothing()
+
+
+def _nothing() -> dict[str, Any]:
+    return {"kept": [], "tries": 0, "refused": 0}
