@@ -173,20 +173,22 @@ def test_a_comparison_of_scenes_that_nobody_solved_is_shown(
     assert re.search(r"time to success \[s\] +- +- +- \(- to -\)", caplog.text)
 
 
-def test_the_report_is_where_it_is_and_is_made_where_there_is_none(
+def test_where_there_is_no_report_no_stage_runs_and_what_makes_it_is_said(
     reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or len(opened) == 1)
 
-    assert cli.main(["report"]) == 0
-    assert reproduced == [["repro", "compare"]]
+    assert cli.main(["report"]) == 1
+    assert cli.main(["report", "--json"]) == 1
     Path("data/compare").mkdir()
     Path("data/compare/report.html").touch()
+    assert cli.main(["report"]) == 0
     assert cli.main(["report", "--open"]) == 0
-    assert (len(reproduced), opened) == (1, [Path("data/compare/report.html").resolve().as_uri()])
+    assert opened == [Path("data/compare/report.html").resolve().as_uri()]
     assert cli.main(["report", "--open"]) == 1
     said = capsys.readouterr()
+    assert reproduced == []
     assert said.out.splitlines() == [str(Path("data/compare/report.html").resolve())] * 3
-    assert said.err.count("there is no data/compare/report.html: the chain runs up to it") == 1
+    assert said.err.count("there is no report yet: no data/compare/report.html here. `soarm rl-eval` makes it") == 2
     assert "no browser can be opened here" in said.err
