@@ -13,6 +13,8 @@ from typing import TextIO
 import pytest
 
 from soarm import cli, reproduce
+from soarm.dataset.recorder import Recorder
+from soarm.spec import ACTION, JOINT_FEATURE, STATE
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,8 +62,7 @@ def test_a_stage_runs_through_dvc_with_this_python_first(
 
 def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]], tmp_path: Path) -> None:
     for folder in (Path("datasets/mine"), tmp_path.with_name(tmp_path.name + "-elsewhere")):
-        (folder / "meta").mkdir(parents=True)
-        (folder / "meta" / "info.json").touch()
+        record(folder)
         cli.main(["train", "--dataset", str(folder)])
 
     cli.main(["train", "--dataset", "datasets/mine", "--temp"])  # in a copy of what git knows
@@ -71,6 +72,26 @@ def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]],
         f"dataset={tmp_path}-elsewhere",
         f"dataset={tmp_path / 'datasets' / 'mine'}",
     ]
+
+
+def record(folder: Path) -> None:
+    """Record a dataset of one episode."""
+    recorder = Recorder.create(folder, {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE}, 30, "so100_follower", "Lift.")
+    with recorder:
+        recorder.save_episode({STATE: [[0.0] * 6] * 3}, [[0.0] * 6] * 3)
+
+
+def test_a_dataset_that_is_not_sound_is_refused_before_dvc_runs(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(Path("datasets/mine"))
+    Path("datasets/mine/meta/stats.json").write_text("{}")
+
+    assert cli.main(["train", "--dataset", "datasets/mine"]) == 1
+    said = capsys.readouterr().err
+    assert "datasets/mine is not a sound dataset (" in said
+    assert "stats.json" in said
+    assert called == []
 
 
 @pytest.mark.parametrize(
