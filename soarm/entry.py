@@ -63,6 +63,10 @@ def loading(extra: str = "pipeline") -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a write that name no file: those of soarm's own files are said with their path, so this is the output."""
+
+
 def guarded(call: Callable[[], int], traceback: bool = False) -> int:
     """Return the exit status of a command: what it returns, or that of what it raises, said on standard error.
 
@@ -90,7 +94,8 @@ def guarded(call: Callable[[], int], traceback: bool = False) -> int:
         if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
             return CLOSED_PIPE
         names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        return say(f"error: {names or type(error).__name__}: {error.strerror or error}", 1)
+        what = names or ("the output cannot be written" if error.errno in _FULL else type(error).__name__)
+        return say(f"error: {what}: {error.strerror or error}", 1)
 
 
 def _main(module: str) -> int:

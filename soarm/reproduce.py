@@ -49,6 +49,7 @@ class Changes:
 
         Raises:
             StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
+            DatasetError: The dataset is not sound; lists every fault.
             ParamsError: params.yaml has no such task or profile; names those there are.
         """
         for text in self.sets:
@@ -66,6 +67,9 @@ class Changes:
                     f"{self.dataset} is no dataset: it has no meta/info.json. Record one with `soarm control --dataset "
                     f"{self.dataset}`, or name the folder of one that exists"
                 )
+            from soarm.dataset import checks
+
+            checks.check(self.dataset)
             place = self.dataset.resolve()
             sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) and not temp else place}")
         return [word for change in [*sets, *self.sets] for word in ("-S", change)]

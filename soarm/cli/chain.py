@@ -125,14 +125,11 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Print where the report of the comparison is; where there is none, run the chain up to it."""
+    """Print where the report of the comparison is; with --open, open it in a browser."""
     if not REPORT.is_file():
-        with loading():
-            from soarm.reproduce import Changes, reproduce
-        sys.stderr.write(f"there is no {REPORT}: the chain runs up to it, which takes minutes; Ctrl-C stops it\n")
-        status = reproduce(["compare"], Changes(), out=sys.stderr)
-        if status:
-            return status
+        raise StageError(
+            f"there is no report yet: no {REPORT} here. `soarm rl-eval` makes it, and so does `dvc repro`, the whole chain"
+        )
     path = REPORT.resolve()
     if as_json:
         write_json({"report": str(path)})

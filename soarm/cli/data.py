@@ -54,7 +54,7 @@ def verify(
 ) -> int:
     """List everything that is wrong with a dataset's files, or looks wrong in its motion."""
     with loading("twin"):
-        from soarm.dataset import checks, quality, reader
+        from soarm.dataset import checks, overview, quality, reader
     found = checks.examine(path)
     suspicious = [] if found.faults else quality.findings(reader.from_contents(path, found))
     status = 1 if found.faults or (strict and suspicious) else 0
@@ -64,12 +64,12 @@ def verify(
     for fault in found.faults:
         logger.error("%s", fault)
     if found.faults:
-        logger.error("%s: %d faults", path, len(found.faults))
+        logger.error("%s: %s", path, overview.counted(len(found.faults), "fault"))
         return status
     logger.info("%s: nothing is wrong with its files, as far as they say", path)
     for line in suspicious:
         logger.warning("%s", line)
-    logger.info("%s: %d things look wrong in its motion", path, len(suspicious))
+    logger.info("%s: %s wrong in its motion", path, overview.counted(len(suspicious), "thing looks", "things look"))
     return status
 
 
@@ -85,12 +85,12 @@ def convert(
     """Write a copy in degrees that says so."""
     with loading("twin"):
         from soarm import ownership
-        from soarm.dataset import conversion
+        from soarm.dataset import conversion, overview
     if (calibration is None) == (units is None):
         raise typer.BadParameter("say either --calibration or --units")
     ownership.require_free(destination)
     made = conversion.convert(source, destination, calibration)
-    logger.info("%s: %d episodes in degrees; %s is as it was", made.path, made.n_episodes, source)
+    logger.info("%s: %s in degrees; %s is as it was", made.path, overview.counted(made.n_episodes, "episode"), source)
     return 0
 
 
@@ -102,10 +102,11 @@ def merge(
     """Write the episodes of several datasets into a new one; held-out episodes stay held out."""
     with loading("twin"):
         from soarm import ownership
-        from soarm.dataset import edit
+        from soarm.dataset import edit, overview
     ownership.require_free(into)
     made = edit.merge(sources, into)
-    logger.info("%s: %d episodes of %d datasets", made.path, made.n_episodes, len(sources))
+    of = overview.counted(len(sources), "dataset")
+    logger.info("%s: %s of %s", made.path, overview.counted(made.n_episodes, "episode"), of)
     return 0
 
 
@@ -118,10 +119,10 @@ def delete(
     """Write a copy without some episodes; those behind them move up."""
     with loading("twin"):
         from soarm import ownership
-        from soarm.dataset import edit
+        from soarm.dataset import edit, overview
     ownership.require_free(destination)
     made = edit.delete_episodes(source, numbers(episodes), destination)
-    logger.info("%s: %d episodes; %s is as it was", made.path, made.n_episodes, source)
+    logger.info("%s: %s; %s is as it was", made.path, overview.counted(made.n_episodes, "episode"), source)
     return 0
 
 
@@ -134,13 +135,13 @@ def split(
     """Write consecutive episodes into datasets of their own, each in a folder of its name."""
     with loading("twin"):
         from soarm import ownership
-        from soarm.dataset import edit
+        from soarm.dataset import edit, overview
     ownership.require_free(destination)
     parts = [_part(text) for text in part]
     if len(names := dict(parts)) < len(parts):
         raise typer.BadParameter(f"each part needs a name of its own; the names are {', '.join(name for name, _ in parts)}")
     for name, made in edit.split(source, destination, names).items():
-        logger.info("%s: %d episodes", destination / name, made.n_episodes)
+        logger.info("%s: %s", destination / name, overview.counted(made.n_episodes, "episode"))
     return 0
 
 

@@ -56,6 +56,7 @@ def info(
         if path is not None:
             content |= {"dataset": _overview().facts(path)} if is_dataset else {"spec": read_spec(path).to_dict()}
         write_json(content)
+        _require_whole(path)
         return 0
     lines = [f"{package:<18} {version or 'not installed'}" for package, version in versions.items()]
     lines[0] += f"  {sys.executable}"
@@ -65,6 +66,7 @@ def info(
             *(_overview().page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]),
         ]
     sys.stdout.write("\n".join(lines) + "\n")
+    _require_whole(path)
     return 0
 
 
@@ -88,6 +90,19 @@ def view(
     else:
         show.show_page(path, out, chosen, browser=not no_open)
     return 0
+
+
+def _require_whole(path: Path | None) -> None:
+    """Refuse a bundle that `soarm check` refuses.
+
+    Raises:
+        BundleError: A file of it is missing or was changed.
+    """
+    if path is not None and (path / "checksums.json").is_file():
+        sys.stdout.flush()
+        with loading():
+            from soarm.runtime.bundle import Bundle
+        Bundle.open(path)
 
 
 def _overview() -> ModuleType:

@@ -54,12 +54,17 @@ def run(
             raise typer.BadParameter(
                 "--port needs --calibration, and --objects where the task's objects are seen by something"
             )
+        _refuse("nothing is simulated with --port", task=task, base=base, seed=seed, scenes=scenes, film=film, params=params)
         status: int = robot.drive(artefact, port, calibration, objects=objects, which=which)
         return status
+    _refuse("no arm is driven without --port", calibration=calibration, objects=objects)
     with loading("twin"):
-        from soarm.window.artefact import open_artefact
+        from soarm.window.artefact import DEMONSTRATOR, open_artefact
         from soarm.window.watching import watch
 
+    if artefact != Path(DEMONSTRATOR):
+        _refuse(f"{artefact} says its task itself; only the demonstrator is told", task=task)
+    _refuse_base(artefact, base)
     opened = open_artefact(artefact, base=base, task=task, params=params)
     roles = sorted(opened.makers, key=lambda role: role != which)
     return _told(watch(opened, [[role] for role in roles], scene, seed, scenes, film), as_json)
@@ -81,9 +86,29 @@ def rl_demo(
         from soarm.window.artefact import open_artefact
         from soarm.window.watching import watch
 
+    _refuse_base(artefact, base)
     line_ups: list[list[Role]] = [["base", "residual"], ["residual"], ["base"]]
     opened = open_artefact(artefact, base=base, params=params)
     return _told(watch(opened, line_ups, scene, seed, scenes, film), as_json)
+
+
+def _refuse_base(artefact: Path, base: Path | None) -> None:
+    from soarm.runtime.bundle import CHECKSUMS_FILE
+    from soarm.window.artefact import DEMONSTRATOR
+
+    if artefact == Path(DEMONSTRATOR) or (artefact / CHECKSUMS_FILE).exists():
+        _refuse(f"{artefact} needs none; only the checkpoint of a residual does", base=base)
+
+
+def _refuse(why: str, **options: object) -> None:
+    """Refuse options that mean nothing here.
+
+    Raises:
+        BadParameter: One of them was given.
+    """
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"{' and '.join(given)} would be ignored: {why}")
 
 
 def _told(report: ShowReport, as_json: bool) -> int:

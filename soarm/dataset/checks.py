@@ -65,8 +65,9 @@ def check(path: Path, *, with_statistics: bool = True) -> Contents:
     found = examine(path, with_statistics=with_statistics)
     if found.faults:
         listing = "\n  ".join(found.faults)
+        count = "1 fault" if len(found.faults) == 1 else f"{len(found.faults)} faults"
         raise DatasetError(
-            f"{path} is not a sound dataset ({len(found.faults)} faults):\n  {listing}\n"
+            f"{path} is not a sound dataset ({count}):\n  {listing}\n"
             "Restore the named files from a copy, or record the dataset again."
         )
     return found

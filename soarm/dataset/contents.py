@@ -74,6 +74,8 @@ def read(path: Path) -> Contents:
         DatasetError: There is no dataset, or its info.json is so wrong that nothing else can be read.
     """
     root = storage.location(path)
+    if root.is_file():
+        raise DatasetError(f"{path} is a file, and a dataset is a folder. Give the folder that holds meta/.")
     if not root.is_dir():
         raise DatasetError(
             f"{path} does not exist. Record a dataset there first (soarm control) or give the folder that holds meta/."

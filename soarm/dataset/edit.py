@@ -40,7 +40,7 @@ def delete_episodes(
     """
     target = Path(path if destination is None else destination)
     if destination is not None:
-        storage.require_void(target, "delete")
+        _require_place(target, "delete")
     dataset = _open_finished(Path(path))
     require_writable(dataset)
     doomed = list(episodes)
@@ -79,7 +79,7 @@ def split(
         DatasetError: A part would be empty, parts overlap or leave the dataset, or the destination is taken.
     """
     target = Path(destination)
-    storage.require_void(target, "split")
+    _require_place(target, "split")
     dataset = _open_finished(Path(path))
     require_writable(dataset)
     chosen = _ranges(parts, dataset.n_episodes)
@@ -114,13 +114,17 @@ def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathL
         The new dataset.
 
     Raises:
-        DatasetError: A source is not sound, robots differ, units are known in some sources only, or the destination is taken.
+        DatasetError: A source is named twice or is not sound, robots differ, units are known in some sources only, or the
+            destination is taken or lies in a dataset.
         SpecMismatchError: Features, units or fps differ; lists the differences.
     """
     target = Path(destination)
-    storage.require_void(target, "merge")
+    _require_place(target, "merge")
     if not sources:
         raise DatasetError("merge needs at least one dataset; name their folders")
+    folders = [Path(source).resolve() for source in sources]
+    if twice := sorted({str(source) for source, folder in zip(sources, folders, strict=True) if folders.count(folder) > 1}):
+        raise DatasetError(f"merge would write the episodes of {' and '.join(twice)} twice. Name each dataset once")
     parts = [_open_finished(Path(source)) for source in sources]
     first = parts[0]
     for part in parts:
@@ -167,6 +171,14 @@ def recompute_statistics(path: str | os.PathLike[str]) -> Dataset:
     fresh = statistics.to_json({key: statistics.summarise(values) for key, values in found.columns.items()})
     storage.write_file(root / layout.STATS_PATH, writer.encode_json({**kept, **fresh}))
     return Dataset.open(path)
+
+
+def _require_place(target: Path, what: str) -> None:
+    """Refuse a place for a new dataset where something is, or inside another dataset."""
+    storage.require_void(target, what)
+    for above in target.resolve().parents:
+        if (above / layout.INFO_PATH).is_file():
+            raise DatasetError(f"{target} lies inside the dataset {above}; {what} writes a new one. Choose a folder beside it")
 
 
 def _ranges(parts: Mapping[str, float | range], n_episodes: int) -> dict[str, range]:

@@ -37,8 +37,13 @@ def summary(found: Contents) -> str:
     lengths = [*(found.episodes["length"].tolist() if found.episodes else ()), *(len(episode) for episode in unfinished)]
     fps, frames = info.get("fps"), int(sum(lengths))
     seconds = f" ({frames / fps:.1f} s)" if isinstance(fps, int) and fps > 0 else ""
-    size = f"{len(lengths)} episodes, {frames} frames at {fps} fps{seconds}"
+    size = f"{counted(len(lengths), 'episode')}, {counted(frames, 'frame')} at {fps} fps{seconds}"
     return f"LeRobot {info.get('codebase_version')} dataset, {size}"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, in the singular where it is 1: "1 episode", "2 episodes"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def entries(path: Path | str, found: Contents) -> list[Entry]:
@@ -54,12 +59,8 @@ def entries(path: Path | str, found: Contents) -> list[Entry]:
         ("specification of soarm", layout.SPEC_PATH if found.spec is not None else "none: recorded or written by LeRobot"),
     ]
     if unfinished:
-        lines.append(
-            (
-                "not finalized",
-                f"{len(unfinished)} episodes; `soarm control --dataset {path}` goes on with them, q there finishes",
-            )
-        )
+        going_on = f"`soarm control --dataset {path}` goes on with them, q there finishes"
+        lines.append(("not finalized", f"{counted(len(unfinished), 'episode')}; {going_on}"))
     lines += [(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.features.items()]
     lines += [(key, _camera(found, key, dtype)) for key, dtype in found.not_loaded.items()]
     tasks = list(dict.fromkeys([*(found.tasks or ()), *(text for episode in unfinished for text in episode.tasks)]))
@@ -112,7 +113,7 @@ def _units_entries(found: Contents, path: Path | str) -> list[Entry]:
 
 def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     if found.faults:
-        return [("usable", f"no: {len(found.faults)} faults, which `soarm dataset verify {path}` lists")]
+        return [("usable", f"no: {counted(len(found.faults), 'fault')}; `soarm dataset verify {path}` lists what is wrong")]
     features = found.features
     known = not units.unknown_joints(features)
     once = "" if known else ", once the units are said"

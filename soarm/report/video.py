@@ -15,20 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from soarm.smallfile import replacing
+
 Frame = NDArray[np.uint8]
 
 
 def write_mp4(frames: Iterable[Frame], path: Path, fps: int) -> None:
     """Encode frames as H.264, playable in every browser; frames are written as they come.
 
-    Odd sizes lose their last row or column: the codec halves colour in both directions.
+    Odd sizes lose their last row or column: the codec halves colour in both directions. The video is written beside `path`
+    and takes its place when it is complete; after a failure or Ctrl-C, what was there is as it was.
 
     Args:
         frames: At least one, all of one shape.
         path: Ends in `.mp4`.
         fps: Frames per second.
+
+    Raises:
+        OSError: It cannot be written there, or the disk is full.
     """
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    with (
+        replacing(path.resolve()) as part,
+        av.open(part.name, "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
         stream = None
         for frame in frames:
             if stream is None:

@@ -98,7 +98,7 @@ def open_artefact(path: Path, *, base: Path | None = None, task: str | None = No
 
     Args:
         path: Folder of a bundle or a checkpoint; `DEMONSTRATOR` is the demonstrator of `task`.
-        base: Checkpoint of the base under a residual; None takes the folder `train_act` beside it.
+        base: Checkpoint of the base under a residual; None takes the folder `train_act` beside it. A bundle holds its own.
         task: Name of the task of the demonstrator; None takes that of the params file.
         params: The params file; None takes the one of this folder, or else the package's.
 
@@ -142,6 +142,8 @@ def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualMode
             f"{path} is nothing to watch: a bundle holds {CHECKSUMS_FILE}, the checkpoint of a base {CONFIG_FILE} and "
             f"{WEIGHTS_FILE}, that of a residual {actor.WEIGHTS}; {_WHAT_TO_GIVE}"
         )
+    if base is not None:
+        raise CheckpointError(f"{path} is the checkpoint of a base, and takes none; leave --base {base} out")
     model = load_base(path)
     return model, None, {str(path): model.spec}
 

@@ -67,6 +67,12 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
                 note(report, one, lanes, logger.info)
                 yield from beside(films, round(_STILL_S * sim.control_hz / EVERY), (f"scene {one}", ""))
 
-        write_mp4(frames(), path, fps(sim))
+        try:
+            write_mp4(frames(), path, fps(sim))
+        except OSError as error:
+            raise SimulationError(
+                f"{path} cannot be written ({error.strerror or error}); what was there is as it was. Make room, or choose "
+                "another place"
+            ) from None
     logger.info("the film is %s", path)
     return report

@@ -13,6 +13,8 @@ from typing import TextIO
 import pytest
 
 from soarm import cli, reproduce
+from soarm.dataset.recorder import Recorder
+from soarm.spec import ACTION, JOINT_FEATURE, STATE
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,8 +62,7 @@ def test_a_stage_runs_through_dvc_with_this_python_first(
 
 def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]], tmp_path: Path) -> None:
     for folder in (Path("datasets/mine"), tmp_path.with_name(tmp_path.name + "-elsewhere")):
-        (folder / "meta").mkdir(parents=True)
-        (folder / "meta" / "info.json").touch()
+        record(folder)
         cli.main(["train", "--dataset", str(folder)])
 
     cli.main(["train", "--dataset", "datasets/mine", "--temp"])  # in a copy of what git knows
@@ -71,6 +72,26 @@ def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]],
         f"dataset={tmp_path}-elsewhere",
         f"dataset={tmp_path / 'datasets' / 'mine'}",
     ]
+
+
+def record(folder: Path) -> None:
+    """Record a dataset of one episode."""
+    recorder = Recorder.create(folder, {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE}, 30, "so100_follower", "Lift.")
+    with recorder:
+        recorder.save_episode({STATE: [[0.0] * 6] * 3}, [[0.0] * 6] * 3)
+
+
+def test_a_dataset_that_is_not_sound_is_refused_before_dvc_runs(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(Path("datasets/mine"))
+    Path("datasets/mine/meta/stats.json").write_text("{}")
+
+    assert cli.main(["train", "--dataset", "datasets/mine"]) == 1
+    said = capsys.readouterr().err
+    assert "datasets/mine is not a sound dataset (" in said
+    assert "stats.json" in said
+    assert called == []
 
 
 @pytest.mark.parametrize(
@@ -173,20 +194,22 @@ def test_a_comparison_of_scenes_that_nobody_solved_is_shown(
     assert re.search(r"time to success \[s\] +- +- +- \(- to -\)", caplog.text)
 
 
-def test_the_report_is_where_it_is_and_is_made_where_there_is_none(
+def test_where_there_is_no_report_no_stage_runs_and_what_makes_it_is_said(
     reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or len(opened) == 1)
 
-    assert cli.main(["report"]) == 0
-    assert reproduced == [["repro", "compare"]]
+    assert cli.main(["report"]) == 1
+    assert cli.main(["report", "--json"]) == 1
     Path("data/compare").mkdir()
     Path("data/compare/report.html").touch()
+    assert cli.main(["report"]) == 0
     assert cli.main(["report", "--open"]) == 0
-    assert (len(reproduced), opened) == (1, [Path("data/compare/report.html").resolve().as_uri()])
+    assert opened == [Path("data/compare/report.html").resolve().as_uri()]
     assert cli.main(["report", "--open"]) == 1
     said = capsys.readouterr()
+    assert reproduced == []
     assert said.out.splitlines() == [str(Path("data/compare/report.html").resolve())] * 3
-    assert said.err.count("there is no data/compare/report.html: the chain runs up to it") == 1
+    assert said.err.count("there is no report yet: no data/compare/report.html here. `soarm rl-eval` makes it") == 2
     assert "no browser can be opened here" in said.err

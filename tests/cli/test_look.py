@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -103,6 +104,26 @@ def test_info_shows_the_specification_of_each_kind_of_artefact(
     assert status == 0
     assert "numpy" in out
     assert PolicySpec.from_dict(json.loads(out[out.index("{") :])) == SPEC
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_info_on_a_bundle_with_a_changed_byte_says_what_check_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    path = tmp_path / "bundle"
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "bundle", path)
+
+    assert cli.main(["info", str(path), *options]) == 0
+    content = bytearray((path / "act.onnx").read_bytes())
+    content[500] ^= 1
+    (path / "act.onnx").write_bytes(content)
+    capsys.readouterr()
+    assert cli.main(["info", str(path), *options]) == 1
+    said = capsys.readouterr()
+    assert "act.onnx was changed: its SHA-256 is" in said.err
+    assert "chunk_size" in said.out
+    assert cli.main(["check", str(path)]) == 1
+    assert capsys.readouterr().err == said.err
 
 
 def test_info_on_anything_else_says_where_it_looked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,3 +204,12 @@ def test_a_sound_dataset_passes(tmp_path, record):
 
     assert found.faults == []
     assert np.array_equal(found.columns["index"], np.arange(15))
+
+
+def test_a_file_is_said_to_be_a_file(tmp_path):
+    (tmp_path / "README.md").touch()
+
+    with pytest.raises(
+        DatasetError, match=r"README.md is a file, and a dataset is a folder. Give the folder that holds meta/"
+    ):
+        checks.check(tmp_path / "README.md")

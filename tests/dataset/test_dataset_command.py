@@ -44,7 +44,7 @@ def test_info_says_of_a_dataset_of_lerobot_what_it_is_and_what_it_is_good_for(th
 
     assert status == 0
     for part in (
-        "LeRobot v3.0 dataset, 1 episodes, 30 frames at 30 fps (1.0 s)",
+        "LeRobot v3.0 dataset, 1 episode, 30 frames at 30 fps (1.0 s)",
         "so101_follower",
         "none: recorded or written by LeRobot",
         "6 [unknown x 6]  shoulder_pan.pos",
@@ -76,9 +76,9 @@ def test_info_knows_a_recording_that_goes_on_and_a_damaged_dataset(tmp_path, sta
     _edit(damaged, lambda info: info.update(total_frames=99))
 
     assert cli.main(["info", str(tmp_path / "d")]) == 0
-    assert "goes on with them, q there finishes" in capsys.readouterr().out
+    assert "1 episode; `soarm control --dataset" in capsys.readouterr().out
     assert cli.main(["info", str(damaged)]) == 0
-    assert f"no: 1 faults, which `soarm dataset verify {damaged}` lists" in capsys.readouterr().out
+    assert f"no: 1 fault; `soarm dataset verify {damaged}` lists what is wrong" in capsys.readouterr().out
 
 
 def test_info_names_joints_in_another_order(theirs, caplog):

@@ -222,3 +222,21 @@ def test_a_split_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, recor
     with pytest.raises(DatasetError, match="the disk is full"):
         edit.split(path, tmp_path / "parts", {"a": 0.5, "b": 0.5})
     assert content(tmp_path) == before
+
+
+def test_no_dataset_is_written_inside_another_and_none_is_merged_with_itself(tmp_path, record, content):
+    path = record(tmp_path / "d")
+    (tmp_path / "link").symlink_to(path)
+    before = content(path)
+    inside = r"d/deep/x lies inside the dataset .*/d; {} writes a new one. Choose a folder beside it"
+
+    with pytest.raises(DatasetError, match=inside.format("merge")):
+        edit.merge([path], path / "deep" / "x")
+    with pytest.raises(DatasetError, match=inside.format("delete")):
+        edit.delete_episodes(path, [0], path / "deep" / "x")
+    with pytest.raises(DatasetError, match=inside.format("split")):
+        edit.split(path, path / "deep" / "x", {"a": 0.5})
+    with pytest.raises(DatasetError, match=r"merge would write the episodes of .*/d and .*/link twice"):
+        edit.merge([path, tmp_path / "link"], tmp_path / "new")
+    assert content(path) == before
+    assert not (tmp_path / "new").exists()

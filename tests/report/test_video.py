@@ -56,6 +56,21 @@ def test_nothing_is_no_video(tmp_path):
         write_mp4([], tmp_path / "v.mp4", fps=30)
 
 
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, OSError])
+def test_a_video_that_is_not_finished_leaves_the_old_one(tmp_path, ending):
+    path = tmp_path / "v.mp4"
+    path.write_bytes(b"the old one")
+
+    def frames():
+        yield from clip(3)
+        raise ending
+
+    with pytest.raises(ending):
+        write_mp4(frames(), path, fps=30)
+
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("v.mp4", b"the old one")]
+
+
 def test_the_last_picture_is_that_of_the_end(tmp_path):
     frames = clip(20)
     write_mp4(frames, tmp_path / "clip.mp4", fps=30)

@@ -44,3 +44,14 @@ def test_a_film_is_an_mp4(short: SimParams, lane: Callable[[str], Lane], tmp_pat
 def test_where_no_film_can_be_written_is_said_before_anything_is_played(short: SimParams, tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match=r"nowhere/film\.mp4 cannot be written \(No such file or directory\)"):
         film.shoot(short, [], tmp_path / "nowhere" / "film.mp4", 7, 1)
+
+
+def test_a_full_disk_is_said_with_the_film_that_does_not_fit_on_it(
+    short: SimParams, lane: Callable[[str], Lane], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(film, "write_mp4", full)
+    with pytest.raises(SimulationError, match=r"film\.mp4 cannot be written \(No space left on device\); what was there"):
+        film.shoot(short, [lane("one")], tmp_path / "film.mp4", 7, 1)
