@@ -3,7 +3,7 @@
 ::
 
     reader      a dataset in memory: columns of numpy
-    recorder    episodes into a dataset; journal: where they are until the end
+    recorder    episodes into a dataset; journal: where they are until the end; lock: one recorder at a time
     edit        delete, merge, split, statistics; conversion: a copy in degrees
     checks      is it sound; contents: everything a folder holds; formats: folders that are no v3.0 dataset
     quality     what spoils demonstrations although the files are sound

@@ -44,7 +44,7 @@ class Lock:
             with storage.writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            lock = cls(path, descriptor)
+            lock = cls(root / layout.RECORDING / NAME, descriptor)  # where `storage.recover` puts it, if it is elsewhere
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -56,7 +56,7 @@ class Lock:
                 ) from None
             except OSError as error:  # a network disk that has no locks
                 logger.warning("%s cannot be locked (%s): let one program at a time record there", root, error.strerror)
-            if lock._is_there():  # and not finalized and taken away by its holder meanwhile
+            if lock._is(path):  # and not finalized and taken away by its holder meanwhile
                 with storage.writing(path):
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -66,14 +66,14 @@ class Lock:
         """Let others record there; an empty `recording/` goes as well. The second time it does nothing."""
         if self._close.alive:
             with contextlib.suppress(OSError):
-                if self._is_there():
+                if self._is(self._path):
                     self._path.unlink()
                     self._path.parent.rmdir()  # refused where episodes are
             self._close()
 
-    def _is_there(self) -> bool:
-        """Return whether the locked file is still the one of this name."""
+    def _is(self, path: Path) -> bool:
+        """Return whether the locked file is the one that has this name now."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
         except OSError:
             return False

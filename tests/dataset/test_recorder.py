@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soarm import smallfile, spec
-from soarm.dataset import layout, writer
+from soarm.dataset import layout, storage, writer
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError, ObservationError
@@ -176,6 +177,29 @@ def test_a_recorder_that_was_killed_or_closed_locks_nothing(tmp_path, start, tap
     assert not list(tmp_path.glob("killed/recording/*.lock"))
     with pytest.raises(DatasetError, match="finalized or closed"):
         closed.save_episode(*tape(0))
+
+
+def test_a_recorder_that_replaces_the_folder_keeps_its_lock(tmp_path, monkeypatch, record, tape):
+    path = record(tmp_path / "d", range(1))
+    refused = []
+
+    def replace(old: Path, new: Path) -> None:
+        for _ in range(2):  # before and after each rename
+            if len(refused) % 2 == 1:
+                rename(old, new)
+            with pytest.raises(DatasetError) as error:
+                Recorder.resume(path)
+            refused.append("records into it" in str(error.value))
+
+    with Recorder.resume(path) as recorder:
+        recorder.save_episode(*tape(1))
+        rename = os.replace
+        with monkeypatch.context() as patch:
+            patch.setattr(storage.os, "replace", lambda old, new: replace(old, new) if old == path else rename(old, new))
+            recorder.finalize()
+
+    assert refused == [True, True]
+    assert Dataset.open(path).n_episodes == 2
 
 
 def test_a_dataset_that_is_refused_holds_nothing_of_the_lock(tmp_path, record, content):

@@ -181,6 +181,7 @@ def test_a_dataset_from_before_keeps_its_units_and_moves_them_with_the_next_edit
 def test_a_recording_from_before_goes_on(tmp_path, start, record, tape, content):
     recorder = start(tmp_path / "d")
     recorder.save_episode(*tape(0))
+    recorder.close()
     header = tmp_path / "d/recording/recording.json"
     data = json.loads(header.read_text())
     data["info"]["soarm"] = data.pop("spec")
