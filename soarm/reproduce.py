@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +18,9 @@ import yaml
 
 from soarm import ownership
 from soarm import params as params_file
-from soarm.errors import ParamsError, StageError
+from soarm.errors import ParamsError, SmallFileError, StageError
 from soarm.signals import recorded_signals
+from soarm.smallfile import parse_json, shown
 
 _LOOK_S = 0.05
 
@@ -105,6 +108,35 @@ def reproduce(
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *stages]
     return _call(command, {**os.environ, "PATH": path}, out)
+
+
+def experiments() -> set[str]:
+    """Return the experiments of DVC in this repository, as git's references."""
+    listed = _git("for-each-ref", "--format=%(refname)", "refs/exps")
+    return {ref for ref in listed.split() if re.fullmatch(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+", ref)}
+
+
+def told(experiment: str, stage: str) -> list[str]:
+    """Return the few metrics of a stage in an experiment, a line each, and the commands that go on from there.
+
+    Args:
+        experiment: One of `experiments`.
+        stage: Name of the stage.
+    """
+    name, content = experiment.rpartition("/")[2], _git("show", f"{experiment}:data/live/{stage}/metrics.json")
+    with contextlib.suppress(SmallFileError):  # where there is no such file, git has said nothing
+        metrics = parse_json(content)
+        return [*(f"{key:<12} {shown(value)}" for key, value in metrics.items()), _next(name)]
+    return [_next(name)]
+
+
+def _next(name: str) -> str:
+    return f"the experiment is {name}: `dvc metrics diff HEAD {name}` compares it, `dvc exp apply {name}` brings its results"
+
+
+def _git(*words: str) -> str:
+    """Return what git says; nothing where it fails."""
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout
 
 
 def _profiles(file: Path) -> list[str]:

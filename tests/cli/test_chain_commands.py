@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -177,6 +178,32 @@ def test_json_is_the_stage_s_metrics(
 ) -> None:
     assert cli.main([name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(Path(f"data/metrics/{stage}.json").read_text())
+
+
+def test_an_experiment_ends_with_its_metrics_and_how_to_go_on(
+    reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True)
+
+    caplog.set_level("INFO")
+    path = Path("data/live/train_act/metrics.json")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"l1_deg": 3.75}')
+    git("init")
+    git("add", "-f", str(path))
+    git("commit", "-m", "an experiment")
+    git("update-ref", f"refs/exps/01/{'a' * 38}/an-older-one", "HEAD")
+    git("update-ref", "refs/exps/stash", "HEAD")
+    monkeypatch.setattr(
+        reproduce, "_call", lambda *arguments: git("update-ref", f"refs/exps/01/{'a' * 38}/mild-cow", "HEAD") or 0
+    )
+
+    assert cli.main(["train", "--temp"]) == 0
+    assert caplog.messages == [
+        "l1_deg       3.75\n"
+        "the experiment is mild-cow: `dvc metrics diff HEAD mild-cow` compares it, `dvc exp apply mild-cow` brings its results"
+    ]
 
 
 def test_a_comparison_of_scenes_that_nobody_solved_is_shown(
