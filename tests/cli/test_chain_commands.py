@@ -102,6 +102,10 @@ def test_a_dataset_that_is_not_sound_is_refused_before_dvc_runs(
         (["--task", "juggle"], "task is 'juggle'; `tasks` holds ['pick_place', 'push', 'stack']"),
         (["--profile", "none"], "holds the profiles ['default', 'ci'"),
         (["-S", "seed"], "--set 'seed' is no change; write NAME=VALUE"),
+        (
+            ["--profile", "ci", "-S", "base.record.n_episodes=abc", "-S", "seed=1"],
+            "parameters do not fit:\n  base.record.n_episodes is 'abc'; it must be a number, as 100 is\n",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_dvc_runs(
@@ -110,6 +114,26 @@ def test_what_cannot_be_is_said_before_dvc_runs(
     assert cli.main(["train", *words]) == 1
     assert text in capsys.readouterr().err
     assert called == []
+
+
+@pytest.mark.parametrize(
+    ("words", "over"),
+    [
+        (["--profile", "ci", "-S", "base.record.n_episodes=9"], "ci.record.n_episodes"),
+        (["-S", "base.record.n_episodes=9"], None),
+        (["--profile", "ci", "-S", "ci.record.n_episodes=9"], None),
+        (["--profile", "ci", "-S", "base.train_act.learning_rate=1e-3"], None),
+        (["-S", "profile=ci", "-S", "base.reach.factors=[0.5]"], "ci.reach.factors"),
+    ],
+)
+def test_a_change_that_the_profile_hides_is_said(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str], words: list[str], over: str | None
+) -> None:
+    assert cli.main(["record", *words]) == 7
+    assert len(called) == 1
+    name = words[-1].partition("=")[0]
+    said = f"warning: {name} changes nothing: {over} is laid over it; change that\n"
+    assert capsys.readouterr().err == ("" if over is None else said)
 
 
 def test_outside_of_the_repository_it_says_where_to_go(
