@@ -158,6 +158,7 @@ class Shell:
         ours = ("DVC_", "MLFLOW_", "SOARM_", "PYTEST_", "VIRTUAL_ENV")
         environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         environment |= {"TERM": "dumb", "PS1": r"[status $?] ", "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]])}
+        environment |= {"PAGER": "cat", "DVC_PAGER": "cat"}  # a pager waits for a key
         environment |= {"XDG_STATE_HOME": str(folder.parent / "state"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         self._ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (50, 1000))

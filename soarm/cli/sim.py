@@ -108,7 +108,7 @@ def control(
         return opener(required=window is True)(env, keys)
 
     report = drive(config, None if fast or window is False else open_display)
-    return 0 if dataset is None or report.kept else 1
+    return 0 if report.kept or (dataset is None and not config.drives_alone) else 1
 
 
 # As LeRobot calls it.

@@ -242,7 +242,9 @@ def _read_journal(contents: Contents) -> None:
         try:
             episode = journal.read_episode(file, contents.features)
         except (OSError, ValueError) as error:
-            contents.faults.append(f"{name}: {error}; Recorder.resume puts it aside if it is the last one")
+            contents.faults.append(
+                f"{name}: {error}; `soarm control --dataset {contents.root}` puts it aside if it is the last one"
+            )
             continue
         contents.faults += [f"{name}: {fault}" for fault in faults_of(episode.values, contents.features)]
         contents.unfinished.append(episode)

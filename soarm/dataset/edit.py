@@ -228,7 +228,7 @@ def _require_finished(path: Path, dataset: Dataset) -> None:
     if dataset.is_recording:
         raise DatasetError(
             f"{path} is being recorded, or its recording was cut off. "
-            f"Finish it first: Recorder.resume({str(path)!r}).finalize()."
+            f"Finish it first: `soarm control --dataset {path}`, and q there."
         )
 
 

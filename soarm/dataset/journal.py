@@ -4,6 +4,7 @@
 
     recording/recording.json            the dataset's info.json without counts, its specification, and the session's task
     recording/episode-000012.parquet    features, task_index, and the task texts in the schema's metadata
+    recording/recording.lock            held by whoever records (`soarm.dataset.lock`)
 
 A file gets its name only when it is complete and on the disk, so a kill at any instant costs the unfinished episode and
 nothing else, and saving an episode costs the same however many there are. `soarm.dataset.writer` turns the journal into the
@@ -80,7 +81,7 @@ def header(root: Path) -> Header:
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path} is damaged ({error!r}). The episodes beside it are whole: record one episode of the same features "
-            f"elsewhere and copy its {HEADER} here, then call Recorder.resume({str(root)!r})."
+            f"elsewhere and copy its {HEADER} here, then go on with `soarm control --dataset {root}`."
         ) from None
 
 
@@ -99,7 +100,7 @@ def append(root: Path, number: int, episode: StoredEpisode) -> None:
     if path.exists():
         raise DatasetError(
             f"{path} exists already: another recorder is writing to this dataset. "
-            "Stop one of them; Recorder.resume continues after the last episode."
+            f"Stop one of them; `soarm control --dataset {root}` continues after the last episode."
         )
     table = tables.frames({**episode.values, "task_index": episode.task_index})
     table = table.replace_schema_metadata({"tasks": json.dumps(episode.tasks)})

@@ -59,7 +59,8 @@ def entries(path: Path | str, found: Contents) -> list[Entry]:
         ("specification of soarm", layout.SPEC_PATH if found.spec is not None else "none: recorded or written by LeRobot"),
     ]
     if unfinished:
-        lines.append(("not finalized", f"{counted(len(unfinished), 'episode')}; Recorder.resume goes on from there"))
+        going_on = f"`soarm control --dataset {path}` goes on with them, q there finishes"
+        lines.append(("not finalized", f"{counted(len(unfinished), 'episode')}; {going_on}"))
     lines += [(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.features.items()]
     lines += [(key, _camera(found, key, dtype)) for key, dtype in found.not_loaded.items()]
     tasks = list(dict.fromkeys([*(found.tasks or ()), *(text for episode in unfinished for text in episode.tasks)]))

@@ -190,7 +190,7 @@ def from_contents(path: Path, found: Contents) -> Dataset:
     lengths = [*(found.episodes["length"].tolist() if found.episodes else ()), *(len(episode) for episode in unfinished)]
     if not lengths:
         raise DatasetError(
-            f"{path} holds no finished episode. Record one (Recorder.resume continues there), or remove the folder."
+            f"{path} holds no finished episode. Record one (`soarm control --dataset {path}`), or remove the folder."
         )
     columns = {}
     for key in found.features:

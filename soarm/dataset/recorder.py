@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from soarm.dataset import checks, journal, layout, reader, storage, units, writer
 from soarm.dataset.episode import StoredEpisode, faults_of
 from soarm.dataset.journal import Header
+from soarm.dataset.lock import NAME, Lock
 from soarm.errors import DatasetError, ObservationError
 from soarm.smallfile import PARTIAL
 from soarm.spec import ACTION, UNKNOWN_UNIT, Feature, PolicySpec
@@ -26,15 +27,16 @@ class Recorder:
 
     A saved episode is on the disk, whole, before `save_episode` returns. `finalize` turns what was saved into the files that
     LeRobot reads; until then `soarm.dataset.reader.Dataset` reads them. As a context manager it finalizes on leaving, whatever
-    the reason for leaving is.
+    the reason for leaving is. Until it is finalized or closed, or its program ends, no other recorder can be made there.
     """
 
-    def __init__(self, path: Path, header: Header, n_episodes: int) -> None:
+    def __init__(self, path: Path, header: Header, n_episodes: int, lock: Lock) -> None:
         """Continue the journal at `path`; not for callers, see `create` and `resume`."""
         self.path = path
         self.n_episodes = n_episodes
         self._header = header
         self._features = header.spec.features
+        self._lock = lock
         self._open = True
 
     @classmethod
@@ -51,26 +53,33 @@ class Recorder:
             task: What the robot is asked to do, in words; for every episode that names no other.
 
         Raises:
-            DatasetError: The folder is not empty or cannot be written, or features, fps or task are no good.
+            DatasetError: The folder is not empty, has another recorder or cannot be written, or features, fps or task are no
+                good.
         """
         root = Path(path)
-        storage.recover(root)
         faults = _definition_faults(features, fps, task)
         if faults:
             raise DatasetError(f"cannot record {root}:\n  " + "\n  ".join(faults))
         if root.exists() and not root.is_dir():
             raise DatasetError(f"{root} is a file; a dataset is a folder. Choose another name.")
-        taken = [entry for entry in root.rglob("*") if not entry.is_dir() and entry.suffix != PARTIAL]
-        if taken:
-            raise DatasetError(
-                f"{root} is not empty (it holds {taken[0].relative_to(root)}). "
-                "Go on recording there with Recorder.resume, or choose another folder."
-            )
-        spec = PolicySpec(features=dict(features), control_hz=fps)
-        header = Header(layout.new_info(spec, robot_type), spec, task)
-        storage.require_room(root)
-        journal.start(root, header)
-        return cls(root, header, 0)
+        lock = Lock.take(root)
+        try:
+            storage.recover(root)
+            own = root / layout.RECORDING / NAME
+            taken = [path for path in root.rglob("*") if not path.is_dir() and path.suffix != PARTIAL and path != own]
+            if taken:
+                raise DatasetError(
+                    f"{root} is not empty (it holds {taken[0].relative_to(root)}). Choose another folder; "
+                    f"`soarm control --dataset {root}` goes on recording where a dataset is."
+                )
+            spec = PolicySpec(features=dict(features), control_hz=fps)
+            header = Header(layout.new_info(spec, robot_type), spec, task)
+            storage.require_room(root)
+            journal.start(root, header)
+        except BaseException:
+            lock.give_back()
+            raise
+        return cls(root, header, 0, lock)
 
     @classmethod
     def resume(
@@ -91,38 +100,19 @@ class Recorder:
             robot_type: LeRobot's name of the robot that will be recorded; None takes that of the dataset.
 
         Raises:
-            DatasetError: There is no dataset, it is damaged, it cannot be written, it does not fit `like` or `robot_type`, or
-                soarm cannot write all that it holds. Nothing was changed.
+            DatasetError: There is no dataset, it is damaged, it has another recorder, it cannot be written, it does not fit
+                `like` or `robot_type`, or soarm cannot write all that it holds. Nothing was changed.
         """
         root = Path(path)
-        storage.recover(root)
-        if journal.exists(root):
-            header = journal.header(root)
-            if not (root / layout.INFO_PATH).exists() and not journal.episode_files(root):
-                _require_fit(root, header.spec, header.info.get("robot_type"), like, robot_type, [])
-                storage.require_room(root)
-                journal.repair(root)
-                return cls(root, Header(header.info, header.spec, task or header.task), 0)
-            journal.repair(root)
-        found = checks.check(root)
-        dataset = reader.from_contents(root, found)
-        require_writable(dataset)
-        _require_fit(root, dataset.spec, dataset.robot_type, like, robot_type, dataset.looks_normalised)
-        if found.is_finalized and len(dataset.splits) > 1:
-            raise DatasetError(
-                f"{root} has the splits {dict(dataset.splits)}: it is not clear which one new episodes belong to. "
-                "Record them into a new folder and merge the two (edit.merge keeps the splits), "
-                "or make it one split with edit.set_splits."
-            )
-        storage.require_room(root)
-        if journal.exists(root):
-            header = Header(header.info, header.spec, task or header.task)
-        else:
-            spec = PolicySpec(features=dict(dataset.features), control_hz=dataset.fps)
-            last_task = dataset.tasks[int(dataset.task_index[-1])]
-            header = Header(dict(dataset.info), spec, task or last_task)
-            journal.start(root, header)
-        return cls(root, header, dataset.n_episodes)
+        if not storage.location(root).is_dir():
+            checks.check(root)  # says that there is none
+        lock = Lock.take(root)
+        try:
+            header, n_episodes = _reopened(root, task, like, robot_type)
+        except BaseException:
+            lock.give_back()
+            raise
+        return cls(root, header, n_episodes, lock)
 
     def save_episode(self, observations: Mapping[str, ArrayLike], actions: ArrayLike, task: str | None = None) -> int:
         """Save a finished episode of T frames and return its number.
@@ -135,10 +125,10 @@ class Recorder:
         Raises:
             ObservationError: Keys, shapes or lengths do not fit, or a value is not finite; nothing was written.
             DatasetError: The disk is full (the episodes before are kept; free space and save it again), or the recorder is
-                finalized.
+                finalized or closed.
         """
         if not self._open:
-            raise DatasetError(f"{self.path} is finalized; Recorder.resume({str(self.path)!r}) appends to it")
+            raise DatasetError(f"{self.path} is finalized or closed; Recorder.resume({str(self.path)!r}) appends to it")
         values = {key: np.asarray(value) for key, value in {**observations, ACTION: actions}.items()}
         faults = faults_of(values, self._features)
         if faults:
@@ -168,20 +158,26 @@ class Recorder:
         require_splits(chosen, dataset.n_episodes)
         episodes = [dataset.episode(i) for i in range(dataset.n_episodes)]
         writer.replace_dataset(self.path, self._header.info, self._header.spec, episodes, chosen)
+        self.close()
+
+    def close(self) -> None:
+        """End the recording as it is: what was saved stays, to be read and gone on with, and other recorders may be made."""
         self._open = False
+        self._lock.give_back()
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self.n_episodes:
-            return
         try:
-            self.finalize()
+            if self.n_episodes:
+                self.finalize()
         except DatasetError as failure:
             if error is None:
                 raise
             logger.warning("%s could not be finalized: %s", self.path, failure)
+        finally:
+            self.close()
 
 
 def require_writable(dataset: reader.Dataset) -> None:
@@ -210,6 +206,40 @@ def require_splits(splits: Mapping[str, range], n_episodes: int) -> None:
         checks.parse_splits(writer.encode_splits(splits), n_episodes)
     except ValueError as error:
         raise DatasetError(f"{error}; there are the episodes 0..{n_episodes - 1}. Give other splits.") from None
+
+
+def _reopened(root: Path, task: str | None, like: PolicySpec | None, robot_type: str | None) -> tuple[Header, int]:
+    """Make the journal of a dataset ready for more and return its header, and how many episodes there are.
+
+    Raises:
+        DatasetError: As for `Recorder.resume`.
+    """
+    storage.recover(root)
+    if journal.exists(root):
+        header = journal.header(root)
+        if not (root / layout.INFO_PATH).exists() and not journal.episode_files(root):
+            _require_fit(root, header.spec, header.info.get("robot_type"), like, robot_type, [])
+            storage.require_room(root)
+            journal.repair(root)
+            return Header(header.info, header.spec, task or header.task), 0
+        journal.repair(root)
+    found = checks.check(root)
+    dataset = reader.from_contents(root, found)
+    require_writable(dataset)
+    _require_fit(root, dataset.spec, dataset.robot_type, like, robot_type, dataset.looks_normalised)
+    if found.is_finalized and len(dataset.splits) > 1:
+        raise DatasetError(
+            f"{root} has the splits {dict(dataset.splits)}: it is not clear which one new episodes belong to. "
+            "Record them into a new folder and merge the two (edit.merge keeps the splits), "
+            "or make it one split with edit.set_splits."
+        )
+    storage.require_room(root)
+    if journal.exists(root):
+        return Header(header.info, header.spec, task or header.task), dataset.n_episodes
+    spec = PolicySpec(features=dict(dataset.features), control_hz=dataset.fps)
+    header = Header(dict(dataset.info), spec, task or dataset.tasks[int(dataset.task_index[-1])])
+    journal.start(root, header)
+    return header, dataset.n_episodes
 
 
 def _require_fit(

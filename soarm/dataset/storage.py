@@ -40,7 +40,7 @@ def writing(path: Path) -> Iterator[None]:
         raise DatasetError(
             f"cannot write {path}: {error.strerror or error}. What was there before is untouched. "
             f"Free space on the disk of {path.parent} (or allow writing there) and do the same again; "
-            "finished episodes of a recording are kept: go on with Recorder.resume."
+            "finished episodes of a recording are kept: go on with `soarm control --dataset` and its folder."
         ) from error
 
 

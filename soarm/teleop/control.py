@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import sys
 import time
@@ -25,7 +24,7 @@ from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects
 from soarm.signals import StopRequests, recorded_signals
-from soarm.smallfile import require_writable, write_atomically
+from soarm.smallfile import require_writable
 from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
@@ -59,7 +58,7 @@ class ControlConfig:
         leader: What drives: a person's keyboard, gamepad or second arm, the scripted expert, or a recorded episode.
         follower: What is driven: the simulated arm, or an arm on a bus, real or emulated.
         dataset: Folder of the dataset, which is continued where it exists; None records nothing.
-        episodes: How many to keep.
+        episodes: How many to keep, or to play where nothing is recorded.
         task: Name of the task; None takes that of `params`, or the usual one for an arm on a bus.
         instruction: What the robot is asked to do, in words; None for the task's own.
         seed: Scene of the first episode; None takes as many as the dataset has episodes, so that going on brings new scenes.
@@ -97,18 +96,22 @@ class ControlConfig:
     control_hz: int | None = None
     fast: bool = False
 
+    @property
+    def drives_alone(self) -> bool:
+        """Whether no person drives: episodes begin and end by themselves, with or without a dataset."""
+        return self.leader in ("expert", "replay")
+
     def fault(self) -> str | None:
         """Return what does not go together, as it is typed on the command line; None where all does."""
-        if self.fast and self.leader not in ("expert", "replay"):
+        if self.fast and not self.drives_alone:
             return "--fast is for --leader expert and replay: a hand needs the clock"
         if self.control_hz is not None and self.follower != "arm":
             return "--control-hz is for --follower arm; the simulator has its own, in --params"
         of_arm = {"--port": self.port, "--calibration": self.calibration}
-        of_arm |= {} if self.dataset is None else {"--objects": self.objects}
+        of_arm |= {"--objects": self.objects} if self.dataset is not None or self.leader == "expert" else {}
         needed = of_arm if self.follower == "arm" else {}
         needed |= {"--leader-port": self.leader_port} if self.leader == "arm" else {}
         needed |= {"--leader-calibration": self.leader_calibration} if self.leader == "arm" else {}
-        needed |= {"--dataset": self.dataset} if self.leader in ("expert", "replay") else {}
         needed |= {"--replay": self.replay} if self.leader == "replay" else {}
         missing = [name for name, value in needed.items() if value is None]
         return f"{', '.join(missing)} must be given as well" if missing else None
@@ -169,7 +172,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
         if config.dataset is not None:
             with contextlib.suppress(OSError):  # what stands in the way is named by the next line
                 config.dataset.absolute().parent.mkdir(parents=True, exist_ok=True)
-            require_writable(_timing_file(config.dataset), TeleopError)
+            require_writable(recording.timing_file(config.dataset), TeleopError)
         recorder = (
             None
             if config.dataset is None
@@ -184,7 +187,10 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
         leader, commands = _leader(config, control_hz, stack, display)
         follower = simulated or _follower(config, task, control_hz, stop, stack)
         settings = SessionParams(
-            1 if config.leader == "replay" else config.episodes, config.seed or 0, automatic=config.leader == "expert"
+            1 if config.leader == "replay" else config.episodes,
+            config.seed or 0,
+            automatic=config.leader == "expert",
+            rehearses=config.drives_alone,
         )
         clock = Clock() if config.fast else None
         now, sleep = (clock.now, clock.sleep) if clock else (time.monotonic, time.sleep)
@@ -196,7 +202,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
             if stop:
                 logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
             if config.dataset is not None and recorder is not None:
-                _write_timing(config.dataset, session.report)
+                recording.add_timing(config.dataset, recorder.n_episodes, session.report)
         return session.report
 
 
@@ -271,15 +277,3 @@ def _remind_of_dvc(folder: Path) -> None:
     """Say what a dataset that DVC tracks needs after it changed: `dvc exp apply` puts back by force what was added last."""
     if folder.with_name(folder.name + ".dvc").is_file():
         logger.warning("%s is tracked by DVC: `dvc add %s` now, or `dvc exp apply` deletes what is new in it", folder, folder)
-
-
-def _write_timing(folder: Path, report: Report) -> None:
-    """Write how well each kept episode kept its rate, beside the dataset: its format has no place for it."""
-    lines = [timing._asdict() for timing in report.kept]
-    content = json.dumps({"kept": lines, "tries": report.tries, "refused": report.refused}, indent=1) + "\n"
-    write_atomically(_timing_file(folder), content, TeleopError)
-
-
-def _timing_file(folder: Path) -> Path:
-    where = folder.absolute()
-    return where.with_name(where.name + ".timing.json")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import ArrayLike
 
-from soarm.errors import DatasetError
+from soarm.errors import DatasetError, SmallFileError, TeleopError
 from soarm.policy import Observation
-from soarm.smallfile import require_writable
+from soarm.smallfile import DATASET_BYTES, load_json, require_writable, write_atomically
 from soarm.tasks.task import Task
 
 if TYPE_CHECKING:
     from soarm.dataset.recorder import Recorder
+    from soarm.teleop.session import Report
+
+logger = logging.getLogger(__name__)
 
 
 class EpisodeSink(Protocol):
@@ -39,9 +46,61 @@ def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None 
     from soarm.dataset import journal, layout, storage
     from soarm.dataset.recorder import Recorder
 
-    storage.recover(folder)
-    words = instruction or task.instruction
-    if not ((folder / layout.INFO_PATH).exists() or journal.exists(folder)):
+    words, place = instruction or task.instruction, storage.location(folder)
+    if not ((place / layout.INFO_PATH).exists() or journal.exists(place)):
         return Recorder.create(folder, task.features, control_hz, layout.ROBOT_TYPE, words)
-    require_writable(folder / "episode", DatasetError)  # before the first episode, not after it
+    require_writable(place / "episode", DatasetError)  # before the first episode, not after it
     return Recorder.resume(folder, words, task.spec(control_hz), layout.ROBOT_TYPE)
+
+
+def timing_file(folder: Path) -> Path:
+    """Return where the timing of a dataset's episodes is: beside it, because its format has no place for it."""
+    where = folder.absolute()
+    return where.with_name(where.name + ".timing.json")
+
+
+def add_timing(folder: Path, n_episodes: int, report: Report) -> None:
+    """Add how well each kept episode of a session kept its rate to what the sessions before it left.
+
+    Lines of episodes that the dataset no longer has are left out; a file that cannot be read is put aside.
+
+    Args:
+        folder: Of the dataset.
+        n_episodes: How many it has after the session.
+        report: What the session did.
+
+    Raises:
+        TeleopError: The file cannot be written.
+    """
+    first = n_episodes - len(report.kept)
+    path = timing_file(folder)
+    before = _timing(path) if first else _nothing()
+    kept = [line for line in before["kept"] if line.get("episode", -1) < first]
+    kept += [{"episode": i, **timing._asdict()} for i, timing in enumerate(report.kept, start=first)]
+    sums = {"tries": before["tries"] + report.tries, "refused": before["refused"] + report.refused}
+    write_atomically(path, json.dumps({"kept": kept, **sums}, indent=1) + "\n", TeleopError)
+
+
+def _timing(path: Path) -> dict[str, Any]:
+    """Return what the sessions before left: the list `kept`, and the counts `tries` and `refused`."""
+    if not path.exists():
+        return _nothing()
+    try:
+        found = {**_nothing(), **load_json(path, most_bytes=DATASET_BYTES)}
+        lines_fit = isinstance(found["kept"], list) and all(
+            isinstance(line, dict) and isinstance(line.get("episode", 0), int) for line in found["kept"]
+        )
+        if lines_fit and isinstance(found["tries"], int) and isinstance(found["refused"], int):
+            return found
+        fault = "does not hold what a session writes"
+    except SmallFileError as error:
+        fault = str(error)
+    aside = path.with_name(path.name + ".damaged")
+    logger.warning("%s %s; put aside as %s", path, fault, aside.name)
+    with contextlib.suppress(OSError):
+        os.replace(path, aside)
+    return _nothing()
+
+
+def _nothing() -> dict[str, Any]:
+    return {"kept": [], "tries": 0, "refused": 0}

@@ -78,6 +78,7 @@ class SessionParams:
         automatic: Start by itself, keep what the follower says is done, and discard what takes longer than `time_limit_s`.
         time_limit_s: Of an automatic episode [s].
         max_tries: Automatic episodes that are tried before the session gives up.
+        rehearses: Without a recorder episodes run and are counted all the same: what drives is a script, or was recorded.
     """
 
     n_episodes: int
@@ -86,6 +87,7 @@ class SessionParams:
     automatic: bool = False
     time_limit_s: float = 20.0
     max_tries: int = 100
+    rehearses: bool = False
 
 
 class Timing(NamedTuple):
@@ -106,7 +108,7 @@ class Report:
     """What a session did.
 
     Attributes:
-        kept: Timing of every kept episode, in order.
+        kept: Timing of every kept (or rehearsed) episode, in order.
         tries: Episodes that were begun.
         refused: Episodes that were to be kept and were too late too often, or ended because their objects were too old or the
             arm held by itself.
@@ -123,7 +125,7 @@ class Session:
     Args:
         follower: What is driven.
         teleoperator: What drives.
-        recorder: Where episodes go; with None nothing is recorded, and no episode can be started.
+        recorder: Where episodes go; with None nothing is recorded, and only who rehearses can start an episode.
         params: How.
         commands: Returns what was asked for since the last call.
         now: The clock [s].
@@ -226,7 +228,7 @@ class Session:
         target = TRANSITIONS.get((self._state, command))
         if target is None:
             return
-        if target is SessionState.RECORDING and self._recorder is None:
+        if target is SessionState.RECORDING and self._recorder is None and not self._params.rehearses:
             self._say("nothing is recorded without a dataset: start again with --dataset FOLDER")
             return
         if target is SessionState.RECORDING and self._held:
@@ -240,7 +242,11 @@ class Session:
         if target is SessionState.RECORDING:
             self.report.tries += 1
         self._state = SessionState.ENDED if len(self.report.kept) == self._params.n_episodes else target
-        self._say(f"{command.value}: {len(self.report.kept)} of {self._params.n_episodes} kept, {self._state.value}")
+        n = f"{len(self.report.kept)} of {self._params.n_episodes}"
+        if self._recorder is None and self._params.rehearses:
+            self._say(f"{n} played; nothing is recorded without --dataset")
+        else:
+            self._say(f"{command.value}: {n} kept, {self._state.value}")
 
     def _begin_scene(self) -> None:
         self._episode, self._late, self._missed = [], 0, 0
@@ -249,6 +255,9 @@ class Session:
 
     def _keep(self) -> None:
         timing = Timing(len(self._episode), self._late, self._missed)
+        if self._recorder is None:
+            self.report.kept.append(timing)
+            return
         if not timing.late_share <= self._params.max_late_share:
             self.report.refused += 1
             self._say(
@@ -260,7 +269,6 @@ class Session:
         if not self._episode:
             self._say("not kept: nothing was recorded")
             return
-        assert self._recorder is not None, "without one no episode is started"
         seen = {key: np.stack([observation[key] for observation, _ in self._episode]) for key in self._episode[0][0]}
         self._recorder.save_episode(seen, np.stack([action for _, action in self._episode]))
         self.report.kept.append(timing)

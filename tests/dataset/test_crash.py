@@ -155,8 +155,11 @@ def test_a_damaged_last_episode_is_put_aside_on_resuming(tmp_path, start, tape, 
         recorder.save_episode(*tape(i))
     last = tmp_path / "d/recording/episode-000002.parquet"
     last.write_bytes(last.read_bytes()[:500])
-    with pytest.raises(DatasetError, match=r"episode-000002.parquet: it is truncated.*Recorder.resume puts it aside"):
+    with pytest.raises(
+        DatasetError, match=r"episode-000002.parquet: it is truncated.*`soarm control --dataset .*/d` puts it aside"
+    ):
         Dataset.open(tmp_path / "d")
+    recorder.close()
     Recorder.resume(tmp_path / "d")
 
     assert _actions(Dataset.open(tmp_path / "d")) == _expected(tape, [0, 1])

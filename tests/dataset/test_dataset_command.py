@@ -76,7 +76,7 @@ def test_info_knows_a_recording_that_goes_on_and_a_damaged_dataset(tmp_path, sta
     _edit(damaged, lambda info: info.update(total_frames=99))
 
     assert cli.main(["info", str(tmp_path / "d")]) == 0
-    assert "1 episode; Recorder.resume goes on from there" in capsys.readouterr().out
+    assert "1 episode; `soarm control --dataset" in capsys.readouterr().out
     assert cli.main(["info", str(damaged)]) == 0
     assert f"no: 1 fault; `soarm dataset verify {damaged}` lists what is wrong" in capsys.readouterr().out
 

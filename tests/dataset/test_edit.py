@@ -161,7 +161,7 @@ def test_an_unfinished_recording_is_not_edited(tmp_path, start, tape, content):
     before = content(tmp_path)
 
     for change in (lambda p: edit.delete_episodes(p, [0]), lambda p: edit.set_splits(p, {}), edit.recompute_statistics):
-        with pytest.raises(DatasetError, match=r"Finish it first: Recorder.resume\(.*\).finalize\(\)"):
+        with pytest.raises(DatasetError, match=r"Finish it first: `soarm control --dataset .*`, and q there"):
             change(tmp_path / "d")
     assert content(tmp_path) == before
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import json
 import os
@@ -71,6 +72,7 @@ def test_appending_gives_the_bytes_of_one_recording(tmp_path, record, tape, cont
 def test_a_recording_that_was_cut_off_goes_on(tmp_path, start, record, tape, content):
     recorder = start(tmp_path / "d")
     recorder.save_episode(*tape(0))
+    recorder.close()
     recorder = Recorder.resume(tmp_path / "d")
     recorder.save_episode(*tape(1))
     recorder.finalize()
@@ -127,6 +129,67 @@ def test_files_of_others_are_kept(tmp_path, record, tape):
     assert (path / "README.md").read_text() == "mine"
 
 
+@pytest.fixture
+def _disk_without_locks(monkeypatch):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+def test_a_second_recorder_is_refused_before_anything_is_written(tmp_path, start, tape, content, record):
+    for path, begin in ((tmp_path / "new", start), (record(tmp_path / "old", range(1)), Recorder.resume)):
+        with begin(path) as first:
+            first.save_episode(*tape(1))
+            before = content(tmp_path)
+            for other in (start, Recorder.resume):
+                with pytest.raises(
+                    DatasetError, match=rf"another program \(process {os.getpid()}\) records into it.*choose another"
+                ):
+                    other(path)
+            assert content(tmp_path) == before
+            first.save_episode(*tape(2))
+        assert not (path / "recording").exists()
+
+    assert [Dataset.open(tmp_path / name).n_episodes for name in ("new", "old")] == [2, 3]
+
+
+def test_a_recorder_that_was_killed_or_closed_locks_nothing(tmp_path, start, tape):
+    script = """
+        import os, signal, sys
+        from soarm import spec
+        from soarm.dataset.recorder import Recorder
+
+        features = {spec.STATE: spec.JOINT_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
+        recorder = Recorder.create(sys.argv[1], features, 30, "so100_follower", "go")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert (
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "killed")], check=False).returncode == -9
+    )
+    assert (tmp_path / "killed/recording/recording.lock").exists()
+    Recorder.resume(tmp_path / "killed").close()
+    closed = start(tmp_path / "closed")
+    closed.close()
+
+    assert Recorder.resume(tmp_path / "closed").n_episodes == 0
+    assert not list(tmp_path.glob("killed/recording/*.lock"))
+    with pytest.raises(DatasetError, match="finalized or closed"):
+        closed.save_episode(*tape(0))
+
+
+def test_a_dataset_that_is_refused_holds_nothing_of_the_lock(tmp_path, record, content):
+    path = record(tmp_path / "d", splits={"train": range(2), "val": range(2, 3)})
+    with pytest.raises(DatasetError):
+        Recorder.resume(path)
+    with pytest.raises(DatasetError):
+        Recorder.resume(tmp_path / "none")
+
+    assert not (path / "recording").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.usefixtures("_disk_without_locks")
 def test_what_another_recorder_kept_and_finished_is_not_written_over(tmp_path, start, tape):
     with start(tmp_path / "d") as first:
         with Recorder.resume(tmp_path / "d") as second:
@@ -240,7 +303,7 @@ def test_a_bad_definition_is_refused(tmp_path, changes, message):
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path, start, record, content):
     before = content(record(tmp_path / "d"))
 
-    with pytest.raises(DatasetError, match=r"is not empty .*Recorder.resume"):
+    with pytest.raises(DatasetError, match=r"is not empty .*`soarm control --dataset .*/d` goes on"):
         start(tmp_path / "d")
     assert content(tmp_path / "d") == before
 
@@ -259,6 +322,7 @@ def test_finalizing_nothing_is_refused(tmp_path, start):
         start(tmp_path / "d").finalize()
 
 
+@pytest.mark.usefixtures("_disk_without_locks")
 def test_a_second_recorder_cannot_overwrite_an_episode(tmp_path, start, tape):
     first = start(tmp_path / "d")
     second = Recorder.resume(tmp_path / "d")

@@ -14,7 +14,8 @@ from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.pick_place import TASK
-from soarm.teleop.recording import recorder
+from soarm.teleop.recording import add_timing, recorder, timing_file
+from soarm.teleop.session import Report, Timing
 
 FEATURES = TASK.features
 
@@ -102,6 +103,7 @@ def test_a_recording_that_was_cut_off_is_compared_too(tmp_path):
     Recorder.create(tmp_path / "empty", FEATURES, 15, "so100_follower", "go")
     begun = Recorder.create(tmp_path / "begun", FEATURES, 15, "so100_follower", "go")
     begun.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
+    begun.close()
 
     for name in ("empty", "begun"):
         with pytest.raises(DatasetError, match="15 Hz, and this session runs at 30 Hz"):
@@ -169,3 +171,34 @@ def test_a_folder_in_which_a_recording_was_killed_while_it_began_can_be_used(tmp
         made.save_episode({STATE: JOINTS, ENVIRONMENT_STATE: OBJECTS}, JOINTS)
 
     assert Dataset.open(tmp_path / "d").n_episodes == 1
+
+
+def test_the_timing_of_all_sessions_is_kept(tmp_path):
+    add_timing(tmp_path / "d", 2, Report([Timing(10, 0, 0), Timing(20, 1, 0)], tries=3, refused=1))
+    add_timing(tmp_path / "d", 2, Report([], tries=1, refused=1))
+    add_timing(tmp_path / "d", 4, Report([Timing(40, 0, 2)], tries=1))  # episode 2 came from elsewhere
+    found = json.loads((tmp_path / "d.timing.json").read_text())
+
+    assert [(line["episode"], line["steps"]) for line in found["kept"]] == [(0, 10), (1, 20), (3, 40)]
+    assert (found["tries"], found["refused"]) == (5, 2)
+
+
+def test_the_timing_of_a_dataset_that_is_gone_does_not_stay(tmp_path):
+    add_timing(tmp_path / "d", 3, Report([Timing(10, 0, 0)] * 3, tries=3))
+    add_timing(tmp_path / "d", 1, Report([Timing(7, 0, 0)], tries=1))
+
+    assert json.loads((tmp_path / "d.timing.json").read_text()) == {
+        "kept": [{"episode": 0, "steps": 7, "late": 0, "missed": 0}],
+        "tries": 1,
+        "refused": 0,
+    }
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"kept": 3}', '{"kept": [1]}', '{"kept": [], "tries": "x"}'])
+def test_a_broken_file_of_timing_is_put_aside_and_costs_nothing(tmp_path, broken, caplog):
+    timing_file(tmp_path / "d").write_text(broken)
+    add_timing(tmp_path / "d", 2, Report([Timing(7, 0, 0)], tries=1))
+
+    assert json.loads((tmp_path / "d.timing.json").read_text())["kept"][0]["episode"] == 1
+    assert (tmp_path / "d.timing.json.damaged").read_text() == broken
+    assert "put aside as d.timing.json.damaged" in caplog.text

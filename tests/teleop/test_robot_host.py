@@ -89,7 +89,8 @@ def test_a_dataset_is_not_continued_at_another_rate(tmp_path, make_twin, begin):
     ("words", "message"),
     [
         (["--control-hz", "50", "--dataset", "d"], "--control-hz is for --follower arm"),
-        (["--leader", "expert"], "--dataset must be given"),
+        (["--leader", "replay"], "--replay must be given"),
+        (["--leader", "expert", "--follower", "arm", "--port", "p", "--calibration", "c"], "--objects must be given"),
         (["--from-log", "run.log"], "--from-log needs --dataset"),
         (["--follower", "arm", "--port", "p", "--calibration", "c", "--dataset", "d"], "--objects must be given"),
     ],

@@ -293,6 +293,19 @@ def test_automatic_sessions_give_up_after_so_many_tries(tmp_path: Path) -> None:
     assert session.report.kept == []
 
 
+def test_who_rehearses_plays_every_episode_and_records_none() -> None:
+    clock, follower, said = Clock(dict.fromkeys(range(40), 0.09)), Follower(), []
+    script = Script({0: Command.START, 4: Command.KEEP, 5: Command.START, 8: Command.KEEP})
+    params = SessionParams(2, rehearses=True)
+    session = Session(follower, Hand(), None, params, script, clock.now, clock.sleep, said.append)
+    session.run()
+
+    assert [timing.steps for timing in session.report.kept] == [4, 3], "late or not"
+    assert session.report.kept[0].late > 0
+    assert said[-1] == "2 of 2 played; nothing is recorded without --dataset"
+    assert follower.stopped
+
+
 def test_every_command_ends_or_keeps_a_state_that_exists() -> None:
     assert {state for state, _ in TRANSITIONS} == {SessionState.IDLE, SessionState.RECORDING}
     assert all((state, Command.QUIT) in TRANSITIONS for state in (SessionState.IDLE, SessionState.RECORDING))

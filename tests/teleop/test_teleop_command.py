@@ -10,6 +10,7 @@ import pytest
 from soarm import params as params_file
 from soarm.cli import main
 from soarm.dataset.reader import Dataset
+from soarm.dataset.recorder import Recorder
 from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
@@ -37,7 +38,7 @@ def test_a_session_without_a_hand_records_what_training_takes(tmp_path: Path, ca
     assert status == more == 0
     assert dataset.n_episodes == 2
     assert dict(dataset.features) == find(params_file.load(ROOT / "params.yaml").task).features
-    assert timing["kept"][0]["late"] == 0
+    assert [(line["episode"], line["late"]) for line in timing["kept"]] == [(0, 0), (1, 0)], "of both sessions"
 
 
 def test_going_on_with_a_dataset_brings_scenes_that_it_has_not(tmp_path: Path) -> None:
@@ -49,6 +50,15 @@ def test_going_on_with_a_dataset_brings_scenes_that_it_has_not(tmp_path: Path) -
     assert not np.array_equal(first, second)
 
 
+def test_a_second_session_into_the_same_dataset_is_refused_before_anything_moves(tmp_path: Path, capsys, caplog) -> None:
+    with Recorder.create(tmp_path / "d", TASK.features, 30, "so100_follower", "go"):
+        command = ["control", "--leader", "expert", "--fast", "--dataset", str(tmp_path / "d"), "--episodes", "1"]
+        assert main([*command, "--params", str(ROOT / "params.yaml")]) == 1
+
+    assert "records into it, and one at a time may" in capsys.readouterr().err + caplog.text
+    assert not (tmp_path / "d.timing.json").exists()
+
+
 def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -56,6 +66,24 @@ def test_the_simulated_arm_needs_no_repository(tmp_path: Path, monkeypatch: pyte
 
     assert status == 0
     assert Dataset.open(Path("datasets/demo")).n_episodes == 1
+
+
+def test_a_script_and_a_recorded_episode_drive_without_recording(tmp_path: Path, caplog, capsys) -> None:
+    params = ["--params", str(ROOT / "params.yaml")]
+    command = ["control", "--fast", *params, "--leader"]
+    assert main([*command, "expert", "--episodes", "1", "--dataset", str(tmp_path / "d")]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    caplog.clear()
+    caplog.set_level("INFO")
+
+    assert main([*command, "expert", "--episodes", "1"]) == 0
+    assert main([*command, "replay", "--replay", str(tmp_path / "d")]) == 0
+    assert (capsys.readouterr().err + caplog.text).count("1 of 1 played; nothing is recorded without --dataset") >= 2
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main([*command, "replay"]) == 2
+    arm = ["--follower", "arm", "--port", "x", "--calibration", "x"]
+    assert main([*command, "expert", *arm]) == 2, "the expert must see the objects"
+    assert "--objects must be given as well" in capsys.readouterr().err
 
 
 def test_a_task_is_one_that_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
