@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,14 +13,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import yaml
 
 from soarm import ownership
 from soarm import params as params_file
-from soarm.errors import ParamsError, StageError
+from soarm.errors import ParamsError, SmallFileError, StageError
 from soarm.signals import recorded_signals
+from soarm.smallfile import parse_json, shown
 
 _LOOK_S = 0.05
 
@@ -50,15 +54,18 @@ class Changes:
         Raises:
             StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
             DatasetError: The dataset is not sound; lists every fault.
-            ParamsError: params.yaml has no such task or profile; names those there are.
+            ParamsError: params.yaml has no such task or profile; names those there are. Or the value of a number is none.
         """
         for text in self.sets:
             if not all(text.partition("=")[::2]):
                 raise StageError(f"--set {text!r} is no change; write NAME=VALUE, as in base.record.n_episodes=50")
         file = root / "params.yaml"
-        params_file.load(file, self.task)
+        loaded = params_file.load(file, self.task)
         if self.profile is not None and self.profile not in (profiles := _profiles(file)):
             raise ParamsError(f"profile is {self.profile!r}; {file} holds the profiles {profiles}")
+        header = {"task": loaded.task, "profile": self.profile or loaded.profile}
+        header |= dict(text.split("=", 1) for text in self.sets)
+        _check_values(file, ("base", f"tasks.{header['task']}", header["profile"]), self.sets)
         named = {"profile": self.profile, "task": self.task, "seed": self.seed}
         sets = [f"{name}={value}" for name, value in named.items() if value is not None]
         if self.dataset is not None:
@@ -107,9 +114,78 @@ def reproduce(
     return _call(command, {**os.environ, "PATH": path}, out)
 
 
+def experiments() -> set[str]:
+    """Return the experiments of DVC in this repository, as git's references."""
+    listed = _git("for-each-ref", "--format=%(refname)", "refs/exps")
+    return {ref for ref in listed.split() if re.fullmatch(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+", ref)}
+
+
+def told(experiment: str, stage: str) -> list[str]:
+    """Return the few metrics of a stage in an experiment, a line each, and the commands that go on from there.
+
+    Args:
+        experiment: One of `experiments`.
+        stage: Name of the stage.
+    """
+    name, content = experiment.rpartition("/")[2], _git("show", f"{experiment}:data/live/{stage}/metrics.json")
+    with contextlib.suppress(SmallFileError):  # where there is no such file, git has said nothing
+        metrics = parse_json(content)
+        return [*(f"{key:<12} {shown(value)}" for key, value in metrics.items()), _next(name)]
+    return [_next(name)]
+
+
+def _next(name: str) -> str:
+    return f"the experiment is {name}: `dvc metrics diff HEAD {name}` compares it, `dvc exp apply {name}` brings its results"
+
+
+def _git(*words: str) -> str:
+    """Return what git says; nothing where it fails."""
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout
+
+
 def _profiles(file: Path) -> list[str]:
     keys = yaml.safe_load(file.read_text(encoding="utf-8"))
     return [key for key in keys if key not in {"base", "tasks", *(field.name for field in fields(params_file.Header))}]
+
+
+def _check_values(file: Path, layers: Sequence[str], sets: Sequence[str]) -> None:
+    """Refuse what is no number in the place of one, and warn of a change that task or profile hide.
+
+    Args:
+        file: The params file.
+        layers: What is laid over one another there, the last one on top.
+        sets: `NAME=VALUE`; a name that the file does not hold is left to DVC.
+
+    Raises:
+        ParamsError: Lists every value that is no number.
+    """
+    keys, faults = yaml.safe_load(file.read_text(encoding="utf-8")), []
+    for name, _, value in (text.partition("=") for text in sets):
+        now = _at(keys, name)
+        if isinstance(now, int | float) and not isinstance(now, bool) and not _is_number(value):
+            faults.append(f"{name} is {shown(value)}; it must be a number, as {now} is")
+        for below, layer in enumerate(layers):
+            inner = name.removeprefix(f"{layer}.")
+            hides = [f"{over}.{inner}" for over in layers[below + 1 :] if _at(keys, f"{over}.{inner}") is not None]
+            if inner != name and hides:
+                sys.stderr.write(f"warning: {name} changes nothing: {hides[-1]} is laid over it; change that\n")
+    if faults:
+        raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
+
+
+def _at(keys: Any, name: str) -> Any:
+    """Return what stands under a dotted name; None where nothing does."""
+    for part in name.split("."):
+        keys = keys.get(part) if isinstance(keys, dict) else None
+    return keys
+
+
+def _is_number(text: str) -> bool:
+    """Whether DVC may read a number in a text; null stands for one that is not set."""
+    try:
+        return text.lower() == "null" or math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _refuse_strangers(root: Path) -> None:

@@ -67,10 +67,14 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
                 "those of an experiment"
             )
         with loading():
-            from soarm.reproduce import Changes, reproduce
+            from soarm.reproduce import Changes, experiments, reproduce, told
         changes = Changes(sets or (), profile, task, seed, dataset)
         stages = [] if stage is None else [stage]
+        before = experiments() if temp else set()
         status = reproduce(stages, changes, temp=temp, force=force, out=sys.stderr if as_json else None)
+        if temp and not status:
+            for experiment in sorted(experiments() - before):
+                logger.info("%s", "\n".join(told(experiment, stage or "compare")))
         if status or temp or not (as_json or lines):
             return status
         metrics = Path("data", "metrics", f"{stage or 'compare'}.json")

@@ -93,9 +93,9 @@ def rl_demo(
 
 
 def _refuse_base(artefact: Path, base: Path | None) -> None:
-    from soarm.runtime.bundle import CHECKSUMS_FILE
-    from soarm.window.artefact import DEMONSTRATOR
-
+    with loading("twin"):
+        from soarm.runtime.bundle import CHECKSUMS_FILE
+        from soarm.window.artefact import DEMONSTRATOR
     if artefact == Path(DEMONSTRATOR) or (artefact / CHECKSUMS_FILE).exists():
         _refuse(f"{artefact} needs none; only the checkpoint of a residual does", base=base)
 

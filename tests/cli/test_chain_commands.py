@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -101,6 +102,10 @@ def test_a_dataset_that_is_not_sound_is_refused_before_dvc_runs(
         (["--task", "juggle"], "task is 'juggle'; `tasks` holds ['pick_place', 'push', 'stack']"),
         (["--profile", "none"], "holds the profiles ['default', 'ci'"),
         (["-S", "seed"], "--set 'seed' is no change; write NAME=VALUE"),
+        (
+            ["--profile", "ci", "-S", "base.record.n_episodes=abc", "-S", "seed=1"],
+            "parameters do not fit:\n  base.record.n_episodes is 'abc'; it must be a number, as 100 is\n",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_dvc_runs(
@@ -109,6 +114,26 @@ def test_what_cannot_be_is_said_before_dvc_runs(
     assert cli.main(["train", *words]) == 1
     assert text in capsys.readouterr().err
     assert called == []
+
+
+@pytest.mark.parametrize(
+    ("words", "over"),
+    [
+        (["--profile", "ci", "-S", "base.record.n_episodes=9"], "ci.record.n_episodes"),
+        (["-S", "base.record.n_episodes=9"], None),
+        (["--profile", "ci", "-S", "ci.record.n_episodes=9"], None),
+        (["--profile", "ci", "-S", "base.train_act.learning_rate=1e-3"], None),
+        (["-S", "profile=ci", "-S", "base.reach.factors=[0.5]"], "ci.reach.factors"),
+    ],
+)
+def test_a_change_that_the_profile_hides_is_said(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str], words: list[str], over: str | None
+) -> None:
+    assert cli.main(["record", *words]) == 7
+    assert len(called) == 1
+    name = words[-1].partition("=")[0]
+    said = f"warning: {name} changes nothing: {over} is laid over it; change that\n"
+    assert capsys.readouterr().err == ("" if over is None else said)
 
 
 def test_outside_of_the_repository_it_says_where_to_go(
@@ -177,6 +202,32 @@ def test_json_is_the_stage_s_metrics(
 ) -> None:
     assert cli.main([name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(Path(f"data/metrics/{stage}.json").read_text())
+
+
+def test_an_experiment_ends_with_its_metrics_and_how_to_go_on(
+    reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True, capture_output=True)
+
+    caplog.set_level("INFO")
+    path = Path("data/live/train_act/metrics.json")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"l1_deg": 3.75}')
+    git("init")
+    git("add", "-f", str(path))
+    git("commit", "-m", "an experiment")
+    git("update-ref", f"refs/exps/01/{'a' * 38}/an-older-one", "HEAD")
+    git("update-ref", "refs/exps/stash", "HEAD")
+    monkeypatch.setattr(
+        reproduce, "_call", lambda *arguments: git("update-ref", f"refs/exps/01/{'a' * 38}/mild-cow", "HEAD") or 0
+    )
+
+    assert cli.main(["train", "--temp"]) == 0
+    assert caplog.messages == [
+        "l1_deg       3.75\n"
+        "the experiment is mild-cow: `dvc metrics diff HEAD mild-cow` compares it, `dvc exp apply mild-cow` brings its results"
+    ]
 
 
 def test_a_comparison_of_scenes_that_nobody_solved_is_shown(
