@@ -37,7 +37,7 @@ def _units(dataset: Dataset) -> list[tuple[str, ...]]:
     "change",
     [
         lambda path: edit.delete_episodes(path, [1]),
-        lambda path: edit.merge([path, path], path.with_name("merged")),
+        lambda path: edit.merge([path, shutil.copytree(path, path.with_name("copy"))], path.with_name("merged")),
         lambda path: edit.set_splits(path, {"train": range(2), "val": range(2, 4)}),
         lambda path: edit.recompute_statistics(path),
     ],
@@ -64,7 +64,7 @@ def test_units_that_are_known_stay_known_through_every_edit(tmp_path, record):
     edit.delete_episodes(path, [0])
     edit.set_splits(path, {"train": range(3)})
     edit.recompute_statistics(path)
-    merged = edit.merge([path, path], tmp_path / "merged")
+    merged = edit.merge([path, shutil.copytree(path, tmp_path / "copy")], tmp_path / "merged")
 
     assert _units(merged) == [arm.UNITS, arm.UNITS]
     merged.require_units("nothing")
