@@ -266,6 +266,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.chain
 def test_demonstrations_put_in_the_place_of_data_record_outlive_dvc_repro(clone: Repository) -> None:
     mine = put_demonstrations(clone.path / "data" / "record")
     done = clone.attempt("dvc", "repro", "train_act")

@@ -146,6 +146,7 @@ def parents(client: MlflowClient) -> Callable[[], list[Any]]:
     return read
 
 
+@pytest.mark.chain
 def test_a_reproduction_is_read_back_whole(chain: Chain, client: MlflowClient, parents: Callable[[], list[Any]]) -> None:
     import mlflow
 

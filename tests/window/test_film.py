@@ -15,6 +15,7 @@ from soarm.window import film
 from soarm.window.lane import Lane
 
 
+@pytest.mark.documented
 def test_a_film_has_the_lanes_side_by_side_with_the_residual_on_the_arm(
     short: SimParams, lane: Callable[[str], Lane], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
