@@ -200,9 +200,13 @@ class StageRun:
         """Hand a file (a figure, a video, a report) to the tracker."""
         self._tracker.artifact(path)
 
-    def networks(self, bundle: Path, networks: Mapping[str, Path]) -> None:
-        """Hand the networks of a bundle to the tracker, to be registered: `base` and `residual`, each an ONNX file."""
-        self._tracker.networks(bundle, networks)
+    def networks(self, bundle: Path, networks: Mapping[str, Path], register: bool) -> None:
+        """Hand the networks of a bundle, `base` and `residual`, each an ONNX file, to the tracker; registered or as files."""
+        if register:
+            self._tracker.networks(bundle, networks)
+        else:
+            for path in networks.values():
+                self._tracker.artifact(path)
 
     def finish(self, metrics: Mapping[str, Any], headline: Mapping[str, float] | None = None) -> None:
         """Put the results in place and write `data/metrics/<name>.json`; the last thing a stage does.

@@ -42,8 +42,7 @@ def main() -> None:
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
-        physics = sim.physics
-        servos = physics.position_gain, physics.force_limit, physics.latency_s
+        servos = sim.physics.position_gain, sim.physics.force_limit, sim.physics.latency_s
         trained_on = TrainingArm(sim.control_hz, *servos, sim.task.home, sim.task.success_hold_s)
         (run.out / TRAINING_ARM_FILE).write_text(trained_on.to_json(), encoding="utf-8")
         seal(run.out)
@@ -62,11 +61,7 @@ def main() -> None:
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times: they differ each time
         bundle_cards.write(run.out, run.task, spec, training, evaluation, measured)
         files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
-        if params.register:
-            run.networks(run.out, {"base": files[BASE], "residual": files[RESIDUAL]})
-        else:
-            for path in files.values():
-                run.artifact(path)
+        run.networks(run.out, {"base": files[BASE], "residual": files[RESIDUAL]}, params.register)
         run.finish(
             {
                 "parity_max_abs_deg": gaps.max_abs_deg,
