@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from soarm.eye.moments import Moments
 from soarm.sim.cameras import PolicyCameras
-from soarm.sim.look import Look, draw_look
 from soarm.sim.params import SimParams
 
 BLOCK = 1000
@@ -66,8 +65,7 @@ def _drawn(
 
 def _draw_block(sim: SimParams, moments: Moments, look_seeds: range, path: Path) -> None:
     cameras = _cameras(sim)
-    looks: list[Look] = [draw_look(sim, seed) for seed in look_seeds]
-    pictures = cameras.render_rows(moments.qpos, moments.mocap_pos, looks)
+    pictures = cameras.render_rows(moments.qpos, moments.mocap_pos)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(file, **pictures)

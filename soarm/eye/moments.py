@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from soarm import arm, kinematics
 from soarm.policy import Array, BatchPolicy, Observation, Rows
-from soarm.quantities import NotNegative, Scenes, Share
+from soarm.quantities import NotNegative, Share
 from soarm.rollout import Episode, rollout
+from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.task import SimTask, StateView
 from soarm.tasks.tabletop import CUBE_HALF_M

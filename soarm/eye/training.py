@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from soarm.act.training import Log, reproducible, restore, save_state
 from soarm.estimation import Questions
 from soarm.eye import frames
 from soarm.eye.errors import EyeErrors
-from soarm.eye.moments import MomentParams, Moments, collect, scatter
+from soarm.eye.moments import MomentParams, Moments, collect, scatter, without
 from soarm.eye.network import Eye, EyeConfig
 from soarm.eye.trainer import EyeTrainer, Labelled, LearnParams
 from soarm.policy import BatchPolicy
@@ -31,6 +32,7 @@ from soarm.sim.params import SimParams
 
 _LOOKS = 2**32
 """Seeds of the frames' looks begin here, apart from those of scenes."""
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,7 @@ def train(
     seed: int,
     scratch: Path,
     log: Log,
-    track: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda steps, total, description: steps,
+    track: Track = lambda steps, total, description: steps,
 ) -> TrainedEye:
     """Train an eye.
 
@@ -113,7 +115,8 @@ def train(
             if (step + 1) % learn.checkpoint_every == 0 or last:
                 save_state(trainer, checkpoint)
     objects, expected_m = trainer.answers()
-    visible = _visible_px(sim, held_out, moments, scratch, params.n_workers, track)
+    seeds_shown = _looks(seeds[len(seeds) // 2 :], len(held_out))
+    visible = _visible_px(sim, held_out, moments, seeds_shown, scratch, params.n_workers, track)
     truth = held_out.state, held_out.objects
     errors = EyeErrors.of(trainer.questions, *truth, objects, expected_m, moments, visible)
     frames_per_s = trainer.step * learn.batch_size / trainer.wall_s if trainer.wall_s else float("nan")
@@ -129,7 +132,7 @@ def _labelled(
     n: int,
     seeds: range,
     folder: Path,
-    track: Callable[[Iterable[Any], int, str], Iterable[Any]],
+    track: Track,
 ) -> tuple[Labelled, Moments]:
     """Return frames of rollouts in the scenes of `seeds`, and where everything is in them."""
     rng = np.random.default_rng(seeds.start)
@@ -142,12 +145,18 @@ def _labelled(
     return Labelled(pictures, *moments.observed(sim.sim_task)), moments
 
 
-def _visible_px(sim: SimParams, held_out: Labelled, moments: Moments, seeds, scratch: Path, n_workers: int, track: Track) -> NDArray[np.int64]:
+def _looks(seeds: range, n: int) -> range:
+    return range(_LOOKS + seeds.start, _LOOKS + seeds.start + n)
+
+
+def _visible_px(
+    sim: SimParams, held_out: Labelled, moments: Moments, looks: range, scratch: Path, n_workers: int, track: Track
+) -> NDArray[np.int64]:
     """Return how many pixels show each thing, shape (N, things): those that change when it is taken away."""
     counts = []
     for thing in sim.sim_task.task.things:
         rest = without(moments, sim.sim_task, thing)
-        pictures = frames.draw(sim, rest, seeds, scratch / f"without_{thing.name}", n_workers, track)
+        pictures = frames.draw(sim, rest, looks, scratch / f"without_{thing.name}", n_workers, track)
         changed = [(pictures[name] != held_out.frames[name]).any(axis=-1).sum(axis=(1, 2)) for name in sim.cameras]
         counts.append(np.sum(changed, axis=0))
     return np.stack(counts, axis=1)

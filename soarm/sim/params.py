@@ -180,6 +180,8 @@ class SimParams:
         physics: Servo and object properties.
         task: Geometry and success.
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
+        objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
+            the cameras and was trained by the stage `train_eye`.
     """
 
     task_name: ClassVar[str]
@@ -193,12 +195,15 @@ class SimParams:
     physics: PhysicsParams
     task: TaskParams
     cameras: Mapping[str, CameraParams]
+    objects_from: Literal["simulator", "eye"]
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
             raise ValueError(
                 f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
             )
+        if self.objects_from == "eye" and not self.cameras:
+            raise ValueError("objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two")
 
     @staticmethod
     def for_task(name: str) -> type[SimParams]:
