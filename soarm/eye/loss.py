@@ -13,7 +13,7 @@ from soarm.policy import Array
 
 _POSITION_M, _OFFSET_M, _TURN = 0.05, 0.02, 0.7
 """Errors of position, offset and turn that count as one."""
-_TURN_WEIGHT = 0.3
+_TURN_WEIGHT = 3.0
 _ERROR_WEIGHT = 0.02
 _BETA = 0.05
 """Below this share of the unit an error counts by its square: 2.5 mm of position, 1 mm of offset."""
@@ -51,7 +51,10 @@ def counted(questions: Questions, targets: Array) -> Array:
 
 
 def loss(questions: Questions, units: tuple[Tensor, Tensor], given: Tensor, target: Tensor, counts: Tensor) -> Tensor:
-    """Return the smooth L1 loss of the answers, and the loss of the errors that the network expects of them.
+    """Return the loss of the answers, and that of the errors that the network expects of them.
+
+    Positions have a smooth L1 loss. Turns have a squared one: before anything is known of a turn, the best answer to an
+    absolute error is to say nothing, and the network stays there.
 
     The latter is the negative logarithm of a Laplace density, log(b) + |error| / b (Kendall and Gal 2017, arXiv 1703.04977);
     the answers themselves are held fixed in it, so that a picture that shows little costs no accuracy elsewhere.
@@ -66,6 +69,9 @@ def loss(questions: Questions, units: tuple[Tensor, Tensor], given: Tensor, targ
     scale, weight = units
     wrong = (given - target) / scale
     smooth = nn.functional.smooth_l1_loss(wrong, torch.zeros_like(wrong), reduction="none", beta=_BETA)
+    for answer in questions.answers:
+        for elements in filter(None, (list(answer.turn), answer.turn_offset)):
+            smooth[:, elements] = 0.5 * wrong[:, elements].square()
     total = (smooth * counts * weight).sum(dim=1).mean() / 10.0
     for answer in questions.answers:
         far = (given[:, list(answer.at)] - target[:, list(answer.at)]).detach().norm(dim=1)

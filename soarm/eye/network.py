@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from soarm.estimation import POSE_DIM, Questions, pose_of
 from soarm.policy import Array, Observation
-from soarm.quantities import SOME, Count
+from soarm.quantities import SOME, Count, Whole
 from soarm.spec import IMAGES, STATE, Feature
 from soarm.tasks.task import Task
 
@@ -31,6 +31,7 @@ class EyeConfig:
     Attributes:
         channels: Of the convolutions: the first looks at 6x6 pixels and quarters the picture, the second halves it again.
         n_keypoints: Places that each camera is asked for.
+        n_glimpses: Of these places, so many are also looked at: what the trunk sees there, whatever the place.
         map_channels: Channels of the map that is flattened beside them.
         map_dim: Numbers that the flattened map becomes.
         hidden: Width of the two layers that put cameras and pose together.
@@ -38,6 +39,7 @@ class EyeConfig:
 
     channels: Annotated[tuple[Count, ...], SOME]
     n_keypoints: Count
+    n_glimpses: Whole
     map_channels: Count
     map_dim: Count
     hidden: Count
@@ -61,7 +63,7 @@ class Eye(nn.Module):
         super().__init__()
         self.config, self.questions, self.cameras = config, Questions(task), dict(cameras)
         self.trunks = nn.ModuleDict({name: _Camera(config, *feature.shape[:2]) for name, feature in cameras.items()})
-        dim = len(cameras) * (2 * config.n_keypoints + config.map_dim) + POSE_DIM
+        dim = len(cameras) * (2 * config.n_keypoints + config.n_glimpses * config.channels[-1] + config.map_dim) + POSE_DIM
         hidden, n = config.hidden, self.questions.dim
         self.head = nn.Sequential(
             nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, n)
@@ -113,6 +115,7 @@ class _Camera(nn.Module):
         self.trunk = nn.Sequential(*layers)
         last = config.channels[-1]
         self.keypoints, self.map = nn.Conv2d(last, config.n_keypoints, 1), nn.Conv2d(last, config.map_channels, 1)
+        self.n_glimpses = config.n_glimpses
         n = config.map_channels * height * width
         self.flat = nn.Sequential(nn.Linear(n, config.map_dim), nn.LayerNorm(config.map_dim))
         y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
@@ -122,4 +125,5 @@ class _Camera(nn.Module):
         x = self.trunk((pictures.permute(0, 3, 1, 2).float() - _MIDDLE) / _SPREAD)
         weights = self.keypoints(x).flatten(2).softmax(dim=-1)  # (B, K, cells)
         places = (weights @ self.grid).flatten(1)
-        return torch.cat([places, self.flat(self.map(x).flatten(1))], dim=1)
+        glimpses = (weights[:, : self.n_glimpses] @ x.flatten(2).transpose(1, 2)).flatten(1)
+        return torch.cat([places, glimpses, self.flat(self.map(x).flatten(1))], dim=1)

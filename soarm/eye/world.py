@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from pathlib import Path
+from typing import Protocol
 
 from soarm.errors import SpecMismatchError
 from soarm.estimation import Estimator, SeeingEnv
@@ -13,8 +14,12 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import Feature
 
-MakeEnv = Callable[[int, int], BatchEnv]
-"""Number of rows and threads -> environments."""
+
+
+class MakeEnv(Protocol):
+    """Makes environments."""
+
+    def __call__(self, n_rows: int, n_threads: int) -> BatchEnv: ...  # noqa: D102
 
 
 def environments(sim: SimParams, eye: Path) -> MakeEnv:
@@ -29,7 +34,7 @@ def environments(sim: SimParams, eye: Path) -> MakeEnv:
         SpecMismatchError: It was trained on another task or on other cameras.
     """
     if sim.objects_from == "simulator":
-        return lambda n_rows, n_threads: BatchSim(sim, n_rows, n_threads)
+        return functools.partial(BatchSim, sim)
     network = checkpoint.load(eye)
     wanted = {name: Feature.image(camera.height_px, camera.width_px) for name, camera in sim.cameras.items()}
     task = sim.sim_task.task
@@ -42,4 +47,8 @@ def environments(sim: SimParams, eye: Path) -> MakeEnv:
             f"{eye} is the eye of {shown[0]}; sim.cameras asks for {shown[1]}. Train it again: `dvc repro train_eye`"
         )
     estimator = Estimator(network, task, list(wanted))
-    return lambda n_rows, n_threads: SeeingEnv(BatchSim(sim, n_rows, n_threads), estimator)
+
+    def make(n_rows: int, n_threads: int) -> BatchEnv:
+        return SeeingEnv(BatchSim(sim, n_rows, n_threads), estimator)
+
+    return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
@@ -215,6 +215,11 @@ class SimParams:
     def sim_task(self) -> SimTask:
         """The task in the simulator."""
         return sim_task(self.task_name)
+
+    @property
+    def told(self) -> Self:
+        """The same environment without cameras, where policies are told where the objects are."""
+        return dataclasses.replace(self, cameras={}, objects_from="simulator")
 
     @property
     def sim_dt_s(self) -> float:
