@@ -10,6 +10,7 @@ Knows no camera, no torch and no ONNX: the same class stands in training, in eva
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -80,7 +81,8 @@ class Questions:
     @property
     def dim(self) -> int:
         """Number of answers."""
-        return self.answers[-1].error.stop
+        last: int = self.answers[-1].error.stop
+        return last
 
     @property
     def n_objects(self) -> int:
@@ -146,7 +148,7 @@ class Questions:
             at = tuple(elements[name] for name in ("x", "y", "z") if name in elements)
             turn = tuple(elements[name] for name in ("yaw4_cos", "yaw4_sin") if name in elements)
             ends = np.cumsum([first, 3, len(turn), 2]).tolist()
-            yield Answer(thing.name, at, turn, *(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)))
+            yield Answer(thing.name, at, turn, *(slice(*pair) for pair in itertools.pairwise(ends)))
             first = ends[-1]
 
 

@@ -24,8 +24,8 @@ Scenes = Annotated[int, within(least=1, most=_PER_RUN, why="a split has no more 
 def scene_seeds(split: Split, seed: int = 0) -> range:
     """Return the scene seeds of a split; take as many as are needed from the front.
 
-    The scenes for recording, for residual training and for an eye's frames change with the run's `seed` (0..9); validation and test scenes are
-    the same for every run, so that runs can be compared scene by scene.
+    The scenes for recording, for residual training and for an eye's frames change with the run's `seed` (0..9); validation and
+    test scenes are the same for every run, so that runs can be compared scene by scene.
 
     Raises:
         ValueError: `seed` is outside 0..9.

@@ -1,4 +1,4 @@
-"""Train the eye on drawn frames: train_act's rollouts -> data/train_eye (config.json, eye.safetensors); nothing without cameras."""
+"""Train the eye on drawn frames: data/train_act's rollouts -> data/train_eye (config.json, eye.safetensors)."""
 
 from __future__ import annotations
 

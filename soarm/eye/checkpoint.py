@@ -58,7 +58,9 @@ def load(folder: Path) -> Eye:
     try:
         eye.load_state_dict(load_file(weights_file))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"{weights_file} does not hold the weights that {CONFIG_FILE} describes: {error}; {_REMEDY}") from None
+        raise CheckpointError(
+            f"{weights_file} does not hold the weights that {CONFIG_FILE} describes: {error}; {_REMEDY}"
+        ) from None
     return eye.eval()
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm.errors import CheckpointError
 from soarm.eye.moments import Moments
 from soarm.sim.cameras import PolicyCameras
 from soarm.sim.params import SimParams
+from soarm.smallfile import write_atomically
 
 BLOCK = 1000
 """Frames in a file."""
@@ -49,27 +53,35 @@ def draw(
 
 
 def _drawn(
-    sim: SimParams, moments: Moments, look_seeds: range, folder: Path, starts: list[int], n_workers: int
+    sim: SimParams, moments: Moments, look_seeds: range, folder: Path, starts: Sequence[int], n_workers: int
 ) -> Iterator[None]:
     """Draw blocks and yield as they are done."""
-    jobs = [(sim, moments, look_seeds, first, _file(folder, first)) for first in starts]
-    jobs = [(sim, Moments(*(p[f : f + BLOCK] for p in moments)), look_seeds[f : f + BLOCK], path) for _, _, _, f, path in jobs]
+    blocks = [(first, slice(first, first + BLOCK)) for first in starts]
+    jobs = [_Job(sim, moments.take(rows), look_seeds[rows], _file(folder, first)) for first, rows in blocks]
     if n_workers == 1 or len(jobs) <= 1:
-        yield from (_draw_block(*job) for job in jobs)
+        for job in jobs:
+            _draw_block(job)
+            yield
         return
     spawn = multiprocessing.get_context("spawn")  # a renderer does not survive a fork
     with concurrent.futures.ProcessPoolExecutor(min(n_workers, len(jobs)), spawn) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(_draw_block, *job) for job in jobs]):
-            yield done.result()
+        for done in concurrent.futures.as_completed([pool.submit(_draw_block, job) for job in jobs]):
+            done.result()
+            yield
 
 
-def _draw_block(sim: SimParams, moments: Moments, look_seeds: range, path: Path) -> None:
-    cameras = _cameras(sim)
-    pictures = cameras.render_rows(moments.qpos, moments.mocap_pos)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, **pictures)
-    partial.replace(path)
+class _Job(NamedTuple):
+    sim: SimParams
+    moments: Moments
+    look_seeds: range
+    path: Path
+
+
+def _draw_block(job: _Job) -> None:
+    pictures = _cameras(job.sim).render_rows(job.moments.qpos, job.moments.mocap_pos)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **pictures)
+    write_atomically(job.path, content.getvalue(), CheckpointError)
 
 
 _OPEN: dict[str, PolicyCameras] = {}

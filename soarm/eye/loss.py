@@ -70,8 +70,8 @@ def loss(questions: Questions, units: tuple[Tensor, Tensor], given: Tensor, targ
     wrong = (given - target) / scale
     smooth = nn.functional.smooth_l1_loss(wrong, torch.zeros_like(wrong), reduction="none", beta=_BETA)
     for answer in questions.answers:
-        for elements in filter(None, (list(answer.turn), answer.turn_offset)):
-            smooth[:, elements] = 0.5 * wrong[:, elements].square()
+        turn = [*answer.turn, *range(answer.turn_offset.start, answer.turn_offset.stop)]
+        smooth[:, turn] = 0.5 * wrong[:, turn].square()
     total = (smooth * counts * weight).sum(dim=1).mean() / 10.0
     for answer in questions.answers:
         far = (given[:, list(answer.at)] - target[:, list(answer.at)]).detach().norm(dim=1)

@@ -59,7 +59,9 @@ class MomentParams:
 
     def __post_init__(self) -> None:
         if self.as_was + self.near > 1.0:
-            raise ValueError(f"as_was is {self.as_was} and near {self.near}; together they are shares of the frames, at most 1")
+            raise ValueError(
+                f"as_was is {self.as_was} and near {self.near}; together they are shares of the frames, at most 1"
+            )
 
 
 class Moments(NamedTuple):
@@ -77,13 +79,13 @@ class Moments(NamedTuple):
     stage: NDArray[np.int64]
     as_was: NDArray[np.bool_]
 
-    def take(self, rows: NDArray[np.int64]) -> Moments:
-        """Return some of them, copied."""
-        return Moments(*(part[rows] for part in self))
+    def take(self, rows: NDArray[np.int64] | slice) -> Moments:
+        """Return some of them; copied where `rows` are numbers."""
+        return Moments(self.qpos[rows], self.mocap_pos[rows], self.stage[rows], self.as_was[rows])
 
     def observed(self, task: SimTask) -> tuple[Array, Array]:
         """Return the joints, shape (N, 6) [deg x 5, percent], and the objects of a task, shape (N, n); float32."""
-        view = StateView(self.qpos.T, (), (), self.mocap_pos.transpose(1, 2, 0), ())
+        view = StateView(list(self.qpos.T), (), (), [list(xyz) for xyz in self.mocap_pos.transpose(1, 2, 0)], ())
         objects = np.empty((len(self.qpos), *task.task.objects.shape), np.float32)
         for i, number in enumerate(task.objects(view)):
             objects[:, i] = number

@@ -105,8 +105,7 @@ class _Camera(nn.Module):
 
     def __init__(self, config: EyeConfig, height: int, width: int) -> None:
         super().__init__()
-        first, *rest = config.channels
-        layers: list[nn.Module] = [nn.Conv2d(3, first, 6, 4, 1), nn.ReLU()]
+        layers: list[nn.Module] = [nn.Conv2d(3, config.channels[0], 6, 4, 1), nn.ReLU()]
         height, width = height // 4, width // 4
         for i, (before, after) in enumerate(itertools.pairwise(config.channels)):
             stride = 2 if i == 0 else 1

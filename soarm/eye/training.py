@@ -101,8 +101,9 @@ def train(
         TrainingError: The loss is no longer finite.
     """
     seeds = scene_seeds("eye", seed)
-    training, _ = _labelled(sim, policies, params, params.n_frames, seeds[: len(seeds) // 2], scratch / "training", track)
-    held_out, moments = _labelled(sim, policies, params, params.n_held_out, seeds[len(seeds) // 2 :], scratch / "held_out", track)
+    others = seeds[len(seeds) // 2 :]
+    training, _ = _labelled(sim, policies, params, params.n_frames, seeds, scratch / "training", track)
+    held_out, moments = _labelled(sim, policies, params, params.n_held_out, others, scratch / "held_out", track)
     learn, checkpoint = params.learn, scratch / "resume.pt"
     with reproducible(torch.device("cpu"), seed):
         trainer = EyeTrainer(training, held_out, Questions(sim.sim_task.task), params.network, learn, seed)
@@ -115,7 +116,7 @@ def train(
             if (step + 1) % learn.checkpoint_every == 0 or last:
                 save_state(trainer, checkpoint)
     objects, expected_m = trainer.answers()
-    seeds_shown = _looks(seeds[len(seeds) // 2 :], len(held_out))
+    seeds_shown = _looks(others, len(held_out))
     visible = _visible_px(sim, held_out, moments, seeds_shown, scratch, params.n_workers, track)
     truth = held_out.state, held_out.objects
     errors = EyeErrors.of(trainer.questions, *truth, objects, expected_m, moments, visible)

@@ -15,7 +15,6 @@ from soarm.sim.params import SimParams
 from soarm.spec import Feature
 
 
-
 class MakeEnv(Protocol):
     """Makes environments."""
 

@@ -203,7 +203,9 @@ class SimParams:
                 f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
             )
         if self.objects_from == "eye" and not self.cameras:
-            raise ValueError("objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two")
+            raise ValueError(
+                "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
+            )
 
     @staticmethod
     def for_task(name: str) -> type[SimParams]:
