@@ -62,7 +62,7 @@ OUTSIDE: dict[str, set[str]] = {
     "runtime": {"numpy", "onnxruntime"},
     "seeds": set(),
     "signals": set(),
-    "sim": {"mujoco", "mujoco_menagerie", "numpy"},
+    "sim": {"PIL", "mujoco", "mujoco_menagerie", "numpy"},
     "smallfile": set(),
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
+from soarm.sim.look_params import LookParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import SimTask
 
@@ -182,6 +183,7 @@ class SimParams:
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
         objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
             the cameras and was trained by the stage `train_eye`.
+        look: How much these pictures differ from episode to episode.
     """
 
     task_name: ClassVar[str]
@@ -196,6 +198,7 @@ class SimParams:
     task: TaskParams
     cameras: Mapping[str, CameraParams]
     objects_from: Literal["simulator", "eye"]
+    look: LookParams
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
