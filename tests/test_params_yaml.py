@@ -80,7 +80,7 @@ NONSENSE: dict[str, Any] = {
     "negative": -0.5,
 }
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "any words do": (("text", "number as text"), ("study.variants.*.label",)),
+    "any words do": (("text", "number as text"), ("study.variants.*.label", "*.pretrained_backbone_weights")),
     "a switch is on or off": (
         ("truth",),
         ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
