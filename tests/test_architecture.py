@@ -44,6 +44,7 @@ OUTSIDE: dict[str, set[str]] = {
     "export": {"numpy", "onnx", "onnxscript", "torch"},
     "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
+    "lerobot": {"safetensors", "torch"},
     "ownership": {"yaml"},
     "params": {"yaml"},
     "policies": {"numpy"},
