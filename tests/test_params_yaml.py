@@ -80,7 +80,10 @@ NONSENSE: dict[str, Any] = {
     "negative": -0.5,
 }
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "any words do": (("text", "number as text"), ("study.variants.*.label", "sim.look.background.photos")),
+    "any words do": (
+        ("text", "number as text"),
+        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights"),
+    ),
     "a switch is on or off": (
         ("truth",),
         ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
