@@ -71,7 +71,7 @@ def _shown(task: str, cameras: Mapping[str, Feature]) -> str:
 
 
 def lone_eye(sim: SimParams, eye: Path) -> LoneEye | None:
-    """Return the eye of a folder for one episode at a time, None where the simulator asks for none; raises as `environments`."""
+    """Return the eye of a folder for one episode at a time; None where the simulator asks for none."""
     return None if sim.objects_from == "simulator" else LoneEye(sim, estimator_for(sim, eye))
 
 
