@@ -37,7 +37,7 @@ OUTSIDE: dict[str, set[str]] = {
     "cli": {"typer"},
     "entry": set(),
     "envs": {"gymnasium", "mujoco", "numpy"},
-    "dataset": {"numpy", "pyarrow"},
+    "dataset": {"av", "numpy", "pyarrow"},
     "deployment": {"numpy"},
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
