@@ -20,6 +20,7 @@ from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
+from soarm.eye.training import TrainEyeParams
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[Any]] = {
     "sim": SimParams,
     "record": RecordParams,
     "train_act": TrainActParams,
+    "train_eye": TrainEyeParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
@@ -80,7 +82,10 @@ NONSENSE: dict[str, Any] = {
     "negative": -0.5,
 }
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "any words do": (("text", "number as text"), ("study.variants.*.label",)),
+    "any words do": (
+        ("text", "number as text"),
+        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights"),
+    ),
     "a switch is on or off": (
         ("truth",),
         ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
@@ -115,6 +120,13 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("zero",),
         (
             "sim.physics.latency_s.*",
+            "sim.look.camera.*",
+            "sim.look.light.turn_deg",
+            "sim.look.colours.*_hue_deg",
+            "sim.look.colours.table_tint",
+            "sim.look.background.share",
+            "sim.look.picture.blur_px.*",
+            "sim.look.picture.noise.*",
             "sim.task.home_jitter.*",
             "sim.task.clearance_m",
             "sim.task.success_hold_s",
@@ -127,6 +139,9 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_eye.moments.*",
+            "train_eye.learn.brightness",
+            "train_eye.network.n_glimpses",
         ),
     ),
     "no steps of that sort": (
