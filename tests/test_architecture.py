@@ -40,7 +40,7 @@ OUTSIDE: dict[str, set[str]] = {
     "estimation": {"numpy"},
     "eye": {"mujoco", "numpy", "safetensors", "torch"},
     "envs": {"gymnasium", "mujoco", "numpy"},
-    "dataset": {"numpy", "pyarrow"},
+    "dataset": {"av", "numpy", "pyarrow"},
     "deployment": {"numpy"},
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
