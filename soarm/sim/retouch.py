@@ -18,7 +18,7 @@ Picture = NDArray[np.uint8]
 _QUANTILES = np.array([statistics.NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 _NORMAL = _QUANTILES / _QUANTILES.std()
 """A normal distribution of 256 values, each as likely: a random byte is a random number, ten times as fast."""
-_PATCHES = (1, 12)
+_PATCHES = (1, 8)
 """Patches of a random background along its height: fewest and most."""
 
 
@@ -90,13 +90,13 @@ def _blurred(picture: Picture, std_px: float) -> Picture:
 def _patches(rng: np.random.Generator, height_px: int, width_px: int) -> Picture:
     """Return smooth patches of random colours with grain of a random strength."""
     n = int(rng.integers(_PATCHES[0], _PATCHES[1] + 1))
-    corners = rng.uniform(0.0, 255.0, (n + 1, n + 1, 3))
+    corners = rng.uniform(30.0, 225.0, 3) + rng.uniform(0.0, 100.0) * rng.uniform(-1.0, 1.0, (n + 1, n + 1, 3))
     rows, columns = np.linspace(0, n, height_px), np.linspace(0, n, width_px)
     up, left = np.minimum(rows.astype(int), n - 1), np.minimum(columns.astype(int), n - 1)
     down, right = (rows - up)[:, None, None], (columns - left)[None, :, None]
     upper = corners[up][:, left] * (1 - right) + corners[up][:, left + 1] * right
     lower = corners[up + 1][:, left] * (1 - right) + corners[up + 1][:, left + 1] * right
-    grain = rng.uniform(0.0, 30.0) * rng.standard_normal((height_px, width_px, 1))
+    grain = rng.uniform(0.0, 20.0) * rng.standard_normal((height_px, width_px, 1))
     return _levels(upper * (1 - down) + lower * down + grain)
 
 
