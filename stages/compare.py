@@ -11,7 +11,7 @@ from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
 from soarm.eye import trials
-from soarm.eye.world import environments, lone_eye, world_of
+from soarm.eye.world import environments, lone_eye
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
@@ -36,7 +36,7 @@ def main() -> None:
         actor, spec = residual_actor.load(residual_folder)
         require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
         eye, rows_threads = run.input("train_eye"), (how.n_rows, how.n_threads)
-        make_env, world = environments(sim, eye), world_of(sim, eye)
+        make_env, world = environments(sim, eye), trials.world_of(sim, eye)
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(env: BatchEnv, policy: BatchPolicy, name: str, scenes: range, of: dict[str, str]) -> Results:

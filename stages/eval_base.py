@@ -7,7 +7,8 @@ import dataclasses
 from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.summary import summarise
-from soarm.eye.world import environments, world_of
+from soarm.eye.trials import world_of
+from soarm.eye.world import environments
 from soarm.policies import ChunkedPolicy
 from soarm.report import gallery
 from soarm.seeds import scene_seeds

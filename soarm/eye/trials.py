@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.estimation import SeeingEnv
+from soarm.evaluation.evaluator import policy_hash
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
@@ -72,6 +73,11 @@ class TamperedEnv:
                 every[rows] = seen[key]
             seen[key] = every[(np.asarray(rows) + 1) % self.n_rows]
         return seen
+
+
+def world_of(sim: SimParams, eye: Path) -> object:
+    """Return what rows of an evaluation follow from beside the policy: the simulator, and the eye where it asks for one."""
+    return sim if sim.objects_from == "simulator" else (sim, policy_hash(eye))
 
 
 def other_ways(sim: SimParams, eye: Path, n_rows: int, n_threads: int) -> dict[str, BatchEnv]:

@@ -12,7 +12,6 @@ from mujoco import MjData
 
 from soarm.errors import SpecMismatchError
 from soarm.estimation import Estimator, SeeingEnv, told_by
-from soarm.evaluation.evaluator import policy_hash
 from soarm.eye import checkpoint
 from soarm.policy import Observation
 from soarm.rollout import BatchEnv
@@ -47,11 +46,6 @@ def environments(sim: SimParams, eye: Path) -> MakeEnv:
         return SeeingEnv(BatchSim(sim, n_rows, n_threads), estimator)
 
     return make
-
-
-def world_of(sim: SimParams, eye: Path) -> object:
-    """Return what rows of an evaluation follow from beside the policy: the simulator, and the eye where it asks for one."""
-    return sim if sim.objects_from == "simulator" else (sim, policy_hash(eye))
 
 
 def estimator_for(sim: SimParams, eye: Path) -> Estimator:
