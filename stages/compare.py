@@ -10,12 +10,14 @@ from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
+from soarm.evaluation.summary import summarise
 from soarm.eye import trials
 from soarm.eye.world import environments, lone_eye
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
 from soarm.report import comparison as report
+from soarm.report.eye import of_trials
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
 from soarm.rollout import BatchEnv
@@ -50,9 +52,8 @@ def main() -> None:
         if base is None:
             base = rows(make_env(*rows_threads), alone, "ACT", seeds, provenance)
         corrected = residual_policy(act, actor, spec, how.n_rows)
-        residual = rows(
-            make_env(*rows_threads), corrected, "ACT + residual", seeds, provenance_of(residual_folder, world, how)
-        )
+        of = provenance_of(residual_folder, world, how)
+        residual = rows(make_env(*rows_threads), corrected, "ACT + residual", seeds, of)
         ways, few = trials.other_ways(sim, eye, *rows_threads), seeds[: params.n_leak_scenes]
         others = {way: rows(env, corrected, way, seeds if way == trials.TRUE else few, {}) for way, env in ways.items()}
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
@@ -60,14 +61,16 @@ def main() -> None:
         base.save(run.out, "base")
         residual.save(run.out, "residual")
         curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
-        results = gallery.of_comparison(base, residual, result)
+        summaries = {"eye": result.residual, **{way: summarise(one) for way, one in others.items()}}
+        results = [*gallery.of_comparison(base, residual, result), *of_trials(summaries)]
         training = gallery.of_training({name: tables.curves(path) for name, path in curves.items()})
         gallery.save_all([*results, *training], run.out / "figures")
         scenes = clips.choose(base, residual)
         shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips", lone_eye(sim, eye))
         films = [(run.out / "clips" / clip.file_name, clip) for clip in run.track(shot, len(scenes), description="filming")]
-        today = datetime.datetime.now(datetime.UTC).date()
-        origin = report.Origin(today, run.git_rev, run.task.name, run.profile, run.seed, source)
+        origin = report.Origin(
+            datetime.datetime.now(datetime.UTC).date(), run.git_rev, run.task.name, run.profile, run.seed, source
+        )
         page = report.render(base, residual, result, results, training, films, origin)
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
