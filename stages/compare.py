@@ -17,10 +17,8 @@ from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
 from soarm.report import comparison as report
-from soarm.report.eye import of_trials
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
-from soarm.rollout import BatchEnv
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
@@ -37,32 +35,30 @@ def main() -> None:
         act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
         require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
-        eye, rows_threads = run.input("train_eye"), (how.n_rows, how.n_threads)
+        eye = run.input("train_eye")
         make_env, world = environments(sim, eye), trials.world_of(sim, eye)
         seeds = scene_seeds("test")[: params.n_scenes]
 
-        def rows(env: BatchEnv, policy: BatchPolicy, name: str, scenes: range, of: dict[str, str]) -> Results:
-            tried = run.track(scenes, description=f"evaluating {name}")
-            return evaluate(env, policy, tried, knocked_away_m=how.knocked_away_m, provenance=of)
+        def rows(policy: BatchPolicy, name: str, provenance: dict[str, str]) -> Results:
+            env, scenes = make_env(how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
+            return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, provenance=provenance)
 
         provenance = provenance_of(act_folder, world, how)
         base = find(run.input("eval_base"), provenance, seeds)
         source = "data/eval_base" if base is not None else "evaluated again"
         alone = ChunkedPolicy(act, act.spec, how.n_rows)
         if base is None:
-            base = rows(make_env(*rows_threads), alone, "ACT", seeds, provenance)
+            base = rows(alone, "ACT", provenance)
         corrected = residual_policy(act, actor, spec, how.n_rows)
-        of = provenance_of(residual_folder, world, how)
-        residual = rows(make_env(*rows_threads), corrected, "ACT + residual", seeds, of)
-        ways, few = trials.other_ways(sim, eye, *rows_threads), seeds[: params.n_leak_scenes]
-        others = {way: rows(env, corrected, way, seeds if way == trials.TRUE else few, {}) for way, env in ways.items()}
+        residual = rows(corrected, "ACT + residual", provenance_of(residual_folder, world, how))
+        others = trials.without_the_eye(sim, eye, corrected, seeds, params.n_leak_scenes, how, run.track)
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
 
         base.save(run.out, "base")
         residual.save(run.out, "residual")
         curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
         summaries = {"eye": result.residual, **{way: summarise(one) for way, one in others.items()}}
-        results = [*gallery.of_comparison(base, residual, result), *of_trials(summaries)]
+        results = [*gallery.of_comparison(base, residual, result), *gallery.of_trials(summaries)]
         training = gallery.of_training({name: tables.curves(path) for name, path in curves.items()})
         gallery.save_all([*results, *training], run.out / "figures")
         scenes = clips.choose(base, residual)

@@ -8,7 +8,8 @@ from soarm.eye.training import TrainEyeParams, train
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy, VectorPolicy
 from soarm.recording import RecordParams
-from soarm.report import eye, gallery
+from soarm.report.eye import of_eye
+from soarm.report.style import save
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -31,7 +32,8 @@ def main() -> None:
 
         result = train(sim, policies, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
         checkpoint.save(result.model, run.out)
-        gallery.save_all(eye.of_eye([row._asdict() for row in result.errors.rows]), run.out / "figures")
+        for figure in of_eye([row._asdict() for row in result.errors.rows]):
+            save(figure, run.out / "figures")
         for path in sorted((run.out / "figures").glob("*.png")):
             run.artifact(path)
         run.finish({"eye": "trained", **result.metrics}, headline=result.errors.headline())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.estimation import SeeingEnv
-from soarm.evaluation.evaluator import policy_hash
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, policy_hash
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
 from soarm.eye.world import estimator_for
-from soarm.policy import Array, Observation, Rows
+from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, StepResult
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
@@ -80,19 +80,37 @@ def world_of(sim: SimParams, eye: Path) -> object:
     return sim if sim.objects_from == "simulator" else (sim, policy_hash(eye))
 
 
-def other_ways(sim: SimParams, eye: Path, n_rows: int, n_threads: int) -> dict[str, BatchEnv]:
-    """Return environments of the same scenes in which a policy learns otherwise where the objects are, or not at all.
+def without_the_eye(
+    sim: SimParams,
+    eye: Path,
+    policy: BatchPolicy,
+    seeds: range,
+    n_leak_scenes: int,
+    how: EvaluationParams,
+    track: Callable[[range, None, str], Iterable[int]],
+) -> dict[str, Results]:
+    """Return the rows of a policy that learns otherwise where the objects are, or not at all; none where there is no eye.
 
-    `true_poses` tells it; `blank_pictures` and `permuted_pictures` show its eye nothing of the scene. Without an eye there are
-    none.
+    Args:
+        sim: The simulator.
+        eye: Folder of the eye.
+        policy: As it was evaluated through its eye.
+        seeds: Of the scenes on which `true_poses` are told.
+        n_leak_scenes: Of these, scenes in which `blank_pictures` and `permuted_pictures` show the eye nothing of the scene.
+        how: How it is evaluated.
+        track: Wraps scenes to show progress; takes them, None, and a description.
     """
     if sim.objects_from == "simulator":
         return {}
-    estimator = estimator_for(sim, eye)
-    ways: dict[str, BatchEnv] = {TRUE: BatchSim(sim.told, n_rows, n_threads)}
-    for how in get_args(Tampering):
-        ways[f"{how}_pictures"] = SeeingEnv(TamperedEnv(BatchSim(sim, n_rows, n_threads), how), estimator)
-    return ways
+    envs: dict[str, BatchEnv] = {TRUE: BatchSim(sim.told, how.n_rows, how.n_threads)}
+    for tampering in get_args(Tampering):
+        tampered = TamperedEnv(BatchSim(sim, how.n_rows, how.n_threads), tampering)
+        envs[f"{tampering}_pictures"] = SeeingEnv(tampered, estimator_for(sim, eye))
+    found = {}
+    for name, env in envs.items():
+        scenes = track(seeds if name == TRUE else seeds[:n_leak_scenes], None, f"evaluating with {name.replace('_', ' ')}")
+        found[name] = evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m)
+    return found
 
 
 def compared(through: Results, others: Mapping[str, Results]) -> dict[str, Any]:

@@ -1,14 +1,10 @@
-"""Figures of an eye: how far off it is, and what a policy is worth with and without it."""
+"""Figures of an eye: how far off it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from matplotlib.axes import Axes
 
-from soarm.evaluation.summary import Summary
-from soarm.report import figures, tables
-from soarm.report.style import BLUE, LABELS, ORANGE, PURPLE, Figure, Table
+from soarm.report.style import BLUE, ORANGE, PURPLE, Figure, Table
 
 _COLOURS = (BLUE, ORANGE, PURPLE)
 
@@ -22,15 +18,6 @@ def of_eye(errors: Table) -> list[Figure]:
         how = "Points: median error of the yaw of objects that lie flat; lines end at the 90th percentile."
         made.append(Figure("eye_turns", how, turned, _draw_turns, (6.4, 3.6)))
     return made
-
-
-def of_trials(policies: Mapping[str, Summary]) -> list[Figure]:
-    """Return the figure of a policy's success through its eye and in other ways; none where there are no other ways."""
-    if len(policies) < 2:
-        return []
-    counts = ", ".join(f"{LABELS[name]} {one.n_scenes}" for name, one in policies.items())
-    how = f"Points: share of held-out scenes solved ({counts}). Bars: Wilson 95 % interval."
-    return [Figure("eye_success", how, tables.success(policies), figures.draw_success, (6.0, 3.2))]
 
 
 def _draw_positions(ax: Axes, table: Table) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from soarm.evaluation.evaluator import EvaluationParams
 from soarm.eye import checkpoint
 from soarm.eye.training import TrainedEye
-from soarm.eye.trials import TRUE, TamperedEnv, other_ways
+from soarm.eye.trials import TRUE, TamperedEnv, compared, without_the_eye
+from soarm.policy import Array, Observation, Rows
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
+from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
 
 ROWS = np.arange(3)
 
@@ -26,15 +29,37 @@ def test_blank_pictures_are_grey_and_permuted_ones_are_of_the_next_row(seeing: S
         assert not np.array_equal(permuted[key], whole[key])
 
 
-def test_other_ways_are_true_poses_and_pictures_that_say_nothing(seeing: SimParams, tried: TrainedEye, tmp_path: Path) -> None:
+class Still:
+    """A policy that stays, and keeps what it was told first."""
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Nothing to start."""
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Stay."""
+        self.told.append(dict(observation))
+        return observation[STATE]
+
+    def __init__(self) -> None:
+        self.told: list[Observation] = []
+
+
+def test_a_policy_is_told_true_poses_and_shown_pictures_that_say_nothing(
+    seeing: SimParams, tried: TrainedEye, tmp_path: Path
+) -> None:
     checkpoint.save(tried.model, tmp_path)
-    ways = other_ways(seeing, tmp_path, 3, 1)
+    still, how = Still(), EvaluationParams(3, 3, 1, 0.03)
 
-    seen = {name: env.reset(ROWS, [0, 1, 2]) for name, env in ways.items()}
+    def track(scenes: range, total: None, description: str) -> range:
+        return scenes
 
-    assert list(seen) == [TRUE, "blank_pictures", "permuted_pictures"]
-    truth = seen[TRUE][ENVIRONMENT_STATE]
-    for name in ("blank_pictures", "permuted_pictures"):
-        np.testing.assert_array_equal(seen[name][TRUE_OBJECTS], truth)
-        assert not np.array_equal(seen[name][ENVIRONMENT_STATE], truth)
-    assert other_ways(seeing.told, tmp_path / "nothing", 3, 1) == {}
+    found = without_the_eye(seeing, tmp_path, still, range(3), 2, how, track)
+
+    assert {name: len(rows) for name, rows in found.items()} == {TRUE: 3, "blank_pictures": 2, "permuted_pictures": 2}
+    assert TRUE_OBJECTS not in still.told[0]
+    lying = still.told[-1]
+    assert not np.array_equal(lying[ENVIRONMENT_STATE], lying[TRUE_OBJECTS])
+    pairs = compared(found[TRUE], found)
+    assert pairs[TRUE]["only_the_eye"] == pairs[TRUE]["only_this"] == 0
+    assert pairs["blank_pictures"]["n_scenes"] == 2
+    assert without_the_eye(seeing.told, tmp_path / "nothing", still, range(3), 2, how, track) == {}
