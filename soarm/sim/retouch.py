@@ -91,13 +91,16 @@ def _patches(rng: np.random.Generator, height_px: int, width_px: int) -> Picture
     """Return smooth patches of random colours with grain of a random strength."""
     n = int(rng.integers(_PATCHES[0], _PATCHES[1] + 1))
     corners = rng.uniform(30.0, 225.0, 3) + rng.uniform(0.0, 100.0) * rng.uniform(-1.0, 1.0, (n + 1, n + 1, 3))
-    rows, columns = np.linspace(0, n, height_px), np.linspace(0, n, width_px)
-    up, left = np.minimum(rows.astype(int), n - 1), np.minimum(columns.astype(int), n - 1)
-    down, right = (rows - up)[:, None, None], (columns - left)[None, :, None]
-    upper = corners[up][:, left] * (1 - right) + corners[up][:, left + 1] * right
-    lower = corners[up + 1][:, left] * (1 - right) + corners[up + 1][:, left + 1] * right
-    grain = rng.uniform(0.0, 20.0) * rng.standard_normal((height_px, width_px, 1))
-    return _levels(upper * (1 - down) + lower * down + grain)
+    across = (_hats(n, height_px) @ corners.reshape(n + 1, -1)).reshape(height_px, n + 1, 3)
+    smooth = _hats(n, width_px) @ across  # (H, W, 3)
+    grain = rng.uniform(0.0, 20.0) * rng.standard_normal((height_px, width_px, 1), np.float32)
+    return _levels(smooth + grain)
+
+
+def _hats(n: int, size_px: int) -> NDArray[np.float64]:
+    """Return the weights of n + 1 points for the pixels between them, shape (size_px, n + 1): linear interpolation."""
+    hats: NDArray[np.float64] = np.maximum(0.0, 1.0 - np.abs(np.linspace(0, n, size_px)[:, None] - np.arange(n + 1)))
+    return hats
 
 
 def _piece(rng: np.random.Generator, photos: tuple[Path, ...], height_px: int, width_px: int) -> Picture:
