@@ -23,7 +23,7 @@ def main() -> None:
         sim = run.params("sim", SimParams)
         folder = run.input("train_act")
         act = load_base(folder)
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
         results = evaluate(
             BatchSim(sim, params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),
