@@ -34,7 +34,7 @@ def main() -> None:
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
         act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
-        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, sim.spec)
         eye = run.input("train_eye")
         make_env, world = environments(sim, eye), trials.world_of(sim, eye)
         seeds = scene_seeds("test")[: params.n_scenes]

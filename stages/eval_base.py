@@ -24,7 +24,7 @@ def main() -> None:
         sim = run.params("sim", SimParams)
         folder, eye = run.input("train_act"), run.input("train_eye")
         act = load_base(folder)
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
         results = evaluate(
             environments(sim, eye)(params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),

@@ -24,7 +24,7 @@ def main() -> None:
             run.finish({"eye": None})
             return
         recorded, act = run.params("record", RecordParams), load_base(run.input("train_act"))
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
 
         def policies(n_rows: int) -> list[BatchPolicy]:
             experts = [sim.sim_task.expert(recorded.expert, sim.control_hz) for _ in range(n_rows)]
