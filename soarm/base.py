@@ -37,11 +37,26 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _REMEDY = "train it again with `dvc repro train_act`, or copy the whole folder again."
 
 
+class Pictures(Protocol):
+    """The pictures of one camera in random access: from memory, a cache or a video.
+
+    Attributes:
+        shape: Of one picture, (height, width, 3).
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+    def __len__(self) -> int: ...
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the pictures of `rows`, shape (B, H, W, 3); rows count over all episodes, as in `Demonstrations.columns`."""
+
+
 class Demonstrations(Protocol):
     """Demonstrations as the training of a base reads them; `soarm.dataset.reader.Dataset` is such an object.
 
     Attributes:
         columns: Feature key -> rows of all episodes, one after the other, shape (N, n) float32.
+        pictures: Feature key of a camera -> its N pictures.
         episode_starts: First row of each episode, and N, shape (E + 1,).
         fps: Rows per second.
         features: Feature key -> names, units and shape.
@@ -50,6 +65,8 @@ class Demonstrations(Protocol):
 
     @property
     def columns(self) -> Mapping[str, Array]: ...  # noqa: D102
+    @property
+    def pictures(self) -> Mapping[str, Pictures]: ...  # noqa: D102
     @property
     def episode_starts(self) -> NDArray[np.int64]: ...  # noqa: D102
     @property

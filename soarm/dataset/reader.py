@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from soarm.dataset.episode import StoredEpisode
 from soarm.errors import DatasetError
 from soarm.spec import Feature, PolicySpec, content_hash
 from soarm.tasks.registry import task_of
+
+if TYPE_CHECKING:
+    from soarm.base import Pictures
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +136,11 @@ class Dataset:
     def n_episodes(self) -> int:
         """Number of episodes, E."""
         return len(self.episode_starts) - 1
+
+    @property
+    def pictures(self) -> Mapping[str, Pictures]:
+        """Feature key of a camera -> its pictures; none yet."""
+        return {}
 
     @property
     def cameras(self) -> tuple[str, ...]:

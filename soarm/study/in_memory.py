@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.base import Demonstrations
+from soarm.base import Demonstrations, Pictures
 from soarm.policy import Array
 from soarm.rollout import Episode
 from soarm.spec import ACTION, Feature, content_hash
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class InMemoryDataset:
     """Columns of episodes, as `soarm.base.Demonstrations` wants them.
 
@@ -24,6 +24,7 @@ class InMemoryDataset:
         fps: Rows per second.
         features: Feature key -> names, units and shape.
         hash: Hash of the content.
+        pictures: Feature key of a camera -> its N pictures.
     """
 
     columns: Mapping[str, Array]
@@ -31,6 +32,7 @@ class InMemoryDataset:
     fps: int
     features: Mapping[str, Feature]
     hash: str
+    pictures: Mapping[str, Pictures] = dataclasses.field(default_factory=dict)
 
 
 def columns_of(episode: Episode) -> dict[str, Array]:
