@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from soarm import arm
@@ -24,6 +25,13 @@ LengthRange = Annotated[tuple[_Length, _Length], LOW_HIGH]
 """The same, of a radius or a height around the arm [m]."""
 AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
 _Jitter = Annotated[float, within(least=0, most=180)]
+_Width = Annotated[int, within(least=1, most=1280)]
+_Height = Annotated[int, within(least=1, most=960)]
+_Supersample = Annotated[int, within(least=1, most=8)]
+_Fovy = Annotated[float, within(least=1, most=170)]
+_Coordinate = Annotated[float, within(least=-10, most=10)]
+Point = tuple[_Coordinate, _Coordinate, _Coordinate]
+"""x, y, z [m]."""
 _Rate = Annotated[int, within(least=1, most=1000)]
 _IN_REACH = Allowed(
     f"inside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}",
@@ -116,6 +124,46 @@ class RewardWeights:
     success: Positive
 
 
+MOST_DRAWN_PX = 4096
+"""Width and height of what is drawn for a picture, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraParams:
+    """A camera whose pictures policies see.
+
+    Attributes:
+        width_px: Width of a picture.
+        height_px: Height of a picture.
+        supersample: Pictures are drawn this many times as wide and high, and averaged.
+        position_m: Where the camera is, in the frame of the body it is on [m]; None leaves it where the scene has it.
+        target_m: What it looks at, in the same frame, whose z is upwards in the picture [m]; given with the position.
+        fovy_deg: Vertical field of view [deg]; None leaves the scene's.
+    """
+
+    width_px: _Width
+    height_px: _Height
+    supersample: _Supersample = 1
+    position_m: Point | None = None
+    target_m: Point | None = None
+    fovy_deg: _Fovy | None = None
+
+    def __post_init__(self) -> None:
+        drawn = self.supersample * self.width_px, self.supersample * self.height_px
+        if max(drawn) > MOST_DRAWN_PX:
+            raise ValueError(
+                f"supersample is {self.supersample}, so that {drawn[0]} x {drawn[1]} px would be drawn; it must be at most "
+                f"{MOST_DRAWN_PX} px either way: lower supersample, width_px or height_px"
+            )
+        if (self.position_m is None) != (self.target_m is None):
+            raise ValueError("position_m and target_m must be given together, or both null: the scene's own")
+        if self.position_m is not None and self.target_m is not None and self.position_m[:2] == self.target_m[:2]:
+            raise ValueError(
+                f"position_m is {self.position_m} and target_m {self.target_m}; x or y must differ, or nothing says what is "
+                "up in the picture: move one of them by 0.001"
+            )
+
+
 @dataclasses.dataclass(frozen=True)
 class SimParams:
     """The environment; `for_task` is the class of a task's own.
@@ -131,6 +179,7 @@ class SimParams:
         weights: Of the reward's terms.
         physics: Servo and object properties.
         task: Geometry and success.
+        cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
     """
 
     task_name: ClassVar[str]
@@ -143,6 +192,7 @@ class SimParams:
     weights: RewardWeights
     physics: PhysicsParams
     task: TaskParams
+    cameras: Mapping[str, CameraParams]
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
