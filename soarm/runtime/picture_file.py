@@ -23,7 +23,7 @@ from soarm.smallfile import read_bytes
 ENDING = ".ppm"
 _MOST_BYTES = 64 << 20
 _HEADER = re.compile(rb"P6\s+(\d{1,5})\s+(\d{1,5})\s+255\s")
-_REMEDY = "It holds a picture as binary PPM (P6), and who writes it replaces it as a whole (docs/runtime.md, Cameras)"
+_REMEDY = "It holds a picture as binary PPM (P6), and who writes it replaces it as a whole (`soarm twin --pictures FOLDER`)"
 
 
 class PictureFile:

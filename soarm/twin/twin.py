@@ -197,6 +197,11 @@ class Twin:
         with self._lock:
             return self._simulated.q()
 
+    def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return copies of MuJoCo's qpos, shape (nq,), and mocap_pos, shape (nmocap, 3): what a camera needs of the scene."""
+        with self._lock:
+            return self._simulated.data.qpos.copy(), self._simulated.data.mocap_pos.copy()
+
     def time_s(self) -> float:
         """Return the time of the physics since the last `reset` [s]."""
         with self._lock:
