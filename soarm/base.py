@@ -182,8 +182,15 @@ def _build(path: Path) -> BasePolicy:
         )
     blueprint = importlib.import_module(BASES[kind]).Blueprint
     try:
-        config = params.build(typing.get_type_hints(blueprint)["config"], data["network"], where=f"{path}: network")
+        kind_of_config = typing.get_type_hints(blueprint)["config"]
+        config = params.build(kind_of_config, _defaults(kind_of_config) | data["network"], where=f"{path}: network")
         base: BasePolicy = blueprint(config, PolicySpec.from_dict(data["spec"])).build()
     except (ParamsError, SpecMismatchError) as error:
         raise CheckpointError(f"{path} describes a network that cannot be built: {error}\n{_REMEDY}") from error
     return base
+
+
+def _defaults(config: type) -> dict[str, Any]:
+    """Return the fields of a configuration that checkpoints may lack, because they are older, with what they then meant."""
+    fields = dataclasses.fields(config)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}

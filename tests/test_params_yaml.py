@@ -80,7 +80,10 @@ NONSENSE: dict[str, Any] = {
     "negative": -0.5,
 }
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "any words do": (("text", "number as text"), ("study.variants.*.label",)),
+    "any words do": (
+        ("text", "number as text"),
+        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights"),
+    ),
     "a switch is on or off": (
         ("truth",),
         ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
@@ -115,6 +118,13 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("zero",),
         (
             "sim.physics.latency_s.*",
+            "sim.look.camera.*",
+            "sim.look.light.turn_deg",
+            "sim.look.colours.*_hue_deg",
+            "sim.look.colours.table_tint",
+            "sim.look.background.share",
+            "sim.look.picture.blur_px.*",
+            "sim.look.picture.noise.*",
             "sim.task.home_jitter.*",
             "sim.task.clearance_m",
             "sim.task.success_hold_s",

@@ -3,7 +3,7 @@
 ::
 
     config         size and loss of the network, in LeRobot's words, and the features that it observes
-    model          the network
+    model          the network: tokens of vectors and of pictures in, chunks out
     layers         its transformer layers
     dropout        dropout with a generator of its own
     normalisation  statistics inside the network

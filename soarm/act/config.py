@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated
 
 from soarm.quantities import Count, NotNegative, ShareBelowOne, within
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE, Feature
+from soarm.vision.trunks import TrunkName
 
 INPUTS = {STATE: ("robot_state", "state"), ENVIRONMENT_STATE: ("env_state", "objects")}
-"""Feature that ACT observes, where a specification has it -> its name in LeRobot's parameters and that of its normalisation.
+"""Vector that ACT observes, where a specification has it -> its name in LeRobot's parameters and that of its normalisation.
 
-Their tokens stand in this order, whatever the order of the specification, which no file keeps. `STATE` is always there.
+Their tokens stand in this order, whatever the order of the specification, which no file keeps. `STATE` is always there. Those
+of cameras follow in the order of the specification, on which nothing but rounding depends: a token says where it stands in its
+picture, and not in which picture.
 """
+
+
+def cameras(features: Mapping[str, Feature]) -> tuple[str, ...]:
+    """Return the keys of the images among features, in their order."""
+    return tuple(key for key, feature in features.items() if feature.kind == "image")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +43,12 @@ class ACTConfig:
         latent_dim: Size of the latent.
         kl_weight: Weight of the Kullback-Leibler term in the loss.
         dropout: Dropout probability in every transformer layer, in [0, 1).
+        vision_backbone: Trunk that looks at the pictures of every camera, one of `soarm.vision.trunks.TRUNKS`; unused without
+            cameras.
+        pretrained_backbone_weights: File of the weights it starts from; None: random ones.
+        freeze_backbone: Leave those weights as they are, which lets training compute each picture's map once.
+
+    The last three have defaults because checkpoints of old lack them; params.yaml says them all the same.
     """
 
     chunk_size: Count
@@ -49,6 +64,9 @@ class ACTConfig:
     latent_dim: Count
     kl_weight: NotNegative
     dropout: ShareBelowOne
+    vision_backbone: TrunkName = "light"
+    pretrained_backbone_weights: str | None = None
+    freeze_backbone: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built or played.
@@ -65,6 +83,11 @@ class ACTConfig:
             faults.append(
                 f"temporal_ensemble_coeff is {self.temporal_ensemble_coeff} with n_action_steps {self.n_action_steps}; an "
                 "ensemble queries the network at every step: set n_action_steps to 1, or temporal_ensemble_coeff to null"
+            )
+        if self.freeze_backbone and self.pretrained_backbone_weights is None:
+            faults.append(
+                "freeze_backbone is true with pretrained_backbone_weights null; a trunk that does not learn must be given its "
+                "weights: name a file, or set freeze_backbone to false"
             )
         if faults:
             raise ValueError("; ".join(faults))

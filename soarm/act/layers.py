@@ -180,3 +180,19 @@ def sinusoidal_positions(n: int, dim: int) -> Tensor:
     rate = torch.exp(torch.arange(0, dim, 2, dtype=torch.float64) * (-math.log(10000.0) / dim))
     angle = torch.arange(n, dtype=torch.float64)[:, None] * rate  # (n, dim / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2).float()
+
+
+def cell_positions(height: int, width: int, dim: int) -> Tensor:
+    """Return the fixed position codes of a map's cells, row by row, shape (height * width, dim), dim a multiple of 4.
+
+    DETR's (Carion et al. 2020, arXiv 2005.12872) as LeRobot has them: the row's code and then the column's, of positions that
+    run from 1 / n of a turn to one turn.
+    """
+    rate = 10000 ** (2 * (torch.arange(dim // 2, dtype=torch.float32) // 2) / (dim // 2))
+
+    def codes(n: int) -> Tensor:
+        angle = (torch.arange(1, n + 1, dtype=torch.float32) / (n + 1e-6) * (2 * math.pi))[:, None] / rate  # (n, dim / 2)
+        return torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=-1).flatten(-2)
+
+    rows, columns = codes(height)[:, None].expand(-1, width, -1), codes(width)[None].expand(height, -1, -1)
+    return torch.cat([rows, columns], dim=-1).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""The Action Chunking Transformer on vectors: joint positions and, where they are observed, object poses.
+"""The Action Chunking Transformer on joint positions and, where they are observed, object poses and pictures.
 
 Knows numbers in and numbers out, in LeRobot units; knows no dataset, no file and no training loop.
 """
@@ -12,12 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from soarm.act.config import INPUTS, ACTConfig
-from soarm.act.layers import DecoderLayer, EncoderLayer, sinusoidal_positions
+from soarm.act.config import INPUTS, ACTConfig, cameras
+from soarm.act.layers import DecoderLayer, EncoderLayer, cell_positions, sinusoidal_positions
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import SpecMismatchError
 from soarm.policy import Array, Observation
-from soarm.spec import ACTION, STATE, PolicySpec
+from soarm.spec import ACTION, IMAGES, STATE, PolicySpec
+from soarm.vision.trunks import build_trunk, map_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +44,12 @@ class ACT(nn.Module):
     """Action Chunking Transformer (Zhao et al. 2023, arXiv 2304.13705) with the conventions of LeRobot's.
 
     A variational encoder reads the demonstrated chunk into a latent z, in training only; a transformer encoder mixes one token
-    for z and one for each feature observed; a transformer decoder turns T learned queries into T actions. At inference z is 0.
-    Parameter names and shapes are LeRobot's, and so is the function computed.
+    for z, one for each vector observed and one for each cell of a convolutional trunk's map of each picture; a transformer
+    decoder turns T learned queries into T actions. At inference z is 0. Parameter names and shapes are LeRobot's, and so is
+    the function computed.
+
+    A picture goes in as it is, uint8 (B, H, W, 3), or as floats of the same scale. In the exported graph every `Conv` belongs
+    to the path of the pictures: the trunk's, and after its map the projection `encoder_img_feat_input_proj`.
 
     Deviations, all for speed:
         - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is
@@ -60,6 +65,7 @@ class ACT(nn.Module):
 
     Attributes:
         inputs: Keys of the features it observes, in the order of their tokens and of the exported graph's inputs.
+        cameras: Keys of the cameras among them.
     """
 
     vae_encoder_pos_enc: Tensor
@@ -69,9 +75,11 @@ class ACT(nn.Module):
         _require_fitting(config, spec)
         self.config = config
         self.spec = spec
-        self.inputs = tuple(key for key in INPUTS if key in spec.features)
-        sizes = {key: spec.features[key].shape[0] for key in (*self.inputs, ACTION)}
-        for key in self.inputs:
+        self._vectors = tuple(key for key in INPUTS if key in spec.features)
+        self.cameras = cameras(spec.features)
+        self.inputs = (*self._vectors, *self.cameras)
+        sizes = {key: spec.features[key].shape[0] for key in (*self._vectors, ACTION)}
+        for key in self._vectors:
             self.add_module(f"standardise_{INPUTS[key][1]}", Standardise(sizes[key]))
         self.standardise_action = Standardise(sizes[ACTION])
         dim = config.dim_model
@@ -83,12 +91,20 @@ class ACT(nn.Module):
             self.vae_encoder_action_input_proj = nn.Linear(sizes[ACTION], dim)
             self.vae_encoder_latent_output_proj = nn.Linear(dim, 2 * config.latent_dim)
             self.register_buffer("vae_encoder_pos_enc", sinusoidal_positions(2 + config.chunk_size, dim), persistent=False)
+        if self.cameras:
+            self.backbone = build_trunk(config.vision_backbone).requires_grad_(not config.freeze_backbone)
+            for key in self.cameras:
+                self.add_module(f"standardise_{_name(key)}", Standardise(3))
+                _, n_rows, n_columns = map_shape(self.backbone, *spec.features[key].shape[:2])
+                self.register_buffer(f"position_{_name(key)}", cell_positions(n_rows, n_columns, dim), persistent=False)
         self.encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_encoder_layers))
         self.decoder = _Stack((DecoderLayer(*layer) for _ in range(config.n_decoder_layers)), norm=nn.LayerNorm(dim))
         self.encoder_latent_input_proj = nn.Linear(config.latent_dim, dim)
-        for key in self.inputs:
+        for key in self._vectors:
             self.add_module(f"encoder_{INPUTS[key][0]}_input_proj", nn.Linear(sizes[key], dim))
-        self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self.inputs), dim)
+        if self.cameras:
+            self.encoder_img_feat_input_proj = nn.Conv2d(int(self.backbone.n_channels), dim, kernel_size=1)  # type: ignore[arg-type]
+        self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self._vectors), dim)
         self.decoder_pos_embed = nn.Embedding(config.chunk_size, dim)
         self.action_head = nn.Linear(dim, sizes[ACTION])
         for stack in (self.encoder, self.decoder):
@@ -115,18 +131,35 @@ class ACT(nn.Module):
         """Predict chunks with the latent at zero: the graph that is exported.
 
         Args:
-            observation: Feature key -> raw values, shape (B, n), for each of `inputs`.
+            observation: Feature key -> raw values, shape (B, *shape), for each of `inputs`.
 
         Returns:
             Actions, shape (B, T, 6) [deg x 5, percent].
         """
+        return self.chunks(self.standardised(observation))
+
+    def chunks(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """Predict chunks with the latent at zero from what `standardised` returns; the actions are raw, (B, T, 6)."""
         latent = observation[STATE].new_zeros(1, self.config.latent_dim)
-        actions: Tensor = self.standardise_action.inverse(self.decode(self.standardised(observation), latent))
+        actions: Tensor = self.standardise_action.inverse(self.decode(observation, latent))
         return actions
 
     def standardised(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return raw values of `inputs` normalised, shapes (B, n)."""
-        return {key: self._standardise(key)(observation[key]) for key in self.inputs}
+        """Return raw values of `inputs` as the transformer takes them.
+
+        Args:
+            observation: Feature key -> raw values, (B, *shape). A camera may be missing, for whoever has its map.
+
+        Returns:
+            Feature key -> (B, n), normalised; of a camera the trunk's map, (B, C, h, w).
+        """
+        vectors = {key: self._standardise(key)(observation[key]) for key in self._vectors}
+        return vectors | {key: self.look(key, observation[key]) for key in self.cameras if key in observation}
+
+    def look(self, camera: str, pictures: Tensor) -> Tensor:
+        """Return the trunk's maps (B, C, h, w) of pictures of a camera, (B, H, W, 3) in 0..255."""
+        maps: Tensor = self.backbone(self._standardise(camera)(pictures.float() / 255.0).permute(0, 3, 1, 2))
+        return maps
 
     def encode(self, state: Tensor, action: Tensor, is_pad: Tensor) -> Posterior:
         """Read demonstrated chunks into distributions over the latent; everything normalised.
@@ -152,16 +185,20 @@ class ACT(nn.Module):
         """Predict chunks from an observation and a latent; everything normalised.
 
         Args:
-            observation: Feature key -> (B, n), for each of `inputs`.
+            observation: Feature key -> (B, n), or (B, C, h, w) of a camera, for each of `inputs`.
             latent: (B, L), or (1, L) for all rows.
 
         Returns:
             (B, T, 6).
         """
         tokens = [self.encoder_latent_input_proj(latent).expand(observation[STATE].shape[0], -1)]
-        tokens += [self.get_submodule(f"encoder_{INPUTS[key][0]}_input_proj")(observation[key]) for key in self.inputs]
-        memory = torch.stack(tokens, dim=1)  # (B, 1 + inputs, D)
+        tokens += [self.get_submodule(f"encoder_{INPUTS[key][0]}_input_proj")(observation[key]) for key in self._vectors]
+        memory = torch.stack(tokens, dim=1)  # (B, 1 + vectors, D)
         position = self.encoder_1d_feature_pos_embed.weight
+        if self.cameras:
+            cells = [self.encoder_img_feat_input_proj(observation[key]).flatten(2).mT for key in self.cameras]  # (B, h w, D)
+            memory = torch.cat([memory, *cells], dim=1)  # (B, 1 + vectors + cells, D)
+            position = torch.cat([position, *(self.get_buffer(f"position_{_name(key)}") for key in self.cameras)])
         for layer in self.encoder.layers:
             memory = layer(memory, position)
         queries = self.decoder_pos_embed.weight
@@ -176,7 +213,8 @@ class ACT(nn.Module):
     def predict_chunks(self, observation: Observation) -> Array:
         """Predict chunks from raw arrays, without dropout and with the latent at zero (`soarm.policy.ChunkModel`)."""
         device = self.action_head.weight.device
-        raw = {key: torch.as_tensor(observation[key], dtype=torch.float32, device=device) for key in self.inputs}
+        raw = {key: torch.as_tensor(observation[key], dtype=torch.float32, device=device) for key in self._vectors}
+        raw |= {key: torch.as_tensor(observation[key], dtype=torch.uint8, device=device) for key in self.cameras}
         was_training = self.training
         if was_training:
             self.eval()
@@ -186,7 +224,7 @@ class ACT(nn.Module):
         return chunks
 
     def _standardise(self, key: str) -> Standardise:
-        layer = self.standardise_action if key == ACTION else self.get_submodule(f"standardise_{INPUTS[key][1]}")
+        layer = self.get_submodule(f"standardise_{ACTION if key == ACTION else _name(key)}")
         assert isinstance(layer, Standardise)
         return layer
 
@@ -200,12 +238,17 @@ class _Stack(nn.Module):
         self.norm = nn.Identity() if norm is None else norm
 
 
+def _name(key: str) -> str:
+    """Return the name of a feature's normalisation; a module's name holds no "."."""
+    return INPUTS[key][1] if key in INPUTS else "image_" + key.removeprefix(f"{IMAGES}.").replace(".", "_")
+
+
 def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:
     faults = [f"{key} is missing" for key in (STATE, ACTION) if key not in spec.features]
     for key, feature in spec.features.items():
-        if feature.kind == "image":
-            faults.append(f"{key} is an image, which ACT does not look at yet")
-        elif key not in (*INPUTS, ACTION):
+        if feature.kind == "image" and config.dim_model % 4:
+            faults.append(f"{key} is an image, and positions in two dimensions need a dim_model that is a multiple of 4")
+        elif feature.kind != "image" and key not in (*INPUTS, ACTION):
             faults.append(f"{key} is not an input of this network")
     faults += [
         f"{name} is {getattr(spec, name)!r} in the specification and {getattr(config, name)!r} in the network"
@@ -214,5 +257,6 @@ def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:
     ]
     if faults:
         raise SpecMismatchError(
-            f"ACT takes {' and '.join(INPUTS)} and gives {ACTION}; the specification does not fit: " + "; ".join(faults)
+            f"ACT takes {', '.join(INPUTS)} and images, and gives {ACTION}; the specification does not fit: "
+            + "; ".join(faults)
         )

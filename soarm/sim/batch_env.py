@@ -6,7 +6,7 @@ at any number of rows and threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mujoco
@@ -18,14 +18,14 @@ from soarm import arm
 from soarm.errors import SimulationError
 from soarm.policy import Array, Observation, Rows, clip_to_limits, require_finite
 from soarm.rollout import StepResult
-from soarm.sim.cameras import PolicyCameras
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState
+from soarm.sim.episode_cameras import EpisodeCameras, picture_features
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
 from soarm.sim.task import ARRAYS, StateView
-from soarm.spec import ACTION, ENVIRONMENT_STATE, IMAGES, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.task import Task
 
 
@@ -45,7 +45,7 @@ class BatchSim:
         self._rows = n_rows
         model = build_model(params, visuals=False)  # the same physics, 1.1 to 1.4 times as fast
         self._visual: mujoco.MjData | None = None  # for snapshots
-        self._cameras = PolicyCameras(params) if params.cameras else None
+        self._cameras = EpisodeCameras(params, n_rows) if params.cameras else None
         self._writer = SceneWriter(model, params)  # before the batch copies the model: it sets the fixed values
         self._batch = mujoco_batch.Batch(model, n_rows, n_threads)
         self._task = params.sim_task
@@ -66,9 +66,7 @@ class BatchSim:
     @property
     def features(self) -> dict[str, Feature]:
         """Key -> Feature: the task's, and the pictures of the cameras."""
-        cameras = self._params.cameras.items()
-        pictures = {f"{IMAGES}.{name}": Feature.image(camera.height_px, camera.width_px) for name, camera in cameras}
-        return {**self._task.task.features, **pictures}
+        return {**self._task.task.features, **picture_features(self._params)}
 
     @property
     def n_rows(self) -> int:
@@ -83,6 +81,7 @@ class BatchSim:
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """Start the scene of each seed in each of `rows`; return their observations, float32, (len(rows), ...)."""
         rows = np.asarray(rows)
+        seeds = list(seeds)
         scenes = [draw_scene(self._params, seed) for seed in seeds]
         if not len(rows):
             return self._observe(self._read(rows), rows)
@@ -96,7 +95,7 @@ class BatchSim:
         self._batch.forward(order)
         view = self._read(rows)
         self._keep(self._rules.start(self._task.state(view)), rows)
-        return self._observe(view, rows)
+        return self._observe(view, rows, seeds)
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """Execute one action per row for one control step.
@@ -125,6 +124,11 @@ class BatchSim:
         self._keep(outcome.state, rows)
         return StepResult(self._observe(view, rows), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
 
+    def close(self) -> None:
+        """Free the renderer of the cameras; may be called again."""
+        if self._cameras is not None:
+            self._cameras.close()
+
     def snapshot(self, row: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Return row `row` for a camera: a model with visuals, and data with kinematics up to date until the next snapshot."""
         if self._visual is None:
@@ -139,7 +143,8 @@ class BatchSim:
         qpos, qvel, tcp, sensors = (part[rows].T for part in (self._qpos, self._qvel, self._tcp, self._sensors))
         return StateView(qpos, qvel, tcp, self._mocap[rows].transpose(1, 2, 0), sensors)
 
-    def _observe(self, view: StateView, rows: Rows) -> Observation:
+    def _observe(self, view: StateView, rows: Rows, started: Sequence[int] | None = None) -> Observation:
+        """Return what rows observe; `started` are the seeds of their scenes, where these have just begun."""
         joints = np.asarray(view.qpos)[: arm.N_JOINTS].T
         objects = np.empty((len(joints), *self._task.task.objects.shape), np.float32)
         for i, number in enumerate(self._task.objects(view)):
@@ -147,8 +152,11 @@ class BatchSim:
         vectors = {STATE: arm.from_radians(joints).astype(np.float32), ENVIRONMENT_STATE: objects}
         if self._cameras is None:
             return vectors
-        pictures = self._cameras.render_rows(self._qpos[rows], self._mocap[rows])
-        return vectors | {f"{IMAGES}.{name}": seen for name, seen in pictures.items()}
+        qpos, mocap = self._qpos[rows], self._mocap[rows]
+        pictures = (
+            self._cameras.follow(rows, qpos, mocap) if started is None else self._cameras.start(rows, started, qpos, mocap)
+        )
+        return {**vectors, **pictures}
 
     def _keep(self, episodes: EpisodeState, rows: Rows) -> None:
         for old, new in zip(_arrays(self._episodes), _arrays(episodes), strict=True):

@@ -13,6 +13,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import Literal, Protocol
 
 import mujoco
@@ -122,6 +123,11 @@ class Canvas(Protocol):
 
     def picture(self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
         """Return what a camera sees of the state that is shown, shape (height_px, width_px, 3)."""
+
+    def background(
+        self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
+    ) -> NDArray[np.bool_]:
+        """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
 
     def close(self) -> None:
         """Free what it holds; may be called again."""

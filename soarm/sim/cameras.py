@@ -7,6 +7,7 @@ per pixel, no shadows, few triangles. A camera with `supersample` n is drawn n t
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import mujoco
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.sim.camera import Backend, Canvas, choose, find_camera, make_canvas
+from soarm.sim.look import Look, LookWriter
 from soarm.sim.params import CameraParams, SimParams
+from soarm.sim.retouch import backdrop, find_photos, retouched
 from soarm.sim.scene import build_model, looking
 
 Pictures = dict[str, NDArray[np.uint8]]
@@ -42,25 +45,37 @@ class PolicyCameras:
         for camera_id, camera in self._cameras.values():
             _move(self._model, camera_id, camera)
         _draw_fast(self._model, list(params.cameras.values()))
+        self._writer, self._table = LookWriter(self._model), (self._model.geom("table").id,)
+        self._photos = find_photos(params.look.background.photos)
         self._canvas: Canvas | None = None
         self._lock = threading.Lock()
 
-    def render(self, qpos: ArrayLike, mocap_pos: ArrayLike) -> Pictures:
+    def render(self, qpos: ArrayLike, mocap_pos: ArrayLike, look: Look | None = None, step: int = 0) -> Pictures:
         """Return a picture per camera of one state.
 
         Args:
             qpos: Shape (nq,): the arm's joints [rad], then the task's bodies.
             mocap_pos: Shape (nmocap, 3) [m].
+            look: The episode's; None is that of the scene itself. Its latency is the caller's affair.
+            step: Control step of the episode, from which the look's noise follows.
         """
-        seen = self.render_rows(np.asarray(qpos)[None], np.asarray(mocap_pos)[None])
+        seen = self.render_rows(np.asarray(qpos)[None], np.asarray(mocap_pos)[None], [look], [step])
         return {name: pictures[0] for name, pictures in seen.items()}
 
-    def render_rows(self, qpos: NDArray[np.float64], mocap_pos: NDArray[np.float64]) -> Pictures:
+    def render_rows(
+        self,
+        qpos: NDArray[np.float64],
+        mocap_pos: NDArray[np.float64],
+        looks: Sequence[Look | None] | None = None,
+        steps: Sequence[int] | None = None,
+    ) -> Pictures:
         """Return pictures of B states per camera, shape (B, height_px, width_px, 3).
 
         Args:
             qpos: Shape (B, nq), as in `render`.
             mocap_pos: Shape (B, nmocap, 3) [m].
+            looks: Of each state; None: all have that of the scene itself.
+            steps: Control step of each, as in `render`; None: all are their episodes' first.
         """
         seen = {
             name: np.empty((len(qpos), camera.height_px, camera.width_px, 3), np.uint8)
@@ -71,19 +86,28 @@ class PolicyCameras:
             with self._canvas.current():
                 for row in range(len(qpos)):
                     self._data.qpos[:], self._data.mocap_pos[:] = qpos[row], mocap_pos[row]
-                    self._draw(self._canvas, {name: pictures[row] for name, pictures in seen.items()})
+                    look, step = looks[row] if looks is not None else None, steps[row] if steps is not None else 0
+                    for name, picture in self._draw(self._canvas, look, int(step)):
+                        seen[name][row] = picture
         return seen
 
-    def _draw(self, canvas: Canvas, into: Pictures) -> None:
-        """Draw every camera's picture of `data` into an array."""
+    def _draw(self, canvas: Canvas, look: Look | None, step: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Draw every camera's picture of `data`."""
         data = self._data
+        self._writer.write(look)
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_camlight(self._model, data)
         canvas.show(data)
         for name, (camera_id, camera) in self._cameras.items():
             n = camera.supersample
-            drawn = canvas.picture(data, camera_id, n * camera.width_px, n * camera.height_px)
-            into[name][:] = drawn if n == 1 else _average(drawn, n)
+            at = data, camera_id, n * camera.width_px, n * camera.height_px
+            drawn = canvas.picture(*at)
+            if look is not None and look.background is not None:
+                behind = backdrop(look.background, camera_id, self._photos, camera.height_px, camera.width_px)
+                hidden = canvas.background(*at, self._table)[:, :, None]
+                drawn = np.where(hidden, behind.repeat(n, 0).repeat(n, 1), drawn)
+            picture = drawn if n == 1 else _average(drawn, n)
+            yield name, picture if look is None else retouched(picture, look, camera_id, step)
 
     def close(self) -> None:
         """Free the renderer; may be called again, and drawing makes a new one."""

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import mujoco
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Draw = Callable[[mujoco.MjvScene], None]
+_SEGMENTS = [int(mujoco.mjtRndFlag.mjRND_SEGMENT), int(mujoco.mjtRndFlag.mjRND_IDCOLOR)]
 SPARE_GEOMS = 100
 """Geoms that a picture may have beside those of the model."""
 
@@ -73,6 +74,19 @@ class GlCanvas:
         picture = np.empty((height_px, width_px, 3), np.uint8)
         mujoco.mjr_readPixels(picture, None, rect, self._context)
         return picture[::-1]  # OpenGL counts rows from below
+
+    def background(
+        self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
+    ) -> NDArray[np.bool_]:
+        """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
+        shown = self._scene.geoms[: self._scene.ngeom]
+        drawn_as = [one.segid + 1 for one in shown if one.objtype == mujoco.mjtObj.mjOBJ_GEOM and one.objid in geoms]
+        self._scene.flags[_SEGMENTS] = True
+        try:
+            colours = self.picture(data, camera_id, width_px, height_px).astype(np.int32)
+        finally:
+            self._scene.flags[_SEGMENTS] = False
+        return np.isin(colours @ np.array([1, 1 << 8, 1 << 16], np.int32), [0, *drawn_as])
 
     def close(self) -> None:
         """Free what OpenGL holds; may be called again."""

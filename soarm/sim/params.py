@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
+from soarm.sim.look_params import LookParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import SimTask
 
@@ -180,6 +181,7 @@ class SimParams:
         physics: Servo and object properties.
         task: Geometry and success.
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
+        look: How much these pictures differ from episode to episode.
     """
 
     task_name: ClassVar[str]
@@ -193,6 +195,7 @@ class SimParams:
     physics: PhysicsParams
     task: TaskParams
     cameras: Mapping[str, CameraParams]
+    look: LookParams
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:

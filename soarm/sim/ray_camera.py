@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+from collections.abc import Collection
 
 import mujoco
 import numpy as np
@@ -40,9 +41,7 @@ class RayCanvas:
 
     def picture(self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
         """Return what a camera sees, uint8, shape (height_px, width_px, 3)."""
-        model = data.model
-        eye = data.cam_xpos[camera_id].copy()
-        rays = _rays(float(model.cam_fovy[camera_id]), width_px, height_px) @ data.cam_xmat[camera_id].reshape(3, 3).T
+        model, (eye, rays) = data.model, _rays_in_world(data, camera_id, width_px, height_px)
         geoms, distances, normals = _cast(model, data, eye, rays)
         share, (upper, lower) = 0.5 + 0.5 * rays[:, 2:3], self._sky
         picture = share * upper + (1.0 - share) * lower
@@ -55,6 +54,13 @@ class RayCanvas:
             picture[hit] = _colour(model, data, geoms[hit], points) * light
         rounded: NDArray[np.uint8] = (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
         return rounded.reshape(height_px, width_px, 3)
+
+    def background(
+        self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
+    ) -> NDArray[np.bool_]:
+        """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
+        met, _, _ = _cast(data.model, data, *_rays_in_world(data, camera_id, width_px, height_px))
+        return np.isin(met, [-1, *geoms]).reshape(height_px, width_px)
 
     def close(self) -> None:
         """Hold nothing, free nothing."""
@@ -76,6 +82,12 @@ class RayCanvas:
                 lit = lit * ((nearest < 0) | (nearest > distance - _SHADOW_BIAS_M))
             light = light + model.light_ambient[i] + model.light_diffuse[i] * lit[:, None]
         return light
+
+
+def _rays_in_world(data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> tuple[Floats, Floats]:
+    """Return where the rays start, shape (3,) [m], and their directions, shape (H * W, 3)."""
+    rays = _rays(float(data.model.cam_fovy[camera_id]), width_px, height_px)
+    return data.cam_xpos[camera_id].copy(), rays @ data.cam_xmat[camera_id].reshape(3, 3).T
 
 
 @functools.lru_cache(maxsize=16)

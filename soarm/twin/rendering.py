@@ -16,16 +16,17 @@ from soarm.errors import TwinError
 from soarm.runtime.fitting import Picture
 from soarm.runtime.picture_file import ENDING, encode
 from soarm.runtime.sensors import Stamped
-from soarm.sim.cameras import PolicyCameras
+from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.smallfile import require_writable, write_atomically
+from soarm.spec import IMAGES
 from soarm.twin.twin import Twin
 
 PICTURES_HZ = 30
 
 
 class RenderedCameras:
-    """Pictures of a twin's scene, drawn when somebody asks for them; those of one moment are drawn once.
+    """Pictures of a twin's scene, with the look of its seed, drawn when somebody asks; those of one moment are drawn once.
 
     Args:
         twin: The twin.
@@ -37,18 +38,24 @@ class RenderedCameras:
 
     def __init__(self, twin: Twin, sim: SimParams) -> None:
         self._twin, self.names = twin, tuple(sim.cameras)
-        self._cameras = PolicyCameras(sim) if sim.cameras else None
-        self._state = np.empty(0)
+        self._cameras = EpisodeCameras(sim, 1) if sim.cameras else None
+        self._drawn: tuple[int, float] | None = None
         self._pictures: Mapping[str, Picture] = {}
 
     def take(self) -> Mapping[str, Picture]:
         """Return a picture per camera, uint8 (H, W, 3)."""
         if self._cameras is None:
             return {}
-        qpos, mocap_pos = self._twin.pose()
-        state = np.concatenate([qpos, mocap_pos.ravel()])
-        if not np.array_equal(state, self._state):
-            self._pictures, self._state = self._cameras.render(qpos, mocap_pos), state
+        seed, time_s, qpos, mocap_pos = self._twin.moment()
+        if self._drawn == (seed, time_s):
+            return self._pictures
+        row, state = np.zeros(1, np.intp), (qpos[None], mocap_pos[None])
+        if self._drawn is None or self._drawn[0] != seed or time_s < self._drawn[1]:
+            seen = self._cameras.start(row, [seed], *state)
+        else:
+            seen = self._cameras.follow(row, *state)
+        self._pictures = {key.removeprefix(f"{IMAGES}."): pictures[0] for key, pictures in seen.items()}
+        self._drawn = seed, time_s
         return self._pictures
 
     def close(self) -> None:

@@ -2,15 +2,18 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.pick_place import TASK
 
+FRONT, WRIST = "observation.images.front", "observation.images.wrist"
+CAMERAS = {FRONT: Feature.image(16, 24), WRIST: Feature.image(16, 16)}
 FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}
 TINY = ACTConfig(
     chunk_size=5,
@@ -55,7 +58,9 @@ def make_act(make_demonstrations):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = Blueprint(config, spec).build()
-        model.fit_normalisation(Statistics.of(make_demonstrations().columns, std_floor=0.01))
+        found = Statistics.of(make_demonstrations().columns, std_floor=0.01)
+        pictures = {key: (0.4, 0.5, 0.6) for key, feature in features.items() if feature.kind == "image"}
+        model.fit_normalisation(Statistics({**found.mean, **pictures}, {**found.std, **pictures}))
         return model
 
     return make
@@ -70,3 +75,52 @@ def tiny_act(make_act):
 def observation(make_demonstrations):
     columns = make_demonstrations(seed=3).columns
     return {STATE: columns[STATE][:4], ENVIRONMENT_STATE: columns[ENVIRONMENT_STATE][:4]}
+
+
+class PicturesInMemory:
+    """Pictures as `soarm.base.Pictures` wants them."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, values.shape[1:]
+
+    def __len__(self):
+        return len(self.values)
+
+    def gather(self, rows):
+        return self.values[rows]
+
+
+@pytest.fixture
+def make_seen(make_demonstrations):
+    """Return a maker of demonstrations with two cameras, whose pictures are noise around a colour that the actions follow."""
+
+    def make(lengths=(12, 9, 15, 11, 8), seed=0):
+        data = make_demonstrations(lengths, seed)
+        rng, n = np.random.default_rng(seed), sum(lengths)
+        colour = data.columns[ENVIRONMENT_STATE][:, None, None, :3] * 30.0 + 128.0
+        pictures = {
+            key: (colour + rng.normal(size=(n, *feature.shape)) * 5.0).clip(0, 255).astype(np.uint8)
+            for key, feature in CAMERAS.items()
+        }
+        return Seen(
+            columns=data.columns,
+            pictures={key: PicturesInMemory(values) for key, values in pictures.items()},
+            episode_starts=data.episode_starts,
+            fps=data.fps,
+            features={**data.features, **CAMERAS},
+            hash=data.hash,
+        )
+
+    return make
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """Demonstrations with pictures, in memory."""
+
+    columns: dict
+    pictures: dict
+    episode_starts: np.ndarray
+    fps: int
+    features: dict
+    hash: str

@@ -12,7 +12,7 @@ from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import ParamsError, SpecMismatchError
 from soarm.params import changed
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE
 
 FULL = {"chunk_size": 50, "n_action_steps": 50, "dim_model": 256, "n_heads": 8, "dim_feedforward": 3264, "latent_dim": 32}
 FULL |= {"n_encoder_layers": 4, "n_decoder_layers": 1, "n_vae_encoder_layers": 4}
@@ -189,11 +189,6 @@ def test_tokens_stand_in_one_order_whatever_that_of_the_specification(make_act, 
 
     assert list(again.state_dict()) == list(tiny_act.state_dict())
     np.testing.assert_array_equal(again.predict_chunks(observation), tiny_act.predict_chunks(observation))
-
-
-def test_an_image_is_refused_by_name(make_act, tiny_act):
-    with pytest.raises(SpecMismatchError, match=r"observation.images.front is an image, which ACT does not look at yet"):
-        make_act(features={**tiny_act.spec.features, "observation.images.front": Feature.image(96, 128)})
 
 
 def test_an_input_the_network_does_not_have_is_refused(tiny_act):

@@ -1,0 +1,105 @@
+"""Convolutional trunks by name: a picture in, a map of features out.
+
+Any room may use a trunk; its weights are a safetensors file (or one of torch's) that is named by its path.
+B batch, C channels of the map, H and W of the picture, h and w of the map.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from soarm.errors import CheckpointError
+from soarm.vision.imagenet import EfficientNetLite0, ResNet18
+
+TrunkName = Literal["light", "resnet18", "efficientnet_lite0"]
+
+
+class Light(nn.Module):
+    """A trunk for two CPU cores: four 3x3 convolutions of 16, 32, 64 and 64 channels, strides 2, 2, 2 and 1, ReLU, no norm.
+
+    Attributes:
+        n_channels: C, 64.
+    """
+
+    n_channels = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = (3, 16, 2), (16, 32, 2), (32, 64, 2), (64, self.n_channels, 1)
+        self.convs = nn.ModuleList(nn.Conv2d(n, m, kernel_size=3, stride=stride, padding=1) for n, m, stride in sizes)
+        for conv in self.convs:
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Return the map of a normalised picture: (B, 3, H, W) -> (B, 64, H / 8, W / 8), rounded up."""
+        x = picture
+        for conv in self.convs:
+            x = F.relu(conv(x), inplace=True)
+        return x
+
+
+TRUNKS: Mapping[TrunkName, Callable[[], nn.Module]] = {
+    "light": Light,
+    "resnet18": ResNet18,
+    "efficientnet_lite0": EfficientNetLite0,
+}
+"""Name of a trunk -> what builds it with random weights; it has `n_channels`, C."""
+
+
+def build_trunk(name: TrunkName) -> nn.Module:
+    """Return a trunk with random weights."""
+    return TRUNKS[name]()
+
+
+def map_shape(trunk: nn.Module, height_px: int, width_px: int) -> tuple[int, int, int]:
+    """Return the shape (C, h, w) of a trunk's map of one picture."""
+    with torch.no_grad():
+        found = trunk(torch.zeros(1, 3, height_px, width_px))
+    return (int(found.shape[1]), int(found.shape[2]), int(found.shape[3]))
+
+
+def load_trunk(trunk: nn.Module, path: Path) -> None:
+    """Bring weights from a file into a trunk.
+
+    Args:
+        trunk: Gets them.
+        path: A safetensors file, or a state dict that torch saved (`resnet18-f37072fd.pth`). Its names are the trunk's, or
+            those after `backbone.`; what else the file holds, as the classifier of ImageNet, is left.
+
+    Raises:
+        CheckpointError: The file cannot be read, or lacks weights of this trunk; lists them.
+    """
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        why = "torch finds no plain tensors in it" if isinstance(error, pickle.UnpicklingError) else error
+        raise CheckpointError(
+            f"{path} cannot be read as weights of a trunk ({why}); name a file of safetensors or of torch in "
+            "train_act.network.pretrained_backbone_weights, or null to start from random weights"
+        ) from error
+    own = {name.rsplit("backbone.", 1)[-1]: tensor for name, tensor in found.items()}
+    wanted = trunk.state_dict()
+    faults = [
+        f"{name}: {tuple(own[name].shape) if name in own else 'missing'} in the file, {tuple(tensor.shape)} in the trunk"
+        for name, tensor in wanted.items()
+        if name not in own or own[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(
+            f"{path} does not hold the weights of {type(trunk).__name__}:\n  " + "\n  ".join(faults[:5]) + more + "\n"
+            "Name the file of the trunk that train_act.network.vision_backbone says, or change that."
+        )
+    trunk.load_state_dict({name: own[name] for name in wanted})
