@@ -73,7 +73,7 @@ def record(
         scene_seeds: Scenes to try, in order.
         track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
     """
-    env = BatchSim(sim, params.n_rows, params.n_threads)
+    env = BatchSim(sim.told, params.n_rows, params.n_threads)
     policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
     with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction) as recorder:

@@ -10,6 +10,7 @@ from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
+from soarm.eye.world import environments
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
@@ -17,7 +18,6 @@ from soarm.report import comparison as report
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -33,10 +33,11 @@ def main() -> None:
         act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
         require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
+        make_env = environments(sim, run.input("train_eye"))
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(policy: BatchPolicy, name: str, provenance: dict[str, str]) -> Results:
-            env, scenes = BatchSim(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
+            env, scenes = make_env(how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
             return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, provenance=provenance)
 
         provenance = provenance_of(act_folder, sim, how)

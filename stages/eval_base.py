@@ -7,10 +7,10 @@ import dataclasses
 from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.summary import summarise
+from soarm.eye.world import environments
 from soarm.policies import ChunkedPolicy
 from soarm.report import gallery
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -25,7 +25,7 @@ def main() -> None:
         act = load_base(folder)
         require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
         results = evaluate(
-            BatchSim(sim, params.n_rows, params.n_threads),
+            environments(sim, run.input("train_eye"))(params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),
             run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
             knocked_away_m=params.knocked_away_m,

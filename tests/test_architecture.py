@@ -37,6 +37,8 @@ OUTSIDE: dict[str, set[str]] = {
     "chunking": {"numpy"},
     "cli": {"typer"},
     "entry": set(),
+    "estimation": {"numpy"},
+    "eye": {"mujoco", "numpy", "safetensors", "torch"},
     "envs": {"gymnasium", "mujoco", "numpy"},
     "dataset": {"numpy", "pyarrow"},
     "deployment": {"numpy"},

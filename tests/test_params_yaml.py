@@ -20,6 +20,7 @@ from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
+from soarm.eye.training import TrainEyeParams
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[Any]] = {
     "sim": SimParams,
     "record": RecordParams,
     "train_act": TrainActParams,
+    "train_eye": TrainEyeParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
@@ -137,6 +139,9 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_eye.moments.*",
+            "train_eye.learn.brightness",
+            "train_eye.network.n_glimpses",
         ),
     ),
     "no steps of that sort": (

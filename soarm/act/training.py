@@ -15,7 +15,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -28,6 +28,15 @@ from soarm.spec import DEFAULT_TASK
 logger = logging.getLogger(__name__)
 
 Log = Callable[[int, Mapping[str, float]], None]
+
+
+class Resumable(Protocol):
+    """A run that can be stored and gone on with; `identity` is what two tries of one run have in common."""
+
+    identity: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
 
 def train(
@@ -58,16 +67,16 @@ def train(
         TrainingError: The loss is no longer finite.
     """
     device = resolve_device(params.device)
-    with _reproducible(device, seed):
+    with reproducible(device, seed):
         trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)
         checkpoint = scratch / "resume.pt"
-        _restore(trainer, checkpoint)
+        restore(trainer, checkpoint)
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):
             trainer.advance()
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 log(step + 1, trainer.report())
             if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
-                _save(trainer, checkpoint)
+                save_state(trainer, checkpoint)
         return trainer.result()
 
 
@@ -86,7 +95,7 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 @contextlib.contextmanager
-def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
+def reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Seed torch's random stream and forbid algorithms that give other bits each time; both are as before afterwards."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
@@ -103,7 +112,7 @@ def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
 
-def _save(trainer: Trainer, path: Path) -> None:
+def save_state(trainer: Resumable, path: Path) -> None:
     """Write the state of a run; a kill while writing leaves the previous state."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -111,7 +120,7 @@ def _save(trainer: Trainer, path: Path) -> None:
     write_atomically(path, content.getvalue(), CheckpointError)
 
 
-def _restore(trainer: Trainer, path: Path) -> None:
+def restore(trainer: Resumable, path: Path) -> None:
     """Bring a run to its saved state, if there is one.
 
     Raises:

@@ -124,6 +124,10 @@ class BatchSim:
         self._keep(outcome.state, rows)
         return StepResult(self._observe(view, rows), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
 
+    def positions(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where everything is in `rows`, for pictures: qpos, shape (len(rows), nq), and mocap_pos, copied."""
+        return self._qpos[rows].copy(), self._mocap[rows].copy()
+
     def close(self) -> None:
         """Free the renderer of the cameras; may be called again."""
         if self._cameras is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
@@ -181,6 +181,8 @@ class SimParams:
         physics: Servo and object properties.
         task: Geometry and success.
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
+        objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
+            the cameras and was trained by the stage `train_eye`.
         look: How much these pictures differ from episode to episode.
     """
 
@@ -195,12 +197,17 @@ class SimParams:
     physics: PhysicsParams
     task: TaskParams
     cameras: Mapping[str, CameraParams]
+    objects_from: Literal["simulator", "eye"]
     look: LookParams
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
             raise ValueError(
                 f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
+            )
+        if self.objects_from == "eye" and not self.cameras:
+            raise ValueError(
+                "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
             )
 
     @staticmethod
@@ -213,6 +220,11 @@ class SimParams:
     def sim_task(self) -> SimTask:
         """The task in the simulator."""
         return sim_task(self.task_name)
+
+    @property
+    def told(self) -> Self:
+        """The same environment without cameras, where policies are told where the objects are."""
+        return dataclasses.replace(self, cameras={}, objects_from="simulator")
 
     @property
     def sim_dt_s(self) -> float:
