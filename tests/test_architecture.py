@@ -44,7 +44,7 @@ OUTSIDE: dict[str, set[str]] = {
     "deployment": {"numpy"},
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
-    "export": {"numpy", "onnx", "onnxscript", "torch"},
+    "export": {"numpy", "onnx", "onnxruntime", "onnxscript", "torch"},
     "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
     "lerobot": {"safetensors", "torch"},

@@ -23,11 +23,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from soarm.errors import DatasetError
+from soarm.quantities import within
 from soarm.spec import Feature
 
 Codec = Literal["h264", "av1"]
 CODECS: Final[dict[Codec, str]] = {"h264": "libx264", "av1": "libsvtav1"}
 """LeRobot's name of a codec -> the encoder that writes it."""
+CRF: Final = within(least=0, most=51, why="the worst that H.264 has")
 PIXELS: Final = "yuv420p"
 _NEAR: Final = 1
 """A key frame that is no more frames ahead than this is come to by decoding, a farther one is sought."""
