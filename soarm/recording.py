@@ -21,7 +21,6 @@ from soarm.quantities import Count, Threads
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.episode_cameras import picture_features
 from soarm.sim.params import SimParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import DemonstratorParams
@@ -70,7 +69,7 @@ class Recorded(NamedTuple):
 
 def features_of(sim: SimParams, params: RecordParams) -> dict[str, Feature]:
     """Return the features of the dataset that `record` writes."""
-    return {**sim.sim_task.task.features, **(picture_features(sim) if params.pictures else {})}
+    return {**sim.sim_task.task.features, **(sim.picture_features if params.pictures else {})}
 
 
 def record(
