@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ def compare(dataset: Dataset, shown: dict[str, NDArray[np.uint8]]) -> tuple[int,
     return lost, float(10 * np.log10(255**2 / np.mean(errors)))
 
 
-def marked(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def marked(picture: NDArray[Any]) -> NDArray[Any]:
     """Return the corner whose shade says which picture of the loop it is."""
     return picture[: picture.shape[0] // 6, : picture.shape[1] // 6]
 
