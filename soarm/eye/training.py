@@ -143,7 +143,7 @@ def _labelled(
     made = policies(params.n_rows)
     total = params.moments.n_episodes
     found = collect(env, made, params.moments, track(seeds[:total], total, "rollouts for the eye"), rng)
-    moments = scatter(found, n, sim.sim_task, params.moments, rng)
+    moments = scatter(found, n, sim, params.moments, rng)
     pictures = frames.draw(sim, moments, _looks(seeds, n), folder, params.n_workers, track)
     return Labelled(pictures, *moments.observed(sim.sim_task)), moments
 
