@@ -2,8 +2,8 @@
 
 A parameter has one value in `base` and, where the task or a profile wants another, one in the section of that task under
 `tasks` or of that profile. The task's mapping is laid over the base's, key by key, and may add keys; the profile's is laid
-over both, and may not. What a field may be stands in its declaration (`soarm.quantities`); what holds between the fields of
-a dataclass, in its `__post_init__`.
+over both, and may add keys to an empty mapping only, such as that of cameras, whose keys are names. What a field may be
+stands in its declaration (`soarm.quantities`); what holds between the fields of a dataclass, in its `__post_init__`.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool)
         who = "the task" if adds else "the profile"
         faults.append(f"{where} is {_shown(over)}; it must be a mapping, {{}} where {who} has nothing of its own")
         return base
-    unknown = [] if adds else [key for key in over if key not in base]
+    unknown = [] if adds or not base else [key for key in over if key not in base]
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
     laid = {
@@ -240,7 +240,7 @@ def _of_kind(declared: Any, kind: Any, value: Any, where: str, faults: list[str]
         if len(kinds) == len(value):
             return tuple(_convert(k, v, f"{where}[{i}]", faults) for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
         faults.append(f"{where} has {len(value)} entries; it takes {len(kinds)}")
-    elif origin is dict and isinstance(value, dict):
+    elif origin in _MAPPINGS and isinstance(value, Mapping):
         faults += [f"{where} has the key {_shown(key)}; it must be text" for key in value if not isinstance(key, str)]
         return {key: _convert(args[1], inner, f"{where}.{key}", faults) for key, inner in value.items()}
     elif not (origin is typing.Literal or kind is Any or _is_a(value, kind)):
@@ -294,6 +294,7 @@ def _declared(kind: Any) -> tuple[Any, tuple[Allowed, ...]]:
     return kind.__origin__, tuple(one for one in kind.__metadata__ if isinstance(one, Allowed))
 
 
+_MAPPINGS = (dict, Mapping)
 _BY_DEFAULT: dict[Any, tuple[Allowed, ...]] = {int: (FINITE,), float: (FINITE,), str: (FILLED,)}
 
 
@@ -309,6 +310,8 @@ def _words(kind: Any) -> str:
     kind, allowed = _declared(kind)
     args = typing.get_args(kind)
     name = kind.__name__ if isinstance(kind, type) else str(kind)
+    if typing.get_origin(kind) in _MAPPINGS:
+        name = "a mapping of names"
     if typing.get_origin(kind) is tuple:
         name = "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
         name += f", each {_words(args[0])}"

@@ -20,6 +20,7 @@ from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
+from soarm.eye.training import TrainEyeParams
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[Any]] = {
     "sim": SimParams,
     "record": RecordParams,
     "train_act": TrainActParams,
+    "train_eye": TrainEyeParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
@@ -80,10 +82,13 @@ NONSENSE: dict[str, Any] = {
     "negative": -0.5,
 }
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "any words do": (("text", "number as text"), ("study.variants.*.label", "*.pretrained_backbone_weights")),
+    "any words do": (
+        ("text", "number as text"),
+        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights"),
+    ),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "train_act.compile", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
+        ("*.overlap", "train_act.compile", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout", "record.pictures"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
@@ -93,6 +98,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("sim.task.*_angle_deg.*", "sim.task.home.[0-4]", "*.temporal_ensemble_coeff", "*.log_std_init", "*.value_m*"),
     ),
     "the gripper may be closed": (("zero",), ("sim.task.home.5", "record.expert.close_percent")),
+    "a video may lose nothing": (("zero",), ("record.crf",)),
     "a term may be left out": (
         ("zero",),
         (
@@ -117,6 +123,13 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("zero",),
         (
             "sim.physics.latency_s.*",
+            "sim.look.camera.*",
+            "sim.look.light.turn_deg",
+            "sim.look.colours.*_hue_deg",
+            "sim.look.colours.table_tint",
+            "sim.look.background.share",
+            "sim.look.picture.blur_px.*",
+            "sim.look.picture.noise.*",
             "sim.task.home_jitter.*",
             "sim.task.clearance_m",
             "sim.task.success_hold_s",
@@ -129,6 +142,9 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_eye.moments.*",
+            "train_eye.learn.brightness",
+            "train_eye.network.n_glimpses",
         ),
     ),
     "no steps of that sort": (

@@ -16,7 +16,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Track = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+class Resumable(Protocol):
+    """A run that can be stored and gone on with; `identity` is what two tries of one run have in common."""
+
+    identity: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
 
 def train(
@@ -69,7 +78,7 @@ def train(
     run = _Run(demonstrations, params, seed, scratch / "resume.pt", task)
     if params.processes > 1:
         parallel.together(params.processes, device, _train_as_one, run, log)  # and then this process takes the result over
-    with _reproducible(device, seed):
+    with reproducible(device, seed):
         trainer = run.trainer(device)
         run.finish(trainer, log, track)
         return trainer.result()
@@ -90,7 +99,7 @@ class _Run:
         trainer = Trainer(self.demonstrations, self.params, seed=self.seed, device=device, task=self.task, together=together)
         if together is not None:  # equal weights, but not the same dropout in all processes
             torch.manual_seed(self.seed + len(SEEDS) * together.process_index)
-        _restore(trainer, self.checkpoint)
+        restore(trainer, self.checkpoint)
         return trainer
 
     def finish(self, trainer: Trainer, log: Log, track: Track = lambda steps, total, description: steps) -> None:
@@ -101,12 +110,15 @@ class _Run:
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 log(step + 1, trainer.report())
             if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
-                _save(trainer, self.checkpoint)
+                if trainer.together is None or trainer.together.is_main_process:
+                    save_state(trainer, self.checkpoint)
+                else:
+                    trainer.state_dict()  # which asks all processes
 
 
 def _train_as_one(together: Accelerator, log: Log, run: _Run) -> None:
     """Train as one of several processes."""
-    with _reproducible(together.device, run.seed):
+    with reproducible(together.device, run.seed):
         run.finish(run.trainer(together.device, together), log)
 
 
@@ -125,7 +137,7 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 @contextlib.contextmanager
-def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
+def reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Seed torch's random stream and forbid algorithms that give other bits each time; both are as before afterwards."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
@@ -142,18 +154,15 @@ def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
 
-def _save(trainer: Trainer, path: Path) -> None:
+def save_state(trainer: Resumable, path: Path) -> None:
     """Write the state of a run; a kill while writing leaves the previous state."""
-    state = trainer.state_dict()  # asks all processes
-    if trainer.together is not None and not trainer.together.is_main_process:
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    torch.save({"identity": trainer.identity, "state": state}, content)
+    torch.save({"identity": trainer.identity, "state": trainer.state_dict()}, content)
     write_atomically(path, content.getvalue(), CheckpointError)
 
 
-def _restore(trainer: Trainer, path: Path) -> None:
+def restore(trainer: Resumable, path: Path) -> None:
     """Bring a run to its saved state, if there is one.
 
     Raises:

@@ -217,6 +217,13 @@ def drive(
             help="In the place of --objects: where a thing of the task lies [m, m, deg]: cube=0.0,-0.2,15.",
         ),
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DEVICE",
+            help="A camera of the policy: number, path or address of OpenCV, or a file kept fresh: front=pictures/front.ppm.",
+        ),
+    ] = None,
     which: Annotated[
         Literal["base", "residual"] | None, typer.Option(help="ACT alone, or with its residual; the best there is by default.")
     ] = None,
@@ -235,27 +242,27 @@ def drive(
     with loading():
         from soarm.hardware.calibration import Calibration
         from soarm.hardware.config import DEFAULT, ArmConfig
-        from soarm.runtime import placed
+        from soarm.runtime import senses
         from soarm.runtime.bundle import RESIDUAL, Bundle
         from soarm.runtime.drive import DriveConfig, run
-        from soarm.spec import ENVIRONMENT_STATE
     opened = Bundle.open(bundle)
     config = DEFAULT if settings is None else ArmConfig.load(settings)
-    what = DriveConfig(
-        opened,
-        which or ("residual" if RESIDUAL in opened.sessions else "base"),
-        {ENVIRONMENT_STATE: placed.sensor(opened.task, objects, place or [])},
-        seconds,
-        bus_hz,
-        dry_run,
-        allow or (),
-        log,
-        not no_deadman,
-        not no_park,
-        limits,
-        keep_going=keep_going,
-    )
-    report = run(what, port, Calibration.load(calibration), config)
+    with senses.opened(opened, objects, place or [], camera or []) as sensors:
+        what = DriveConfig(
+            opened,
+            which or ("residual" if RESIDUAL in opened.sessions else "base"),
+            sensors,
+            seconds,
+            bus_hz,
+            dry_run,
+            allow or (),
+            log,
+            not no_deadman,
+            not no_park,
+            limits,
+            keep_going=keep_going,
+        )
+        report = run(what, port, Calibration.load(calibration), config)
     for line in report.lines():
         logger.info("%s", line)
     return 0 if report.ended_well else 1

@@ -119,6 +119,12 @@ command(DRIVE, "soarm teleoperate --leader keyboard", name="teleoperate", hidden
 def twin(
     port: Annotated[list[Path] | None, typer.Option(help="Link to the port; a second one for an arm that leads.")] = None,
     objects: Annotated[Path | None, typer.Option(help="File that is told where the objects are, for --objects.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a picture of each of `sim.cameras`, 30 times a second: --camera front=FOLDER/front.ppm."
+        ),
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
     scene: Annotated[int, whole(0, 2**31 - 1, "Seed of the scene.")] = 0,
     servo_model: Annotated[
@@ -191,6 +197,8 @@ def twin(
         ),
         paths=tuple(ports),
     )
-    serving.serve(sim, config, scene=scene, faults=fault or [], lead=lead, objects=objects, wire_log=wire_log)
+    serving.serve(
+        sim, config, scene=scene, faults=fault or [], lead=lead, objects=objects, pictures=pictures, wire_log=wire_log
+    )
     logger.info("the twin is gone")
     return 0

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from soarm import arm
 from soarm import params as params_file
 from soarm.errors import ObservationError, ParamsError
 from soarm.policy import Array, Observation
 from soarm.sim.params import SimParams
-from soarm.spec import ACTION, ENVIRONMENT_STATE, IMAGES, STATE, gym_keys
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, gym_keys
 from soarm.tasks.registry import find
 
 JOINT_MARGIN = 10.0
@@ -28,8 +28,8 @@ jump between the limits."""
 BOUNDS = {"m": 1.0, "1": 1.0}
 """Unit of an object's feature -> largest size. The arm reaches 0.45 m; cosines and sines stay within 1 but for rounding."""
 
-Pictures = Mapping[str, NDArray[np.uint8]]
-"""Camera -> picture, shape (H, W, 3), or one per environment, (n, H, W, 3)."""
+
+_CAMERA = {"supersample": 1, "position_m": None, "target_m": None, "fovy_deg": None}
 
 
 class Interface:
@@ -45,7 +45,7 @@ class Interface:
         max_episode_steps: The same in control steps; it can only shorten an episode. `gymnasium.make` keeps this argument for
             its `TimeLimit`, `make_vec` hands it on.
         normalize_actions: Whether actions lie in [-1, 1], the joints' lower and upper limits, in place of LeRobot's units.
-        cameras: Cameras whose pictures are observations: `front`, `top`, `wrist`.
+        cameras: Cameras whose pictures are observations: `front`, `top`, `wrist`; none: those of the parameters.
         observation_width: Width of these pictures [px].
         observation_height: Height of these pictures [px].
 
@@ -78,16 +78,22 @@ class Interface:
         self.params = _shortened(params_file.changed(_read(params, task), changes, "gymnasium.make"), max_episode_steps)
         if (found := self.params.sim_task.task.name) != task:
             raise ParamsError(f"the environment is of the task {task!r}, and its parameters are of {found!r}")
-        self.cameras = (cameras,) if isinstance(cameras, str) else tuple(cameras)
-        self.picture_size = (observation_width, observation_height)
-        keys = gym_keys(self.cameras)
-        pictures = spaces.Box(0, 255, (observation_height, observation_width, 3), np.uint8)
+        asked = (cameras,) if isinstance(cameras, str) else tuple(cameras)
+        if asked:
+            camera = {**_CAMERA, "width_px": observation_width, "height_px": observation_height}
+            self.params = params_file.changed(self.params, {"cameras": dict.fromkeys(asked, camera)}, "gymnasium.make")
+        self.cameras = tuple(self.params.cameras)
+        keys, pictures = gym_keys(self.cameras), self.params.picture_features
         low, high = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)
         largest = np.array([BOUNDS[unit] for unit in objects.units], np.float32)
-        boxes = {STATE: spaces.Box(low - JOINT_MARGIN, high + JOINT_MARGIN), ENVIRONMENT_STATE: spaces.Box(-largest, largest)}
-        self.observation_space = spaces.Dict({key: boxes.get(name, pictures) for key, name in keys.items()})
-        self._vectors = [(key, name, boxes[name].low, boxes[name].high) for key, name in keys.items() if name in boxes]
-        self._pixels = [(key, name.removeprefix(f"{IMAGES}.")) for key, name in keys.items() if name not in boxes]
+        boxes: dict[str, Any] = {
+            STATE: spaces.Box(low - JOINT_MARGIN, high + JOINT_MARGIN),
+            ENVIRONMENT_STATE: spaces.Box(-largest, largest),
+        }
+        boxes |= {name: spaces.Box(0, 255, feature.shape, np.uint8) for name, feature in pictures.items()}
+        self.observation_space = spaces.Dict({key: boxes[name] for key, name in keys.items()})
+        self._vectors = [(key, name, boxes[name].low, boxes[name].high) for key, name in keys.items() if name not in pictures]
+        self._pixels = [(key, name) for key, name in keys.items() if name in pictures]
         self.action_space = spaces.Box(-1.0, 1.0, low.shape, np.float32) if normalize_actions else spaces.Box(low, high)
         self._denormalize = (low, (high - low) * np.float32(0.5)) if normalize_actions else None
 
@@ -111,12 +117,12 @@ class Interface:
         targets: Array = low + (given + np.float32(1)) * half
         return targets
 
-    def observation(self, features: Observation, pictures: Pictures) -> dict[str, Any]:
-        """Return features and pictures under Gymnasium's keys, cut at the bounds of the space; of one or of n environments."""
+    def observation(self, features: Observation) -> dict[str, Any]:
+        """Return features under Gymnasium's keys, vectors cut at the bounds of the space; of one or of n environments."""
         seen: dict[str, Any] = {
             key: np.minimum(np.maximum(features[name], low), high) for key, name, low, high in self._vectors
         }
-        return seen | {key: pictures[camera] for key, camera in self._pixels}
+        return seen | {key: features[name].copy() for key, name in self._pixels}
 
     def limited(self, spec: EnvSpec | None) -> EnvSpec | None:
         """Return a copy of `spec` that says the episode's limit."""

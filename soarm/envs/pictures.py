@@ -1,42 +1,11 @@
-"""What cameras and MuJoCo's viewer show: copies of the running state, so that looking changes no bit of an episode."""
+"""MuJoCo's viewer beside an episode: it shows a copy of the running state, so that looking changes no bit of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-
-import mujoco
-import numpy as np
-from numpy.typing import NDArray
 
 from soarm.errors import SimulationError
-from soarm.sim.camera import Camera
 from soarm.viewer import Snapshot, Viewer
-
-
-class Cameras:
-    """Several cameras of one size.
-
-    Args:
-        model: The scene, with visuals.
-        names: Cameras in the model.
-        size_px: Width and height of a picture.
-
-    Raises:
-        SimulationError: There is no such camera, or a picture is too large.
-    """
-
-    def __init__(self, model: mujoco.MjModel, names: Sequence[str], size_px: tuple[int, int]) -> None:
-        self._cameras = {name: Camera(model, name, width_px=size_px[0], height_px=size_px[1]) for name in names}
-
-    def take(self, data: mujoco.MjData) -> dict[str, NDArray[np.uint8]]:
-        """Return a picture per camera, shape (H, W, 3)."""
-        return {name: camera.render(data) for name, camera in self._cameras.items()}
-
-    def close(self) -> None:
-        """Release the cameras; may be called again."""
-        for camera in self._cameras.values():
-            camera.close()
 
 
 class LiveView:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.envs.interface import HasLimit, Interface, refuse_options, require_render_mode, scene_seed
-from soarm.envs.pictures import Cameras, LiveView
+from soarm.envs.pictures import LiveView
 from soarm.policy import Array, Observation
+from soarm.sim.camera import Camera
 from soarm.sim.env import SimEnv
 from soarm.viewer import Snapshot
 
@@ -75,11 +76,9 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": params.control_hz}
         self.action_space, self.observation_space = interface.action_space, interface.observation_space
-        shown = render_mode is not None or bool(interface.cameras)
-        self._simulation = SimEnv(params, visuals=shown)
+        self._simulation = SimEnv(params, visuals=render_mode is not None)
         self._snapshot = Snapshot(self.model)
-        self._cameras = Cameras(self.model, interface.cameras, interface.picture_size)
-        self._front: Cameras | None = None
+        self._front: Camera | None = None
         self._viewer = LiveView(self._snapshot, 1.0 / params.control_hz) if render_mode == "human" else None
 
     @property
@@ -120,18 +119,17 @@ class SoArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         if self.render_mode != "rgb_array":
             return None
         if self._front is None:
-            self._front = Cameras(self.model, ("front",), (640, 480))
-        return self._front.take(self._snapshot.of(self.data))["front"]
+            self._front = Camera(self.model, "front", width_px=640, height_px=480)
+        return self._front.render(self._snapshot.of(self.data))
 
     def close(self) -> None:
         """Release cameras and viewer; may be called again."""
-        for opened in (self._cameras, self._front, self._viewer):
+        for opened in (self._simulation, self._front, self._viewer):
             if opened is not None:
                 opened.close()
 
     def _look(self, features: Observation) -> dict[str, Any]:
-        if self._viewer is not None or self._interface.cameras:
-            self._snapshot.of(self.data)
         if self._viewer is not None:
+            self._snapshot.of(self.data)
             self._viewer.show()
-        return self._interface.observation(features, self._cameras.take(self._snapshot.data))
+        return self._interface.observation(features)

@@ -11,11 +11,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from soarm.envs.interface import HasLimit, Interface, Pictures, refuse_options, require_render_mode, scene_seed
-from soarm.envs.pictures import Cameras
+from soarm.envs.interface import HasLimit, Interface, refuse_options, require_render_mode, scene_seed
 from soarm.errors import ObservationError, ParamsError
 from soarm.policy import Array, Observation, Rows
 from soarm.sim.batch_env import BatchSim
+from soarm.sim.camera import Camera
 
 VectorStep = tuple[dict[str, Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
@@ -55,8 +55,7 @@ class SoArmVectorEnv(HasLimit, VectorEnv[dict[str, Any], Array, NDArray[Any]]):
         self._rngs: list[np.random.Generator] = []
         self._features: dict[str, Array] = {}
         self._ended = np.zeros(num_envs, np.bool_)
-        self._cameras: Cameras | None = None
-        self._front: Cameras | None = None
+        self._front: Camera | None = None
 
     def reset(  # a seed per environment, as in SyncVectorEnv
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -121,13 +120,13 @@ class SoArmVectorEnv(HasLimit, VectorEnv[dict[str, Any], Array, NDArray[Any]]):
         frames = []
         for row in range(self.num_envs):
             model, data = self._batch.snapshot(row)
-            self._front = self._front or Cameras(model, ("front",), (640, 480))
-            frames.append(self._front.take(data)["front"])
+            self._front = self._front or Camera(model, "front", width_px=640, height_px=480)
+            frames.append(self._front.render(data))
         return tuple(frames)
 
     def close_extras(self, **_: Any) -> None:
         """Release the cameras."""
-        for opened in (self._cameras, self._front):
+        for opened in (self._batch, self._front):
             if opened is not None:
                 opened.close()
 
@@ -136,17 +135,7 @@ class SoArmVectorEnv(HasLimit, VectorEnv[dict[str, Any], Array, NDArray[Any]]):
             self._features[key][rows] = values
 
     def _look(self) -> dict[str, Any]:
-        return self._interface.observation(self._features, self._pictures())
-
-    def _pictures(self) -> Pictures:
-        if not self._interface.cameras:
-            return {}
-        taken = []
-        for row in range(self.num_envs):
-            model, data = self._batch.snapshot(row)
-            self._cameras = self._cameras or Cameras(model, self._interface.cameras, self._interface.picture_size)
-            taken.append(self._cameras.take(data))
-        return {name: np.stack([pictures[name] for pictures in taken]) for name in self._interface.cameras}
+        return self._interface.observation(self._features)
 
     def _spread(self, info: Mapping[str, NDArray[Any]], rows: Rows) -> dict[str, Any]:
         """Return values of some rows as Gymnasium's infos: one entry per environment, and a mask of those that have one."""

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import nn
 
-_CHATTY = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
+_CHATTY = ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
 
 
 def to_onnx(

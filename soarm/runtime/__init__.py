@@ -25,6 +25,10 @@
     placed         the sensor of what a person says of them
     carried        things that nobody sees, and the one in the hand
     camera         the newest frame of a camera, and its age
+    picture_file   pictures in a file that somebody keeps fresh
+    kept_file      the value of such a file, and its age
+    fitting        pictures in the size that a policy wants
+    senses         the sensors of a run, from what a person names
 
     bundle         the exported bundle on disk
     training_arm   the arm it was trained on

@@ -25,7 +25,7 @@ from soarm.errors import BundleError, SmallFileError, SpecMismatchError
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
-from soarm.spec import ACTION, PolicySpec
+from soarm.spec import ACTION, IMAGES, Feature, PolicySpec
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
 
@@ -91,6 +91,12 @@ class Bundle:
     def task(self) -> Task:
         """What it was trained for."""
         return find(self.spec.task)
+
+    @property
+    def cameras(self) -> dict[str, Feature]:
+        """Name of a camera that the policy looks through -> what it wants of it."""
+        features = self.spec.features.items()
+        return {key.removeprefix(f"{IMAGES}."): feature for key, feature in features if feature.kind == "image"}
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:

@@ -11,6 +11,8 @@ physics.py       SceneWriter: a drawn scene into model and data
 episode.py       EpisodeRules: reward, furthest stage, held success, time limit
 env.py           SimEnv: one episode at a time, of any task
 batch_env.py     BatchSim: many episodes at once
-camera.py        pictures by OpenGL; ray_camera.py by rays
+cameras.py       PolicyCameras: the pictures that policies see; episode_cameras.py those of running episodes
+look_params.py   ranges of what pictures look like; look.py an episode's, into the model; retouch.py into the picture
+camera.py        one camera, for films; opengl.py draws by OpenGL, ray_camera.py by rays
 pick_place/ ...  a folder for each task: bodies, scenes, rules, demonstrator
 """

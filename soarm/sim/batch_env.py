@@ -6,7 +6,7 @@ at any number of rows and threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mujoco
@@ -20,16 +20,19 @@ from soarm.policy import Array, Observation, Rows, clip_to_limits, require_finit
 from soarm.rollout import StepResult
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState
+from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
 from soarm.sim.task import ARRAYS, StateView
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.task import Task
 
 
 class BatchSim:
     """`n_rows` independent episodes of the task that the parameters are of.
+
+    Where the parameters have cameras, observations hold `observation.images.<camera>`, uint8, beside the vectors.
 
     Args:
         params: The environment.
@@ -41,7 +44,8 @@ class BatchSim:
         self._params = params
         self._rows = n_rows
         model = build_model(params, visuals=False)  # the same physics, 1.1 to 1.4 times as fast
-        self._visual: mujoco.MjModel | None = None  # for snapshots
+        self._visual: mujoco.MjData | None = None  # for snapshots
+        self._cameras = EpisodeCameras(params, n_rows) if params.cameras else None
         self._writer = SceneWriter(model, params)  # before the batch copies the model: it sets the fixed values
         self._batch = mujoco_batch.Batch(model, n_rows, n_threads)
         self._task = params.sim_task
@@ -60,6 +64,11 @@ class BatchSim:
         return self._task.task
 
     @property
+    def features(self) -> dict[str, Feature]:
+        """Key -> Feature: the task's, and the pictures of the cameras."""
+        return {**self._task.task.features, **self._params.picture_features}
+
+    @property
     def n_rows(self) -> int:
         """Number of rows."""
         return self._rows
@@ -72,9 +81,10 @@ class BatchSim:
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """Start the scene of each seed in each of `rows`; return their observations, float32, (len(rows), ...)."""
         rows = np.asarray(rows)
+        seeds = list(seeds)
         scenes = [draw_scene(self._params, seed) for seed in seeds]
         if not len(rows):
-            return self._observe(self._read(rows))
+            return self._observe(self._read(rows), rows)
         order = np.sort(rows)
         self._batch.reset(order, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         for row, scene in zip(rows, scenes, strict=True):
@@ -85,7 +95,7 @@ class BatchSim:
         self._batch.forward(order)
         view = self._read(rows)
         self._keep(self._rules.start(self._task.state(view)), rows)
-        return self._observe(view)
+        return self._observe(view, rows, seeds)
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """Execute one action per row for one control step.
@@ -112,27 +122,45 @@ class BatchSim:
         view = self._read(rows)
         outcome = self._rules.step(episodes, self._task.state(view))
         self._keep(outcome.state, rows)
-        return StepResult(self._observe(view), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
+        return StepResult(self._observe(view, rows), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
+
+    def positions(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where everything is in `rows`, for pictures: qpos, shape (len(rows), nq), and mocap_pos, copied."""
+        return self._qpos[rows].copy(), self._mocap[rows].copy()
+
+    def close(self) -> None:
+        """Free the renderer of the cameras; may be called again."""
+        if self._cameras is not None:
+            self._cameras.close()
 
     def snapshot(self, row: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Return row `row` as data of a model with visuals, with kinematics up to date: for a camera."""
+        """Return row `row` for a camera: a model with visuals, and data with kinematics up to date until the next snapshot."""
         if self._visual is None:
-            self._visual = build_model(self._params)
-        data = mujoco.MjData(self._visual)
+            self._visual = mujoco.MjData(build_model(self._params))
+        data = self._visual
         data.qpos[:], data.mocap_pos[:] = self._qpos[row], self._mocap[row]
-        mujoco.mj_forward(self._visual, data)
-        return self._visual, data
+        mujoco.mj_kinematics(data.model, data)
+        mujoco.mj_camlight(data.model, data)
+        return data.model, data
 
     def _read(self, rows: Rows) -> StateView:
         qpos, qvel, tcp, sensors = (part[rows].T for part in (self._qpos, self._qvel, self._tcp, self._sensors))
         return StateView(qpos, qvel, tcp, self._mocap[rows].transpose(1, 2, 0), sensors)
 
-    def _observe(self, view: StateView) -> Observation:
+    def _observe(self, view: StateView, rows: Rows, started: Sequence[int] | None = None) -> Observation:
+        """Return what rows observe; `started` are the seeds of their scenes, where these have just begun."""
         joints = np.asarray(view.qpos)[: arm.N_JOINTS].T
         objects = np.empty((len(joints), *self._task.task.objects.shape), np.float32)
         for i, number in enumerate(self._task.objects(view)):
             objects[:, i] = number
-        return {STATE: arm.from_radians(joints).astype(np.float32), ENVIRONMENT_STATE: objects}
+        vectors = {STATE: arm.from_radians(joints).astype(np.float32), ENVIRONMENT_STATE: objects}
+        if self._cameras is None:
+            return vectors
+        qpos, mocap = self._qpos[rows], self._mocap[rows]
+        pictures = (
+            self._cameras.follow(rows, qpos, mocap) if started is None else self._cameras.start(rows, started, qpos, mocap)
+        )
+        return {**vectors, **pictures}
 
     def _keep(self, episodes: EpisodeState, rows: Rows) -> None:
         for old, new in zip(_arrays(self._episodes), _arrays(episodes), strict=True):

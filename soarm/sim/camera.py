@@ -1,6 +1,6 @@
 """A camera on the scene that works on every machine: EGL, else OSMesa, else rays.
 
-Knows OpenGL contexts; knows nothing of the task. MuJoCo's own Renderer follows the variable MUJOCO_GL as it was when
+Knows which of them works; knows nothing of the task. MuJoCo's own Renderer follows the variable MUJOCO_GL as it was when
 mujoco was imported, and a wrong value makes that import fail. Here the variable is left alone: which backend works is tried
 out in a process of its own (a failed try would leave PyOpenGL bound to a library that is missing), once, and its context is
 made directly.
@@ -8,25 +8,23 @@ made directly.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Collection
+from typing import Literal, Protocol
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm.errors import SimulationError
-from soarm.sim.ray_camera import RayEye
+from soarm.sim.opengl import Draw, GlCanvas
+from soarm.sim.ray_camera import RayCanvas
 
 Backend = Literal["egl", "osmesa", "ray"]
-Draw = Callable[[mujoco.MjvScene], None]
-SPARE_GEOMS = 100
-"""Geoms that a picture may have beside those of the model."""
 
 _TRIAL = """
 import mujoco
@@ -70,22 +68,15 @@ class Camera:
         backend: Literal["auto"] | Backend = "auto",
         shadows: bool = False,
     ) -> None:
-        self._eye: _Eye | None = None
-        camera_id = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name)
-        if camera_id < 0:
-            names = ", ".join(model.camera(i).name for i in range(model.ncam))
-            raise SimulationError(f"the scene has no camera {name!r}; it has: {names}")
+        self._canvas: Canvas | None = None
+        self._camera_id, self._size_px = find_camera(model, name), (width_px, height_px)
         most = model.vis.global_.offwidth, model.vis.global_.offheight
         if not (1 <= width_px <= most[0] and 1 <= height_px <= most[1]):
             raise SimulationError(
                 f"a picture of {width_px} x {height_px} px is asked; the scene allows 1 x 1 to {most[0]} x {most[1]} px"
             )
-        self._backend: Backend = _choose() if backend == "auto" else backend
-        if backend != "auto" and (fault := find_fault(backend)) is not None:
-            remedy = f"{_REMEDY[backend]}, or ask for 'auto' or 'ray'"
-            raise SimulationError(f"the rendering backend {backend!r} does not work here ({fault}); {remedy}")
-        eye = RayEye if self._backend == "ray" else functools.partial(_GlEye, backend=self._backend)
-        self._eye = cast(_Eye, eye(model, camera_id, width_px, height_px, shadows))
+        self._backend = choose(backend)
+        self._canvas = make_canvas(model, self._backend, shadows=shadows)
 
     @property
     def backend(self) -> Backend:
@@ -97,20 +88,22 @@ class Camera:
 
         Args:
             data: State with kinematics up to date, of the model or of one with the same geoms (`BatchSim.snapshot`).
-            draw: Adds at most `SPARE_GEOMS` geoms to the scene; rays do not see them.
+            draw: Adds at most `opengl.SPARE_GEOMS` geoms to the scene; rays do not see them.
 
         Raises:
             SimulationError: The camera was closed.
         """
-        if self._eye is None:
+        if self._canvas is None:
             raise SimulationError("the camera is closed; make a new one")
-        return self._eye.render(data, draw)
+        with self._canvas.current():
+            self._canvas.show(data, draw)
+            return np.ascontiguousarray(self._canvas.picture(data, self._camera_id, *self._size_px))
 
     def close(self) -> None:
         """Free what the backend holds; may be called again."""
-        if self._eye is not None:
-            self._eye.close()
-            self._eye = None
+        if self._canvas is not None:
+            self._canvas.close()
+            self._canvas = None
 
     def __enter__(self) -> Camera:
         return self
@@ -119,9 +112,58 @@ class Camera:
         self.close()
 
 
-def _choose() -> Backend:
-    candidates: tuple[Backend, ...] = ("egl", "osmesa")
-    return next((backend for backend in candidates if find_fault(backend) is None), "ray")
+class Canvas(Protocol):
+    """What draws the cameras of one model, by OpenGL or by rays."""
+
+    def current(self) -> contextlib.AbstractContextManager[None]:
+        """Let this thread draw; one at a time."""
+
+    def show(self, data: mujoco.MjData, draw: Draw | None = None) -> None:
+        """Take a state whose kinematics are up to date, with what `draw` adds to it."""
+
+    def picture(self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """Return what a camera sees of the state that is shown, shape (height_px, width_px, 3)."""
+
+    def background(
+        self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
+    ) -> NDArray[np.bool_]:
+        """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
+
+    def close(self) -> None:
+        """Free what it holds; may be called again."""
+
+
+def make_canvas(model: mujoco.MjModel, backend: Backend, *, shadows: bool = False) -> Canvas:
+    """Return what draws the model's cameras with a backend that works here."""
+    return RayCanvas(model, shadows=shadows) if backend == "ray" else GlCanvas(model, backend, shadows=shadows)
+
+
+def find_camera(model: mujoco.MjModel, name: str) -> int:
+    """Return the id of a camera.
+
+    Raises:
+        SimulationError: The scene has none of that name; says which it has.
+    """
+    camera_id: int = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name)
+    if camera_id < 0:
+        names = ", ".join(model.camera(i).name for i in range(model.ncam))
+        raise SimulationError(f"the scene has no camera {name!r}; it has: {names}")
+    return camera_id
+
+
+def choose(backend: Literal["auto"] | Backend) -> Backend:
+    """Return the backend that is asked for; of `auto` the first that works of EGL, OSMesa and rays.
+
+    Raises:
+        SimulationError: It does not work here; says what to install.
+    """
+    if backend == "auto":
+        candidates: tuple[Backend, ...] = ("egl", "osmesa")
+        return next((one for one in candidates if find_fault(one) is None), "ray")
+    if (fault := find_fault(backend)) is not None:
+        remedy = f"{_REMEDY[backend]}, or ask for 'auto' or 'ray'"
+        raise SimulationError(f"the rendering backend {backend!r} does not work here ({fault}); {remedy}")
+    return backend
 
 
 @functools.cache
@@ -142,50 +184,3 @@ def find_fault(backend: Backend) -> str | None:
     if trial.returncode == 0:
         return None
     return next(iter(trial.stderr.strip().splitlines()[::-1]), f"a trial picture ended with exit status {trial.returncode}")
-
-
-class _Eye(Protocol):
-    def render(self, data: mujoco.MjData, draw: Draw | None) -> NDArray[np.uint8]: ...
-
-    def close(self) -> None: ...
-
-
-class _GlEye:
-    """Draws with OpenGL in a context of its own."""
-
-    def __init__(
-        self, model: mujoco.MjModel, camera_id: int, width_px: int, height_px: int, shadows: bool, backend: Backend
-    ) -> None:
-        # Mesa's software renderer would start a thread per core in every process; the caller's thread alone costs less.
-        os.environ.setdefault("LP_NUM_THREADS", "0")
-        self._gl: Any = importlib.import_module(f"mujoco.{backend}").GLContext(width_px, height_px)
-        self._gl.make_current()
-        quality, shadow_size = model.vis.quality, model.vis.quality.shadowsize
-        quality.shadowsize = shadow_size if shadows else 0
-        try:
-            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        finally:
-            quality.shadowsize = shadow_size
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + SPARE_GEOMS)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
-        self._option = mujoco.MjvOption()
-        self._camera = mujoco.MjvCamera()
-        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._camera.fixedcamid = camera_id
-        self._rect = mujoco.MjrRect(0, 0, width_px, height_px)
-
-    def render(self, data: mujoco.MjData, draw: Draw | None) -> NDArray[np.uint8]:
-        self._gl.make_current()  # another camera's context may be current
-        mujoco.mjv_updateScene(data.model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
-        if draw is not None:
-            draw(self._scene)
-        mujoco.mjr_render(self._rect, self._scene, self._context)
-        picture = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
-        mujoco.mjr_readPixels(picture, None, self._rect, self._context)
-        return np.ascontiguousarray(picture[::-1])  # OpenGL counts rows from below
-
-    def close(self) -> None:
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()

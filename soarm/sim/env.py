@@ -13,6 +13,7 @@ from soarm.errors import ObservationError
 from soarm.policy import Array, clip_to_limits, require_finite
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
+from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -65,19 +66,21 @@ class SimEnv(EpisodeSim):
     """Episodes with joint-position targets, observed and rewarded in Gymnasium's manner; see `soarm.envs.single.SoArmEnv`.
 
     Observations are under feature keys: `observation.state`, shape (6,) [deg x 5, percent], and
-    `observation.environment_state`, the objects of the task (`Task.objects`). The same seed gives the same episode to the bit.
+    `observation.environment_state`, the objects of the task (`Task.objects`); where the parameters have cameras, also
+    `observation.images.<camera>`, uint8, shape (H, W, 3). The same seed gives the same episode to the bit.
     Gripper point and sensors are those of the start of the last physics step.
     """
 
     def __init__(self, params: SimParams, *, visuals: bool = False) -> None:
         super().__init__(params, visuals=visuals)
         self._ctrl, self._objects, self._n_substeps = self.data.ctrl, self._task.objects, params.n_substeps
+        self._cameras = EpisodeCameras(params, 1) if params.cameras else None
 
     def reset(self, *, seed: int) -> tuple[dict[str, Array], dict[str, Any]]:
         """Start the scene of `seed`."""
         view = self.start(seed)
         assert self._episode is not None
-        return self._observe(view), {"is_success": False, "stage": self._episode.stage}
+        return self._observe(view, seed), {"is_success": False, "stage": self._episode.stage}
 
     def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """Execute one control step.
@@ -105,12 +108,23 @@ class SimEnv(EpisodeSim):
         outcome = self.account(view)
         return self._observe(view), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
 
-    def _observe(self, view: StateView) -> dict[str, Array]:
+    def close(self) -> None:
+        """Free the renderer of the cameras; may be called again."""
+        if self._cameras is not None:
+            self._cameras.close()
+
+    def _observe(self, view: StateView, started: int | None = None) -> dict[str, Array]:
         numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(view.qpos, _JOINTS)]  # noqa: B905 - as above
         both = np.array([*numbers, *self._objects(view)], np.float32)
-        return {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
+        observation = {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
+        if self._cameras is None:
+            return observation
+        state = self.data.qpos[None], self.data.mocap_pos[None]
+        seen = self._cameras.follow(_ROW, *state) if started is None else self._cameras.start(_ROW, [started], *state)
+        return {**observation, **{key: pictures[0] for key, pictures in seen.items()}}
 
 
+_ROW = np.zeros(1, np.intp)
 _SHAPE = (arm.N_JOINTS,)
 _LIMITS = clip_to_limits([arm.LOWER, arm.UPPER]).tolist()
 _JOINTS = tuple(zip(*_LIMITS, arm.PER_RAD.tolist(), arm.ZERO_RAD.tolist(), strict=True))

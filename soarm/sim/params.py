@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
+from soarm.sim.look_params import LookParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import SimTask
+from soarm.spec import IMAGES, Feature, PolicySpec
 
 PositiveRange = Annotated[tuple[Positive, Positive], LOW_HIGH]
 """A value drawn uniformly per episode from [low, high]; fixed where both are equal."""
@@ -24,6 +27,13 @@ LengthRange = Annotated[tuple[_Length, _Length], LOW_HIGH]
 """The same, of a radius or a height around the arm [m]."""
 AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
 _Jitter = Annotated[float, within(least=0, most=180)]
+_Width = Annotated[int, within(least=1, most=1280)]
+_Height = Annotated[int, within(least=1, most=960)]
+_Supersample = Annotated[int, within(least=1, most=8)]
+_Fovy = Annotated[float, within(least=1, most=170)]
+_Coordinate = Annotated[float, within(least=-10, most=10)]
+Point = tuple[_Coordinate, _Coordinate, _Coordinate]
+"""x, y, z [m]."""
 _Rate = Annotated[int, within(least=1, most=1000)]
 _IN_REACH = Allowed(
     f"inside the joint limits {arm.LOWER.round(1).tolist()} .. {arm.UPPER.round(1).tolist()}",
@@ -116,6 +126,46 @@ class RewardWeights:
     success: Positive
 
 
+MOST_DRAWN_PX = 4096
+"""Width and height of what is drawn for a picture, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CameraParams:
+    """A camera whose pictures policies see.
+
+    Attributes:
+        width_px: Width of a picture.
+        height_px: Height of a picture.
+        supersample: Pictures are drawn this many times as wide and high, and averaged.
+        position_m: Where the camera is, in the frame of the body it is on [m]; None leaves it where the scene has it.
+        target_m: What it looks at, in the same frame, whose z is upwards in the picture [m]; given with the position.
+        fovy_deg: Vertical field of view [deg]; None leaves the scene's.
+    """
+
+    width_px: _Width
+    height_px: _Height
+    supersample: _Supersample = 1
+    position_m: Point | None = None
+    target_m: Point | None = None
+    fovy_deg: _Fovy | None = None
+
+    def __post_init__(self) -> None:
+        drawn = self.supersample * self.width_px, self.supersample * self.height_px
+        if max(drawn) > MOST_DRAWN_PX:
+            raise ValueError(
+                f"supersample is {self.supersample}, so that {drawn[0]} x {drawn[1]} px would be drawn; it must be at most "
+                f"{MOST_DRAWN_PX} px either way: lower supersample, width_px or height_px"
+            )
+        if (self.position_m is None) != (self.target_m is None):
+            raise ValueError("position_m and target_m must be given together, or both null: the scene's own")
+        if self.position_m is not None and self.target_m is not None and self.position_m[:2] == self.target_m[:2]:
+            raise ValueError(
+                f"position_m is {self.position_m} and target_m {self.target_m}; x or y must differ, or nothing says what is "
+                "up in the picture: move one of them by 0.001"
+            )
+
+
 @dataclasses.dataclass(frozen=True)
 class SimParams:
     """The environment; `for_task` is the class of a task's own.
@@ -131,6 +181,10 @@ class SimParams:
         weights: Of the reward's terms.
         physics: Servo and object properties.
         task: Geometry and success.
+        cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
+        objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
+            the cameras and was trained by the stage `train_eye`.
+        look: How much these pictures differ from episode to episode.
     """
 
     task_name: ClassVar[str]
@@ -143,11 +197,18 @@ class SimParams:
     weights: RewardWeights
     physics: PhysicsParams
     task: TaskParams
+    cameras: Mapping[str, CameraParams]
+    objects_from: Literal["simulator", "eye"]
+    look: LookParams
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
             raise ValueError(
                 f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
+            )
+        if self.objects_from == "eye" and not self.cameras:
+            raise ValueError(
+                "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
             )
 
     @staticmethod
@@ -160,6 +221,23 @@ class SimParams:
     def sim_task(self) -> SimTask:
         """The task in the simulator."""
         return sim_task(self.task_name)
+
+    @property
+    def picture_features(self) -> dict[str, Feature]:
+        """Key -> Feature: the pictures that policies see."""
+        return {f"{IMAGES}.{name}": Feature.image(one.height_px, one.width_px) for name, one in self.cameras.items()}
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What an artefact has to agree with that is used in this simulator."""
+        task = self.sim_task.task
+        features = {**task.features, **self.picture_features}
+        return dataclasses.replace(task.spec(self.control_hz), features=features)
+
+    @property
+    def told(self) -> Self:
+        """The same environment without cameras, where policies are told where the objects are."""
+        return dataclasses.replace(self, cameras={}, objects_from="simulator")
 
     @property
     def sim_dt_s(self) -> float:

@@ -6,7 +6,10 @@ nothing but MuJoCo's physics.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+from collections.abc import Collection
 
 import mujoco
 import numpy as np
@@ -18,25 +21,30 @@ _SEEN_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # as in mjvOption
 _SHADOW_BIAS_M = 1e-4
 
 
-class RayEye:
-    """Draws one camera of `model` with rays; see `soarm.sim.camera.Camera`."""
+class RayCanvas:
+    """Draws any camera of one model with rays; see `soarm.sim.camera.Camera`.
 
-    def __init__(self, model: mujoco.MjModel, camera_id: int, width_px: int, height_px: int, shadows: bool) -> None:
-        self._camera_id, self._shadows = camera_id, shadows
-        self._shape = (height_px, width_px)
-        half = math.tan(math.radians(model.cam_fovy[camera_id]) / 2)
-        y = half * (1.0 - (2.0 * np.arange(height_px) + 1.0) / height_px)
-        x = half * ((2.0 * np.arange(width_px) + 1.0) - width_px) / height_px
-        rays = np.stack([*np.meshgrid(x, y), np.full(self._shape, -1.0)], axis=-1).reshape(-1, 3)
-        self._rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)  # in the camera's frame, (H * W, 3)
+    Args:
+        model: The scene.
+        shadows: Whether lights cast shadows.
+    """
 
-    def render(self, data: mujoco.MjData, draw: object = None) -> NDArray[np.uint8]:
-        """Return the picture, uint8, shape (H, W, 3); what `draw` would add is not in it."""
-        model = data.model
-        eye = data.cam_xpos[self._camera_id].copy()
-        rays = self._rays @ data.cam_xmat[self._camera_id].reshape(3, 3).T
+    def __init__(self, model: mujoco.MjModel, *, shadows: bool = False) -> None:
+        self._shadows, self._sky = shadows, _edges_of_the_sky(model)
+
+    def current(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return contextlib.nullcontext()
+
+    def show(self, data: mujoco.MjData, draw: object = None) -> None:
+        """Do nothing: `picture` is given the state; what `draw` would add is not seen."""
+
+    def picture(self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """Return what a camera sees, uint8, shape (height_px, width_px, 3)."""
+        model, (eye, rays) = data.model, _rays_in_world(data, camera_id, width_px, height_px)
         geoms, distances, normals = _cast(model, data, eye, rays)
-        picture = _sky(model, rays)
+        share, (upper, lower) = 0.5 + 0.5 * rays[:, 2:3], self._sky
+        picture = share * upper + (1.0 - share) * lower
         hit = geoms >= 0
         if hit.any():
             points = eye + distances[hit, None] * rays[hit]
@@ -44,7 +52,15 @@ class RayEye:
             facing *= -np.sign(np.sum(facing * rays[hit], axis=1, keepdims=True))
             light = self._light(model, data, points, facing, rays[hit])
             picture[hit] = _colour(model, data, geoms[hit], points) * light
-        return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8).reshape(*self._shape, 3)
+        rounded: NDArray[np.uint8] = (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+        return rounded.reshape(height_px, width_px, 3)
+
+    def background(
+        self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
+    ) -> NDArray[np.bool_]:
+        """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
+        met, _, _ = _cast(data.model, data, *_rays_in_world(data, camera_id, width_px, height_px))
+        return np.isin(met, [-1, *geoms]).reshape(height_px, width_px)
 
     def close(self) -> None:
         """Hold nothing, free nothing."""
@@ -66,6 +82,24 @@ class RayEye:
                 lit = lit * ((nearest < 0) | (nearest > distance - _SHADOW_BIAS_M))
             light = light + model.light_ambient[i] + model.light_diffuse[i] * lit[:, None]
         return light
+
+
+def _rays_in_world(data: mujoco.MjData, camera_id: int, width_px: int, height_px: int) -> tuple[Floats, Floats]:
+    """Return where the rays start, shape (3,) [m], and their directions, shape (H * W, 3)."""
+    rays = _rays(float(data.model.cam_fovy[camera_id]), width_px, height_px)
+    return data.cam_xpos[camera_id].copy(), rays @ data.cam_xmat[camera_id].reshape(3, 3).T
+
+
+@functools.lru_cache(maxsize=16)
+def _rays(fovy_deg: float, width_px: int, height_px: int) -> Floats:
+    """Return a ray through the middle of each pixel in the camera's frame, shape (H * W, 3)."""
+    half = math.tan(math.radians(fovy_deg) / 2)
+    y = half * (1.0 - (2.0 * np.arange(height_px) + 1.0) / height_px)
+    x = half * ((2.0 * np.arange(width_px) + 1.0) - width_px) / height_px
+    rays: Floats = np.stack([*np.meshgrid(x, y), np.full((height_px, width_px), -1.0)], axis=-1).reshape(-1, 3)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    rays.flags.writeable = False
+    return rays
 
 
 def _cast(model: mujoco.MjModel, data: mujoco.MjData, start: Floats, rays: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
@@ -106,13 +140,11 @@ def _texture_at(model: mujoco.MjModel, texture: int, place: Floats) -> Floats:
     return seen
 
 
-def _sky(model: mujoco.MjModel, rays: Floats) -> Floats:
-    """Return the colour of the sky along each ray, shape (N, 3): from the skybox's upper to its lower edge colour."""
+def _edges_of_the_sky(model: mujoco.MjModel) -> tuple[Floats, Floats]:
+    """Return the colours of the skybox's upper and lower edge, shape (3,), 0..1; black where there is none."""
     boxes = np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
     if not len(boxes):
-        return np.zeros((len(rays), 3))
+        return np.zeros(3), np.zeros(3)
     start, n = model.tex_adr[boxes[0]], model.tex_height[boxes[0]] * model.tex_width[boxes[0]] * 3
-    data = model.tex_data[start : start + n].reshape(-1, 3) / 255.0
-    share = 0.5 + 0.5 * rays[:, 2:3]
-    sky: Floats = share * data.max(axis=0) + (1.0 - share) * data.min(axis=0)
-    return sky
+    pixels = model.tex_data[start : start + n].reshape(-1, 3)
+    return pixels.max(axis=0) / 255.0, pixels.min(axis=0) / 255.0

@@ -12,6 +12,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm, kinematics
 from soarm.errors import SimulationError, how_to_install
@@ -157,12 +158,17 @@ def _set_look(spec: mujoco.MjSpec) -> None:
 
 def _add_camera(body: Any, name: str, position: list[float], target: list[float], fovy_deg: float) -> None:
     """Add a camera fixed to `body` that looks from `position` to `target`, both in its frame, the frame's z upwards."""
+    body.add_camera(name=name, pos=position, quat=looking(position, target), fovy=fovy_deg)
+
+
+def looking(position: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
+    """Return the orientation, shape (4,), of a camera that looks from `position` to `target`, z upwards in its picture."""
     back = np.subtract(position, target) / np.linalg.norm(np.subtract(position, target))
     right = np.cross([0.0, 0.0, 1.0], back)
     right /= np.linalg.norm(right)
     quat = np.empty(4)
     mujoco.mju_mat2Quat(quat, np.column_stack([right, np.cross(back, right), back]).ravel())
-    body.add_camera(name=name, pos=position, quat=quat, fovy=fovy_deg)
+    return quat
 
 
 def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:
