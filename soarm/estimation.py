@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
+from soarm.policies import BLOCK, predict_in_batches
 from soarm.policy import Array, Observation, Rows
 from soarm.rollout import BatchEnv, StepResult
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, TRUE_OBJECTS
@@ -168,11 +169,13 @@ class Estimator:
     def estimate(self, observation: Mapping[str, NDArray[Any]]) -> tuple[Array, Array]:
         """Return objects, shape (B, n), and the expected error of each thing's position, shape (B, things) [m].
 
+        What is said of a row depends on its own observation alone, to the bit (`soarm.policies.predict_in_batches`).
+
         Args:
             observation: A picture per camera, uint8 (B, H, W, 3), and the joints, shape (B, 6).
         """
         state = observation[STATE]
-        given = self.network.look({key: observation[key] for key in self.inputs})
+        given = predict_in_batches(self.network.look, {key: observation[key] for key in self.inputs}, BLOCK)
         return self.questions.objects(state, given), self.questions.expected_error_m(state, given)
 
 

@@ -27,7 +27,7 @@ def main() -> None:
         params, sim = run.params("deploy_check", DeployParams), run.params("sim", SimParams)
         away_m = run.params("eval_base", EvaluationParams).knocked_away_m
         bundle = Bundle.open(run.input("export"))
-        require_fitting({"data/export": bundle.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/export": bundle.spec}, sim.spec)
         which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
         seeds = scene_seeds("test")[: params.n_scenes]
         env = seeing(bundle, BatchSim(sim, params.n_rows, params.n_threads))

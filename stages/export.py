@@ -36,7 +36,7 @@ def main() -> None:
         act = load_base(act_folder)
         residual, spec = actor.load(residual_folder)
         artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
-        require_fitting(artefacts, run.task.spec(sim.control_hz))
+        require_fitting(artefacts, sim.spec)
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset, mounting_of(sim))

@@ -21,7 +21,7 @@ def main() -> None:
         params = run.params("reach", reach.ReachParams)
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
         act = load_base(run.input("train_act"))
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
         env = BatchSim(sim.told, params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         noiseless = recorded.expert.noiseless()

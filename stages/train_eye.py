@@ -8,6 +8,8 @@ from soarm.eye.training import TrainEyeParams, train
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy, VectorPolicy
 from soarm.recording import RecordParams
+from soarm.report.eye import of_eye
+from soarm.report.style import save
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -22,7 +24,7 @@ def main() -> None:
             run.finish({"eye": None})
             return
         recorded, act = run.params("record", RecordParams), load_base(run.input("train_act"))
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
 
         def policies(n_rows: int) -> list[BatchPolicy]:
             experts = [sim.sim_task.expert(recorded.expert, sim.control_hz) for _ in range(n_rows)]
@@ -30,7 +32,11 @@ def main() -> None:
 
         result = train(sim, policies, params, seed=run.seed, scratch=run.scratch, log=run.log, track=run.track)
         checkpoint.save(result.model, run.out)
-        run.finish({"eye": "trained", **result.metrics})
+        for figure in of_eye([row._asdict() for row in result.errors.rows]):
+            save(figure, run.out / "figures")
+        for path in sorted((run.out / "figures").glob("*.png")):
+            run.artifact(path)
+        run.finish({"eye": "trained", **result.metrics}, headline=result.errors.headline())
 
 
 if __name__ == "__main__":

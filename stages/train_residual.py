@@ -23,7 +23,7 @@ def main() -> None:
         demonstrations = Dataset.open(run.dataset(), run.dataset_units)
         act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
-        require_fitting(artefacts, run.task.spec(sim.control_hz))
+        require_fitting(artefacts, sim.spec)
         result = train(
             functools.partial(environments(sim, run.input("train_eye")), n_threads=params.n_threads),
             act,

@@ -10,5 +10,6 @@
     training    the training, from rollouts to the network, resumed after a kill
     errors      what it gets wrong, by stage and visibility
     checkpoint  an eye on disk
+    trials      what a policy is worth when its pictures say nothing
     world       environments in which policies are told what the eye says
 """

@@ -89,6 +89,10 @@ class EyeErrors:
                     rows.append(Row(answer.name, name, int(mask.sum()), *numbers))
         return cls(tuple(rows))
 
+    def headline(self) -> dict[str, float]:
+        """Return the few numbers by which a person compares two eyes: the median error of each thing while it can be seen."""
+        return {f"{row.thing}_mm": row.median_mm for row in self.rows if row.frames == "seen"}
+
     def to_dict(self) -> dict[str, Any]:
         """Return thing -> kind of frames -> its numbers, as JSON-ready types."""
         table: dict[str, Any] = {}

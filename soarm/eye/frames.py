@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from soarm.errors import CheckpointError
 from soarm.eye.moments import Moments
 from soarm.sim.cameras import PolicyCameras
+from soarm.sim.look import draw_look
 from soarm.sim.params import SimParams
 from soarm.smallfile import write_atomically
 
@@ -78,7 +79,8 @@ class _Job(NamedTuple):
 
 
 def _draw_block(job: _Job) -> None:
-    pictures = _cameras(job.sim).render_rows(job.moments.qpos, job.moments.mocap_pos)
+    looks = [draw_look(job.sim, seed) for seed in job.look_seeds]
+    pictures = _cameras(job.sim).render_rows(job.moments.qpos, job.moments.mocap_pos, looks)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **pictures)
     write_atomically(job.path, content.getvalue(), CheckpointError)

@@ -111,6 +111,9 @@ class _Camera(nn.Module):
             stride = 2 if i == 0 else 1
             layers += [nn.Conv2d(before, after, 3, stride, 1), nn.ReLU()]
             height, width = -(-height // stride), -(-width // stride)
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         self.trunk = nn.Sequential(*layers)
         last = config.channels[-1]
         self.keypoints, self.map = nn.Conv2d(last, config.n_keypoints, 1), nn.Conv2d(last, config.map_channels, 1)

@@ -66,13 +66,15 @@ class TrainedEye:
         model: The network, in evaluation mode.
         errors: What it gets wrong in the held-out frames.
         metrics: For the stage's metrics file.
-        examples: Some held-out frames, to look at.
+        examples: The held-out frames.
+        moments: Where everything is in them.
     """
 
     model: Eye
     errors: EyeErrors
     metrics: Mapping[str, Any]
     examples: Labelled
+    moments: Moments
 
 
 def train(
@@ -123,7 +125,7 @@ def train(
     frames_per_s = trainer.step * learn.batch_size / trainer.wall_s if trainer.wall_s else float("nan")
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     metrics = {"frames": len(training), "parameters": parameters, "frames_per_s": round(frames_per_s, 1), **errors.to_dict()}
-    return TrainedEye(trainer.model.eval(), errors, metrics, held_out)
+    return TrainedEye(trainer.model.eval(), errors, metrics, held_out, moments)
 
 
 def _labelled(

@@ -12,6 +12,7 @@ from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveS
 from soarm.sim.look_params import LookParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import SimTask
+from soarm.spec import IMAGES, Feature, PolicySpec
 
 PositiveRange = Annotated[tuple[Positive, Positive], LOW_HIGH]
 """A value drawn uniformly per episode from [low, high]; fixed where both are equal."""
@@ -220,6 +221,18 @@ class SimParams:
     def sim_task(self) -> SimTask:
         """The task in the simulator."""
         return sim_task(self.task_name)
+
+    @property
+    def picture_features(self) -> dict[str, Feature]:
+        """Key -> Feature: the pictures that policies see."""
+        return {f"{IMAGES}.{name}": Feature.image(one.height_px, one.width_px) for name, one in self.cameras.items()}
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What an artefact has to agree with that is used in this simulator."""
+        task = self.sim_task.task
+        features = {**task.features, **self.picture_features}
+        return dataclasses.replace(task.spec(self.control_hz), features=features)
 
     @property
     def told(self) -> Self:

@@ -106,7 +106,7 @@ class TwinConfig:
 
 
 class Moment(NamedTuple):
-    """A state of the scene: its seed, time since `reset` [s], and MuJoCo's qpos, shape (nq,), and mocap_pos, (nmocap, 3)."""
+    """A state of the scene: its seed, the time since `reset` [s], and MuJoCo's qpos (nq,) and mocap_pos (nmocap, 3)."""
 
     seed: int
     time_s: float
