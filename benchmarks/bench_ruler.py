@@ -15,29 +15,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from soarm import params as params_file
-from soarm.deployment import DeployParams, Source, WireStats, drive_stack, wired
+from soarm.deployment import DeployParams, WireStats, drive_stack, wired
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.objects import CalledObjects
 from soarm.runtime.sensors import Sensor
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
-from soarm.tasks.task import Task
+from soarm.spec import ENVIRONMENT_STATE
 from soarm.twin.actuator import ActuatorName
+from soarm.twin.sensing import Scene, Source, told
 
 
 def measured(kind: Callable[..., Sensor], off_m: float) -> Source:
     """Return a source of objects that were measured at the start, each coordinate off by so much (standard deviation)."""
     rng = np.random.default_rng(0)
 
-    def source(task: Task, objects: Callable[[], ArrayLike], now: Callable[[], float]) -> Sensor:
-        seen = np.asarray(objects(), np.float64)
-        places = [at[axis] for at in task.elements.values() for axis in ("x", "y")]
+    def source(scene: Scene) -> dict[str, Sensor]:
+        seen = np.asarray(scene.objects(), np.float64)
+        places = [at[axis] for at in scene.task.elements.values() for axis in ("x", "y")]
         seen[places] += off_m * rng.normal(size=len(places))
-        return kind(task, seen, now)
+        return {ENVIRONMENT_STATE: kind(scene.task, seen, scene.now)}
 
     return source
 
@@ -55,7 +55,7 @@ def main() -> None:
     sim, deploy = params.section("sim", SimParams), params.section("deploy_check", DeployParams)
     servo_model: ActuatorName = options.servo_model
     sources: dict[str, Source] = {
-        "live": CalledObjects,
+        "live": told,
         "carried": measured(CarriedObjects, 0.0),
         "carried, 2 mm off": measured(CarriedObjects, 0.002),
         "carried, 4 mm off": measured(CarriedObjects, 0.004),

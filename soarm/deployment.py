@@ -33,21 +33,19 @@ from soarm.runtime import drive
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.lockstep import Clock, SyncInference
 from soarm.runtime.loop import Loop, LoopConfig
-from soarm.runtime.objects import CalledObjects
 from soarm.runtime.onnx_policy import OnnxBase, Which
 from soarm.runtime.safety import Limits, Reason, names_of
 from soarm.runtime.schedule import Schedule
-from soarm.runtime.sensors import Sensor
 from soarm.seeds import Scenes
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
-from soarm.spec import ENVIRONMENT_STATE, STATE
-from soarm.tasks.task import Task
+from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
 from soarm.twin.actuator import ActuatorName
+from soarm.twin.rendering import RenderedCameras
+from soarm.twin.sensing import Scene, Source, told
 from soarm.twin.twin import Twin, TwinConfig
 
 Floats = NDArray[np.float64]
-Source = Callable[[Task, Callable[[], NDArray[np.float32]], Callable[[], float]], Sensor]
 _OFTEN = 1_000_000
 _PATIENCE_S = 2.0
 """How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy."""
@@ -147,13 +145,13 @@ def drive_stack(bundle: Bundle, which: Which) -> DriveStack:
 class WiredArm:
     """A twin in lockstep and the driver on its port."""
 
-    def __init__(self, sim: SimParams, twin: Twin, driver: Arm) -> None:
+    def __init__(self, sim: SimParams, twin: Twin, driver: Arm, cameras: RenderedCameras) -> None:
         """Not for callers; see `wired`."""
-        self._sim, self._twin, self._driver = sim, twin, driver
+        self._sim, self._twin, self._driver, self._cameras = sim, twin, driver, cameras
         self._limits = Limits.usual(driver.calibration.lower, driver.calibration.upper)
 
     def episodes(
-        self, stack: Callable[[int], DriveStack], seeds: Iterable[int], stats: WireStats, source: Source = CalledObjects
+        self, stack: Callable[[int], DriveStack], seeds: Iterable[int], stats: WireStats, source: Source = told
     ) -> Iterator[Episode]:
         """Run one episode per seed through the wire.
 
@@ -161,7 +159,7 @@ class WiredArm:
             stack: Returns what drives the episode of a seed.
             seeds: Scenes.
             stats: Is told of every step.
-            source: Makes what the policy is told of the objects: (task, function that returns where they truly are, clock).
+            source: Makes the sensors of an episode; see `soarm.twin.sensing`.
         """
         for seed in seeds:
             self._twin.reset(seed)
@@ -191,7 +189,7 @@ class WiredArm:
             SyncInference(stack.model),
             stack.schedule,
             stack.residual,
-            {ENVIRONMENT_STATE: source(task, self._twin.objects, clock.now)},
+            source(Scene(task, self._twin.objects, self._cameras.take, clock.now)),
             self._limits,
             LoopConfig(hz, hz),
             buffer,
@@ -222,6 +220,8 @@ class _EpisodeBuffer:
     def __init__(self, twin: Twin, driver: Arm, stats: WireStats) -> None:
         self._twin, self._driver, self._stats = twin, driver, stats
         self._began_s = 0.0
+        self._truth = twin.objects()
+        self._truths: list[NDArray[np.float32]] = []
         self.records: list[NDArray[np.void]] = []
         self._outcomes: list[StepOutcome] = []
 
@@ -230,7 +230,7 @@ class _EpisodeBuffer:
         return bool(self._outcomes) and (self._outcomes[-1].terminated or self._outcomes[-1].truncated)
 
     def begin(self) -> None:
-        self._began_s = time.perf_counter()
+        self._truth, self._began_s = self._twin.objects(), time.perf_counter()
 
     def note(self, text: str) -> None:
         """Events of a run in lockstep are of no interest; why one ended is in its report."""
@@ -243,6 +243,7 @@ class _EpisodeBuffer:
         outcome = self._twin.outcome()
         assert outcome is not None, "a command moves the twin on by one period"
         self.records.append(record)
+        self._truths.append(self._truth)
         self._outcomes.append(outcome)
 
     def settle(self) -> None:
@@ -256,6 +257,7 @@ class _EpisodeBuffer:
             observations={
                 STATE: records["q_present"].astype(np.float32),
                 ENVIRONMENT_STATE: records["objects"].astype(np.float32),
+                TRUE_OBJECTS: np.stack(self._truths),
             },
             actions=records["q_sent"].astype(np.float32),
             rewards=np.array([float(outcome.reward) for outcome in self._outcomes]),
@@ -275,10 +277,14 @@ def wired(sim: SimParams, params: DeployParams, servo_model: ActuatorName) -> It
         gains, registers = dataclasses.replace(gains, torque_limit=_all(1000), velocity=_all(0)), {"overload_torque": 100}
     config = ArmConfig(gains=gains, timeout_s=_PATIENCE_S, recoveries=_OFTEN)
     twin_config = TwinConfig(servo_model=servo_model, volts=params.volts, calibration=calibration, registers=registers)
-    with Twin.start(sim, twin_config) as twin, Arm.connect(twin.ports[0], calibration, config) as driver:
+    with (
+        Twin.start(sim, twin_config) as twin,
+        RenderedCameras(twin, sim) as cameras,
+        Arm.connect(twin.ports[0], calibration, config) as driver,
+    ):
         driver.hold()
         driver.activate()
-        yield WiredArm(sim, twin, driver)
+        yield WiredArm(sim, twin, driver, cameras)
 
 
 def gap_per_joint(gaps: Sequence[Floats]) -> dict[str, float]:

@@ -5,14 +5,17 @@ Knows simulator and dataset; knows no stage, so that whoever needs more demonstr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
+from soarm.dataset.video import CRF, Codec, Encoding
+from soarm.errors import ParamsError
 from soarm.policy import VectorPolicy
 from soarm.quantities import Count, Threads
 from soarm.rollout import Episode, rollout
@@ -21,6 +24,7 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import DemonstratorParams
+from soarm.spec import Feature
 
 Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
 
@@ -33,12 +37,18 @@ class RecordParams:
         n_episodes: Successful demonstrations to keep.
         n_rows: Episodes simulated at once.
         n_threads: Threads that step physics.
+        pictures: Whether what the cameras of `sim.cameras` see is recorded as well, as videos.
+        codec: Of the videos.
+        crf: Their quality, 0 (best) upwards.
         expert: How the demonstrator moves.
     """
 
     n_episodes: Scenes
     n_rows: Count
     n_threads: Threads
+    pictures: bool
+    codec: Codec
+    crf: Annotated[int, CRF]
     expert: DemonstratorParams
 
     @classmethod
@@ -57,6 +67,11 @@ class Recorded(NamedTuple):
     frames: int
 
 
+def features_of(sim: SimParams, params: RecordParams) -> dict[str, Feature]:
+    """Return the features of the dataset that `record` writes."""
+    return {**sim.sim_task.task.features, **(sim.picture_features if params.pictures else {})}
+
+
 def record(
     folder: Path,
     sim: SimParams,
@@ -72,12 +87,21 @@ def record(
         params: What to record.
         scene_seeds: Scenes to try, in order.
         track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
+
+    Raises:
+        ParamsError: Pictures are to be recorded, and there are no cameras.
     """
-    env = BatchSim(sim, params.n_rows, params.n_threads)
+    if params.pictures and not sim.cameras:
+        raise ParamsError("record.pictures is true, and sim.cameras names no camera; name one (docs/cameras.md), or say false")
+    told = dataclasses.replace(sim.told, cameras=sim.cameras if params.pictures else {})
+    env = BatchSim(told, params.n_rows, params.n_threads)
+    encoding = Encoding(params.codec, params.crf, simd=False)
     policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0
-    with Recorder.create(folder, env.task.features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction) as recorder:
-        for episode in track(rollout(env, policy, scene_seeds), params.n_episodes):
+    features = features_of(sim, params)
+    made = Recorder.create(folder, features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction, encoding)
+    with contextlib.closing(env), made as recorder:
+        for episode in track(rollout(env, policy, scene_seeds, pictures=params.pictures), params.n_episodes):
             tries += 1
             if episode.success:
                 recorder.save_episode(episode.observations, episode.actions)

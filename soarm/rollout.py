@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.spec import IMAGES
 from soarm.tasks.task import Task
 
 
@@ -87,10 +88,16 @@ class Episode:
         return len(self.actions)
 
 
-def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterator[Episode]:
+def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int], *, pictures: bool = False) -> Iterator[Episode]:
     """Run one episode per seed and yield them in the order of the seeds.
 
     Rows that finish take the next seed at once; an endless iterable of seeds runs until the caller stops asking.
+
+    Args:
+        env: Where they run.
+        policy: What acts; it sees pictures in any case.
+        seeds: Of the scenes.
+        pictures: Whether episodes keep what their cameras saw: an episode of two cameras is megabytes.
     """
     source = iter(seeds)
     buffers: dict[int, _EpisodeBuffer] = {}
@@ -102,7 +109,7 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterato
         fresh = []
         while free and (seed := next(source, None)) is not None:
             row = free.pop(0)
-            buffers[row] = _EpisodeBuffer(started, seed)
+            buffers[row] = _EpisodeBuffer(started, seed, pictures)
             fresh.append(row)
             started += 1
         if fresh:
@@ -134,13 +141,14 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int]) -> Iterato
 class _EpisodeBuffer:
     """The steps of one running episode."""
 
-    def __init__(self, order: int, seed: int) -> None:
-        self.order, self.seed = order, seed
+    def __init__(self, order: int, seed: int, pictures: bool) -> None:
+        self.order, self.seed, self._pictures = order, seed, pictures
         self._steps: list[tuple[dict[str, Array], Array, float, dict[str, np.generic]]] = []
 
     def add(self, seen: Observation, actions: Array, result: StepResult, i: int) -> None:
         info = {key: value[i] for key, value in result.info.items()}
-        self._steps.append(({key: value[i] for key, value in seen.items()}, actions[i], float(result.reward[i]), info))
+        kept = {key: value[i] for key, value in seen.items() if self._pictures or not key.startswith(IMAGES)}
+        self._steps.append((kept, actions[i], float(result.reward[i]), info))
 
     def episode(self, terminated: bool) -> Episode:
         seen, actions, rewards, infos = zip(*self._steps, strict=True)

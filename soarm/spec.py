@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 STATE = "observation.state"
 ENVIRONMENT_STATE = "observation.environment_state"
+TRUE_OBJECTS = "simulator.environment_state"
+"""Where the objects are in the simulator, where policies are told what an eye says; no network on a robot's path reads it."""
 IMAGES = "observation.images"
 ACTION = "action"
 _WHOLE = {"control_hz": (1, 1000), "chunk_size": (1, 10_000), "n_action_steps": (1, 10_000)}
@@ -76,9 +78,9 @@ DEFAULT_TASK = "pick_place"
 UNKNOWN_UNIT = "unknown"
 """Unit of an element whose artefact does not say it."""
 
-_NO_OBJECTS = (
-    f"{ENVIRONMENT_STATE} is missing (where the objects are), and soarm cannot train on cameras yet. Nothing is wrong with "
-    "the dataset, keep it: `soarm info`, `soarm dataset verify` and `convert`, replay and edits work on it"
+_BLIND = (
+    f"it holds neither {ENVIRONMENT_STATE} (where the objects are) nor {IMAGES}.<camera>: a policy of it could not know where "
+    "anything lies. Nothing is wrong with the dataset, keep it: `soarm info`, `soarm dataset verify`, replay and edits work"
 )
 
 
@@ -199,12 +201,14 @@ def require_fitting(artefacts: Mapping[str, PolicySpec], expected: PolicySpec) -
     """Refuse artefacts that are not of this arm, this task and this control rate, or not of each other.
 
     Names, their order, sizes, units, rate and task are compared with what is expected, and the rest of each specification
-    with the one before it. The elements of an environment state may be nameless, as LeRobot leaves them.
+    with the one before it, as far as both have it. Whatever has a camera needs no environment state; the elements of one may
+    be nameless, as LeRobot leaves them. A dataset may have any cameras, a policy those that are expected.
 
     Args:
         artefacts: What they came from, for the message ("data/train_act") -> specification; in the order they follow from
             each other.
-        expected: What the task asks at the simulator's control rate (`soarm.tasks.task.Task.spec`).
+        expected: What the simulator gives and takes (`soarm.sim.params.SimParams.spec`); of a dataset alone, what the task
+            asks at the simulator's control rate (`soarm.tasks.task.Task.spec`).
 
     Raises:
         SpecMismatchError: Lists every difference.
@@ -212,7 +216,11 @@ def require_fitting(artefacts: Mapping[str, PolicySpec], expected: PolicySpec) -
     faults = [f"{name}: {fault}" for name, spec in artefacts.items() for fault in _task_faults(spec, expected)]
     told = {"features", "control_hz", "task"} if faults else set()
     for (left_name, left), (right_name, right) in itertools.pairwise(artefacts.items()):
-        faults += _differences(left, right, left_name, right_name, told)
+        shared = left.features.keys() & right.features.keys()
+        one, other = (
+            dataclasses.replace(side, features={key: side.features[key] for key in sorted(shared)}) for side in (left, right)
+        )
+        faults += _differences(one, other, left_name, right_name, told)
     if faults:
         listing = "\n  ".join(faults)
         raise SpecMismatchError(
@@ -228,8 +236,14 @@ def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
         faults.append(f"its task is {spec.task}; `task` in params.yaml is {wanted.task}")
     for key, expected in wanted.features.items():
         found = spec.features.get(key)
-        if found is None:
-            faults.append(_NO_OBJECTS if key == ENVIRONMENT_STATE else f"{key} is missing; it holds {sorted(spec.features)}")
+        if found is None and expected.kind == "image":
+            continue
+        if found is None and key == ENVIRONMENT_STATE:
+            faults += [] if any(feature.kind == "image" for feature in spec.features.values()) else [_BLIND]
+        elif found is None:
+            faults.append(f"{key} is missing; it holds {sorted(spec.features)}")
+        elif expected.kind == "image" and spec.chunk_size is None:
+            continue  # a dataset's cameras are its own
         elif found.shape != expected.shape:
             faults.append(f"{key} has size {_text(found.shape)} ({_text(found.names)}); it must be {_text(expected.shape)}")
         elif key == ENVIRONMENT_STATE and found.names == nameless(key, *found.shape):
@@ -244,6 +258,13 @@ def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
             )
         elif found.units != expected.units:
             faults.append(f"{key} is in {_text(found.units)}; it must be in {_text(expected.units)}")
+    if spec.chunk_size is not None:
+        unseen = [key for key, feature in spec.features.items() if feature.kind == "image" and key not in wanted.features]
+        faults += [
+            f"it looks at {key} ({_text(spec.features[key].shape)}), which the simulator does not draw: name the camera in "
+            "base.sim.cameras, or export the policy as it is with `soarm export-policy`"
+            for key in unseen
+        ]
     if spec.control_hz != wanted.control_hz:
         faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {wanted.control_hz}")
     return faults

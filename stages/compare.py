@@ -10,6 +10,9 @@ from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
+from soarm.evaluation.summary import summarise
+from soarm.eye import trials
+from soarm.eye.world import environments, lone_eye
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
@@ -17,7 +20,6 @@ from soarm.report import comparison as report
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -32,39 +34,45 @@ def main() -> None:
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
         act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
-        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec, "data/train_residual": spec}, sim.spec)
+        eye = run.input("train_eye")
+        make_env, world = environments(sim, eye), trials.world_of(sim, eye)
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(policy: BatchPolicy, name: str, provenance: dict[str, str]) -> Results:
-            env, scenes = BatchSim(sim, how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
+            env, scenes = make_env(how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
             return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, provenance=provenance)
 
-        provenance = provenance_of(act_folder, sim, how)
+        provenance = provenance_of(act_folder, world, how)
         base = find(run.input("eval_base"), provenance, seeds)
         source = "data/eval_base" if base is not None else "evaluated again"
         alone = ChunkedPolicy(act, act.spec, how.n_rows)
         if base is None:
             base = rows(alone, "ACT", provenance)
         corrected = residual_policy(act, actor, spec, how.n_rows)
-        residual = rows(corrected, "ACT + residual", provenance_of(residual_folder, sim, how))
+        residual = rows(corrected, "ACT + residual", provenance_of(residual_folder, world, how))
+        others = trials.without_the_eye(sim, eye, corrected, seeds, params.n_leak_scenes, how, run.track)
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
 
         base.save(run.out, "base")
         residual.save(run.out, "residual")
         curves = {"train_act": run.curves("train_act"), "train_residual": run.curves("train_residual")}
-        results = gallery.of_comparison(base, residual, result)
+        summaries = {"eye": result.residual, **{way: summarise(one) for way, one in others.items()}}
+        results = [*gallery.of_comparison(base, residual, result), *gallery.of_trials(summaries)]
         training = gallery.of_training({name: tables.curves(path) for name, path in curves.items()})
         gallery.save_all([*results, *training], run.out / "figures")
         scenes = clips.choose(base, residual)
-        shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips")
+        shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips", lone_eye(sim, eye))
         films = [(run.out / "clips" / clip.file_name, clip) for clip in run.track(shot, len(scenes), description="filming")]
-        today = datetime.datetime.now(datetime.UTC).date()
-        origin = report.Origin(today, run.git_rev, run.task.name, run.profile, run.seed, source)
+        origin = report.Origin(
+            datetime.datetime.now(datetime.UTC).date(), run.git_rev, run.task.name, run.profile, run.seed, source
+        )
         page = report.render(base, residual, result, results, training, films, origin)
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)
-        run.finish({**result.to_dict(), "base_rows": source}, result.headline())
+        without = {"without_the_eye": trials.compared(residual, others)} if others else {}
+        run.finish({**result.to_dict(), "base_rows": source, **without}, result.headline())
 
 
 if __name__ == "__main__":

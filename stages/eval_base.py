@@ -7,10 +7,11 @@ import dataclasses
 from soarm.base import load_base
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
 from soarm.evaluation.summary import summarise
+from soarm.eye.trials import world_of
+from soarm.eye.world import environments
 from soarm.policies import ChunkedPolicy
 from soarm.report import gallery
 from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -21,15 +22,15 @@ def main() -> None:
     with open_stage("eval_base") as run:
         params = run.params("eval_base", EvaluationParams)
         sim = run.params("sim", SimParams)
-        folder = run.input("train_act")
+        folder, eye = run.input("train_act"), run.input("train_eye")
         act = load_base(folder)
-        require_fitting({"data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({"data/train_act": act.spec}, sim.spec)
         results = evaluate(
-            BatchSim(sim, params.n_rows, params.n_threads),
+            environments(sim, eye)(params.n_rows, params.n_threads),
             ChunkedPolicy(act, act.spec, params.n_rows),
             run.track(scene_seeds("test")[: params.n_scenes], description="evaluating ACT"),
             knocked_away_m=params.knocked_away_m,
-            provenance=provenance_of(folder, sim, params),
+            provenance=provenance_of(folder, world_of(sim, eye), params),
         )
         results.save(run.out)
         summary = summarise(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soarm.dataset import layout
 from soarm.errors import StageError
-from soarm.recording import RecordParams, record
+from soarm.recording import RecordParams, features_of, record
 from soarm.report.cards import dataset_card
 from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
@@ -19,7 +19,7 @@ def main() -> None:
         made = record(run.out, sim, params, scene_seeds("record", run.seed), run.track)
         info = read_json(run.out / layout.INFO_PATH, StageError, remedy="record again.")
         how = run.values("record")["expert"]
-        card = dataset_card(run.task, run.task.features, info, how, made.tries, layout.ROBOT_TYPE)
+        card = dataset_card(run.task, features_of(sim, params), info, how, made.tries, layout.ROBOT_TYPE)
         (run.out / "README.md").write_text(card, encoding="utf-8")
         solved = made.episodes / made.tries
         run.finish({**made._asdict(), "expert_success_rate": solved}, headline={"success": solved, "n": made.tries})

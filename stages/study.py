@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.recording import RecordParams
@@ -38,7 +38,7 @@ def main() -> None:
         record, train_act = run.params("record", RecordParams), run.params("train_act", TrainActParams)
         folder, dataset, reach = run.input("train_act"), run.dataset(), run.input("reach")
         act, demonstrations = load_base(folder), Dataset.open(dataset, run.dataset_units)
-        require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, run.task.spec(sim.control_hz))
+        require_fitting({str(dataset): demonstrations.spec, "data/train_act": act.spec}, sim.spec)
         inputs = MethodInput(
             sim=sim,
             base=rechunked(act, variant, name),

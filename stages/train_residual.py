@@ -6,10 +6,10 @@ import functools
 
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
+from soarm.eye.world import environments
 from soarm.residual import actor
 from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams, train
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -23,9 +23,9 @@ def main() -> None:
         demonstrations = Dataset.open(run.dataset(), run.dataset_units)
         act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
-        require_fitting(artefacts, run.task.spec(sim.control_hz))
+        require_fitting(artefacts, sim.spec)
         result = train(
-            functools.partial(BatchSim, sim, n_threads=params.n_threads),
+            functools.partial(environments(sim, run.input("train_eye")), n_threads=params.n_threads),
             act,
             demonstrations,
             params,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +17,12 @@ from soarm.rollout import rollout
 from soarm.runtime.schedule import Schedule
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.params import SimParams
+from soarm.sim.params import CameraParams, SimParams
 from soarm.sim.pick_place.expert import Expert
-from soarm.spec import ENVIRONMENT_STATE
+from soarm.spec import ENVIRONMENT_STATE, IMAGES, TRUE_OBJECTS, Feature
 from soarm.tasks.registry import TASKS
 from soarm.twin.faults import Fault
+from soarm.twin.sensing import senses_of
 
 LOADED = params_file.load(Path(__file__).parents[1] / "params.yaml", "pick_place")
 PARAMS = LOADED.section("deploy_check", DeployParams)
@@ -76,6 +79,27 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
     assert [episode.success for episode in wire] == [False, True]
     assert stats.stops == ["the arm is in FAULT: gripper (servo 6) reports OVERLOAD"]
     assert len(wire[0]) < 45
+
+
+def test_a_policy_that_looks_sees_the_twins_cameras_and_the_truth_is_kept_beside_what_it_is_told(sim, expert):
+    small = dataclasses.replace(sim, cameras={"front": CameraParams(16, 12)})
+    seen = []
+
+    class Looks(OneAtATime):
+        def predict_chunks(self, observation):
+            seen.append(observation[f"{IMAGES}.front"])
+            return super().predict_chunks(observation)
+
+    bundle = SimpleNamespace(cameras={"front": Feature.image(12, 16)}, eye_cameras={})
+    with deployment.wired(small, PARAMS, "position") as arm:
+        arm._twin.inject(Fault("overload", servo_id=6, after_writes=20))  # a short episode
+        stack = lambda seed: DriveStack(Looks(expert, seed), Schedule(30, 1))  # noqa: E731
+        (episode,) = arm.episodes(stack, SEEDS[:1], WireStats(), senses_of(bundle))
+
+    assert len(seen) >= len(episode) == 20
+    assert all((one.dtype, one.shape) == (np.uint8, (1, 12, 16, 3)) for one in seen)
+    assert len({one.tobytes() for one in seen}) > 10
+    np.testing.assert_array_equal(episode.observations[TRUE_OBJECTS], episode.observations[ENVIRONMENT_STATE])
 
 
 @pytest.mark.slow

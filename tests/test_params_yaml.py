@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from soarm.act.config import ACTConfig
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.deployment import DeployParams
 from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
+from soarm.eye.training import TrainEyeParams
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[Any]] = {
     "sim": SimParams,
     "record": RecordParams,
     "train_act": TrainActParams,
+    "train_eye": TrainEyeParams,
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
@@ -86,7 +88,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout"),
+        ("*.overlap", "train_act.compile", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout", "record.pictures"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
@@ -96,12 +98,15 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("sim.task.*_angle_deg.*", "sim.task.home.[0-4]", "*.temporal_ensemble_coeff", "*.log_std_init", "*.value_m*"),
     ),
     "the gripper may be closed": (("zero",), ("sim.task.home.5", "record.expert.close_percent")),
+    "a video may lose nothing": (("zero",), ("record.crf",)),
     "a term may be left out": (
         ("zero",),
         (
             "sim.weights.[!s]*",  # all but the success
             "sim.weights.s[!u]*",
             "*.kl_weight",
+            "train_act.augmentation.*",
+            "train_act.pose_loss_weight",
             "*.weight_decay",
             "*.penalty.start",
             "*.penalty.end",
@@ -137,6 +142,9 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_eye.moments.*",
+            "train_eye.learn.brightness",
+            "train_eye.network.n_glimpses",
         ),
     ),
     "no steps of that sort": (

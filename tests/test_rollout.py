@@ -57,6 +57,13 @@ class Following:
         return action
 
 
+class Seeing(Counting):
+    """The same with a camera."""
+
+    def _observe(self, rows: Rows) -> Observation:
+        return {**super()._observe(rows), "observation.images.front": np.zeros((len(rows), 2, 2, 3), np.uint8)}
+
+
 def run(n_rows: int, seeds: Iterable[int]) -> list[Episode]:
     return list(rollout(Counting(n_rows), Following(n_rows), seeds))
 
@@ -129,3 +136,11 @@ def test_an_episode_is_free_of_the_arrays_it_was_taken_from() -> None:
     (episode,) = rollout(Reusing(1), Following(1), [3])
 
     np.testing.assert_array_equal(episode.observations["x"], [[3, 0], [3, 1], [3, 2], [3, 3]])
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_episodes_keep_pictures_only_where_they_are_asked_for(asked):
+    (episode,) = rollout(Seeing(1), Following(1), [3], pictures=asked)
+
+    assert ("observation.images.front" in episode.observations) is asked
+    assert episode.observations["x"].shape == (4, 2)

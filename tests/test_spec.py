@@ -13,6 +13,7 @@ from soarm.errors import SpecMismatchError
 from soarm.spec import (
     ACTION,
     ENVIRONMENT_STATE,
+    IMAGES,
     JOINT_FEATURE,
     STATE,
     UNKNOWN_UNIT,
@@ -165,7 +166,7 @@ NAMELESS = Feature((7,), nameless(ENVIRONMENT_STATE, 7), (UNKNOWN_UNIT,) * 7)
             r"action does not say .*dataset_units: degrees",
         ),
         (of(action=None), r"action is missing; it holds \['observation\.environment_state', 'observation\.state'\]"),
-        (of(objects=None), r"cannot train on cameras yet.*keep it.*soarm info.*convert"),
+        (of(objects=None), r"holds neither observation\.environment_state .* nor observation\.images\.<camera>: .*keep it"),
     ],
 )
 def test_what_is_not_of_the_arm_or_the_task_is_refused_in_words(found: PolicySpec, told: str) -> None:
@@ -202,6 +203,33 @@ def test_every_difference_of_every_artefact_is_listed_at_once() -> None:
 def test_what_fits_passes_and_so_does_an_environment_state_of_the_right_size_without_names() -> None:
     require_fitting({"one": SPEC, "other": dataclasses.replace(SPEC, git_rev="two")}, TASK.spec(30))
     require_fitting({"theirs": of(objects=NAMELESS), "trained on it": of(objects=NAMELESS)}, TASK.spec(30))
+
+
+FRONT = Feature.image(48, 64)
+
+
+def seeing(front: Feature = FRONT, **changes: object) -> PolicySpec:
+    """Return the specification of what has a camera and is not told where the objects are."""
+    features = {STATE: JOINT_FEATURE, f"{IMAGES}.front": front, ACTION: JOINT_FEATURE}
+    return dataclasses.replace(PolicySpec(features, 30), **changes)
+
+
+def test_what_has_a_camera_needs_no_environment_state_and_what_is_trained_on_it_may_leave_features_out() -> None:
+    both = dataclasses.replace(SPEC, features={**TASK.features, f"{IMAGES}.front": FRONT}, chunk_size=None)
+    drawn = dataclasses.replace(TASK.spec(30), features=both.features)
+
+    require_fitting({"theirs": seeing()}, TASK.spec(30))
+    require_fitting({"mine": both, "data/train_act": SPEC}, TASK.spec(30))
+    require_fitting({"mine": both, "data/train_act": seeing(chunk_size=25)}, drawn)
+
+
+def test_a_policy_that_looks_at_a_camera_which_the_simulator_does_not_draw_is_told_how_to_go_on() -> None:
+    policy = {"data/train_act": seeing(chunk_size=25)}
+    with pytest.raises(SpecMismatchError, match=r"looks at observation\.images\.front \(48, 64, 3\).*sim\.cameras.*export-p"):
+        require_fitting(policy, TASK.spec(30))
+    drawn = dataclasses.replace(TASK.spec(30), features={**TASK.features, f"{IMAGES}.front": Feature.image(96, 96)})
+    with pytest.raises(SpecMismatchError, match=r"images\.front has size 48, 64, 3 .*; it must be 96, 96, 3"):
+        require_fitting(policy, drawn)
 
 
 def test_artefacts_that_fit_the_arm_must_fit_each_other() -> None:

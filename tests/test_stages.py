@@ -67,7 +67,7 @@ def test_reversed_joints_another_rate_twelve_joints_and_no_objects_are_listed_at
     for told in (
         "observation.state has size 12",
         "in another order, gripper.pos",
-        "cannot train on cameras yet",
+        "neither observation.environment_state",
         "rate is 15 Hz",
     ):
         assert told in str(caught.value)

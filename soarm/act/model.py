@@ -127,6 +127,13 @@ class ACT(nn.Module):
         for key in (*self.inputs, ACTION):
             self._standardise(key).fit(statistics.mean[key], statistics.std[key])
 
+    @property
+    def statistics(self) -> Statistics:
+        """The statistics that normalise `inputs` and actions; of a camera, those of its three channels in 0..1."""
+        layers = {key: self._standardise(key) for key in (*self.inputs, ACTION)}
+        mean = {key: tuple(layer.mean.tolist()) for key, layer in layers.items()}
+        return Statistics(mean, {key: tuple(layer.std.tolist()) for key, layer in layers.items()})
+
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Predict chunks with the latent at zero: the graph that is exported.
 

@@ -9,25 +9,42 @@ the same bits. Knows no tracking server, no stage and no simulator.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
-from soarm.act.trainer import Result, TrainActParams, Trainer
+from soarm.act import parallel
+from soarm.act.parallel import Log
+from soarm.act.params import TrainActParams
+from soarm.act.trainer import Result, Trainer
 from soarm.base import Demonstrations
 from soarm.errors import CheckpointError, ParamsError
+from soarm.quantities import SEEDS
 from soarm.smallfile import write_atomically
 from soarm.spec import DEFAULT_TASK
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 logger = logging.getLogger(__name__)
 
-Log = Callable[[int, Mapping[str, float]], None]
+Track = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+class Resumable(Protocol):
+    """A run that can be stored and gone on with; `identity` is what two tries of one run have in common."""
+
+    identity: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
 
 def train(
@@ -37,7 +54,7 @@ def train(
     seed: int,
     scratch: Path,
     log: Log,
-    track: Callable[[Iterable[int], int, str], Iterable[int]] = lambda steps, total, description: steps,
+    track: Track = lambda steps, total, description: steps,
     task: str | None = DEFAULT_TASK,
 ) -> Result:
     """Train an ACT.
@@ -53,22 +70,56 @@ def train(
 
     Raises:
         DatasetError: The data cannot be learnt from.
-        ParamsError: `params.device` is not there.
+        ParamsError: `params.device` is not there, or not as often as there are processes.
         CheckpointError: What lies in `scratch` cannot be resumed from.
         TrainingError: The loss is no longer finite.
     """
     device = resolve_device(params.device)
-    with _reproducible(device, seed):
-        trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)
-        checkpoint = scratch / "resume.pt"
-        _restore(trainer, checkpoint)
+    run = _Run(demonstrations, params, seed, scratch / "resume.pt", task)
+    if params.processes > 1:
+        parallel.together(params.processes, device, _train_as_one, run, log)  # and then this process takes the result over
+    with reproducible(device, seed):
+        trainer = run.trainer(device)
+        run.finish(trainer, log, track)
+        return trainer.result()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """The arguments of `train` that a process of several is given."""
+
+    demonstrations: Demonstrations
+    params: TrainActParams
+    seed: int
+    checkpoint: Path
+    task: str | None
+
+    def trainer(self, device: torch.device, together: Accelerator | None = None) -> Trainer:
+        """Return the run at its last checkpoint."""
+        trainer = Trainer(self.demonstrations, self.params, seed=self.seed, device=device, task=self.task, together=together)
+        if together is not None:  # equal weights, but not the same dropout in all processes
+            torch.manual_seed(self.seed + len(SEEDS) * together.process_index)
+        restore(trainer, self.checkpoint)
+        return trainer
+
+    def finish(self, trainer: Trainer, log: Log, track: Track = lambda steps, total, description: steps) -> None:
+        """Take the steps that are left."""
+        params = self.params
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):
             trainer.advance()
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 log(step + 1, trainer.report())
             if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
-                _save(trainer, checkpoint)
-        return trainer.result()
+                if trainer.together is None or trainer.together.is_main_process:
+                    save_state(trainer, self.checkpoint)
+                else:
+                    trainer.state_dict()  # which asks all processes
+
+
+def _train_as_one(together: Accelerator, log: Log, run: _Run) -> None:
+    """Train as one of several processes."""
+    with reproducible(together.device, run.seed):
+        run.finish(run.trainer(together.device, together), log)
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -86,7 +137,7 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 @contextlib.contextmanager
-def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
+def reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Seed torch's random stream and forbid algorithms that give other bits each time; both are as before afterwards."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
@@ -103,7 +154,7 @@ def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
 
-def _save(trainer: Trainer, path: Path) -> None:
+def save_state(trainer: Resumable, path: Path) -> None:
     """Write the state of a run; a kill while writing leaves the previous state."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -111,7 +162,7 @@ def _save(trainer: Trainer, path: Path) -> None:
     write_atomically(path, content.getvalue(), CheckpointError)
 
 
-def _restore(trainer: Trainer, path: Path) -> None:
+def restore(trainer: Resumable, path: Path) -> None:
     """Bring a run to its saved state, if there is one.
 
     Raises:

@@ -54,8 +54,9 @@ def verify(
 ) -> int:
     """List everything that is wrong with a dataset's files, or looks wrong in its motion."""
     with loading("twin"):
-        from soarm.dataset import checks, overview, quality, reader
+        from soarm.dataset import checks, overview, quality, reader, video_checks
     found = checks.examine(path)
+    found.faults += video_checks.faults(found)
     suspicious = [] if found.faults else quality.findings(reader.from_contents(path, found))
     status = 1 if found.faults or (strict and suspicious) else 0
     if as_json:

@@ -197,6 +197,8 @@ def check(
     logger.info("%s", spec_json(opened.spec).rstrip())
     if opened.training_arm is not None:
         logger.info("trained on %s", opened.training_arm)
+    for name, camera in ({} if opened.mounting is None else opened.mounting.cameras).items():
+        logger.info("camera %s: %s", name, camera.words())
     for name, one in measure(opened, calls).items():
         logger.info("%-8s median %.3f ms, 99 %% under %.3f ms (%d calls, one arm)", name, *one, calls)
     return 0
@@ -217,6 +219,13 @@ def drive(
             help="In the place of --objects: where a thing of the task lies [m, m, deg]: cube=0.0,-0.2,15.",
         ),
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DEVICE",
+            help="A camera of the policy: number, path or address of OpenCV, or a file kept fresh: front=pictures/front.ppm.",
+        ),
+    ] = None,
     which: Annotated[
         Literal["base", "residual"] | None, typer.Option(help="ACT alone, or with its residual; the best there is by default.")
     ] = None,
@@ -235,27 +244,27 @@ def drive(
     with loading():
         from soarm.hardware.calibration import Calibration
         from soarm.hardware.config import DEFAULT, ArmConfig
-        from soarm.runtime import placed
+        from soarm.runtime import senses
         from soarm.runtime.bundle import RESIDUAL, Bundle
         from soarm.runtime.drive import DriveConfig, run
-        from soarm.spec import ENVIRONMENT_STATE
     opened = Bundle.open(bundle)
     config = DEFAULT if settings is None else ArmConfig.load(settings)
-    what = DriveConfig(
-        opened,
-        which or ("residual" if RESIDUAL in opened.sessions else "base"),
-        {ENVIRONMENT_STATE: placed.sensor(opened.task, objects, place or [])},
-        seconds,
-        bus_hz,
-        dry_run,
-        allow or (),
-        log,
-        not no_deadman,
-        not no_park,
-        limits,
-        keep_going=keep_going,
-    )
-    report = run(what, port, Calibration.load(calibration), config)
+    with senses.opened(opened, objects, place or [], camera or []) as sensors:
+        what = DriveConfig(
+            opened,
+            which or ("residual" if RESIDUAL in opened.sessions else "base"),
+            sensors,
+            seconds,
+            bus_hz,
+            dry_run,
+            allow or (),
+            log,
+            not no_deadman,
+            not no_park,
+            limits,
+            keep_going=keep_going,
+        )
+        report = run(what, port, Calibration.load(calibration), config)
     for line in report.lines():
         logger.info("%s", line)
     return 0 if report.ended_well else 1

@@ -52,6 +52,14 @@ def control(
     objects: Annotated[
         Path | None, typer.Option(help="File that says where the objects are, to record them (`soarm.runtime.objects`).")
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DEVICE[:WxH]",
+            help="A camera to record, any number of them: number, path or address of OpenCV, or a file kept fresh; of the "
+            "simulator NAME[:WxH], as in front:96x96. 640x480 by default.",
+        ),
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Dataset, or log of `soarm drive`, for --leader replay.")] = None,
     replay_episode: Annotated[int, whole(0, 1_000_000, "Which episode of it.")] = 0,
     replay_units: Annotated[
@@ -90,6 +98,7 @@ def control(
         leader_calibration=leader_calibration,
         settings=settings,
         objects=objects,
+        cameras=tuple(camera or ()),
         replay=replay,
         replay_episode=replay_episode,
         replay_units=replay_units,
@@ -119,6 +128,12 @@ command(DRIVE, "soarm teleoperate --leader keyboard", name="teleoperate", hidden
 def twin(
     port: Annotated[list[Path] | None, typer.Option(help="Link to the port; a second one for an arm that leads.")] = None,
     objects: Annotated[Path | None, typer.Option(help="File that is told where the objects are, for --objects.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a picture of each of `sim.cameras`, 30 times a second: --camera front=FOLDER/front.ppm."
+        ),
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
     scene: Annotated[int, whole(0, 2**31 - 1, "Seed of the scene.")] = 0,
     servo_model: Annotated[
@@ -191,6 +206,8 @@ def twin(
         ),
         paths=tuple(ports),
     )
-    serving.serve(sim, config, scene=scene, faults=fault or [], lead=lead, objects=objects, wire_log=wire_log)
+    serving.serve(
+        sim, config, scene=scene, faults=fault or [], lead=lead, objects=objects, pictures=pictures, wire_log=wire_log
+    )
     logger.info("the twin is gone")
     return 0

@@ -5,20 +5,14 @@ LeRobot joins the videos of many episodes into one file; meta/episodes says whic
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from soarm.dataset import layout, tables
+from soarm.dataset import layout, statistics, tables
 from soarm.dataset.contents import Contents
+from soarm.dataset.episode import EpisodeCells, EpisodeVideo
 from soarm.errors import DatasetError
-
-VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 
 
 class VideoSpan(NamedTuple):
@@ -30,12 +24,12 @@ class VideoSpan(NamedTuple):
 
 def keys(found: Contents) -> list[str]:
     """Return the feature keys of the cameras."""
-    return [key for key in found.not_loaded if layout.kind_of(found.info["features"][key]) == "image"]
+    return [key for key, feature in found.features.items() if feature.kind == "image"]
 
 
 def is_video(found: Contents, key: str) -> bool:
     """Whether a camera's frames are in videos; they are in the rows otherwise."""
-    return found.not_loaded[key] == "video"
+    return bool(found.info["features"][key]["dtype"] == layout.VIDEO)
 
 
 def video_spans(found: Contents, key: str) -> list[VideoSpan]:
@@ -45,7 +39,7 @@ def video_spans(found: Contents, key: str) -> list[VideoSpan]:
         DatasetError: meta/episodes does not say so.
     """
     names = [f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")]
-    template = found.info.get("video_path") or VIDEO_PATH
+    template = found.info.get("video_path") or layout.VIDEO_PATH
     spans = []
     for file in sorted((found.root / "meta" / "episodes").glob("*/*.parquet")):
         try:
@@ -58,6 +52,33 @@ def video_spans(found: Contents, key: str) -> list[VideoSpan]:
         except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
             raise DatasetError(f"{file.relative_to(found.root)} does not say where the videos of {key} are: {error}") from None
     return spans
+
+
+def episode_videos(found: Contents, key: str) -> list[EpisodeVideo]:
+    """Return where the pictures of a camera are in each finished episode, with what meta/episodes says of their values.
+
+    Raises:
+        DatasetError: As for `video_spans`.
+    """
+    fps, described = found.info["fps"], _statistics(found, key)
+    return [
+        EpisodeVideo(found.root / span.file, round(span.from_s * fps), described[i] if described else None)
+        for i, span in enumerate(video_spans(found, key))
+    ]
+
+
+def _statistics(found: Contents, key: str) -> list[statistics.Statistics] | None:
+    """Return the statistics of a camera in each episode, or None where they are not all there."""
+    rows = []
+    for file in sorted((found.root / "meta" / "episodes").glob("*/*.parquet")):
+        try:
+            names = [name for name in statistics.NAMES if f"stats/{key}/{name}" in tables.column_names(file)]
+            table = tables.read(file, [f"stats/{key}/{name}" for name in names])
+            columns = [table[f"stats/{key}/{name}"].to_pylist() for name in names]
+            rows += [statistics.from_json(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+        except (OSError, ValueError):
+            return None
+    return rows if found.episodes is not None and len(rows) == len(found.episodes["length"]) else None
 
 
 def missing_videos(found: Contents) -> list[str]:
@@ -73,38 +94,39 @@ def missing_videos(found: Contents) -> list[str]:
     return faults
 
 
-def images(found: Contents, key: str, episode: int, frames: Sequence[int]) -> Iterator[bytes]:
-    """Yield encoded images of an episode from its rows; one row group is in memory at a time.
+def cells(found: Contents, keys: Sequence[str]) -> list[EpisodeCells]:
+    """Return where columns of the rows are in each finished episode, with what meta/episodes says of their values."""
+    table = found.episodes
+    if table is None:
+        return []
+    template = str(found.info.get("data_path", layout.DATA_PATH))
+    described = {key: stats for key in keys if (stats := _statistics(found, key)) is not None}
+    ends: dict[Path, int] = {}
+    made = []
+    for i, length in enumerate(table["length"].tolist()):
+        chunk, number = int(table["data/chunk_index"][i]), int(table["data/file_index"][i])
+        path = found.root / template.format(chunk_index=chunk, file_index=number)
+        first = ends.get(path, 0)
+        ends[path] = first + length
+        made.append(EpisodeCells(path, first, tuple(keys), {key: stats[i] for key, stats in described.items()}))
+    return made
+
+
+def image_bytes(root: Path, one: EpisodeCells, key: str, first: int, length: int) -> Iterator[bytes]:
+    """Yield consecutive encoded images of an episode.
 
     Args:
-        found: A dataset whose table of episodes can be read.
-        key: A camera whose frames are images.
-        episode: Its number.
-        frames: Which frames of it, ascending.
+        root: The dataset's folder.
+        one: Where the episode's rows are.
+        key: A camera whose pictures are images in the rows.
+        first: Number of the first frame in the episode.
+        length: How many.
 
     Raises:
         DatasetError: The rows cannot be read, or hold no images.
     """
-    table = found.episodes
-    assert table is not None
-    chunk, number = int(table["data/chunk_index"][episode]), int(table["data/file_index"][episode])
-    same = (table["data/chunk_index"] == chunk) & (table["data/file_index"] == number)
-    first = int(table["length"][:episode][same[:episode]].sum())  # row of the file where the episode begins
-    name = str(found.info.get("data_path", layout.DATA_PATH)).format(chunk_index=chunk, file_index=number)
     try:
-        yield from _cells(found.root, found.root / name, key, [first + frame for frame in frames])
-    except (OSError, ValueError, IndexError, KeyError, pa.ArrowException) as error:
-        raise DatasetError(f"{name}: the images of {key} cannot be read: {error}") from None
-
-
-def _cells(root: Path, path: Path, key: str, rows: Sequence[int]) -> Iterator[bytes]:
-    with pq.ParquetFile(path) as file:
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        ends = np.cumsum(sizes)
-        for group, wanted in itertools.groupby(rows, lambda row: int(np.searchsorted(ends, row, side="right"))):
-            if group == len(sizes):
-                raise ValueError(f"the file has {ends[-1] if sizes else 0} rows, too few")
-            column = file.read_row_group(group, columns=[key], use_threads=False)[key]
-            for row in wanted:
-                cell = column[row - int(ends[group]) + sizes[group]].as_py()
-                yield cell["bytes"] or (root / cell["path"]).read_bytes()
+        for cell in tables.rows(one.path, one.first + first, length, [key])[key].to_pylist():
+            yield cell["bytes"] or (root / cell["path"]).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{one.path.relative_to(root)}: the images of {key} cannot be read: {error}") from None

@@ -29,8 +29,8 @@ class Contents:
     Attributes:
         root: The folder that was read.
         info: info.json, or the recording's copy of it.
-        features: The features that are loaded: vectors of floats.
-        not_loaded: Key -> dtype of the others (cameras, text, flags).
+        features: The features that policies can observe: vectors of floats, and cameras, whose frames are not read.
+        not_loaded: Key -> dtype of the others (text, flags, depth).
         spec: What soarm says about it, in meta/soarm.json; LeRobot's datasets have none.
         tasks: meta/tasks.parquet.
         episodes: Columns of meta/episodes, each (E,).
@@ -55,6 +55,11 @@ class Contents:
     unfinished: list[StoredEpisode] = dataclasses.field(default_factory=list)
     faults: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def vectors(self) -> dict[str, Feature]:
+        """The features that are vectors."""
+        return {key: feature for key, feature in self.features.items() if feature.kind == "vector"}
 
     @property
     def is_finalized(self) -> bool:
@@ -123,13 +128,15 @@ def _read_features(contents: Contents) -> None:
                     faults.append(f"{layout.INFO_PATH}: feature {key} is {dtype} {shape}; it must be {expected}")
             elif kind == "vector":
                 contents.features[key] = _feature_of(key, feature, contents.spec)
+            elif kind == "image":
+                contents.features[key] = layout.image_of(feature)
             else:
                 contents.not_loaded[key] = str(dtype)
         except (KeyError, TypeError, IndexError) as error:
             faults.append(f"{layout.INFO_PATH}: feature {key} is {feature!r}; it needs dtype, shape and names ({error!r})")
     if contents.spec is not None:
         gone = [key for key in contents.spec.features if key not in described]
-        new = [key for key in contents.features if key not in contents.spec.features]
+        new = [key for key in contents.vectors if key not in contents.spec.features]
         if gone or new:
             contents.notes.append(
                 f"{layout.SPEC_PATH} and {layout.INFO_PATH} name other features, as after an edit with LeRobot's tools: "
@@ -148,7 +155,7 @@ def _read_spec(contents: Contents) -> PolicySpec | None:
     try:
         data = load_json(path, most_bytes=DATASET_BYTES) if path.exists() else contents.info[layout.OLD_KEY]
         spec = PolicySpec.from_dict(data)
-        wrong = [fault for key, feature in spec.features.items() for fault in layout.vector_faults(key, feature)]
+        wrong = [fault for key, feature in spec.features.items() for fault in layout.feature_faults(key, feature)]
         if wrong:
             raise ValueError("; ".join(wrong))
     except ValueError as error:  # SmallFileError and SpecMismatchError are such
@@ -200,7 +207,7 @@ def _read_meta(contents: Contents) -> None:
 def _read_rows(contents: Contents) -> None:
     root, faults = contents.root, contents.faults
     files = sorted((root / "data").glob("*/*.parquet"))
-    widths = {key: feature.shape[0] for key, feature in contents.features.items()} | dict.fromkeys(layout.DEFAULTS, 1)
+    widths = {key: feature.shape[0] for key, feature in contents.vectors.items()} | dict.fromkeys(layout.DEFAULTS, 1)
     parts: list[Columns] = []
     for file in files:
         name = str(file.relative_to(root))
@@ -240,11 +247,11 @@ def _read_journal(contents: Contents) -> None:
             contents.faults.append(f"{name}: episode {expected} of the unfinished recording is missing before it; restore it")
             return
         try:
-            episode = journal.read_episode(file, contents.features)
+            episode = journal.read_episode(contents.root, number, contents.features)
         except (OSError, ValueError) as error:
             contents.faults.append(
                 f"{name}: {error}; `soarm control --dataset {contents.root}` puts it aside if it is the last one"
             )
             continue
-        contents.faults += [f"{name}: {fault}" for fault in faults_of(episode.values, contents.features)]
+        contents.faults += [f"{name}: {fault}" for fault in faults_of(episode.values, contents.vectors)]
         contents.unfinished.append(episode)

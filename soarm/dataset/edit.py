@@ -6,14 +6,18 @@ is touched.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from soarm.dataset import checks, layout, reader, statistics, storage, writer
+import pyarrow as pa
+
+from soarm.dataset import checks, layout, pictures, reader, statistics, storage, tables, writer
 from soarm.dataset.reader import Dataset
-from soarm.dataset.recorder import require_splits, require_writable
+from soarm.dataset.recorder import require_splits
+from soarm.dataset.resuming import require_videos
 from soarm.dataset.units import how_to_say
 from soarm.errors import DatasetError
 from soarm.spec import PolicySpec, require_same
@@ -42,7 +46,6 @@ def delete_episodes(
     if destination is not None:
         _require_place(target, "delete")
     dataset = _open_finished(Path(path))
-    require_writable(dataset)
     doomed = list(episodes)
     wrong = [i for i in doomed if isinstance(i, bool) or i not in range(dataset.n_episodes)]
     if wrong:
@@ -81,7 +84,6 @@ def split(
     target = Path(destination)
     _require_place(target, "split")
     dataset = _open_finished(Path(path))
-    require_writable(dataset)
     chosen = _ranges(parts, dataset.n_episodes)
     wrong = [name for name in chosen if not name or name in (".", "..") or "/" in name]
     empty = [name for name, episodes in chosen.items() if not len(episodes)]
@@ -128,7 +130,6 @@ def merge(sources: Sequence[str | os.PathLike[str]], destination: str | os.PathL
     parts = [_open_finished(Path(source)) for source in sources]
     first = parts[0]
     for part in parts:
-        require_writable(part)
         _require_alike(first, part)
     names = list(dict.fromkeys(name for part in parts for name in part.splits))
     chosen: list[tuple[Dataset, int]] = []
@@ -158,19 +159,44 @@ def set_splits(path: str | os.PathLike[str], splits: Mapping[str, range]) -> Dat
 
 
 def recompute_statistics(path: str | os.PathLike[str]) -> Dataset:
-    """Write meta/stats.json again from the rows; statistics of cameras are kept as they are.
+    """Write meta/stats.json again from the rows and the pictures, and those of the cameras in meta/episodes with it.
+
+    All pictures are decoded, which takes minutes for hours of video. Statistics of what is not loaded stay as they are, and so
+    do those of a camera whose videos are missing.
 
     Raises:
-        DatasetError: Something else than the statistics is wrong.
+        DatasetError: Something else than the statistics is wrong, or a picture cannot be decoded.
     """
     root = Path(path)
     storage.recover(root)
     found = checks.check(root, with_statistics=False)
-    _require_finished(root, reader.from_contents(root, found))
-    kept = {key: stats for key, stats in (found.statistics or {}).items() if key in found.not_loaded}
-    fresh = statistics.to_json({key: statistics.summarise(values) for key, values in found.columns.items()})
+    dataset = reader.from_contents(root, found)
+    _require_finished(root, dataset)
+    kept = {key: stats for key, stats in (found.statistics or {}).items() if key not in found.columns}
+    whole = {key: statistics.summarise(values) for key, values in found.columns.items()}
+    starts = dataset.episode_starts.tolist()
+    for key, seen in dataset.pictures.items():
+        if key in dataset.videos and not all(one.path.is_file() for one in dataset.videos[key]):
+            logger.warning("%s: videos of %s are missing; its statistics are kept as they are", path, key)
+            continue
+        parts = [pictures.summarise(seen, first, end) for first, end in itertools.pairwise(starts)]
+        whole[key] = statistics.merge(parts)
+        _describe_episodes(root, key, parts)
+    fresh = statistics.to_json(whole)
     storage.write_file(root / layout.STATS_PATH, writer.encode_json({**kept, **fresh}))
     return Dataset.open(path)
+
+
+def _describe_episodes(root: Path, key: str, parts: Sequence[statistics.Statistics]) -> None:
+    """Write the statistics of a camera in each episode into the columns of meta/episodes that hold them."""
+
+    def changed(table: pa.Table) -> dict[str, list[object]]:
+        rows = [statistics.to_json({key: parts[i]})[key] for i in table["episode_index"].to_pylist()]
+        named = {f"stats/{key}/{name}": [row[name] for row in rows] for name in statistics.NAMES}
+        return {name: values for name, values in named.items() if name in table.column_names}
+
+    for path in sorted((root / "meta" / "episodes").glob("*/*.parquet")):
+        storage.write_file(path, tables.replace_columns(path, changed))
 
 
 def _require_place(target: Path, what: str) -> None:
@@ -206,6 +232,12 @@ def _require_alike(first: Dataset, part: Dataset) -> None:
     require_same(
         first.spec, part.spec, expected_name=str(first.path), found_name=str(part.path), ignore=["dataset_hash"], remedy=remedy
     )
+    codecs = [{key: _codec(dataset, key) for key in dataset.cameras} for dataset in (first, part)]
+    if codecs[0] != codecs[1]:
+        raise DatasetError(
+            f"the cameras are {codecs[0]} in {first.path}, and {codecs[1]} in {part.path}; a camera has one codec in a "
+            "dataset, and nothing is encoded anew here: LeRobot's tools do it"
+        )
     if not layout.same_robot(part.robot_type, first.robot_type):
         raise DatasetError(
             f"{part.path} is of robot_type {part.robot_type!r}, {first.path} of {first.robot_type!r}; "
@@ -215,6 +247,11 @@ def _require_alike(first: Dataset, part: Dataset) -> None:
         logger.warning(
             "%s and %s: units are unknown in both, and the values of one look like -100..100", first.path, part.path
         )
+
+
+def _codec(dataset: Dataset, key: str) -> str:
+    described = dataset.info["features"][key]
+    return str((described.get("info") or {}).get("video.codec", described["dtype"]))
 
 
 def _open_finished(path: Path) -> Dataset:
@@ -234,5 +271,7 @@ def _require_finished(path: Path, dataset: Dataset) -> None:
 
 def _write(like: Dataset, path: Path, chosen: Sequence[tuple[Dataset, int]], splits: Mapping[str, range]) -> None:
     spec = PolicySpec(features=dict(like.features), control_hz=like.fps)
+    for dataset in dict.fromkeys(dataset for dataset, _ in chosen):
+        require_videos(dataset)
     kept = {name: split for name, split in splits.items() if len(split)}
     writer.replace_dataset(path, like.info, spec, [dataset.episode(i) for dataset, i in chosen], kept)

@@ -3,7 +3,8 @@
 ::
 
     recording/recording.json            the dataset's info.json without counts, its specification, and the session's task
-    recording/episode-000012.parquet    features, task_index, and the task texts in the schema's metadata
+    recording/episode-000012.parquet    vectors, task_index, and in the schema's metadata task texts and statistics of cameras
+    recording/CAMERA/episode-000012.mp4 its pictures, there before the parquet file is
     recording/recording.lock            held by whoever records (`soarm.dataset.lock`)
 
 A file gets its name only when it is complete and on the disk, so a kill at any instant costs the unfinished episode and
@@ -18,14 +19,14 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from soarm.dataset import layout, storage, tables
-from soarm.dataset.episode import StoredEpisode
+from soarm.dataset import layout, statistics, storage, tables, video
+from soarm.dataset.episode import EpisodeVideo, StoredEpisode
 from soarm.errors import DatasetError
 from soarm.smallfile import DATASET_BYTES, PARTIAL, load_json, parse_json
 from soarm.spec import Feature, PolicySpec
@@ -103,7 +104,11 @@ def append(root: Path, number: int, episode: StoredEpisode) -> None:
             f"Stop one of them; `soarm control --dataset {root}` continues after the last episode."
         )
     table = tables.frames({**episode.values, "task_index": episode.task_index})
-    table = table.replace_schema_metadata({"tasks": json.dumps(episode.tasks)})
+    metadata = {"tasks": json.dumps(episode.tasks)}
+    if episode.videos:
+        stats = {key: one.statistics for key, one in episode.videos.items() if one.statistics is not None}
+        metadata["statistics"] = json.dumps(statistics.to_json(stats))
+    table = table.replace_schema_metadata(metadata)
     storage.write_file(path, tables.to_bytes(table))
 
 
@@ -113,30 +118,51 @@ def episode_files(root: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
-def read_episode(path: Path, features: Mapping[str, Feature]) -> StoredEpisode:
+def video_files(root: Path, number: int, cameras: Iterable[str]) -> dict[str, Path]:
+    """Return the file of each camera in an episode, which may not be there yet."""
+    return {key: root / layout.RECORDING / key / f"episode-{number:06d}.mp4" for key in cameras}
+
+
+def read_episode(root: Path, number: int, features: Mapping[str, Feature]) -> StoredEpisode:
     """Read one finished episode.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is truncated or does not fit `features`.
+        ValueError: It is truncated or does not fit `features`, or a video is missing or does not have its frames.
     """
-    table = tables.read(path, [*features, "task_index"])
-    values = {key: tables.to_numpy(table[key], *f.shape).astype(np.float32, copy=False) for key, f in features.items()}
-    texts = tuple(parse_json(table.schema.metadata.get(b"tasks", b""), kind=list)) if table.schema.metadata else ("",)
-    return StoredEpisode(values, texts, tables.to_numpy(table["task_index"], 1)[:, 0].astype(np.int64))
+    vectors = {key: feature for key, feature in features.items() if feature.kind == "vector"}
+    table = tables.read(root / layout.RECORDING / f"episode-{number:06d}.parquet", [*vectors, "task_index"])
+    values = {key: tables.to_numpy(table[key], *f.shape).astype(np.float32, copy=False) for key, f in vectors.items()}
+    said = table.schema.metadata or {b"tasks": b'[""]'}
+    texts = tuple(parse_json(said.get(b"tasks", b""), kind=list))
+    stats = parse_json(said.get(b"statistics", b"{}"))
+    videos = {}
+    for key, path in video_files(root, number, [key for key in features if key not in vectors]).items():
+        try:
+            length = video.n_frames(path)
+        except DatasetError as error:
+            raise ValueError(str(error)) from None
+        if length != table.num_rows:
+            raise ValueError(f"{path} has {length} frames, and the episode {table.num_rows} rows")
+        videos[key] = EpisodeVideo(path, 0, statistics.from_json(stats[key]) if key in stats else None)
+    return StoredEpisode(values, texts, tables.to_numpy(table["task_index"], 1)[:, 0].astype(np.int64), videos)
 
 
 def repair(root: Path) -> None:
-    """Drop what a kill left unfinished: partial files, and a last episode that cannot be read."""
-    for path in (root / layout.RECORDING).glob(f"*{PARTIAL}"):
+    """Drop what a kill left unfinished: partial files, videos without rows, and a last episode that cannot be read."""
+    folder, files = root / layout.RECORDING, episode_files(root)
+    finished = {path.stem for path in files.values()}
+    left = [path for path in folder.glob("*/episode-*.mp4") if path.stem not in finished]
+    for path in [*folder.rglob(f"*{PARTIAL}"), *left]:
         logger.warning("%s was not finished when the recording stopped; dropped", path)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-    files = list(episode_files(root).values())
     if files:
+        number, path = next(reversed(files.items()))
         try:
-            read_episode(files[-1], header(root).spec.features)
+            read_episode(root, number, header(root).spec.features)
         except ValueError as error:
-            aside = files[-1].with_name(files[-1].name + ".damaged")
-            logger.warning("%s cannot be read (%s); put aside as %s", files[-1], error, aside.name)
-            files[-1].replace(aside)
+            for part in [path, *folder.glob(f"*/{path.stem}.mp4")]:
+                aside = part.with_name(part.name + ".damaged")
+                logger.warning("%s cannot be read (%s); put aside as %s", part, error, aside.name)
+                part.replace(aside)

@@ -8,6 +8,7 @@
     ROOT/meta/tasks.parquet                       task text -> task_index
     ROOT/meta/episodes/chunk-000/file-000.parquet one row per episode
     ROOT/data/chunk-000/file-000.parquet          one row per frame, one row group per episode
+    ROOT/videos/CAMERA/chunk-000/file-000.mp4     the episodes of a camera, one after the other
     ROOT/recording/                               only while recording: see `soarm.dataset.journal`
 """
 
@@ -28,6 +29,7 @@ ARM_TYPES: Final = frozenset({ROBOT_TYPE, "so101_follower", "so_follower"})
 DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH: Final = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 INFO_PATH: Final = "meta/info.json"
+VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 SPEC_PATH: Final = "meta/soarm.json"
 STATS_PATH: Final = "meta/stats.json"
 TASKS_PATH: Final = "meta/tasks.parquet"
@@ -38,6 +40,7 @@ CHUNKS_SIZE: Final = 1000
 DATA_FILE_MB: Final = 100
 """A data file is closed before it would grow past this size [MB of 1e6 uncompressed bytes here]."""
 VIDEO_FILE_MB: Final = 200
+"""A video is closed before it would grow past this size [MB]."""
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "timestamp": "float32",
@@ -50,7 +53,8 @@ DEFAULTS: Final[Mapping[str, str]] = {
 
 WRITTEN_DTYPE: Final = "float32"
 _VECTOR_DTYPES: Final = ("float16", WRITTEN_DTYPE, "float64")
-_IMAGE_DTYPES: Final = ("image", "video")
+VIDEO: Final = "video"
+_IMAGE_DTYPES: Final = ("image", VIDEO)
 
 OLD_KEY: Final = "soarm"
 """Top-level key of info.json that held the PolicySpec before `SPEC_PATH`; LeRobot's tools drop it."""
@@ -65,14 +69,21 @@ def kind_of(described: Mapping[str, Any]) -> Kind | None:
     """Return what kind of feature info.json describes; None for text, flags and others that no policy observes."""
     dtype, shape = described["dtype"], tuple(described["shape"])
     if dtype in _IMAGE_DTYPES:
-        return "image"
+        return "image" if len(shape) == 3 and 3 in (shape[0], shape[2]) else None
     return "vector" if dtype in _VECTOR_DTYPES and len(shape) == 1 else None
 
 
-def vector_faults(key: str, feature: Feature) -> list[str]:
-    """Return why a feature cannot be stored: the one place that says so of images."""
+def image_of(described: Mapping[str, Any]) -> Feature:
+    """Return the feature of a camera that info.json describes, whose channels may come first there."""
+    shape, names = tuple(described["shape"]), described.get("names")
+    first = shape[2] != 3 or (isinstance(names, list) and bool(names) and str(names[0]).startswith("channel"))
+    return Feature.image(*(shape[1:] if first else shape[:2]))
+
+
+def feature_faults(key: str, feature: Feature) -> list[str]:
+    """Return why a feature cannot be described."""
     if feature.kind == "image":
-        return [f"feature {key} is an image; soarm stores vectors alone, no cameras yet: leave it out"]
+        return []
     if len(feature.shape) != 1 or feature.shape[0] < 1:
         return [f"feature {key} has shape {feature.shape}; it must be a vector"]
     n_names, n_units, size = len(feature.names), len(feature.units), feature.shape[0]
@@ -81,18 +92,22 @@ def vector_faults(key: str, feature: Feature) -> list[str]:
     return [f"feature {key} has {n_names} names and {n_units} units; it needs {size} of each"]
 
 
-def not_written(info: Mapping[str, Any]) -> dict[str, str]:
-    """Return the features of an info.json that soarm cannot write back: key -> dtype."""
+def not_recorded(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return the features of an info.json that edits copy as they are, and that soarm does not record: key -> dtype."""
+    written = {("vector", WRITTEN_DTYPE), ("image", VIDEO)}
     return {
         key: described["dtype"]
         for key, described in info["features"].items()
-        if key not in DEFAULTS and (kind_of(described) != "vector" or described["dtype"] != WRITTEN_DTYPE)
+        if key not in DEFAULTS and (kind_of(described), described["dtype"]) not in written
     }
 
 
 def describe(features: Mapping[str, Feature]) -> dict[str, dict[str, Any]]:
-    """Return vectors and the default columns as info.json describes them."""
-    described = {key: {"dtype": f.dtype, "shape": list(f.shape), "names": list(f.names)} for key, f in features.items()}
+    """Return features, cameras as videos, and the default columns as info.json describes them."""
+    described: dict[str, dict[str, Any]] = {}
+    for key, feature in features.items():
+        dtype = VIDEO if feature.kind == "image" else feature.dtype
+        described[key] = {"dtype": dtype, "shape": list(feature.shape), "names": list(feature.names)}
     return described | {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in DEFAULTS.items()}
 
 

@@ -61,8 +61,9 @@ def entries(path: Path | str, found: Contents) -> list[Entry]:
     if unfinished:
         going_on = f"`soarm control --dataset {path}` goes on with them, q there finishes"
         lines.append(("not finalized", f"{counted(len(unfinished), 'episode')}; {going_on}"))
-    lines += [(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.features.items()]
-    lines += [(key, _camera(found, key, dtype)) for key, dtype in found.not_loaded.items()]
+    lines += [(key, f"{f.shape[0]} [{_grouped(f.units)}]  {' '.join(f.names)}") for key, f in found.vectors.items()]
+    lines += [(key, _camera(found, key)) for key, f in found.features.items() if f.kind == "image"]
+    lines += [(key, f"{dtype}, copied by edits and not loaded") for key, dtype in found.not_loaded.items()]
     tasks = list(dict.fromkeys([*(found.tasks or ()), *(text for episode in unfinished for text in episode.tasks)]))
     more = f" and {len(tasks) - _SHOWN_TASKS} more" if len(tasks) > _SHOWN_TASKS else ""
     lines.append(("tasks", "; ".join(tasks[:_SHOWN_TASKS]) + more))
@@ -118,7 +119,7 @@ def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     known = not units.unknown_joints(features)
     once = "" if known else ", once the units are said"
     strange = [key for key in (STATE, ACTION) if key not in features or features[key].names != arm.FEATURE_NAMES]
-    others = layout.not_written(found.info)
+    others = layout.not_recorded(found.info)
     objects = features.get(ENVIRONMENT_STATE)
     missing = [f"{' and '.join(strange)} must have this arm's joints in its order"] if strange else []
     if objects is None:
@@ -126,10 +127,10 @@ def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     elif objects not in [task.objects for task in TASKS.values()]:
         of_tasks = "; or ".join(f"{', '.join(task.objects.names)} ({name})" for name, task in TASKS.items())
         missing.append(f"{ENVIRONMENT_STATE} must have the elements {of_tasks}")
-    can = [*(["verify"] if known else ["verify", "convert"]), "set_splits", "recompute_statistics"]
-    lines = [("here", ", ".join(can if others else [*can, "delete_episodes", "merge"]))]
+    can = [*(["verify"] if known else ["verify", "convert"]), "set_splits", "recompute_statistics", "delete_episodes", "merge"]
+    lines = [("here", ", ".join(can))]
     if others:
-        lines.append(("with LeRobot's tools", f"delete, merge: soarm cannot write {', '.join(others)} back"))
+        lines.append(("with LeRobot's tools", f"recording on: soarm does not record {', '.join(others)}"))
     lines.append(("replay", f"cannot: {missing[0]}" if strange else f"can be replayed{once}"))
     return [*lines, ("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}")]
 
@@ -140,6 +141,7 @@ def _grouped(values: Iterable[str]) -> str:
     return ", ".join(value if count == 1 else f"{value} x {count}" for value, count in groups)
 
 
-def _camera(found: Contents, key: str, dtype: str) -> str:
-    shape = " x ".join(map(str, found.info["features"][key]["shape"]))
-    return f"{dtype} {shape}, not loaded"
+def _camera(found: Contents, key: str) -> str:
+    described, (height, width, _) = found.info["features"][key], found.features[key].shape
+    codec = (described.get("info") or {}).get("video.codec", "")
+    return f"{described['dtype']} {width} x {height}{f', {codec}' if codec else ''}"

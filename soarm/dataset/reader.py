@@ -1,23 +1,29 @@
-"""A dataset in memory: columns of numpy, ready for training. Opens what soarm or LeRobot recorded, finished or cut off."""
+"""A dataset in memory: columns of numpy, ready for training, and the pictures of its cameras, decoded when they are asked for.
+
+Opens what soarm or LeRobot recorded, finished or cut off.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.dataset import checks, layout, statistics
+from soarm.dataset import cameras as cameras_
+from soarm.dataset import checks, layout, remux, statistics, tables
 from soarm.dataset import units as units_
 from soarm.dataset.contents import Contents
-from soarm.dataset.episode import StoredEpisode
+from soarm.dataset.episode import EpisodeCells, EpisodeVideo, StoredEpisode
+from soarm.dataset.pictures import ImagePictures, VideoPictures
 from soarm.errors import DatasetError
 from soarm.spec import Feature, PolicySpec, content_hash
 from soarm.tasks.registry import task_of
@@ -36,16 +42,18 @@ class Dataset:
         path: Its folder.
         columns: Feature key -> (N, D) float32, in the feature's units. Row i holds what was seen *before* action i.
         episode_starts: Offsets of the episodes in the rows, shape (E + 1,) int64; the last is N.
-        features: Feature key -> what its elements are; vectors of floats only, observations and action.
+        features: Feature key -> what its elements are: the vectors in `columns`, and cameras.
         fps: Frames per second.
         robot_type: LeRobot's name of the robot, or None.
         tasks: Texts of the tasks.
         task_index: Which of `tasks` each row belongs to, shape (N,) int64.
         splits: Name -> its episodes.
-        not_loaded: Features that are on disk but not here, key -> dtype: cameras, text, flags.
+        not_loaded: Features that are on disk but not here, key -> dtype: text, flags, depth.
         info: info.json as it is on disk.
         is_recording: A recording was started here and not finalized.
         n_unfinished: How many of the episodes, at the end, belong to a recording that was not finalized.
+        videos: Camera whose pictures are in videos -> where they are in each episode.
+        cells: Where in each episode the columns are that edits copy as they are; empty where there are none.
     """
 
     path: Path
@@ -61,6 +69,8 @@ class Dataset:
     info: Mapping[str, Any]
     is_recording: bool
     n_unfinished: int
+    videos: Mapping[str, Sequence[EpisodeVideo]] = dataclasses.field(default_factory=dict)
+    cells: Sequence[EpisodeCells] = ()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], units: str | None = None) -> Dataset:
@@ -77,7 +87,7 @@ class Dataset:
         """
         found = checks.check(Path(path))
         dataset = from_contents(Path(path), found)
-        for note in found.notes:
+        for note in [*found.notes, *cameras_.missing_videos(found)]:
             logger.warning("%s: %s", path, note)
         if dataset.n_unfinished:
             logger.warning("%s: %d episodes are of a recording that was not finalized", path, dataset.n_unfinished)
@@ -138,14 +148,21 @@ class Dataset:
         return len(self.episode_starts) - 1
 
     @property
-    def pictures(self) -> Mapping[str, Pictures]:
-        """Feature key of a camera -> its pictures; none yet."""
-        return {}
-
-    @property
     def cameras(self) -> tuple[str, ...]:
-        """Feature keys of the cameras on disk; their frames are not loaded."""
-        return tuple(key for key in self.not_loaded if layout.kind_of(self.info["features"][key]) == "image")
+        """Feature keys of the cameras."""
+        return tuple(key for key, feature in self.features.items() if feature.kind == "image")
+
+    @functools.cached_property
+    def pictures(self) -> Mapping[str, Pictures]:
+        """Camera -> its pictures by rows; see `soarm.dataset.pictures`, also for a cache before them."""
+        starts, found = self.episode_starts, dict[str, "Pictures"]()
+        for key in self.cameras:
+            shape = self.features[key].shape
+            if key in self.videos:
+                found[key] = VideoPictures(self.videos[key], starts, self.fps, shape)
+            elif self.cells and key in self.cells[0].keys:
+                found[key] = ImagePictures(self.path, key, self.cells, starts, shape)
+        return found
 
     @functools.cached_property
     def hash(self) -> str:
@@ -159,7 +176,20 @@ class Dataset:
             "columns": {key: content_hash(np.ascontiguousarray(values).tobytes()) for key, values in self.columns.items()},
             "rows": [content_hash(self.episode_starts.tobytes()), content_hash(self.task_index.tobytes())],
         }
+        if self.videos:
+            described["videos"] = {key: [self._video_hash(key, i) for i in range(self.n_episodes)] for key in self.videos}
+        if self.cells:
+            described["cells"] = [self._cells_hash(i) for i in range(self.n_episodes)]
         return content_hash(json.dumps(described))
+
+    def _cells_hash(self, i: int) -> str:
+        one, length = self.cells[i], int(self.episode_starts[i + 1] - self.episode_starts[i])
+        return content_hash(repr(tables.rows(one.path, one.first, length, one.keys).to_pylist()))
+
+    def _video_hash(self, key: str, i: int) -> str | None:
+        """Return the hash of an episode's encoded frames, or None where they are not there."""
+        one, length = self.videos[key][i], int(self.episode_starts[i + 1] - self.episode_starts[i])
+        return content_hash(remux.content(remux.Clip(one.path, one.first, length), self.fps)) if one.path.is_file() else None
 
     @functools.cached_property
     def stats(self) -> dict[str, statistics.Statistics]:
@@ -180,7 +210,9 @@ class Dataset:
         if not 0 <= i < self.n_episodes:
             raise DatasetError(f"{self.path}: there is no episode {i}; the dataset has the episodes 0..{self.n_episodes - 1}")
         rows = slice(int(self.episode_starts[i]), int(self.episode_starts[i + 1]))
-        return StoredEpisode({key: values[rows] for key, values in self.columns.items()}, self.tasks, self.task_index[rows])
+        videos = {key: found[i] for key, found in self.videos.items()}
+        values = {key: column[rows] for key, column in self.columns.items()}
+        return StoredEpisode(values, self.tasks, self.task_index[rows], videos, self.cells[i] if self.cells else None)
 
     def task(self, i: int) -> str:
         """Return the text of the task that episode `i` starts with."""
@@ -201,7 +233,7 @@ def from_contents(path: Path, found: Contents) -> Dataset:
             f"{path} holds no finished episode. Record one (`soarm control --dataset {path}`), or remove the folder."
         )
     columns = {}
-    for key in found.features:
+    for key in found.vectors:
         parts = [episode.values[key] for episode in unfinished]
         columns[key] = np.concatenate([found.columns[key], *parts] if key in found.columns else parts)
     task_rows = [np.array([tasks.index(text) for text in episode.tasks])[episode.task_index] for episode in unfinished]
@@ -221,7 +253,25 @@ def from_contents(path: Path, found: Contents) -> Dataset:
         info=found.info,
         is_recording=found.is_recording,
         n_unfinished=len(unfinished),
+        videos=_videos(found),
+        cells=_cells(found),
     )
+
+
+def _cells(found: Contents) -> list[EpisodeCells]:
+    """Return where the columns are that are copied as they are; a depth camera's videos have none."""
+    keys = [key for key, dtype in layout.not_recorded(found.info).items() if dtype != layout.VIDEO]
+    return cameras_.cells(found, keys) if keys and not found.unfinished else []
+
+
+def _videos(found: Contents) -> dict[str, list[EpisodeVideo]]:
+    """Return where the pictures of each camera with videos are; a camera whose places nobody knows is left out."""
+    videos = {}
+    for key in filter(lambda key: cameras_.is_video(found, key), cameras_.keys(found)):
+        with contextlib.suppress(DatasetError):  # `cameras.missing_videos` says it
+            finished = cameras_.episode_videos(found, key) if found.is_finalized else []
+            videos[key] = [*finished, *(episode.videos[key] for episode in found.unfinished)]
+    return videos
 
 
 def _splits(found: Contents, n_episodes: int) -> dict[str, range]:

@@ -44,6 +44,12 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def sync_file(path: Path) -> None:
+    """Wait until the disk has a file."""
+    with writing(path), open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable; a system that cannot (Windows) is left alone."""
     with contextlib.suppress(PermissionError):

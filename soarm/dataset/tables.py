@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from soarm.dataset import layout
 from soarm.dataset.statistics import Statistics
 
 TASK_COLUMN = "task"
+_SHOWN = 12
+"""Columns that a message names."""
 
 _NUMBERS = {
     pa.from_numpy_dtype(name): np.dtype(name) for name in ("f2", "f4", "f8", *(f"{k}{n}" for k in "iu" for n in (1, 2, 4, 8)))
@@ -26,9 +29,42 @@ takes a second, and the first episode of a recording at 30 Hz does not have one.
 """
 
 
-def frames(columns: Mapping[str, NDArray[np.generic]]) -> pa.Table:
-    """Return rows of frames: (N, D) as fixed-size lists of float32, (N,) as scalars; D = 1 becomes a scalar as in LeRobot."""
-    return pa.table({key: _frame_array(values) for key, values in columns.items()})
+def frames(columns: Mapping[str, NDArray[np.generic]], copied: pa.Table | None = None) -> pa.Table:
+    """Return rows of frames: (N, D) as fixed-size lists of float32, (N,) as scalars; D = 1 becomes a scalar as in LeRobot.
+
+    Args:
+        columns: Name -> values, in the order of the table's columns.
+        copied: Columns that are taken as they are, in the place of that name or before LeRobot's default columns.
+    """
+    made = {key: _frame_array(values) for key, values in columns.items()}
+    if copied is not None:
+        cells = dict(zip(copied.column_names, copied.columns, strict=True))
+        made = {key: made[key] for key in made if key not in layout.DEFAULTS} | cells | {k: made[k] for k in layout.DEFAULTS}
+    return pa.table(made)
+
+
+def rows(path: Path, first: int, length: int, columns: Sequence[str]) -> pa.Table:
+    """Return consecutive rows of a parquet file; row groups with none of them are not read.
+
+    Raises:
+        FileNotFoundError: There is no file.
+        ValueError: It is truncated or no parquet, lacks a column, or has too few rows.
+    """
+    with open(path, "rb") as stream:
+        try:
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
+            ends = np.cumsum([0, *(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))])
+            if not 0 <= first <= first + length <= ends[-1]:
+                raise ValueError(f"it has {ends[-1]} rows, and {first}..{first + length - 1} are needed")
+            groups = [i for i in range(file.num_row_groups) if ends[i] < first + length and ends[i + 1] > first]
+            start = int(ends[groups[0]]) if groups else first
+            found = file.read_row_groups(groups, columns=list(columns), use_threads=False).slice(first - start, length)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"it is truncated, damaged or no parquet file ({error})") from error
+    missing = [name for name in columns if name not in found.column_names]
+    if missing:
+        raise ValueError(f"it lacks the columns {missing}")
+    return found
 
 
 def tasks(texts: Sequence[str]) -> pa.Table:
@@ -58,23 +94,26 @@ def task_texts(table: pa.Table) -> list[str]:
 
 
 def episodes(
-    columns: Mapping[str, Sequence[int]], texts: Sequence[Sequence[str]], statistics: Sequence[Mapping[str, Statistics]]
+    columns: Mapping[str, Sequence[float]], texts: Sequence[Sequence[str]], statistics: Sequence[Mapping[str, Statistics]]
 ) -> pa.Table:
     """Return the table of episodes, one row each.
 
     Args:
-        columns: Column -> one whole number per episode.
+        columns: Column -> one number per episode; whole ones as int64, others as float64.
         texts: Per episode: its tasks, the column `tasks`.
         statistics: Per episode: feature -> statistics, flattened into the columns `stats/<feature>/<name>`.
     """
-    arrays = {key: _flat_array(np.asarray(values, dtype=np.int64)) for key, values in columns.items()}
+    arrays = {key: _flat_array(np.asarray(values)) for key, values in columns.items()}
     tasks_after = np.cumsum([0, *map(len, texts)], dtype=np.int32)
     arrays["tasks"] = pa.ListArray.from_arrays(_flat_array(tasks_after), _text_array([text for one in texts for text in one]))
     for feature, stats in statistics[0].items():
         for name in stats:
-            stacked = np.stack([one[feature][name] for one in statistics])  # (E, D)
-            offsets = _flat_array(np.arange(len(stacked) + 1, dtype=np.int32) * np.int32(stacked.shape[1]))
-            arrays[f"stats/{feature}/{name}"] = pa.ListArray.from_arrays(offsets, _flat_array(stacked))
+            stacked = np.stack([one[feature][name] for one in statistics])  # (E, D), or (E, 3, 1, 1) of a camera
+            lists = _flat_array(stacked)
+            for width in reversed(stacked.shape[1:]):
+                offsets = np.arange(len(lists) // width + 1, dtype=np.int32) * np.int32(width)
+                lists = pa.ListArray.from_arrays(_flat_array(offsets), lists)
+            arrays[f"stats/{feature}/{name}"] = lists
     return pa.table(arrays)
 
 
@@ -104,10 +143,17 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             file = pq.ParquetFile(stream, page_checksum_verification=True)
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
-                raise ValueError(f"it lacks the columns {missing}; it has {file.schema_arrow.names}")
+                there = file.schema_arrow.names
+                more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+                raise ValueError(f"it lacks the columns {missing}; it has {there[:_SHOWN]}{more}")
             return file.read(columns, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"it is truncated, damaged or no parquet file ({error})") from error
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of the columns of a parquet file."""
+    return [str(name) for name in pq.read_schema(path).names]
 
 
 def replace_columns(path: Path, changed: Callable[[pa.Table], Mapping[str, Sequence[object]]]) -> memoryview:

@@ -61,6 +61,8 @@ def declare(features: Mapping[str, Feature], units: str, name: str) -> dict[str,
     result = {key: replace(f, units=tuple(map(_declared, f.names, f.units))) for key, f in features.items()}
     faults = []
     for key, feature in result.items():
+        if feature.kind == "image":
+            continue
         wanted = tuple(_of_joint(element) or unit for element, unit in zip(feature.names, feature.units, strict=True))
         if wanted != feature.units:
             faults.append(f"{key} is in {feature.units}, as the dataset says; {DEGREES} would be {wanted}")

@@ -18,7 +18,6 @@ from soarm import arm
 from soarm import params as params_file
 from soarm.errors import ObservationError, ParamsError
 from soarm.policy import Array, Observation
-from soarm.sim.episode_cameras import picture_features
 from soarm.sim.params import SimParams
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, gym_keys
 from soarm.tasks.registry import find
@@ -84,7 +83,7 @@ class Interface:
             camera = {**_CAMERA, "width_px": observation_width, "height_px": observation_height}
             self.params = params_file.changed(self.params, {"cameras": dict.fromkeys(asked, camera)}, "gymnasium.make")
         self.cameras = tuple(self.params.cameras)
-        keys, pictures = gym_keys(self.cameras), picture_features(self.params)
+        keys, pictures = gym_keys(self.cameras), self.params.picture_features
         low, high = arm.LOWER.astype(np.float32), arm.UPPER.astype(np.float32)
         largest = np.array([BOUNDS[unit] for unit in objects.units], np.float32)
         boxes: dict[str, Any] = {

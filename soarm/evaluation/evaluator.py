@@ -19,7 +19,7 @@ from soarm.policy import Array, BatchPolicy
 from soarm.quantities import Count, Positive, Threads
 from soarm.rollout import BatchEnv, Episode, rollout
 from soarm.seeds import Scenes
-from soarm.spec import ENVIRONMENT_STATE, content_hash
+from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS, content_hash
 from soarm.tasks.task import Task
 
 _ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
@@ -113,7 +113,8 @@ def episode_row(episode: Episode, task: Task, control_hz: int, knocked_away_m: f
             f"the environment observes {sorted(episode.observations)} but not {ENVIRONMENT_STATE}; evaluation needs the "
             "object poses to say where things lay: give it an environment that observes them (the policy need not use them)"
         )
-    objects = dict(zip(task.objects.names, episode.observations[ENVIRONMENT_STATE][0].astype(np.float64), strict=True))
+    first = episode.observations.get(TRUE_OBJECTS, episode.observations[ENVIRONMENT_STATE])[0]
+    objects = dict(zip(task.objects.names, first.astype(np.float64), strict=True))
     last = {key: values[-1] for key, values in episode.info.items()}
     ending = {column.name: column.kind(column.read(last)) for column in task.ending_columns}
     return EpisodeRow(

@@ -37,10 +37,12 @@ class CompareParams:
     Attributes:
         n_scenes: Held-out scenes both run on.
         bootstrap_resamples: Resamples of every bootstrap interval.
+        n_leak_scenes: Of these, scenes on which the residual's pictures are made to say nothing; with an eye only.
     """
 
     n_scenes: Annotated[Scenes, within(least=2, why="a comparison needs 200 to say anything")]
     bootstrap_resamples: Resamples
+    n_leak_scenes: Scenes
 
 
 @dataclasses.dataclass(frozen=True)

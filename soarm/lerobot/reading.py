@@ -18,6 +18,7 @@ from soarm.smallfile import read_json, shown
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.registry import find
 
+_FIXED_OF_CAMERAS = {"vision_backbone": ("resnet18",), "replace_final_stride_with_dilation": (False,)}
 _FIXED = {
     "type": ("act",),
     "n_obs_steps": (1,),
@@ -25,7 +26,7 @@ _FIXED = {
     "feedforward_activation": ("relu",),
     "use_peft": (False, None),
 }
-"""Setting of LeRobot's -> the values whose network is the one here."""
+"""Setting of LeRobot's -> the values whose network is the one here; those of cameras count where there are any."""
 
 
 def read_policy(folder: Path, described: PolicySpec | None) -> ACT:
@@ -42,12 +43,14 @@ def read_policy(folder: Path, described: PolicySpec | None) -> ACT:
     """
     config = read_json(folder / CONFIG_FILE, CheckpointError, processors.REMEDY, what="the configuration of a policy")
     weights = processors.load(folder / WEIGHTS_FILE)
-    faults = [
+    faults: list[str] = []
+    shapes = _shapes(config, faults)
+    has_cameras = any(kind_of(key) == "VISUAL" for key in shapes)
+    faults += [
         f"{name} is {shown(config[name])}; it must be {' or '.join(map(shown, allowed))}"
-        for name, allowed in _FIXED.items()
+        for name, allowed in (_FIXED | (_FIXED_OF_CAMERAS if has_cameras else {})).items()
         if config.get(name, allowed[0]) not in allowed
     ]
-    shapes = _shapes(config, faults)
     _refuse(folder, faults)
     spec = _spec(folder, shapes, described)
     inputs, outputs = processors.read(folder, config, weights, shapes)
@@ -55,8 +58,13 @@ def read_policy(folder: Path, described: PolicySpec | None) -> ACT:
     _refuse(folder, faults)
     statistics = Statistics({key: mean for key, (mean, _) in affine.items()}, {key: std for key, (_, std) in affine.items()})
     sizes = {field.name: config[field.name] for field in dataclasses.fields(ACTConfig) if field.name in config}
+    trunk = {
+        "vision_backbone": "resnet18",
+        "pretrained_backbone_weights": None,
+        "freeze_backbone": False,
+    }  # its weights are in the file
     try:
-        network = params.build(ACTConfig, sizes, where=str(folder / CONFIG_FILE))
+        network = params.build(ACTConfig, sizes | trunk, where=str(folder / CONFIG_FILE))
     except ParamsError as error:
         raise CheckpointError(f"{error}\n{processors.REMEDY}") from error
     chunking = {name: getattr(network, name) for name in ("chunk_size", "n_action_steps", "temporal_ensemble_coeff")}

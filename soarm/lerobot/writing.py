@@ -8,18 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from soarm.act.config import INPUTS
-from soarm.act.layers import sinusoidal_positions
 from soarm.act.model import ACT
 from soarm.base import BasePolicy
 from soarm.errors import CheckpointError
 from soarm.lerobot import layout
 from soarm.lerobot.layout import CONFIG_FILE, SPEC_FILE, WEIGHTS_FILE, kind_of
 from soarm.smallfile import write_atomically
-from soarm.spec import ACTION, STATE
+from soarm.spec import ACTION, STATE, Feature
 
 _DEVICE = "cpu"
 """Where LeRobot runs it unless it is told otherwise (`--policy.device=cuda`)."""
@@ -43,8 +42,25 @@ def write_policy(base: BasePolicy, folder: Path) -> None:
             f"the base observes {STATE} alone; LeRobot's ACT needs the environment state or a camera as well. Train on a "
             "dataset that has one of them"
         )
-    features = {key: {"type": kind_of(key), "shape": list(base.spec.features[key].shape)} for key in (*base.inputs, ACTION)}
+    if base.cameras and base.config.vision_backbone != "resnet18":
+        raise CheckpointError(
+            f"the base looks at pictures with the trunk {base.config.vision_backbone!r}; LeRobot's ACT has resnet18 alone. "
+            "Train it with train_act.network.vision_backbone: resnet18"
+        )
+    features = {key: _feature(key, base.spec.features[key]) for key in (*base.inputs, ACTION)}
     modes = {str(kind_of(key)): layout.MEAN_STD for key in features}
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor for name, tensor in base.state_dict().items() if not name.startswith("standardise_")}
+    if base.config.use_vae:
+        weights[layout.RECOMPUTED] = base.vae_encoder_pos_enc[None]
+    _save(folder / WEIGHTS_FILE, {f"{layout.PREFIX}{name}": tensor for name, tensor in weights.items()})
+    normalisation = {"eps": layout.EPS, "features": features, "norm_map": modes}
+    to_device: _Step = ("device_processor", {"device": _DEVICE, "float_dtype": None})
+    before: list[_Step] = [("rename_observations_processor", {"rename_map": {}}), ("to_batch_processor", {}), to_device]
+    statistics = _statistics(base)
+    _pipeline(folder, layout.PREPROCESSOR, [*before, (layout.NORMALIZER, normalisation)], statistics)
+    _pipeline(folder, layout.POSTPROCESSOR, [(layout.UNNORMALIZER, normalisation), to_device], statistics)
+    write_atomically(folder / SPEC_FILE, json.dumps(base.spec.to_dict(), indent=2) + "\n", CheckpointError)
     config = {
         "type": "act",
         "n_obs_steps": 1,
@@ -52,30 +68,30 @@ def write_policy(base: BasePolicy, folder: Path) -> None:
         "output_features": {ACTION: features[ACTION]},
         "device": _DEVICE,
         "normalization_mapping": modes,
-        "pretrained_backbone_weights": None,
         "pre_norm": False,
         "feedforward_activation": "relu",
         **dataclasses.asdict(base.config),
+        "vision_backbone": "resnet18",
+        "pretrained_backbone_weights": None,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    own = base.state_dict()
-    weights = {f"{layout.PREFIX}{name}": tensor for name, tensor in own.items() if not name.startswith("standardise_")}
-    if base.config.use_vae:
-        positions = sinusoidal_positions(2 + base.config.chunk_size, base.config.dim_model)
-        weights[f"{layout.PREFIX}{layout.RECOMPUTED}"] = positions[None]
-    _save(folder / WEIGHTS_FILE, weights)
-    statistics: dict[str, Tensor] = {}
-    for key in (*base.inputs, ACTION):
-        name = "action" if key == ACTION else INPUTS[key][1]
-        mean, std = own[f"standardise_{name}.mean"], own[f"standardise_{name}.std"]
-        statistics |= {f"{key}.mean": mean, f"{key}.std": std if key == ACTION else std - layout.EPS}
-    normalisation = {"eps": layout.EPS, "features": features, "norm_map": modes}
-    to_device: _Step = ("device_processor", {"device": _DEVICE, "float_dtype": None})
-    before: list[_Step] = [("rename_observations_processor", {"rename_map": {}}), ("to_batch_processor", {}), to_device]
-    _pipeline(folder, layout.PREPROCESSOR, [*before, (layout.NORMALIZER, normalisation)], statistics)
-    _pipeline(folder, layout.POSTPROCESSOR, [(layout.UNNORMALIZER, normalisation), to_device], statistics)
-    write_atomically(folder / SPEC_FILE, json.dumps(base.spec.to_dict(), indent=2) + "\n", CheckpointError)
+    del config["freeze_backbone"]  # LeRobot trains all of it
     write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=4) + "\n", CheckpointError)
+
+
+def _feature(key: str, feature: Feature) -> dict[str, Any]:
+    """Return LeRobot's description of a feature: a picture's channels come first there."""
+    *sizes, last = feature.shape
+    return {"type": kind_of(key), "shape": [last, *sizes]}
+
+
+def _statistics(base: ACT) -> dict[str, Tensor]:
+    """Return the normalisation under LeRobot's names; of inputs less what LeRobot adds to their deviations."""
+    found: dict[str, Tensor] = {}
+    for key in (*base.inputs, ACTION):
+        shape = (-1, 1, 1) if key in base.cameras else (-1,)
+        mean, std = (torch.tensor(side[key]).view(shape) for side in (base.statistics.mean, base.statistics.std))
+        found |= {f"{key}.mean": mean, f"{key}.std": std if key == ACTION else std - layout.EPS}
+    return found
 
 
 def _pipeline(folder: Path, name: str, steps: list[_Step], statistics: Mapping[str, Tensor]) -> None:

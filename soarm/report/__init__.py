@@ -3,6 +3,7 @@
 ::
 
     tables         from results to the tables that figures are made from
+    eye            figures of an eye
     figures        each a function of a table and axes
     palette        the colours of figures and pages
     findings       what a figure shows, in sentences

@@ -12,7 +12,7 @@ from soarm.evaluation.paired import Comparison
 from soarm.evaluation.results import Results
 from soarm.evaluation.summary import Summary
 from soarm.report import figures, findings, tables
-from soarm.report.style import Figure, Table, save
+from soarm.report.style import LABELS, Figure, Table, save
 from soarm.tasks.task import Task
 
 _WILSON = "Bars: Wilson 95 % interval."
@@ -201,6 +201,15 @@ def of_deployment(policies: Mapping[str, Summary], gaps: Mapping[str, Mapping[st
         Figure("success", text, tables.success(policies), figures.draw_success, (6, 3.2)),
         Figure("gaps", "The same actions, played through the wire and in the simulator.", rows, figures.draw_gaps, (7, 3.8)),
     ]
+
+
+def of_trials(policies: Mapping[str, Summary]) -> list[Figure]:
+    """Return the figure of a policy's success through its eye and in other ways; none where there are no other ways."""
+    if len(policies) < 2:
+        return []
+    counts = ", ".join(f"{LABELS[name]} {one.n_scenes}" for name, one in policies.items())
+    how = f"Points: share of held-out scenes solved ({counts}). Bars: Wilson 95 % interval."
+    return [Figure("eye_success", how, tables.success(policies), figures.draw_success, (6.0, 3.2))]
 
 
 def of_training(curves: Mapping[str, Table]) -> list[Figure]:

@@ -31,8 +31,22 @@ LABELS: dict[str, str] = {
     "direct": "in the simulator",
     "wire": "through the wire",
     "servo": "the same, STS3215 servo model",
+    "eye": "through the eye",
+    "true_poses": "told the true poses",
+    "blank_pictures": "blank pictures",
+    "permuted_pictures": "pictures of other scenes",
 }
-COLOURS: dict[str, str] = {"base": BLUE, "residual": VERMILLION, "direct": GREY, "wire": GREEN, "servo": ORANGE}
+COLOURS: dict[str, str] = {
+    "base": BLUE,
+    "residual": VERMILLION,
+    "direct": GREY,
+    "wire": GREEN,
+    "servo": ORANGE,
+    "eye": VERMILLION,
+    "true_poses": GREEN,
+    "blank_pictures": GREY,
+    "permuted_pictures": GREY,
+}
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10.0,

@@ -16,9 +16,12 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soarm.errors import ObservationError
+from soarm.runtime.fitting import Fitting, Picture
 from soarm.runtime.sensors import Stamped
+from soarm.spec import Feature
 
 logger = logging.getLogger(__name__)
 _FIRST_S = 5.0
@@ -45,16 +48,21 @@ class Camera:
         grabber: The device; see `open_camera`.
         name: What to call it in messages.
         now: The clock [s].
+        fit: Makes a picture what the policy wants; None leaves it as it comes.
 
     Attributes:
         repeated: Pictures that were the one before.
         missed: Times none came.
     """
 
-    def __init__(self, grabber: Grabber, name: str, now: Callable[[], float] = time.monotonic) -> None:
-        self._grabber, self.name, self._now = grabber, name, now
+    def __init__(
+        self, grabber: Grabber, name: str, now: Callable[[], float] = time.monotonic, fit: Fitting | None = None
+    ) -> None:
+        self._grabber, self.name, self._now, self._fit = grabber, name, now, fit
         self._changed = threading.Condition()
         self._newest: Stamped | None = None
+        self._refused: ObservationError | None = None
+        self._silence = ""
         self._ended = threading.Event()
         self.repeated = self.missed = 0
         self._thread = threading.Thread(target=self._grab, name=f"soarm-camera-{name}", daemon=True)
@@ -67,10 +75,12 @@ class Camera:
             patience_s: How long to wait for the very first one [s].
 
         Raises:
-            ObservationError: None has come.
+            ObservationError: None has come, or the last one is not what the policy wants.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None, patience_s)
+            self._changed.wait_for(lambda: self._newest is not None or self._refused is not None, patience_s)
+            if self._refused is not None:
+                raise self._refused
             if self._newest is None:
                 raise ObservationError(
                     f"the camera {self.name} has shown nothing for {patience_s:g} s; is another program using it?"
@@ -80,11 +90,15 @@ class Camera:
     @property
     def subject(self) -> str:
         """See `soarm.runtime.sensors.Sensor`."""
-        return f"pictures of the camera {self.name}"
+        return f"pictures of the camera {self.name}{self._silence}"
 
     def read(self) -> Stamped:
         """See `soarm.runtime.sensors.Sensor`."""
         return self.latest(0.0)
+
+    def words(self) -> str:
+        """Say what becomes of its pictures."""
+        return f"the camera {self.name} gives its pictures as they are" if self._fit is None else self._fit.words()
 
     def close(self) -> None:
         """End the thread and close the device, unless it hangs; a second time does nothing."""
@@ -109,25 +123,40 @@ class Camera:
             came, picture = self._grabber.read()
             if not came:
                 self.missed += 1
+                self._silence = ", which hands out none any more,"
                 self._ended.wait(_AGAIN_S)
                 continue
-            content = np.ascontiguousarray(picture).tobytes()
+            t_s, content = self._now(), np.ascontiguousarray(picture).tobytes()
             if content == before:
                 self.repeated += 1
+                self._silence = ", which hands out the same one over and over,"
                 continue
-            before = content
-            with self._changed:
-                self._newest = Stamped(self._now(), np.array(picture))
-                self._changed.notify_all()
+            before, self._silence = content, ""
+            self._take(t_s, picture)
+
+    def _take(self, t_s: float, picture: NDArray[Any]) -> None:
+        newest, refused = None, None
+        try:
+            newest = Stamped(t_s, np.array(picture) if self._fit is None else self._fit(picture))
+        except ObservationError as error:
+            refused = error
+        with self._changed:
+            self._newest, self._refused = newest or self._newest, refused
+            self._changed.notify_all()
 
 
-def open_camera(device: int | str, width_px: int, height_px: int) -> Camera:
+def open_camera(
+    device: int | str, width_px: int, height_px: int, name: str | None = None, wanted: Feature | None = None
+) -> Camera:
     """Open a camera with OpenCV.
 
     Args:
-        device: Its number or path.
-        width_px: Of the pictures.
-        height_px: Of the pictures.
+        device: Its number, path or address.
+        width_px: Of the pictures that it is asked for.
+        height_px: Of the same.
+        name: What to call it in messages; None for the device.
+        wanted: What a policy wants of it, as red, green, blue; None leaves the pictures as OpenCV hands them out, as blue,
+            green, red.
 
     Raises:
         ObservationError: OpenCV is not installed, or the device cannot be opened.
@@ -136,10 +165,17 @@ def open_camera(device: int | str, width_px: int, height_px: int) -> Camera:
         cv2: Any = importlib.import_module("cv2")
     except ImportError:
         raise ObservationError("cameras need OpenCV: `pip install opencv-python-headless`") from None
-    grabber = cv2.VideoCapture(device)
+    grabber, name = cv2.VideoCapture(device), str(device) if name is None else name
     if not grabber.isOpened():
-        raise ObservationError(f"the camera {device} cannot be opened; is it plugged in, and does another program use it?")
+        raise ObservationError(
+            f"the camera {name} cannot be opened at {device}; is it plugged in, and does another program use it?"
+        )
     grabber.set(cv2.CAP_PROP_FRAME_WIDTH, width_px)
     grabber.set(cv2.CAP_PROP_FRAME_HEIGHT, height_px)
     grabber.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # else it hands out pictures that have waited
-    return Camera(grabber, str(device))
+
+    def shrink(picture: Picture, height_px: int, width_px: int) -> Picture:
+        small: Picture = cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA)
+        return small
+
+    return Camera(grabber, name, fit=None if wanted is None else Fitting(name, wanted, bgr=True, shrink=shrink))

@@ -21,6 +21,7 @@ from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.runtime import clearance, gate, records, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
+from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.inference import InferenceThread
 from soarm.runtime.log import RunLog, require_place
@@ -92,9 +93,13 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
     if settings.log is not None:
         require_place(settings.log)
     loop_config = _loop_config(settings)
-    first = first_values(settings.sensors, loop_config.watchdogs.stop_age_s)
+    oldest_s = loop_config.watchdogs.stop_age_s
+    following = {key: sensor for key, sensor in settings.sensors.items() if isinstance(sensor, FollowsArm)}
+    first = first_values({key: one for key, one in settings.sensors.items() if key not in following}, oldest_s)
     with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
-        volts = float(np.median([one.voltage_v for one in arm.observe().telemetry]))
+        observed = arm.observe()
+        first |= first_values(following, oldest_s, q=observed.q)
+        volts = float(np.median([one.voltage_v for one in observed.telemetry]))
         found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts, settings.sensors)
         remarks = gate.remarks(settings.bundle.training_arm, config, volts)
         for text in (*gate.require(found, settings.allow), *remarks):
@@ -195,7 +200,11 @@ def _loop_config(settings: DriveConfig) -> LoopConfig:
 def success_monitor(settings: DriveConfig) -> SuccessMonitor | None:
     """Return what tells when the task is done; None where the bundle does not say for how long, or nobody sees it."""
     bundle = settings.bundle
-    reckoned = any(isinstance(sensor, FollowsArm) for sensor in settings.sensors.values())
+    objects = settings.sensors.get(ENVIRONMENT_STATE)
+    if objects is None:
+        logger.warning("nobody tells where the objects are: the run goes on until the time is up, and tells of no success")
+        return None
+    reckoned = isinstance(objects, CarriedObjects)
     hold_s = None if bundle.training_arm is None else bundle.training_arm.success_hold_s
     if hold_s is None:
         logger.warning(
@@ -284,5 +293,6 @@ def _header(settings: DriveConfig, config: LoopConfig, limits: Limits, arm: Arm)
         "limits": replay.header_of(limits),
         "calibration": arm.calibration.hash,
         "bundle": dict(settings.bundle.checksums),
+        "cameras": records.cameras(settings.sensors),
         "gains": dataclasses.asdict(arm.config.gains),
     }

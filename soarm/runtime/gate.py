@@ -46,9 +46,9 @@ def faults(
         feature = spec.features.get(key)
         if feature is None or tuple(feature.names) != arm.FEATURE_NAMES or tuple(feature.units) != arm.UNITS:
             found["features"].append(f"{key} is {feature}; this arm has {arm.FEATURE_NAMES} in {arm.UNITS}")
-    extra = sorted(key for key in spec.features if key not in (STATE, ACTION, *sensors))
-    if extra:
-        found["features"].append(f"the policy wants {extra}; this runtime gives {' and '.join([STATE, *sensors])}")
+    missing = sorted(key for key in spec.features if key not in (STATE, ACTION, *sensors))
+    if missing:
+        found["features"].append(f"the policy wants {missing}; this runtime gives {' and '.join([STATE, *sensors])}")
     if trained is None:
         found["gains"].append("the bundle does not say on which arm it was trained (training_arm.json); export it again")
         return found

@@ -36,6 +36,7 @@ _MAGIC = "soarm-run-log"
 _VERSION = 3
 _PIECE = struct.Struct("<cI")
 _FLUSH_S = 0.5
+_MOST_CAMERAS = 100
 _N = arm.N_JOINTS
 _JOINTS = [
     ("ticks_present", "<i4", (_N,)),
@@ -65,8 +66,14 @@ MOVE = np.dtype(
 
 
 @functools.cache
-def record_type(n_objects: int) -> np.dtype[np.void]:
-    """Return what a tick's record holds, with so many numbers of objects; joints in order and units of `soarm.arm`."""
+def record_type(n_objects: int, n_cameras: int = 0) -> np.dtype[np.void]:
+    """Return what a tick's record holds; joints in order and units of `soarm.arm`.
+
+    Args:
+        n_objects: Numbers of objects.
+        n_cameras: Cameras; a log without any is what it was before there were cameras.
+    """
+    pictures = [("picture_age_s", "<f4", (n_cameras,)), ("picture_crc", "<u4", (n_cameras,))]
     return np.dtype(
         [
             ("t_s", "<f8"),  # since the start of the run
@@ -78,7 +85,8 @@ def record_type(n_objects: int) -> np.dtype[np.void]:
             ("busy_s", "<f8"),  # how long it took
             ("sight_age_s", "<f8"),
             ("dt_s", "<f8"),  # what the safety chain counted with
-            ("objects", "<f4", (n_objects,)),
+            ("objects", "<f4", (n_objects,)),  # NaN where nobody told them
+            *pictures,  # how old those were that the policy saw, and CRC-32 of their bytes
             *_JOINTS,
             ("base", "<f4", (_N,)),  # what the base said; NaN where it said nothing
             ("correction", "<f4", (_N,)),  # of the residual
@@ -112,7 +120,7 @@ class RunLog:
     Args:
         path: Must not exist: no run overwrites another.
         task: Of the run.
-        header: What else the run was; anything JSON can hold.
+        header: What else the run was; anything JSON can hold. `cameras` lists the names of those whose pictures are seen.
         now: The clock [s].
 
     Attributes:
@@ -123,7 +131,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, task: Task, header: Mapping[str, Any], now: Callable[[], float] = time.monotonic) -> None:
-        record = record_type(*task.objects.shape)
+        record = record_type(*task.objects.shape, len(header.get("cameras", ())))
         fields, of_moves = ([[name, *map(str, rest)] for name, *rest in kind.descr] for kind in (record, MOVE))
         first = {
             "format": _MAGIC,
@@ -234,7 +242,10 @@ def read(path: Path) -> Run:
     except (SmallFileError, KeyError):
         raise LogError(f"{path} is no log of a run: its first line is {first[:60]!r}") from None
     task = find(str(header.get("task", DEFAULT_TASK))[:40], LogError)  # logs of before say none
-    record = record_type(*task.objects.shape)
+    cameras = header.get("cameras", [])  # logs of before have none
+    if not isinstance(cameras, list) or len(cameras) > _MOST_CAMERAS:
+        raise LogError(f"{path} has cameras {shown(cameras)} in its first line; it must be a list of at most {_MOST_CAMERAS}")
+    record = record_type(*task.objects.shape, len(cameras))
     if found != (_MAGIC, _VERSION, record.itemsize):
         raise LogError(
             f"{path} is {shown(found[0])} of version {shown(found[1])} with records of {shown(found[2])} bytes; this soarm "

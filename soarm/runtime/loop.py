@@ -80,7 +80,7 @@ class Loop:
         inference: The base network in its thread.
         schedule: Where its chunks go.
         residual: The residual network and its bound per joint, shape (6,); None drives with the base alone.
-        sensors: Feature key -> sensor: with the joints, the observation. One is of the objects (`ENVIRONMENT_STATE`).
+        sensors: Feature key -> sensor: with the joints, the observation.
         limits: Of the safety chain.
         config: Rates and limits of the watchdogs.
         log: Gets a record per tick.
@@ -197,16 +197,18 @@ class Loop:
         except FaultError as error:
             report.cause = str(error)
             return
-        age_s = max(self._sensors.oldest(began_s)[0], 0.0)
-        verdict = self._verdict(began_s, age_s, checked.refused, base is None, observed, control)
+        oldest_s, subject = self._sensors.oldest(began_s)
+        age_s = max(oldest_s, 0.0)
+        verdict = self._verdict(began_s, (age_s, subject), checked.refused, base is None, observed, control)
         ticks = self._execute(verdict, checked.q, began_s - started_s)
         self._last = Last(observed.q, np.zeros(6)) if ticks is None else Last(checked.q, checked.velocity)
         report.add(checked, began_s - due_s, base is None)
         if self._log is not None:
             times_s = (began_s - due_s, self._now() - began_s, age_s, dt_s)
             flags = (control, arrived, self._arm.state, verdict.action)
-            policy = records.Policy(self.latest[ENVIRONMENT_STATE].value, base, correction, wanted)
-            self._log.add(records.make(began_s - started_s, flags, times_s, observed, policy, last, checked, ticks))
+            seen = records.seen(self._task, self.latest, began_s)
+            policy = records.Policy(base, correction, wanted)
+            self._log.add(records.make(began_s - started_s, flags, times_s, observed, seen, policy, last, checked, ticks))
 
     def _wanted(self, t_s: float, place: int, last: Last) -> tuple[Array | None, Array, Joints]:
         """Return what the base says, the correction at this place in the control tick, and what the arm is to do."""
@@ -220,13 +222,13 @@ class Loop:
         return base, correction, add_residual(base, correction, 1.0).astype(np.float64)
 
     def _verdict(
-        self, t_s: float, age_s: float, refused: str | None, empty: bool, observed: Observed, control: bool
+        self, t_s: float, oldest: tuple[float, str], refused: str | None, empty: bool, observed: Observed, control: bool
     ) -> Verdict:
         state = self._arm.state
         if self._config.dry_run and state in (State.LIMP, State.HOLD):
             state = State.ACTIVE
         heard, refused = not observed.misses.any(), refused or self._uncorrected
-        return self._watchdogs.judge(Tick(t_s, age_s, refused, empty, state, self._arm.fault, heard, control))
+        return self._watchdogs.judge(Tick(t_s, *oldest, refused, empty, state, self._arm.fault, heard, control))
 
     def _take_chunk(self, t_s: float) -> None:
         """Hand a chunk that has come to the schedule; a network that failed ends the run."""

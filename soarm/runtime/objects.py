@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.errors import ObservationError
+from soarm.runtime.kept_file import KeptFile
 from soarm.runtime.plausible import Objects, require_numbers, require_plausible
 from soarm.runtime.sensors import Stamped
 from soarm.smallfile import read_json
@@ -38,10 +39,7 @@ class CalledObjects:
 
 
 class FileObjects:
-    """Objects in a file that is replaced whenever they are seen anew; the value is as old as the file.
-
-    The file's stamp is of a clock that somebody may set. It is believed for the file that is found at first; from then on a
-    value gets older by the other clock, and a new one cannot have come before the last reading.
+    """Objects in a file that is replaced whenever they are seen anew; see `KeptFile`.
 
     Args:
         task: Whose objects they are.
@@ -54,30 +52,16 @@ class FileObjects:
         self, task: Task, path: Path, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:
         self.subject = task.subject
-        self._task, self._path, self._now, self._wall = task, path, now, wall
-        self._file, self._objects = (-1, -1), np.zeros(task.objects.shape, np.float32)
-        self._seen_s = self._read_s = -math.inf
+        self._task, self._path = task, path
         self._remedy = (
             f'It holds {{"objects": [{len(task.objects.names)} numbers]}}, and who writes it replaces it as a whole '
             "(docs/objects.md)"
         )
+        self._file = KeptFile(path, self._content, self._remedy, now, wall)
 
     def read(self) -> Stamped:
-        """See `Sensor`; reads the file only when it has changed."""
-        now_s = self._now()
-        try:
-            stat = self._path.stat()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", error)
-            raise ObservationError(f"{self._path} cannot be read ({why}). {self._remedy}") from None
-        found = stat.st_mtime_ns, stat.st_ino
-        if found != self._file:
-            self._objects = self._content()
-            self._file = found
-            age_s = max(0.0, self._wall() - stat.st_mtime)
-            self._seen_s = max(now_s - age_s, self._read_s)
-        self._read_s = now_s
-        return Stamped(self._seen_s, self._objects)
+        """See `Sensor`."""
+        return self._file.read()
 
     def _content(self) -> Objects:
         content = read_json(self._path, ObservationError, self._remedy, most_bytes=_MOST_BYTES)

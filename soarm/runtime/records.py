@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,22 +15,59 @@ from soarm.policy import Array
 from soarm.runtime.log import MOVE, record_type
 from soarm.runtime.plausible import Objects
 from soarm.runtime.safety import Checked, Joints, Last
+from soarm.runtime.sensors import Stamped
 from soarm.runtime.watchdogs import Action
+from soarm.spec import ENVIRONMENT_STATE, IMAGES
+from soarm.tasks.task import Task
 
 STATES = tuple(State)
 
 
-class Policy(NamedTuple):
-    """What the policy observed and said.
+class Seen(NamedTuple):
+    """What the sensors told, pictures by their age and a checksum: a log holds no picture.
 
     Attributes:
-        objects: In the order of `Task.objects`.
+        objects: In the order of `Task.objects`; NaN where nobody tells them.
+        ages_s: Of the pictures, cameras in the order of their names, shape (n,) [s].
+        checksums: CRC-32 of each, shape (n,).
+    """
+
+    objects: Objects
+    ages_s: list[float]
+    checksums: list[int]
+
+
+def cameras(keys: Mapping[str, object]) -> list[str]:
+    """Return the names of the cameras among feature keys, in the order in which a record holds them."""
+    return sorted(key.removeprefix(f"{IMAGES}.") for key in keys if key.startswith(f"{IMAGES}."))
+
+
+def seen(task: Task, latest: Mapping[str, Stamped], now_s: float) -> Seen:
+    """Return what the sensors told last.
+
+    Args:
+        task: Whose objects are told.
+        latest: Feature key -> latest value.
+        now_s: The time [s].
+    """
+    told = latest.get(ENVIRONMENT_STATE)
+    pictures = [latest[f"{IMAGES}.{name}"] for name in cameras(latest)]
+    return Seen(
+        np.full(task.objects.shape, np.nan, np.float32) if told is None else told.value,
+        [now_s - one.t_s for one in pictures],
+        [zlib.crc32(one.value.tobytes()) for one in pictures],
+    )
+
+
+class Policy(NamedTuple):
+    """What the policy said.
+
+    Attributes:
         base: What the base says now, shape (6,); None where it says nothing.
         correction: Of the residual, shape (6,).
         wanted: What came of both, shape (6,).
     """
 
-    objects: Objects
     base: Array | None
     correction: Array
     wanted: Joints
@@ -39,6 +78,7 @@ def make(
     flags: tuple[bool, bool, State, Action],
     times_s: tuple[float, float, float, float],
     observed: Observed,
+    seen: Seen,
     policy: Policy,
     last: Last,
     checked: Checked,
@@ -51,17 +91,19 @@ def make(
         flags: Whether it is a control tick, whether the arm had arrived, its state, and what the watchdogs asked for.
         times_s: Lateness, busy time, age of the oldest sensor's value, and the chain's period [s].
         observed: What the arm said.
-        policy: What the policy observed and said.
+        seen: What the sensors told.
+        policy: What the policy said.
         last: What the safety chain took for the last target.
         checked: What it let through.
         ticks: What was sent, shape (6,); None for nothing.
     """
-    record = np.zeros((), record_type(len(policy.objects)))
+    record = np.zeros((), record_type(len(seen.objects), len(seen.ages_s)))
     record["t_s"] = t_s
     record["control"], record["arrived"], record["state"], record["verdict"] = *flags[:2], STATES.index(flags[2]), flags[3]
     record["lateness_s"], record["busy_s"], record["sight_age_s"], record["dt_s"] = times_s
     _enter_observed(record, observed)
-    record["objects"], record["correction"], record["action"] = policy.objects, policy.correction, policy.wanted
+    record["objects"], record["picture_age_s"], record["picture_crc"] = seen
+    record["correction"], record["action"] = policy.correction, policy.wanted
     record["base"] = np.nan if policy.base is None else policy.base
     record["last_q"], record["last_velocity"] = last
     record["q_sent"], record["reasons"] = checked.q, [int(reason) for reason in checked.reasons]

@@ -1,6 +1,6 @@
 """Sensors of a run: each tells the value of one feature of the observation, and when it was so.
 
-Knows neither objects nor pictures: `soarm.runtime.objects` and `soarm.runtime.camera` hold sensors.
+Knows neither objects nor pictures: `soarm.runtime.objects`, `camera`, `picture_file` and `eye` hold sensors.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ class SensorReader:
 
 
 def first_values(
-    sensors: Mapping[str, Sensor], oldest_s: float, now: Callable[[], float] = time.monotonic
+    sensors: Mapping[str, Sensor],
+    oldest_s: float,
+    now: Callable[[], float] = time.monotonic,
+    q: ArrayLike | None = None,
 ) -> dict[str, Stamped]:
     """Return the values with which a run may begin.
 
@@ -106,16 +109,20 @@ def first_values(
         sensors: Feature key -> sensor.
         oldest_s: How old a value may be [s].
         now: The clock of the sensors [s].
+        q: Where the joints are, shape (6,) [deg x 5, percent], for sensors that follow the arm; None before that is known.
 
     Raises:
         ObservationError: There is none that can be believed, or it is too old.
     """
+    for sensor in sensors.values():
+        if q is not None and isinstance(sensor, FollowsArm):
+            sensor.update(q, q)
     found = {key: sensor.read() for key, sensor in sensors.items()}
     for key, (t_s, _) in found.items():
         age_s = now() - t_s
         if age_s > oldest_s:
             raise ObservationError(
-                f"{sensors[key].subject} were last seen {age_s:.1f} s ago, and {oldest_s:g} s are allowed; start what writes "
-                "the file of objects, and let it run"
+                f"{sensors[key].subject} were last seen {age_s:.1f} s ago, and {oldest_s:g} s are allowed; start what sees "
+                "them or writes their file, and let it run"
             )
     return found

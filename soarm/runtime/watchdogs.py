@@ -59,6 +59,7 @@ class Tick(NamedTuple):
     Attributes:
         t_s: Time [s].
         age_s: How old the oldest value of a sensor is [s].
+        subject: What that sensor observes, in words.
         refused: What was wrong with the action or its correction; None for good ones.
         empty: The policy has nothing to say.
         state: Of the arm.
@@ -69,6 +70,7 @@ class Tick(NamedTuple):
 
     t_s: float
     age_s: float
+    subject: str
     refused: str | None
     empty: bool
     state: State
@@ -108,11 +110,11 @@ class Watchdogs:
         return GO
 
     def _age(self, tick: Tick) -> Verdict:
-        age_s, limits = tick.age_s, self._limits
+        age_s, limits, old = tick.age_s, self._limits, f"{tick.subject} were last seen {tick.age_s:.2f} s ago"
         if not age_s <= limits.stop_age_s:  # NaN is no age
-            return Verdict(Action.STOP, f"the observation is {age_s:.2f} s old, the limit is {limits.stop_age_s:g} s")
+            return Verdict(Action.STOP, f"{old}, the limit is {limits.stop_age_s:g} s")
         if not age_s <= limits.hold_age_s:
-            return Verdict(self._hold(tick), f"the observation is {age_s:.2f} s old")
+            return Verdict(self._hold(tick), old)
         return GO
 
     def _refused(self, tick: Tick) -> Verdict:

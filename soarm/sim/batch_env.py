@@ -20,7 +20,7 @@ from soarm.policy import Array, Observation, Rows, clip_to_limits, require_finit
 from soarm.rollout import StepResult
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState
-from soarm.sim.episode_cameras import EpisodeCameras, picture_features
+from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -66,7 +66,7 @@ class BatchSim:
     @property
     def features(self) -> dict[str, Feature]:
         """Key -> Feature: the task's, and the pictures of the cameras."""
-        return {**self._task.task.features, **picture_features(self._params)}
+        return {**self._task.task.features, **self._params.picture_features}
 
     @property
     def n_rows(self) -> int:
@@ -123,6 +123,10 @@ class BatchSim:
         outcome = self._rules.step(episodes, self._task.state(view))
         self._keep(outcome.state, rows)
         return StepResult(self._observe(view, rows), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
+
+    def positions(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where everything is in `rows`, for pictures: qpos, shape (len(rows), nq), and mocap_pos, copied."""
+        return self._qpos[rows].copy(), self._mocap[rows].copy()
 
     def close(self) -> None:
         """Free the renderer of the cameras; may be called again."""

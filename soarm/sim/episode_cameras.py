@@ -12,7 +12,7 @@ from soarm.policy import Rows
 from soarm.sim.cameras import Pictures, PolicyCameras
 from soarm.sim.look import Look, draw_look
 from soarm.sim.params import SimParams
-from soarm.spec import IMAGES, Feature
+from soarm.spec import IMAGES
 
 Numbers = NDArray[np.float64]
 
@@ -67,8 +67,3 @@ class EpisodeCameras:
                 for name, picture in queue[0].items():
                     seen[name][i] = picture
         return {f"{IMAGES}.{name}": pictures for name, pictures in seen.items()}
-
-
-def picture_features(params: SimParams) -> dict[str, Feature]:
-    """Return the features of the pictures that policies see, under their keys."""
-    return {f"{IMAGES}.{name}": Feature.image(camera.height_px, camera.width_px) for name, camera in params.cameras.items()}

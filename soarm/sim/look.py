@@ -140,7 +140,7 @@ class LookWriter:
             self._move_cameras(look)
             self._light(look)
             for part, paint in look.paint.items():
-                for colour in self._parts[part]:
+                for colour in self._parts[part] if paint != Paint() else ():
                     colour[:3] = _painted(colour[:3], paint)
         self._written = look
 
@@ -171,6 +171,8 @@ def _parts(model: mujoco.MjModel) -> dict[str, list[NDArray[np.float32]]]:
     parts: dict[str, dict[str, NDArray[np.float32]]] = {part: {} for part in ("cube", "goal", "arm", "table")}
     for i in range(model.ngeom):
         body, material = model.geom_bodyid[i], model.geom_matid[i]
+        if model.geom_group[i] > _LAST_SEEN_GROUP:
+            continue
         if model.geom(i).name == "table":
             part = "table"
         elif model.body(model.body_rootid[body]).name == "base":
@@ -184,15 +186,18 @@ def _parts(model: mujoco.MjModel) -> dict[str, list[NDArray[np.float32]]]:
     return {part: list(colours.values()) for part, colours in parts.items()}
 
 
+_LAST_SEEN_GROUP = 2
+"""Geoms of the groups above it are not drawn."""
 _UNPAINTED = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 """MuJoCo's colour of a geom that has its material's."""
 
 
-def _painted(colour: NDArray[np.float32], paint: Paint) -> NDArray[np.float32]:
+def _painted(colour: NDArray[np.float32], paint: Paint) -> Three:
+    red, green, blue = colour.tolist()
     if paint.hue_deg:
-        hue, saturation, value = colorsys.rgb_to_hsv(*colour.tolist())
-        colour = np.array(colorsys.hsv_to_rgb((hue + paint.hue_deg / 360) % 1.0, saturation, value), np.float32)
-    return np.minimum(colour * np.array(paint.factor, np.float32), np.float32(1))
+        hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+        red, green, blue = colorsys.hsv_to_rgb((hue + paint.hue_deg / 360) % 1.0, saturation, value)
+    return min(red * paint.factor[0], 1.0), min(green * paint.factor[1], 1.0), min(blue * paint.factor[2], 1.0)
 
 
 def _turn(axis_deg: Three) -> NDArray[np.float64]:

@@ -49,6 +49,7 @@ class GlCanvas:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
         self._option, self._everywhere, self._camera = mujoco.MjvOption(), mujoco.MjvCamera(), mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._drawn_as: dict[int, int] = {}  # geom -> its number in a picture of segments
         self._free = weakref.finalize(self, _free, self._gl, self._context)
         self._free.atexit = False  # MuJoCo ends EGL at exit, in an order of its own
 
@@ -60,6 +61,7 @@ class GlCanvas:
 
     def show(self, data: mujoco.MjData, draw: Draw | None = None) -> None:
         """Take a state whose kinematics are up to date, for all cameras, with what `draw` adds to it."""
+        self._drawn_as = {}
         every = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(data.model, data, self._option, None, self._everywhere, every, self._scene)
         if draw is not None:
@@ -79,14 +81,16 @@ class GlCanvas:
         self, data: mujoco.MjData, camera_id: int, width_px: int, height_px: int, geoms: Collection[int]
     ) -> NDArray[np.bool_]:
         """Return where a camera sees one of `geoms` (ids), or nothing, shape (height_px, width_px)."""
-        shown = self._scene.geoms[: self._scene.ngeom]
-        drawn_as = [one.segid + 1 for one in shown if one.objtype == mujoco.mjtObj.mjOBJ_GEOM and one.objid in geoms]
+        if not self._drawn_as:
+            shown = self._scene.geoms[: self._scene.ngeom]
+            self._drawn_as = {one.objid: one.segid + 1 for one in shown if one.objtype == mujoco.mjtObj.mjOBJ_GEOM}
         self._scene.flags[_SEGMENTS] = True
         try:
             colours = self.picture(data, camera_id, width_px, height_px).astype(np.int32)
         finally:
             self._scene.flags[_SEGMENTS] = False
-        return np.isin(colours @ np.array([1, 1 << 8, 1 << 16], np.int32), [0, *drawn_as])
+        drawn = colours[:, :, 0] + (colours[:, :, 1] << 8) + (colours[:, :, 2] << 16)
+        return np.isin(drawn, [0, *(self._drawn_as[geom] for geom in geoms if geom in self._drawn_as)])
 
     def close(self) -> None:
         """Free what OpenGL holds; may be called again."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
 from soarm.sim.look_params import LookParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import SimTask
+from soarm.spec import IMAGES, Feature, PolicySpec
 
 PositiveRange = Annotated[tuple[Positive, Positive], LOW_HIGH]
 """A value drawn uniformly per episode from [low, high]; fixed where both are equal."""
@@ -181,6 +182,8 @@ class SimParams:
         physics: Servo and object properties.
         task: Geometry and success.
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
+        objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
+            the cameras and was trained by the stage `train_eye`.
         look: How much these pictures differ from episode to episode.
     """
 
@@ -195,12 +198,17 @@ class SimParams:
     physics: PhysicsParams
     task: TaskParams
     cameras: Mapping[str, CameraParams]
+    objects_from: Literal["simulator", "eye"]
     look: LookParams
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
             raise ValueError(
                 f"task.time_limit_s is {self.task.time_limit_s}; an episode must last a control step (1/{self.control_hz} s)"
+            )
+        if self.objects_from == "eye" and not self.cameras:
+            raise ValueError(
+                "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
             )
 
     @staticmethod
@@ -213,6 +221,23 @@ class SimParams:
     def sim_task(self) -> SimTask:
         """The task in the simulator."""
         return sim_task(self.task_name)
+
+    @property
+    def picture_features(self) -> dict[str, Feature]:
+        """Key -> Feature: the pictures that policies see."""
+        return {f"{IMAGES}.{name}": Feature.image(one.height_px, one.width_px) for name, one in self.cameras.items()}
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What an artefact has to agree with that is used in this simulator."""
+        task = self.sim_task.task
+        features = {**task.features, **self.picture_features}
+        return dataclasses.replace(task.spec(self.control_hz), features=features)
+
+    @property
+    def told(self) -> Self:
+        """The same environment without cameras, where policies are told where the objects are."""
+        return dataclasses.replace(self, cameras={}, objects_from="simulator")
 
     @property
     def sim_dt_s(self) -> float:

@@ -46,6 +46,8 @@ def pieces(run: Run) -> list[Piece]:
             "`soarm drive` writes it"
         )
     records = run.records
+    if np.isnan(records["objects"]).all() and len(records):
+        raise LogError("the log holds no objects: the run saw pictures alone, which no log keeps")
     if not records["control"].any():
         raise LogError("the log holds no control period: the run ended before it drove, or the log was cut off there")
     starts = np.flatnonzero(records["control"])

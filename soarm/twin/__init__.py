@@ -14,5 +14,7 @@
     port           a pseudo-terminal that can be unplugged
     leading        how the leader moves where no hand is
     hand           a person at the twin: calibrates, and plugs in new servos
+    rendering      what cameras see of the scene, and files of it for another process
+    sensing        both as sensors of an arm in lockstep
     serving        a twin in the foreground: `soarm twin`
 """

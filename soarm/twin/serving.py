@@ -22,6 +22,7 @@ from soarm.sim.params import SimParams
 from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import Fault
 from soarm.twin.leading import Motion
+from soarm.twin.rendering import PictureFolder, RenderedCameras
 from soarm.twin.twin import Twin, TwinConfig
 from soarm.twin.wire_log import WireLog
 
@@ -39,6 +40,7 @@ def serve(
     faults: Sequence[str] = (),
     lead: str = STILL,
     objects: Path | None = None,
+    pictures: Path | None = None,
     wire_log: Path | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -51,6 +53,7 @@ def serve(
         faults: What breaks, as `Fault.parse` takes it.
         lead: How the leader moves, where there is one: one of the words above, or a file with a motion.
         objects: File that is told where the objects are.
+        pictures: Folder with a picture per camera of the simulator, kept fresh.
         wire_log: File for every byte of the arm's line.
         wait: Waits so many seconds.
 
@@ -67,11 +70,15 @@ def serve(
         for fault in faults:
             twin.inject(Fault.parse(fault))
         motion = _motion(lead, twin) if config.arms == 2 else None
+        folder = None
+        if pictures is not None:
+            folder = PictureFolder(stack.enter_context(RenderedCameras(twin, sim)), pictures)
+            folder.refresh()  # the first picture takes longest
         for name, port in zip(("arm", "leader"), twin.ports, strict=False):
             logger.info("%s on %s", name, port)
         logger.info("kill -USR1 %d pulls the arm's cable, and plugs it in again", os.getpid())
         logger.info("scene %d, servo model %s, %.1f V; Ctrl-C ends it", scene, config.servo_model, config.volts)
-        _watch(twin, objects, motion, wait, told)
+        _watch(twin, objects, folder, motion, wait, told)
 
 
 def calibration_at(path: Path | None) -> Calibration:
@@ -125,8 +132,15 @@ def _motion(lead: str, twin: Twin) -> Motion | None:
     return Motion([0.0], [twin.q()]) if lead == STILL else Motion.load(Path(lead))
 
 
-def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callable[[float], None], told: _Told) -> None:
-    """Keep the file of objects fresh, move the leader, pull the cable, and say once when the task is done."""
+def _watch(
+    twin: Twin,
+    objects: Path | None,
+    pictures: PictureFolder | None,
+    motion: Motion | None,
+    wait: Callable[[float], None],
+    told: _Told,
+) -> None:
+    """Keep the files of objects and pictures fresh, move the leader, pull the cable, and say once when the task is done."""
     said, plugged = False, True
     while twin.running:
         if motion is not None:
@@ -143,6 +157,8 @@ def _watch(twin: Twin, objects: Path | None, motion: Motion | None, wait: Callab
             write_atomically(
                 objects, json.dumps({"task": twin.task.name, "objects": twin.objects().tolist()}), TwinError, durable=False
             )
+        if pictures is not None:
+            pictures.refresh()
         outcome = twin.outcome()
         if outcome is not None and outcome.terminated and not said:
             logger.info("%s, after %.1f s", twin.task.goal.words, twin.time_s())

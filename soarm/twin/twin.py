@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,6 +105,15 @@ class TwinConfig:
             raise TwinError("; ".join(faults))
 
 
+class Moment(NamedTuple):
+    """A state of the scene: its seed, the time since `reset` [s], and MuJoCo's qpos (nq,) and mocap_pos (nmocap, 3)."""
+
+    seed: int
+    time_s: float
+    qpos: NDArray[np.float64]
+    mocap_pos: NDArray[np.float64]
+
+
 class Twin:
     """A running twin; make it with `start`. All methods may be called from any thread.
 
@@ -125,7 +134,7 @@ class Twin:
         ]
         self.servos = {joint.servo_id: servo for joint, servo in zip(config.calibration.joints, joints[0], strict=True)}
         self._simulated = SimulatedArm(sim, joints[0], config.calibration, config.servo_model, config.volts)
-        self._sim = sim
+        self._sim, self._seed = sim, 0
         self._emulators[0].bench = Bench(joints[0]) if config.new else None
         if config.hand:
             for emulator, servos, place in zip(self._emulators, joints, (self._simulated.carry, self.lead), strict=False):
@@ -175,6 +184,7 @@ class Twin:
         """Put the arm home and start the scene of a seed; every goal is where its joint is, torque stays as it was."""
         with self._lock:
             self._simulated.reset(seed)
+            self._seed = seed
             self._started_s, self._behind_s = self._now(), 0.0
 
     @property
@@ -196,6 +206,12 @@ class Twin:
         """Return where the joints truly are, shape (6,) [deg x 5, percent]."""
         with self._lock:
             return self._simulated.q()
+
+    def moment(self) -> Moment:
+        """Return what a camera needs of the scene."""
+        with self._lock:
+            data = self._simulated.data
+            return Moment(self._seed, self._simulated.time_s, data.qpos.copy(), data.mocap_pos.copy())
 
     def time_s(self) -> float:
         """Return the time of the physics since the last `reset` [s]."""

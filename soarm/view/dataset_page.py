@@ -123,7 +123,10 @@ def _episode_table(looked: Inspection, shown: Sequence[int]) -> str:
 
 def _statistics(looked: Inspection) -> Iterator[str]:
     noted: Mapping[str, Any] = (looked.found.statistics if looked.found is not None else None) or {}
+    pictured = list(looked.cameras)
     for key, feature in looked.features.items():
+        if key in pictured:
+            continue
         if key in looked.columns and len(looked.columns[key]):
             with np.errstate(invalid="ignore"):  # a fault says where values are not finite
                 values: Mapping[str, Any] = statistics.summarise(looked.columns[key])
@@ -132,7 +135,7 @@ def _statistics(looked: Inspection) -> Iterator[str]:
             values, source = noted.get(key, {}), "as meta/stats.json says, since the rows cannot be read"
         elements = [*zip(feature.names, map(curves.unit_text, feature.units), strict=True)]
         yield from _statistics_table(f"{key}, {source}", elements, values)
-    for key in looked.found.not_loaded if looked.found is not None else ():
+    for key in [*pictured, *(looked.found.not_loaded if looked.found is not None else ())]:
         yield from _statistics_table(f"{key}, as meta/stats.json says", [], noted.get(key, {}))
 
 

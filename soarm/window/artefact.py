@@ -149,8 +149,7 @@ def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualMode
 
 
 def _require_fitting(loaded: params_file.Params, specs: Mapping[str, PolicySpec]) -> None:
-    sim = loaded.section("sim", SimParams)
-    require_fitting(specs, sim.sim_task.task.spec(sim.control_hz))
+    require_fitting(specs, loaded.section("sim", SimParams).spec)
 
 
 def _makers(base: ChunkModel, residual: ResidualModel | None, spec: PolicySpec) -> dict[Role, Callable[[], Contender]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from soarm import spec
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.recorder import Recorder
+from soarm.dataset.video import Encoding
 from soarm.tasks.pick_place import TASK
 
 FEATURES = {
@@ -52,6 +54,55 @@ def record(start: Callable[[Path], Recorder], tape: Tape) -> Callable[..., Path]
         for number in numbers:
             recorder.save_episode(*tape(number))
         recorder.finalize(**kwargs)
+        return path
+
+    return run
+
+
+CAMERAS = ("observation.images.front", "observation.images.wrist")
+FILMED = {
+    spec.STATE: spec.JOINT_FEATURE,
+    CAMERAS[0]: spec.Feature.image(32, 48),
+    CAMERAS[1]: spec.Feature.image(32, 32),
+    spec.ACTION: spec.JOINT_FEATURE,
+}
+"""What a robot with two cameras records."""
+
+
+def shades(number: int, length: int) -> np.ndarray:
+    """Return the grey of each picture of an episode, which no other picture of the first six episodes has, shape (T,)."""
+    return 20 + 40 * number + 3 * np.arange(length)
+
+
+@pytest.fixture
+def film() -> Tape:
+    """Return a function number -> (observations, actions) of an episode that two cameras see."""
+
+    def make(number: int, length: int | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        length = 4 + number % 3 if length is None else length
+        motion = np.random.default_rng(number).normal(scale=30.0, size=(length, 12)).astype(np.float32)
+        grey = shades(number, length).astype(np.uint8)[:, None, None, None]
+        pictures = {key: np.broadcast_to(grey + i, (length, *FILMED[key].shape)) for i, key in enumerate(CAMERAS)}
+        return {spec.STATE: motion[:, :6], **pictures}, motion[:, 6:]
+
+    return make
+
+
+@pytest.fixture
+def start_filming() -> Callable[..., Recorder]:
+    """Return a function that starts a recording with two cameras whose equal pictures are equal bytes."""
+    return lambda path, **how: Recorder.create(path, FILMED, 30, ROBOT_TYPE, TASK, Encoding(**{"simd": False, **how}))
+
+
+@pytest.fixture
+def record_film(start_filming: Callable[..., Recorder], film: Tape) -> Callable[..., Path]:
+    """Return a function that records and finalizes the episodes with the given numbers, with two cameras."""
+
+    def run(path: Path, numbers: Iterable[int] = range(3), **kwargs: Any) -> Path:
+        recorder = start_filming(path, **kwargs)
+        for number in numbers:
+            recorder.save_episode(*film(number))
+        recorder.finalize()
         return path
 
     return run

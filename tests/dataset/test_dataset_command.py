@@ -48,13 +48,13 @@ def test_info_says_of_a_dataset_of_lerobot_what_it_is_and_what_it_is_good_for(th
         "so101_follower",
         "none: recorded or written by LeRobot",
         "6 [unknown x 6]  shoulder_pan.pos",
-        "video 48 x 64 x 3, not loaded",
+        "video 64 x 48",
         "Lift the cube.",
         "train 0:1",
         "unknown: LeRobot's SO arms record -100..100 by default up to 0.4.3",
         "they end at -100 or 100 in shoulder_pan.pos, shoulder_lift.pos",
         f"soarm dataset convert {theirs} NEW_FOLDER --units degrees",
-        "delete, merge: soarm cannot write observation.images.front back",
+        "verify, convert, set_splits, recompute_statistics, delete_episodes, merge",
         "can be replayed, once the units are said",
         "cannot train yet: no observation.environment_state; training from cameras comes later",
     ):
@@ -99,7 +99,9 @@ def test_verify_lists_every_fault_and_ends_with_status_1(tmp_path, record, their
     path = record(tmp_path / "d")
     _edit(path, lambda info: info.update(total_frames=99, total_tasks=7))
 
-    assert cli.main(["dataset", "verify", str(theirs)]) == 0
+    assert cli.main(["dataset", "verify", str(theirs)]) == 1
+    assert "does not say where the videos of observation.images.front are" in caplog.text
+    assert cli.main(["dataset", "verify", str(record(tmp_path / "sound"))]) == 0
     assert "nothing is wrong" in caplog.text
     assert cli.main(["dataset", "verify", str(path)]) == 1
     for part in ("total_frames 99", "total_tasks 7", f"{path}: 2 faults"):
@@ -190,5 +192,6 @@ def test_programs_read_what_a_dataset_holds_and_what_is_wrong_with_it(tmp_path, 
     assert verdict["faults"] == []
     assert "shorter than 1 s" in verdict["suspicious"][0]
     assert lerobot["dataset"]["unknown_units"] == ["observation.state", "action"]
-    assert lerobot["dataset"]["not_loaded"] == {"observation.images.front": "video"}
+    assert lerobot["dataset"]["features"]["observation.images.front"]["names"] == ["height", "width", "channels"]
+    assert lerobot["dataset"]["not_loaded"] == {}
     assert lerobot["versions"]["soarm"]

@@ -15,7 +15,6 @@ from soarm import arm, spec
 from soarm.dataset import edit
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
-from soarm.errors import DatasetError
 from soarm.tasks.pick_place import TASK
 
 DATA, EPISODES, TASKS = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"
@@ -113,26 +112,15 @@ def _with_feature(path: Path, key: str, described: dict) -> None:
     (path / "meta/info.json").write_text(json.dumps(info))
 
 
-def test_cameras_are_named_and_left_out(theirs):
-    _with_feature(
-        theirs, "observation.images.front", {"dtype": "video", "shape": [96, 128, 3], "names": ["height", "width", "channels"]}
-    )
+def test_videos_that_are_missing_are_said_and_the_rows_open_all_the_same(theirs, caplog):
+    camera = {"dtype": "video", "shape": [96, 128, 3], "names": ["height", "width", "channels"]}
+    _with_feature(theirs, "observation.images.front", camera)
     dataset = Dataset.open(theirs)
 
     assert dataset.cameras == ("observation.images.front",)
+    assert dataset.spec.features["observation.images.front"] == spec.Feature.image(96, 128)
     assert "observation.images.front" not in dataset.columns
-
-
-def test_what_we_cannot_write_back_is_not_edited(theirs, content):
-    _with_feature(
-        theirs, "observation.images.front", {"dtype": "video", "shape": [96, 128, 3], "names": ["height", "width", "channels"]}
-    )
-    before = content(theirs)
-
-    for change in (Recorder.resume, lambda path: edit.delete_episodes(path, [0])):
-        with pytest.raises(DatasetError, match=r"would be lost by writing it again: {'observation.images.front': 'video'}"):
-            change(theirs)
-    assert content(theirs) == before
+    assert "does not say where the videos of observation.images.front are" in caplog.text
 
 
 def test_splits_and_statistics_of_a_dataset_with_cameras_change_and_nothing_is_lost(theirs, content):

@@ -307,8 +307,8 @@ def test_a_bad_episode_is_refused_before_anything_is_written(tmp_path, start, ta
             "1 names and 1 units; it needs 2",
         ),
         (
-            {"features": {"observation.images.front": spec.Feature.image(96, 128), spec.ACTION: spec.JOINT_FEATURE}},
-            "observation.images.front is an image; soarm stores vectors alone, no cameras yet",
+            {"features": {"observation.images.front": spec.Feature.image(97, 128), spec.ACTION: spec.JOINT_FEATURE}},
+            r"observation.images.front is 128 x 97 pixels; videos \(yuv420p\) need even numbers of both: 128 x 96",
         ),
         ({"fps": 29.97}, "fps is 29.97; it must be a whole number above 0"),
         ({"fps": 0}, "fps is 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,7 +14,7 @@ from soarm.base import load_base, save_base
 from soarm.errors import CheckpointError, SpecMismatchError
 from soarm.lerobot.reading import joints_in_degrees, read_policy
 from soarm.lerobot.writing import write_policy
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.pick_place import TASK
 
 
@@ -28,7 +29,7 @@ def change(folder, **values) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-@pytest.mark.parametrize("case", ["objects"])
+@pytest.mark.parametrize("case", ["objects", "all"])
 def test_a_policy_of_lerobot_gives_lerobots_actions(theirs, case, tmp_path):
     folder = theirs(case)
     act = read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
@@ -39,11 +40,11 @@ def test_a_policy_of_lerobot_gives_lerobots_actions(theirs, case, tmp_path):
     deviation = act.state_dict()["standardise_action.std"].numpy()
     assert np.abs((chunk - vectors["chunk"]) / deviation).max() < 1e-5
     assert np.ptp(vectors["normalised"], axis=0).max() > 0.1
-    assert act.spec.features == {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}
+    assert act.spec.features == {**TASK.features, **{key: Feature.image(32, 32) for key in act.cameras}}
     assert (act.spec.control_hz, act.spec.chunk_size, act.spec.n_action_steps) == (30, 5, 3)
 
 
-@pytest.mark.parametrize("case", ["objects"])
+@pytest.mark.parametrize("case", ["objects", "all"])
 def test_what_goes_out_and_comes_in_again_computes_the_same(theirs, case, tmp_path):
     folder = theirs(case)
     act = read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
@@ -55,7 +56,7 @@ def test_what_goes_out_and_comes_in_again_computes_the_same(theirs, case, tmp_pa
 
 
 def test_what_is_written_has_the_names_and_shapes_of_what_lerobot_writes(theirs, tmp_path):
-    folder = theirs("objects")
+    folder = theirs("all")
     write_policy(read_policy(folder, joints_in_degrees(folder, 30, "pick_place")), tmp_path / "out")
     written, expected = load_file(tmp_path / "out/model.safetensors"), load_file(folder / "model.safetensors")
     added = {"model.vae_encoder_pos_enc": torch.zeros(1, 7, 32)}  # saved by LeRobot, and no weight that a rule makes
@@ -65,6 +66,23 @@ def test_what_is_written_has_the_names_and_shapes_of_what_lerobot_writes(theirs,
         ours, lerobots = (json.loads((place / name).read_text()) for place in (tmp_path / "out", folder))
         assert [step["registry_name"] for step in ours["steps"]] == [step["registry_name"] for step in lerobots["steps"]]
         assert [step.get("state_file") for step in ours["steps"]] == [step.get("state_file") for step in lerobots["steps"]]
+    config, theirs_config = (json.loads((place / "config.json").read_text()) for place in (tmp_path / "out", folder))
+    assert set(config) <= set(theirs_config)
+    assert config["input_features"] == {**theirs_config["input_features"]}
+    name = "policy_preprocessor_step_3_normalizer_processor.safetensors"
+    expected = {key: tensor.shape for key, tensor in load_file(folder / name).items()}
+    assert {key: tensor.shape for key, tensor in load_file(tmp_path / "out" / name).items()} == expected
+
+
+def test_a_trunk_that_lerobot_does_not_have_is_refused_by_name(theirs, tmp_path):
+    folder = theirs("front")
+    act = read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
+    act.config = dataclasses.replace(act.config, vision_backbone="light")
+    with pytest.raises(CheckpointError, match=r"the trunk 'light'; LeRobot's ACT has resnet18 alone"):
+        write_policy(act, tmp_path / "out")
+    change(folder, vision_backbone="resnet34")
+    with pytest.raises(CheckpointError, match=r"vision_backbone is 'resnet34'; it must be 'resnet18'"):
+        read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
 
 
 def test_statistics_inside_the_weights_are_read_as_lerobot_wrote_them_before_0_4(theirs):

@@ -271,7 +271,10 @@ def driven(monkeypatch, tmp_path):
     monkeypatch.setattr("soarm.hardware.calibration.Calibration.load", lambda path: None)
 
     def drive(task, *words):
-        monkeypatch.setattr("soarm.runtime.bundle.Bundle.open", lambda folder: SimpleNamespace(task=task, sessions={}))
+        monkeypatch.setattr(
+            "soarm.runtime.bundle.Bundle.open",
+            lambda folder: SimpleNamespace(task=task, sessions={}, cameras={}, spec=task.spec(30)),
+        )
         status = main(["drive", "bundle", "--port", "p", "--calibration", "c", *words])
         return found.pop().sensors[ENVIRONMENT_STATE] if status == 0 else None
 

@@ -11,6 +11,8 @@ import pytest
 
 from soarm.errors import ObservationError
 from soarm.runtime.camera import Camera, open_camera
+from soarm.runtime.fitting import Fitting
+from soarm.spec import Feature
 
 A, B = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3, 3), np.uint8)
 
@@ -78,6 +80,41 @@ def test_the_same_picture_again_is_no_new_one():
         assert newest.t_s == 11.0
 
 
+def test_a_camera_says_whether_it_hands_out_the_same_picture_or_none():
+    device = Device()
+    with Camera(device, "front") as camera:
+        device.put(A, A)
+        device.put(None)
+        wait_for(camera, A)
+        while camera.missed < 2:
+            time.sleep(0.01)
+        none = camera.subject
+        device.put(A)
+        while camera.repeated < 2:
+            time.sleep(0.001)
+        same = camera.subject
+
+    assert none == "pictures of the camera front, which hands out none any more,"
+    assert same == "pictures of the camera front, which hands out the same one over and over,"
+
+
+def test_pictures_are_fitted_and_what_cannot_be_is_refused_until_it_can():
+    device = Device()
+    with Camera(device, "front", fit=Fitting("front", Feature.image(1, 1), bgr=True)) as camera:
+        device.put(np.full((2, 2, 3), [1, 2, 3], np.uint8))
+        assert wait_for(camera, [[[3, 2, 1]]]).value.shape == (1, 1, 3)
+        device.put(np.zeros((4, 4, 3), np.uint8))
+        while camera._refused is None:
+            time.sleep(0.001)
+        with pytest.raises(ObservationError, match="the camera front gives pictures of 4 x 4 px now"):
+            camera.read()
+        device.put(np.zeros((2, 2, 3), np.uint8))
+        while camera._refused is not None:
+            time.sleep(0.001)
+
+        assert camera.read().value.max() == 0
+
+
 def test_a_camera_that_shows_nothing_is_told():
     with (
         Camera(Device(), "front") as camera,
@@ -142,5 +179,5 @@ def test_a_device_is_opened_with_a_buffer_of_one(monkeypatch, opens):
         open_camera("/dev/video0", 640, 480).close()
         assert settings == {"device": "/dev/video0", 3: 640, 4: 480, 38: 1}
     else:
-        with pytest.raises(ObservationError, match="camera /dev/video0 cannot be opened"):
+        with pytest.raises(ObservationError, match="camera /dev/video0 cannot be opened at /dev/video0"):
             open_camera("/dev/video0", 640, 480)

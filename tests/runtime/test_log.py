@@ -36,6 +36,15 @@ def test_what_is_written_is_read(tmp_path):
     assert run.n_cut_off == 0
 
 
+def test_a_log_of_more_cameras_than_there_can_be_is_refused(tmp_path):
+    path = write(tmp_path / "run.log")
+    first, rest = path.read_bytes().split(b"\n", 1)
+    for cameras in (7, ["x"] * 101):
+        path.write_bytes(json.dumps({**json.loads(first), "cameras": cameras}).encode() + b"\n" + rest)
+        with pytest.raises(LogError, match="it must be a list of at most 100"):
+            log.read(path)
+
+
 def test_a_log_cut_off_in_a_record_is_read_up_to_there(tmp_path, caplog):
     path = write(tmp_path / "run.log")
     path.write_bytes(path.read_bytes()[:-5])

@@ -110,6 +110,8 @@ def make(predict, takes_s=0.0, arm=None, objects=None, camera=None, residual=Non
     driven = arm(clock) if arm is not None else FakeArm(clock)
     lying = CalledObjects(TASK, lambda: OBJECTS, clock.now)
     sensors = {ENVIRONMENT_STATE: objects(clock) if objects is not None else lying}
+    if not config.pop("told", True):
+        del sensors[ENVIRONMENT_STATE]
     if camera is not None:
         sensors[f"{IMAGES}.front"] = camera(clock)
     inference = SlowInference(clock, predict, takes_s)
@@ -181,7 +183,7 @@ def test_objects_that_stop_being_seen_hold_the_arm_within_150_ms():
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
-    assert "the observation is" in report.events[0][1]
+    assert "cube and bin were last seen 0.1" in report.events[0][1]
     assert len(arm.sent) < 75
 
 
@@ -189,6 +191,8 @@ def test_a_camera_that_freezes_holds_the_arm_within_150_ms():
     """Its driver goes on delivering the last picture; the age of what it shows says so."""
 
     class Camera(Source):
+        subject = "pictures of the camera front"
+
         def read(self):
             return Stamped(min(self.clock.t_s, 101.0), np.zeros((4, 4, 3), np.uint8))
 
@@ -198,6 +202,31 @@ def test_a_camera_that_freezes_holds_the_arm_within_150_ms():
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 2 / 60 + 1e-6
     assert arm.held >= 1
+    assert "pictures of the camera front were last seen 0.1" in report.events[0][1]
+
+
+def test_a_policy_may_see_pictures_alone_and_the_log_keeps_their_age_and_a_checksum(tmp_path):
+    class Camera(Source):
+        subject = "pictures of the camera front"
+
+        def read(self):
+            return Stamped(self.clock.t_s - 0.05, np.full((4, 4, 3), self.clock.t_s > 100.4, np.uint8))
+
+    def predict(observation):
+        picture = observation[f"{IMAGES}.front"]
+        assert (picture.dtype, picture.shape) == (np.uint8, (1, 4, 4, 3))
+        return towards(TARGET)(observation)
+
+    with log.RunLog(tmp_path / "run.log", TASK, {"cameras": ["front"]}) as tick_log:
+        loop, arm, _, _ = make(predict, camera=Camera, told=False, tick_log=tick_log)
+        report = loop.run(1.0)
+    records = log.read(tmp_path / "run.log").records
+
+    assert report.cause == "the time was up"
+    assert len(arm.sent) == len(records) == 60
+    np.testing.assert_allclose(records["picture_age_s"][::2, 0], 0.05, atol=1e-6)
+    assert len(set(records["picture_crc"][:, 0])) == 2
+    assert np.isnan(records["objects"]).all()
 
 
 def test_objects_that_cannot_be_read_at_all_refuse_the_start():
@@ -263,7 +292,7 @@ def test_objects_that_cannot_be_are_no_sight_and_say_why_once(caplog):
     held_s = next(t for t, text in report.events if text.startswith("hold"))
 
     assert 1.0 < held_s <= 1.0 + 0.15 + 3 / 60
-    assert report.cause == "the observation is 2.02 s old, the limit is 2 s: the cube is out of reach"
+    assert report.cause == "cube and bin were last seen 2.02 s ago, the limit is 2 s: the cube is out of reach"
     assert caplog.text.count("the cube is out of reach") == 1
     assert arm.state is State.HOLD
 

@@ -134,7 +134,7 @@ def test_a_run_begins_with_a_sight_that_is_fresh_and_can_be(tmp_path):
         return first_values({ENVIRONMENT_STATE: source}, 2.0, now=lambda: 50.0)[ENVIRONMENT_STATE]
 
     assert first(1.9).t_s == pytest.approx(48.1)
-    with pytest.raises(ObservationError, match=r"last seen 3600.0 s ago, and 2 s are allowed; start what writes the file"):
+    with pytest.raises(ObservationError, match=r"last seen 3600.0 s ago, and 2 s are allowed; start what sees"):
         first(3600.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from soarm.hardware.states import State
 from soarm.runtime.watchdogs import GO, Action, Tick, WatchdogLimits, Watchdogs
 
-GOOD = Tick(0.0, 0.01, None, False, State.ACTIVE, None, True)
+GOOD = Tick(0.0, 0.01, "cube and bin", None, False, State.ACTIVE, None, True)
 
 
 def verdicts(dogs, n, dt_s=0.02, start_s=0.0, **changes):
@@ -24,7 +24,7 @@ def test_objects_that_are_not_seen_hold_the_arm_and_then_end_the_run():
     assert dogs.judge(GOOD._replace(age_s=0.16)).action is Action.HOLD
     stopped = dogs.judge(GOOD._replace(age_s=2.1))
     assert stopped.action is Action.STOP
-    assert "the observation is 2.10 s old, the limit is 2 s" in stopped.cause
+    assert "cube and bin were last seen 2.10 s ago, the limit is 2 s" in stopped.cause
 
 
 def test_an_age_that_is_no_number_is_no_fresh_sight():

@@ -16,7 +16,7 @@ from soarm import params as params_file
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.dataset.reader import Dataset
 from soarm.policy import Array, Observation, Rows
 from soarm.recording import RecordParams

@@ -17,8 +17,8 @@ CAMERA = "observation.images.front"
 LENGTHS = (40, 60, 50)
 
 
-def grey(frame: av.VideoFrame) -> float:
-    return float(frame.to_ndarray(format="rgb24").mean())
+def grey(picture: np.ndarray) -> float:
+    return float(picture.mean())
 
 
 @pytest.mark.parametrize("kind", ["with_video", "with_images"])
@@ -39,7 +39,7 @@ def test_a_frame_becomes_a_small_jpeg(with_video):
     with av.open(io.BytesIO(content)) as container:
         small = next(container.decode(video=0))
     assert (small.width, small.height) == (32, 24)
-    assert grey(small) == pytest.approx(grey(frame), abs=3)
+    assert grey(small.to_ndarray(format="rgb24")) == pytest.approx(grey(frame), abs=3)
 
 
 def test_a_video_that_is_damaged_or_too_short_is_named(tmp_path, with_video):
@@ -47,7 +47,7 @@ def test_a_video_that_is_damaged_or_too_short_is_named(tmp_path, with_video):
     found = inspect(path).found
     film = path / f"videos/{CAMERA}/chunk-000/file-001.mp4"
 
-    with pytest.raises(DatasetError, match=r"file-001\.mp4 cannot be decoded: it ends before 3\.300 s"):
+    with pytest.raises(DatasetError, match=r"file-001\.mp4 cannot be decoded: it has no frame 99 \(3\.300 s\)"):
         list(camera_strips.frames(found, CAMERA, 2, [99], 30.0))
     film.write_bytes(film.read_bytes()[:200])
     with pytest.raises(DatasetError, match=r"file-001\.mp4 cannot be decoded"):

@@ -1,0 +1,96 @@
+"""Draw what the cameras see under a dozen looks: docs/images/looks.png.
+
+    python docs/looks.py [--out docs/images/looks.png]
+
+Run from the root of the repository. Top row: the scene's own look, then mild ranges (MILD). Below: wide ones (WIDE).
+Each pair is `front` at 96 x 64 px and `wrist` at 64 x 64 px of the same start, enlarged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from soarm import params
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.cameras import PolicyCameras
+from soarm.sim.look import Look, draw_look
+from soarm.sim.params import SimParams
+
+CAMERAS: dict[str, Any] = {
+    "front": {
+        "width_px": 96,
+        "height_px": 64,
+        "supersample": 1,
+        "position_m": [0.0, -0.6, 0.46],
+        "target_m": [0.0, -0.185, 0.0],
+        "fovy_deg": 30.0,
+    },
+    "wrist": {"width_px": 64, "height_px": 64, "supersample": 1, "position_m": None, "target_m": None, "fovy_deg": None},
+}
+MILD: dict[str, Any] = {
+    "camera": {"position_m": 0.01, "turn_deg": 2.0, "fovy_deg": 1.0},
+    "light": {"brightness": [0.7, 1.1], "ambient": [0.7, 1.1], "turn_deg": 20.0},
+    "colours": {
+        "cube_hue_deg": 15.0,
+        "cube_brightness": [0.8, 1.2],
+        "goal_hue_deg": 15.0,
+        "goal_brightness": [0.8, 1.2],
+        "arm_hue_deg": 8.0,
+        "arm_brightness": [0.8, 1.2],
+        "table_tint": 0.06,
+        "table_brightness": [0.8, 1.0],
+    },
+    "background": {"share": 0.5},
+    "picture": {"blur_px": [0.0, 0.4], "brightness": [0.9, 1.1], "contrast": [0.9, 1.1], "noise": [0.0, 3.0]},
+}
+WIDE: dict[str, Any] = {
+    "camera": {"position_m": 0.03, "turn_deg": 5.0, "fovy_deg": 4.0},
+    "light": {"brightness": [0.3, 1.2], "ambient": [0.4, 1.3], "turn_deg": 60.0},
+    "colours": {
+        "cube_hue_deg": 60.0,
+        "cube_brightness": [0.5, 1.5],
+        "goal_hue_deg": 60.0,
+        "goal_brightness": [0.5, 1.5],
+        "arm_hue_deg": 60.0,
+        "arm_brightness": [0.5, 1.5],
+        "table_tint": 0.25,
+        "table_brightness": [0.4, 1.0],
+    },
+    "background": {"share": 0.5},
+    "picture": {"blur_px": [0.0, 1.0], "brightness": [0.7, 1.3], "contrast": [0.7, 1.3], "noise": [0.0, 5.0]},
+}
+ACROSS, DOWN, ENLARGED, GAP = 4, 3, 2, 8
+SCENE = 5
+
+
+def main() -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/images/looks.png"))
+    options = parser.parse_args()
+    plain = params.load(Path("params.yaml")).section("sim", SimParams)
+    mild, wide = (params.changed(plain, {"cameras": CAMERAS, "look": look}, "sim") for look in (MILD, WIDE))
+    looks: list[Look | None] = [
+        None,
+        *(draw_look(mild, seed) for seed in range(3)),
+        *(draw_look(wide, seed) for seed in range(8)),
+    ]
+    env, cameras = BatchSim(plain, 1), PolicyCameras(wide)
+    env.reset(np.arange(1), [SCENE])
+    _, data = env.snapshot(0)
+    pairs = []
+    for look in looks:
+        seen = cameras.render(data.qpos, data.mocap_pos, look)
+        pair = np.concatenate([seen["front"], seen["wrist"]], axis=1).repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+        pairs.append(np.pad(pair, ((0, GAP), (0, GAP), (0, 0)), constant_values=255))
+    rows = [np.concatenate(pairs[i * ACROSS : (i + 1) * ACROSS], axis=1) for i in range(DOWN)]
+    Image.fromarray(np.concatenate(rows)[:-GAP, :-GAP]).save(options.out, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Where arm and objects are in the frames that an eye learns from.
+
+Arm poses come from rollouts of policies, on their path and pushed off it. In some frames everything stays as it was: held,
+fallen and finished objects among them. In others the objects lie anywhere, or one of them close to the gripper, where a
+millimetre decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm import arm, kinematics
+from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.quantities import NotNegative, Share
+from soarm.rollout import Episode, rollout
+from soarm.seeds import Scenes
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.task import SimTask, StateView
+from soarm.tasks.tabletop import CUBE_HALF_M
+from soarm.tasks.thing import Thing
+
+Floats = NDArray[np.float64]
+_HOLD_STEPS = 8
+"""Control steps for which a push off the path lasts."""
+_STRENGTHS = (0.0, 0.5, 1.0)
+"""Of the noise, one per episode: some stay on the path."""
+_HAND_M = (0.035, 0.04, 0.035)
+"""How far from the gripper point an object put near it may be, in the fixed jaw's frame [m]."""
+_SECTOR = (0.09, 0.29, 75.0)
+"""Where objects lie that lie anywhere: least and greatest distance from the shoulder's axis [m], greatest angle [deg]."""
+_AWAY_M = -10.0
+_AIR_M = 0.10
+"""Greatest height of an object in the air [m]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MomentParams:
+    """Where arm and objects are in the frames.
+
+    Attributes:
+        n_episodes: Rollouts that arm poses come from.
+        noise_deg: Standard deviation of the noise that pushes policies off their path, in the noisiest of them [deg, percent].
+        as_was: Share of the frames in which objects stay where they were.
+        near: Share of the frames in which an object that the gripper can hold is put close to the gripper; in the rest all
+            objects lie anywhere.
+    """
+
+    n_episodes: Scenes
+    noise_deg: NotNegative
+    as_was: Share
+    near: Share
+
+    def __post_init__(self) -> None:
+        if self.as_was + self.near > 1.0:
+            raise ValueError(
+                f"as_was is {self.as_was} and near {self.near}; together they are shares of the frames, at most 1"
+            )
+
+
+class Moments(NamedTuple):
+    """States of the scene, one per frame.
+
+    Attributes:
+        qpos: The arm's joints [rad], then the task's free bodies, shape (N, nq).
+        mocap_pos: The task's mocap bodies, shape (N, nmocap, 3) [m].
+        stage: Furthest stage of the episode so far (`Task.stages`), shape (N,).
+        as_was: Whether objects are where they were in a rollout, shape (N,).
+    """
+
+    qpos: Floats
+    mocap_pos: Floats
+    stage: NDArray[np.int64]
+    as_was: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Moments:
+        """Return some of them; copied where `rows` are numbers."""
+        return Moments(self.qpos[rows], self.mocap_pos[rows], self.stage[rows], self.as_was[rows])
+
+    def observed(self, task: SimTask) -> tuple[Array, Array]:
+        """Return the joints, shape (N, 6) [deg x 5, percent], and the objects of a task, shape (N, n); float32."""
+        view = StateView(list(self.qpos.T), (), (), [list(xyz) for xyz in self.mocap_pos.transpose(1, 2, 0)], ())
+        objects = np.empty((len(self.qpos), *task.task.objects.shape), np.float32)
+        for i, number in enumerate(task.objects(view)):
+            objects[:, i] = number
+        return arm.from_radians(self.qpos[:, : arm.N_JOINTS]).astype(np.float32), objects
+
+
+def collect(
+    env: BatchSim, policies: Sequence[BatchPolicy], params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
+) -> Moments:
+    """Run policies in turn, pushed off their path in two of three episodes, and return every moment."""
+    gathered: list[Moments] = []
+    seeds = iter(seeds)
+    for i, policy in enumerate(policies):
+        pushed = _Pushed(policy, env, params.noise_deg, rng)
+        n = params.n_episodes * (i + 1) // len(policies) - params.n_episodes * i // len(policies)
+        gathered += [pushed.moments(episode) for episode in rollout(env, pushed, [next(seeds) for _ in range(n)])]
+    return Moments(*(np.concatenate(parts) for parts in zip(*gathered, strict=True)))
+
+
+def scatter(moments: Moments, n: int, task: SimTask, params: MomentParams, rng: np.random.Generator) -> Moments:
+    """Return `n` moments: arm poses drawn from `moments`, and objects as they were, anywhere, or near the gripper."""
+    found = moments.take(rng.integers(0, len(moments.qpos), n))
+    chance = rng.random(n)
+    found = found._replace(as_was=chance < params.as_was)
+    anywhere, near = np.flatnonzero(chance >= params.as_was), np.flatnonzero(chance >= 1.0 - params.near)
+    bodies = range(arm.N_JOINTS, found.qpos.shape[1], 7)  # each a position and a quaternion
+    for first in bodies:
+        found.qpos[anywhere, first : first + 7] = _lying(len(anywhere), rng)
+    for i in range(found.mocap_pos.shape[1]):
+        found.mocap_pos[anywhere, i, :2] = _places(len(anywhere), rng)
+    held = rng.choice([i for i, thing in enumerate(free_things(task)) if thing.grip is not None], len(near))
+    for i, first in enumerate(bodies):
+        rows = near[held == i]
+        found.qpos[rows, first : first + 7] = _in_hand(found.qpos[rows, : arm.N_JOINTS], rng)
+    return found
+
+
+def without(moments: Moments, task: SimTask, thing: Thing) -> Moments:
+    """Return the moments with one thing taken out of sight."""
+    found = moments.take(np.arange(len(moments.qpos)))
+    free = free_things(task)
+    if thing in free:
+        found.qpos[:, arm.N_JOINTS + 7 * free.index(thing) + 2] = _AWAY_M
+    else:
+        found.mocap_pos[:, [one for one in task.task.things if one not in free].index(thing), 2] = _AWAY_M
+    return found
+
+
+def free_things(task: SimTask) -> list[Thing]:
+    """Return the things that move, in the order of MuJoCo's free bodies: those whose height the task tells."""
+    return [thing for thing in task.task.things if "z" in task.task.elements[thing.name]]
+
+
+class _Pushed:
+    """A policy with noise on its actions that keeps where everything was; a `BatchPolicy`."""
+
+    def __init__(self, policy: BatchPolicy, env: BatchSim, noise_deg: float, rng: np.random.Generator) -> None:
+        self._policy, self._env, self._noise_deg, self._rng = policy, env, noise_deg, rng
+        self._noise = np.zeros((env.n_rows, arm.N_JOINTS), np.float32)
+        self._strength, self._age = np.zeros(env.n_rows), np.zeros(env.n_rows, np.int64)
+        self._seen: list[list[tuple[Floats, Floats]]] = [[] for _ in range(env.n_rows)]
+        self._by_seed: dict[int, list[tuple[Floats, Floats]]] = {}
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Start episodes."""
+        self._policy.reset(rows, seeds)
+        self._age[rows], self._strength[rows] = 0, self._rng.choice(_STRENGTHS, len(rows))
+        for row, seed in zip(rows, seeds, strict=True):
+            self._seen[row] = self._by_seed[seed] = []
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Ask the policy, and push."""
+        for row, qpos, mocap_pos in zip(rows, *self._env.positions(rows), strict=True):
+            self._seen[row].append((qpos, mocap_pos))
+        due = rows[self._age[rows] % _HOLD_STEPS == 0]
+        self._noise[due] = self._rng.normal(0.0, self._noise_deg, (len(due), arm.N_JOINTS))
+        self._age[rows] += 1
+        action: Array = self._policy.act(observation, rows)
+        return (action + self._strength[rows, None] * self._noise[rows]).astype(np.float32)
+
+    def moments(self, episode: Episode) -> Moments:
+        """Return the moments of an episode that ended, and forget them."""
+        qpos, mocap_pos = (np.stack(part) for part in zip(*self._by_seed.pop(episode.seed), strict=True))
+        stage = episode.info["stage"].astype(np.int64)
+        return Moments(qpos, mocap_pos, stage, np.ones(len(qpos), bool))
+
+
+def _places(n: int, rng: np.random.Generator) -> Floats:
+    """Draw points evenly over a wide sector around the shoulder's axis, shape (n, 2) [m]."""
+    nearest, farthest, angle_deg = _SECTOR
+    radius = np.sqrt(rng.uniform(nearest**2, farthest**2, n))
+    angle = np.radians(rng.uniform(-angle_deg, angle_deg, n))
+    x, y = kinematics.SHOULDER_XY_M
+    return np.stack([x - radius * np.sin(angle), y - radius * np.cos(angle)], axis=1)
+
+
+def _lying(n: int, rng: np.random.Generator) -> Floats:
+    """Draw poses of a cube anywhere, shape (n, 7): flat on the table, one in ten above it."""
+    height = np.where(rng.random(n) < 0.1, rng.uniform(CUBE_HALF_M, _AIR_M, n), CUBE_HALF_M)
+    return np.concatenate([_places(n, rng), height[:, None], _upright(rng.uniform(-math.pi, math.pi, n))], axis=1)
+
+
+def _in_hand(q_rad: Floats, rng: np.random.Generator) -> Floats:
+    """Draw poses of a cube near the gripper points of arms, shape (n, 7): as on the table, along the jaw, and held."""
+    n = len(q_rad)
+    tcp, jaw = kinematics.forward(arm.from_radians(q_rad))
+    offset = rng.uniform(-1.0, 1.0, (n, 3)) * _HAND_M * rng.uniform(0.1, 1.0, (n, 1))
+    at = tcp + np.einsum("bij,bj->bi", jaw, offset)
+    low = at[:, 2] < 2.4 * CUBE_HALF_M
+    at[:, 2] = np.where(low & (rng.random(n) < 0.7), CUBE_HALF_M, np.maximum(at[:, 2], CUBE_HALF_M))
+    along = np.arctan2(jaw[:, 1, 0], jaw[:, 0, 0]) + np.radians(rng.normal(0.0, 12.0, n))
+    turn = _upright(np.where(rng.random(n) < 0.5, along, rng.uniform(-math.pi, math.pi, n)))
+    for i in np.flatnonzero(~low & (rng.random(n) < 0.4)):
+        turn[i] = _tilted(jaw[i], np.radians(rng.normal(0.0, 6.0, 3)))
+    return np.concatenate([at, turn], axis=1)
+
+
+def _upright(yaw: Floats) -> Floats:
+    """Return the quaternions of turns about the vertical [rad], shape (n, 4)."""
+    nothing = np.zeros_like(yaw)
+    return np.stack([np.cos(yaw / 2), nothing, nothing, np.sin(yaw / 2)], axis=1)
+
+
+def _tilted(jaw: Floats, by_rad: Floats) -> Floats:
+    """Return the quaternion of a rotation followed by a small one about its own axes, shape (4,)."""
+    turn, small, both = np.empty(4), np.array([1.0, *(by_rad / 2)]), np.empty(4)
+    mujoco.mju_mat2Quat(turn, np.ascontiguousarray(jaw).ravel())
+    mujoco.mju_mulQuat(both, turn, small / np.linalg.norm(small))
+    return both

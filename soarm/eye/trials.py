@@ -1,0 +1,135 @@
+"""What a policy is worth when its pictures say nothing: it must fail, or it knows from elsewhere where the objects are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soarm.estimation import SeeingEnv
+from soarm.evaluation.evaluator import EvaluationParams, evaluate, policy_hash
+from soarm.evaluation.results import Results
+from soarm.evaluation.statistics import paired_table
+from soarm.evaluation.summary import summarise
+from soarm.eye.world import estimator_for
+from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.rollout import BatchEnv, StepResult
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.params import SimParams
+from soarm.spec import IMAGES
+from soarm.tasks.task import Task
+
+Tampering = Literal["blank", "permuted"]
+"""Pictures of an even grey, or those of the next row, where another scene is played."""
+_GREY = 128
+TRUE = "true_poses"
+"""The way in which a policy is told where the objects are."""
+
+
+class TamperedEnv:
+    """Environments whose pictures are replaced by others of the same size.
+
+    Args:
+        env: Environments that observe pictures; of two rows or more, if they are permuted.
+        how: By which.
+    """
+
+    def __init__(self, env: BatchEnv, how: Tampering) -> None:
+        self._env, self._how = env, how
+        self._last: dict[str, NDArray[Any]] = {}
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
+        return self._env.task
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._env.n_rows
+
+    @property
+    def control_hz(self) -> int:
+        """Control steps per second [Hz]."""
+        return self._env.control_hz
+
+    def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
+        """See `soarm.rollout.BatchEnv`."""
+        return self._tampered(self._env.reset(rows, seeds), rows)
+
+    def step(self, actions: Array, rows: Rows) -> StepResult:
+        """See `soarm.rollout.BatchEnv`."""
+        result = self._env.step(actions, rows)
+        return result._replace(observation=self._tampered(result.observation, rows))
+
+    def _tampered(self, observation: Observation, rows: Rows) -> Observation:
+        seen = dict(observation)
+        for key in [key for key in seen if key.startswith(f"{IMAGES}.")]:
+            every = self._last.setdefault(key, np.full((self.n_rows, *seen[key].shape[1:]), _GREY, np.uint8))
+            if self._how == "permuted":
+                every[rows] = seen[key]
+            seen[key] = every[(np.asarray(rows) + 1) % self.n_rows]
+        return seen
+
+
+def world_of(sim: SimParams, eye: Path) -> object:
+    """Return what rows of an evaluation follow from beside the policy: the simulator, and the eye where it asks for one."""
+    return sim if sim.objects_from == "simulator" else (sim, policy_hash(eye))
+
+
+def without_the_eye(
+    sim: SimParams,
+    eye: Path,
+    policy: BatchPolicy,
+    seeds: range,
+    n_leak_scenes: int,
+    how: EvaluationParams,
+    track: Callable[[range, None, str], Iterable[int]],
+) -> dict[str, Results]:
+    """Return the rows of a policy that learns otherwise where the objects are, or not at all; none where there is no eye.
+
+    Args:
+        sim: The simulator.
+        eye: Folder of the eye.
+        policy: As it was evaluated through its eye.
+        seeds: Of the scenes on which `true_poses` are told.
+        n_leak_scenes: Of these, scenes in which `blank_pictures` and `permuted_pictures` show the eye nothing of the scene.
+        how: How it is evaluated.
+        track: Wraps scenes to show progress; takes them, None, and a description.
+    """
+    if sim.objects_from == "simulator":
+        return {}
+    envs: dict[str, BatchEnv] = {TRUE: BatchSim(sim.told, how.n_rows, how.n_threads)}
+    for tampering in get_args(Tampering):
+        tampered = TamperedEnv(BatchSim(sim, how.n_rows, how.n_threads), tampering)
+        envs[f"{tampering}_pictures"] = SeeingEnv(tampered, estimator_for(sim, eye))
+    found = {}
+    for name, env in envs.items():
+        scenes = track(seeds if name == TRUE else seeds[:n_leak_scenes], None, f"evaluating with {name.replace('_', ' ')}")
+        found[name] = evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m)
+    return found
+
+
+def compared(through: Results, others: Mapping[str, Results]) -> dict[str, Any]:
+    """Return, per other way of telling a policy where the objects are, its success and the pairs with the eye's.
+
+    Args:
+        through: Rows of the policy through its eye.
+        others: Name of a way -> rows of the same policy on the first of the same scenes.
+    """
+    found: dict[str, Any] = {}
+    for name, rows in others.items():
+        table, summary = paired_table(through.success[: len(rows)], rows.success), summarise(rows)
+        found[name] = {
+            "n_scenes": len(rows),
+            "success_rate": summary.success_rate,
+            "success_ci95": summary.success_ci95,
+            "eye_success_rate": float(through.success[: len(rows)].mean()),
+            "only_the_eye": table.base_only,
+            "only_this": table.residual_only,
+            "mcnemar_p": table.mcnemar_p,
+        }
+    return found

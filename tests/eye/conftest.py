@@ -1,0 +1,67 @@
+"""A simulator with two tiny cameras, and an eye that is trained for a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soarm import params
+from soarm.eye.moments import MomentParams
+from soarm.eye.network import EyeConfig
+from soarm.eye.trainer import LearnParams
+from soarm.eye.training import TrainedEye, TrainEyeParams, train
+from soarm.policy import BatchPolicy, VectorPolicy
+from soarm.recording import RecordParams
+from soarm.sim.params import CameraParams, SimParams
+
+FILE = Path(__file__).parents[2] / "params.yaml"
+TINY = TrainEyeParams(
+    n_frames=24,
+    n_held_out=10,
+    moments=MomentParams(n_episodes=2, noise_deg=4.0, as_was=0.3, near=0.4),
+    n_rows=2,
+    n_workers=1,
+    network=EyeConfig((4, 4), 4, 2, 2, 4, 8),
+    learn=LearnParams(6, 8, 1e-3, 1, 1e-4, 1.0, 0.15, 3, 2),
+)
+MakePolicies = Callable[[int], Sequence[BatchPolicy]]
+
+
+@pytest.fixture(scope="session")
+def seeing() -> SimParams:
+    """Return a simulator whose policies are told what an eye says, of two tiny cameras."""
+    told = params.load(FILE, "pick_place").section("sim", SimParams)
+    cameras = {"front": CameraParams(24, 16), "wrist": CameraParams(16, 16)}
+    short = dataclasses.replace(told.task, time_limit_s=1.0)
+    return dataclasses.replace(told, cameras=cameras, objects_from="eye", task=short)
+
+
+@pytest.fixture(scope="session")
+def demonstrators(seeing: SimParams) -> MakePolicies:
+    """Return what makes demonstrators."""
+    habits = params.load(FILE, "pick_place").section("record", RecordParams).expert
+
+    def make(n_rows: int) -> list[BatchPolicy]:
+        return [VectorPolicy([seeing.sim_task.expert(habits, seeing.control_hz) for _ in range(n_rows)])]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainEyeParams:
+    """Return a training of a moment."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tried(seeing: SimParams, demonstrators: MakePolicies, tmp_path_factory: pytest.TempPathFactory) -> TrainedEye:
+    """Return an eye after six steps."""
+
+    def log(step: int, metrics: Any) -> None:
+        """Forget it."""
+
+    return train(seeing, demonstrators, TINY, seed=0, scratch=tmp_path_factory.mktemp("eye"), log=log)
