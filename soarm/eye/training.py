@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soarm.act.training import Log, reproducible, restore, save_state
+from soarm.act.parallel import Log
+from soarm.act.training import reproducible, restore, save_state
 from soarm.estimation import Questions
 from soarm.eye import frames
 from soarm.eye.errors import EyeErrors
