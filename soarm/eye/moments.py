@@ -96,15 +96,11 @@ class Moments(NamedTuple):
 
 
 def collect(
-    env: BatchSim, policies: Sequence[BatchPolicy], params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
+    env: BatchSim, policy: BatchPolicy, params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
 ) -> Moments:
-    """Run policies in turn, pushed off their path in two of three episodes, and return every moment."""
-    gathered: list[Moments] = []
-    seeds = iter(seeds)
-    for i, policy in enumerate(policies):
-        pushed = _Pushed(policy, env, params.noise_deg, rng)
-        n = params.n_episodes * (i + 1) // len(policies) - params.n_episodes * i // len(policies)
-        gathered += [pushed.moments(episode) for episode in rollout(env, pushed, [next(seeds) for _ in range(n)])]
+    """Run a policy in the scenes of `seeds`, pushed off its path in two of three episodes, and return every moment."""
+    pushed = _Pushed(policy, env, params.noise_deg, rng)
+    gathered = [pushed.moments(episode) for episode in rollout(env, pushed, seeds)]
     return Moments(*(np.concatenate(parts) for parts in zip(*gathered, strict=True)))
 
 
