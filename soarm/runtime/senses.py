@@ -48,7 +48,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         sensors: dict[str, Sensor] = {}
         for name, feature in wanted.items():
-            sensors[f"{IMAGES}.{name}"] = stack.enter_context(_open(name, devices[name], feature))
+            sensors[f"{IMAGES}.{name}"] = stack.enter_context(open_one(name, devices[name], feature))
         if is_seen:
             cameras_of_eye = {key: sensors[key] for key in (f"{IMAGES}.{name}" for name in bundle.eye_cameras)}
             sensors[ENVIRONMENT_STATE] = SeenObjects(bundle.task, load_eye(bundle), cameras_of_eye)
@@ -83,8 +83,17 @@ def _require(wanted: Mapping[str, Feature], devices: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _open(name: str, device: str, wanted: Feature) -> Iterator[Sensor]:
-    """Open a camera, wait for its first picture, and say what becomes of its pictures."""
+def open_one(name: str, device: str, wanted: Feature) -> Iterator[Sensor]:
+    """Open a camera, wait for its first picture, and say what becomes of its pictures.
+
+    Args:
+        name: Of the camera, for messages.
+        device: Where its pictures come from, as in `opened`.
+        wanted: What its pictures are made.
+
+    Raises:
+        ObservationError: It cannot be opened, or shows nothing.
+    """
     height_px, width_px, _ = wanted.shape
     if Path(device).suffix == ENDING:
         fit = Fitting(name, wanted)
