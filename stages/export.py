@@ -33,16 +33,13 @@ def main() -> None:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
-        act = load_base(act_folder)
-        residual, spec = actor.load(residual_folder)
-        artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
-        require_fitting(artefacts, sim.spec)
+        act, (residual, spec) = load_base(act_folder), actor.load(residual_folder)
+        require_fitting({f"{dataset.path}": dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}, sim.spec)
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset, mounting_of(sim))
         if sim.objects_from == "eye":
-            eye = checkpoint.load(run.input("train_eye"))
-            add_eye(run.out, spec, eye, eye.cameras, params.opset)
+            add_eye(run.out, spec, checkpoint.load(run.input("train_eye")), params.opset)
         episodes = parity.recorded(dataset, params.n_observations)
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
@@ -52,14 +49,14 @@ def main() -> None:
 
         bundle = Bundle.open(run.out)
         env = environments(sim, run.input("train_eye"))(params.n_rows, params.n_threads)
-        exported_env = seeing(bundle, BatchSim(sim, params.n_rows, params.n_threads))
         unexported = residual_policy(act, residual, spec, params.n_rows)
-        exported = load_policy(bundle, params.n_rows, "residual")
-        outcomes = agreement.compare(env, unexported, exported, scene_seeds("test")[: params.n_check], exported_env)
+        onnx_env = seeing(bundle, BatchSim(sim, params.n_rows, params.n_threads))
+        onnx, seeds = load_policy(bundle, params.n_rows, "residual"), scene_seeds("test")[: params.n_check]
+        outcomes = agreement.compare(env, unexported, onnx, seeds, onnx_env)
         outcomes.require(params.min_p)
-
         times = latency.measure(bundle, params.n_latency_calls)
-        how = {"train_act": run.values("train_act"), "train_residual": run.values("train_residual")}
+
+        how = {name: run.values(name) for name in ("train_act", "train_residual")}
         training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
         evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times, which differ

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -58,16 +59,17 @@ def write_bundle(
     seal(folder)
 
 
-def add_eye(folder: Path, spec: PolicySpec, eye: nn.Module, cameras: Mapping[str, Feature], opset: int) -> None:
+def add_eye(folder: Path, spec: PolicySpec, eye: nn.Module, opset: int) -> None:
     """Export an eye into a bundle that says how its cameras were mounted.
 
     Args:
         folder: Of the bundle.
         spec: Of its policy.
-        eye: Pictures by camera, uint8 (B, H, W, 3), and pose (B, `POSE_DIM`) -> answers (B, `Questions.dim`).
-        cameras: Those that it looks through -> their pictures.
+        eye: Pictures by camera, uint8 (B, H, W, 3), and pose (B, `POSE_DIM`) -> answers (B, `Questions.dim`); its `cameras`
+            name those that it looks through, and their pictures.
         opset: ONNX operator set.
     """
+    cameras = cast(Mapping[str, Feature], eye.cameras)
     metadata = {layout.SPEC_KEY: layout.spec_json(spec), layout.NETWORK_KEY: layout.EYE}
     inputs, outputs = layout.signature(layout.EYE, spec, cameras)
     content = to_onnx(_ByKey(eye, list(cameras)), inputs, outputs, metadata, opset, by_name=True)

@@ -44,7 +44,7 @@ def bundle(tmp_path_factory, exported, trained, eye, two):
     folder = tmp_path_factory.mktemp("with_an_eye") / "bundle"
     shutil.copytree(exported, folder)
     (folder / CAMERAS_FILE).write_text(mounting_of(two).to_json())
-    add_eye(folder, trained.spec, eye, eye.cameras, 20)
+    add_eye(folder, trained.spec, eye, 20)
     return Bundle.open(folder)
 
 
