@@ -56,7 +56,7 @@ def main() -> None:
         outcomes.require(params.min_p)
         times = latency.measure(bundle, params.n_latency_calls)
 
-        how = {name: run.values(name) for name in ("train_act", "train_residual")}
+        how = {"train_act": run.values("train_act"), "train_residual": run.values("train_residual")}
         training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
         evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times, which differ
