@@ -38,7 +38,7 @@ def main() -> None:
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
         write_bundle(run.out, spec, act, residual, params.opset)
-        episodes = parity.recorded(dataset, params.n_observations)
+        episodes = parity.recorded(dataset, params.n_observations, act.inputs)
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
