@@ -79,7 +79,7 @@ def inputs(base: ACT, demonstrations: Dataset, ci_params: params_file.Params, tm
             n_envs=4,
             hidden=(16, 16),
             exploration=dataclasses.replace(params.exploration, prefill_steps=200),
-            learner=dataclasses.replace(params.learner, batch_size=16, warmup_updates=5),
+            learner=dataclasses.replace(params.learner, batch_size=16, warmup_updates=5, gradient_steps=1),
             validation=dataclasses.replace(params.validation, n_scenes=2, n_rows=2, every=240),
         ),
         bound=(7.0, 6.0, 7.0, 6.0, 15.0, 20.0),
