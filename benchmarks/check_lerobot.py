@@ -149,7 +149,7 @@ def lerobot_reads(path: Path) -> None:
     for i in range(ours.n_frames):
         item = theirs[i]
         window = np.minimum(np.arange(i, i + CHUNK), ends[i] - 1)
-        for key in ours.features:
+        for key in ours.columns:
             wanted = ours.columns[key][window] if key == spec.ACTION else ours.columns[key][i]
             equal(f"{key} of frame {i}", item[key].numpy(), wanted)
         equal(f"padding of frame {i}", item[f"{spec.ACTION}_is_pad"].numpy(), np.arange(i, i + CHUNK) >= ends[i])
@@ -215,7 +215,7 @@ def we_read(path: Path) -> None:
         same(f"ours: task of episode {seed}", dataset.task(seed), TASKS[seed % 2])
     same("ours: units of the joints", dataset.features[spec.ACTION].units, ("unknown",) * arm.N_JOINTS)
     same("ours: units of the objects", dataset.features[spec.ENVIRONMENT_STATE].units, TASK.objects.units)
-    print(f"ok  ours: LeRobot's rows are the same; cameras left out: {dataset.cameras}")
+    print(f"ok  ours: LeRobot's rows are the same; cameras: {dataset.cameras}")
 
 
 def we_append(path: Path, copy: Path) -> None:
