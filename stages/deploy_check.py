@@ -10,6 +10,7 @@ from soarm.evaluation.summary import Summary, summarise
 from soarm.report import gallery
 from soarm.rollout import rollout
 from soarm.runtime.bundle import RESIDUAL, Bundle
+from soarm.runtime.eye import seeing
 from soarm.runtime.onnx_policy import Which, load_policy
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
@@ -17,6 +18,7 @@ from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
 from soarm.twin.actuator import ActuatorName
+from soarm.twin.sensing import senses_of
 
 
 def main() -> None:
@@ -28,12 +30,12 @@ def main() -> None:
         require_fitting({"data/export": bundle.spec}, sim.spec)
         which: Which = "residual" if RESIDUAL in bundle.sessions else "base"
         seeds = scene_seeds("test")[: params.n_scenes]
-        env = BatchSim(sim, params.n_rows, params.n_threads)
+        env = seeing(bundle, BatchSim(sim, params.n_rows, params.n_threads))
 
         scenes = run.track(seeds, description="in the simulator")
         played = list(rollout(env, load_policy(bundle, params.n_rows, which), scenes))
         results = {"direct": results_of(played, run.task, sim.control_hz, knocked_away_m=away_m)}
-        stats, gaps = {}, {}
+        stats, gaps, stack = {}, {}, lambda _: deployment.drive_stack(bundle, which)
         ways: list[tuple[str, ActuatorName, int]] = [
             ("wire", "position", params.n_scenes),
             ("servo", "sts3215", params.n_servo_scenes),
@@ -42,7 +44,7 @@ def main() -> None:
             stats[name] = deployment.WireStats()
             with deployment.wired(sim, params, servo_model) as arm:
                 scenes = run.track(seeds[:n], description=f"through the wire, servo model {servo_model}")
-                episodes = arm.episodes(lambda _: deployment.drive_stack(bundle, which), scenes, stats[name])
+                episodes = arm.episodes(stack, scenes, stats[name], senses_of(bundle))
                 results[name] = results_of(episodes, run.task, sim.control_hz, knocked_away_m=away_m)
                 gaps[name] = deployment.gap_per_joint([arm.follow(one) for one in played[: params.n_replayed]])
 

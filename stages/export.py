@@ -7,22 +7,24 @@ import dataclasses
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.export import agreement, parity
-from soarm.export.bundle import seal, write_bundle
+from soarm.export.bundle import add_eye, seal, write_bundle
 from soarm.export.params import ExportParams
-from soarm.policies import ChunkedPolicy, ResidualPolicy
+from soarm.export.setting import mounting_of, training_arm_of
+from soarm.eye import checkpoint
+from soarm.eye.world import environments
 from soarm.records import write_json
 from soarm.report import bundle_cards
 from soarm.residual import actor
+from soarm.residual.controller import residual_policy
 from soarm.runtime import latency
 from soarm.runtime.bundle import BASE, PARITY_FILE, RESIDUAL, TRAINING_ARM_FILE, Bundle, network_file
+from soarm.runtime.eye import seeing
 from soarm.runtime.onnx_policy import load_policy
-from soarm.runtime.training_arm import TrainingArm
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
-from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 
 def main() -> None:
@@ -31,34 +33,32 @@ def main() -> None:
         params, sim = run.params("export", ExportParams), run.params("sim", SimParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
-        act = load_base(act_folder)
-        residual, spec = actor.load(residual_folder)
-        artefacts = {str(dataset.path): dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}
-        require_fitting(artefacts, sim.spec)
+        act, (residual, spec) = load_base(act_folder), actor.load(residual_folder)
+        require_fitting({f"{dataset.path}": dataset.spec, "data/train_act": act.spec, "data/train_residual": spec}, sim.spec)
 
         spec = dataclasses.replace(spec, git_rev=run.git_rev)
-        write_bundle(run.out, spec, act, residual, params.opset)
-        episodes = parity.recorded(dataset, params.n_observations)
+        write_bundle(run.out, spec, act, residual, params.opset, mounting_of(sim))
+        if sim.objects_from == "eye":
+            add_eye(run.out, spec, checkpoint.load(run.input("train_eye")), params.opset)
+        episodes = parity.recorded(dataset, params.n_observations, act.inputs)
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
-        servos = sim.physics.position_gain, sim.physics.force_limit, sim.physics.latency_s
-        trained_on = TrainingArm(sim.control_hz, *servos, sim.task.home, sim.task.success_hold_s)
-        (run.out / TRAINING_ARM_FILE).write_text(trained_on.to_json(), encoding="utf-8")
+        (run.out / TRAINING_ARM_FILE).write_text(training_arm_of(sim).to_json(), encoding="utf-8")
         seal(run.out)
 
         bundle = Bundle.open(run.out)
-        env = BatchSim(sim, params.n_rows, params.n_threads)
-        unexported = ResidualPolicy(ChunkedPolicy(act, spec, params.n_rows, N_LOOKAHEAD), residual, spec.residual_scale or ())
-        exported = load_policy(bundle, params.n_rows, "residual")
-        outcomes = agreement.compare(env, unexported, exported, scene_seeds("test")[: params.n_check])
+        env = environments(sim, run.input("train_eye"))(params.n_rows, params.n_threads)
+        unexported = residual_policy(act, residual, spec, params.n_rows)
+        onnx_env = seeing(bundle, BatchSim(sim, params.n_rows, params.n_threads))
+        onnx, seeds = load_policy(bundle, params.n_rows, "residual"), scene_seeds("test")[: params.n_check]
+        outcomes = agreement.compare(env, unexported, onnx, seeds, onnx_env)
         outcomes.require(params.min_p)
-
         times = latency.measure(bundle, params.n_latency_calls)
         how = {"train_act": run.values("train_act"), "train_residual": run.values("train_residual")}
         training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
         evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
-        measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times: they differ each time
+        measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times, which differ
         bundle_cards.write(run.out, run.task, spec, training, evaluation, measured)
         files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
         run.networks(run.out, {"base": files[BASE], "residual": files[RESIDUAL]}, params.register)

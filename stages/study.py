@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
 from soarm.recording import RecordParams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.act.training import train
 from soarm.base import save_base
 from soarm.dataset.reader import Dataset

@@ -31,7 +31,7 @@ DATASET = "${dataset}"  # as dvc.yaml names the folder of demonstrations
 # What a room may import from outside the standard library. A new room, or a new import, has to be entered here.
 OUTSIDE: dict[str, set[str]] = {
     "__main__": set(),
-    "act": {"numpy", "torch"},
+    "act": {"accelerate", "numpy", "torch"},
     "arm": {"numpy"},
     "base": {"numpy", "safetensors"},
     "chunking": {"numpy"},
@@ -87,7 +87,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "rerun": "rerun-sdk",
 }
-OPTIONAL = {"mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+OPTIONAL = {"accelerate", "mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}
 """Distributions that are extras of their own."""
 BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
@@ -239,7 +239,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "tensorboard", "wandb", "trackio")
+    own = ("menagerie", "view", "tensorboard", "wandb", "trackio", "accelerate")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

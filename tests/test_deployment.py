@@ -90,7 +90,7 @@ def test_a_policy_that_looks_sees_the_twins_cameras_and_the_truth_is_kept_beside
             seen.append(observation[f"{IMAGES}.front"])
             return super().predict_chunks(observation)
 
-    bundle = SimpleNamespace(cameras={"front": Feature.image(12, 16)})
+    bundle = SimpleNamespace(cameras={"front": Feature.image(12, 16)}, eye_cameras={})
     with deployment.wired(small, PARAMS, "position") as arm:
         arm._twin.inject(Fault("overload", servo_id=6, after_writes=20))  # a short episode
         stack = lambda seed: DriveStack(Looks(expert, seed), Schedule(30, 1))  # noqa: E731

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from soarm.act.config import ACTConfig
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.deployment import DeployParams
 from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
@@ -88,7 +88,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout", "record.pictures"),
+        ("*.overlap", "train_act.compile", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout", "record.pictures"),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
@@ -105,6 +105,8 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "sim.weights.[!s]*",  # all but the success
             "sim.weights.s[!u]*",
             "*.kl_weight",
+            "train_act.augmentation.*",
+            "train_act.pose_loss_weight",
             "*.weight_decay",
             "*.penalty.start",
             "*.penalty.end",

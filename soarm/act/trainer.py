@@ -10,7 +10,8 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,59 +19,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soarm import arm
-from soarm.act.config import ACTConfig
-from soarm.act.loss import losses, masked_l1
+from soarm.act.config import cameras
+from soarm.act.loss import Objective, masked_l1
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.act.windows import KEYS, Shuffle, Windows, require_usable, split_episodes
+from soarm.act.params import TrainActParams
+from soarm.act.poses import PoseHead, require_poses
+from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_of, split_episodes
 from soarm.base import Demonstrations
 from soarm.errors import TrainingError
-from soarm.policy import Array
-from soarm.quantities import Count, InnerShare, NotNegative, Positive, PositiveShare, ShareBelowOne, Whole
-from soarm.spec import DEFAULT_TASK, PolicySpec
+from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash
+from soarm.vision import imagenet
+from soarm.vision.trunks import load_trunk
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _EVALUATION_BATCH = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainActParams:
-    """Section `train_act` of params.yaml.
-
-    Attributes:
-        network: Sizes.
-        device: Where to train; `auto` takes CUDA where there is one.
-        steps: Optimiser steps.
-        batch_size: Windows per step.
-        learning_rate: Peak of the schedule.
-        warmup_steps: Steps of linear warm-up, less than `steps`.
-        weight_decay: AdamW's.
-        max_grad_norm: The gradient is clipped to this norm.
-        ema_decay: Decay of the moving average of weights, in [0, 1); the average is what is validated, saved and exported.
-        std_floor: Smallest standard deviation to normalise with, in the feature's units.
-        val_fraction: Share of the episodes held out for validation, in (0, 1).
-        val_windows: At most so many held-out windows are validated on, evenly spaced.
-        log_every: Steps between validations; each makes one row of the training curves.
-        checkpoint_every: Steps between checkpoints to resume from.
-    """
-
-    network: ACTConfig
-    device: Literal["auto", "cpu", "cuda"]
-    steps: Count
-    batch_size: Count
-    learning_rate: PositiveShare
-    warmup_steps: Whole
-    weight_decay: NotNegative
-    max_grad_norm: Positive
-    ema_decay: ShareBelowOne
-    std_floor: Positive
-    val_fraction: InnerShare
-    val_windows: Count
-    log_every: Count
-    checkpoint_every: Count
-
-    def __post_init__(self) -> None:
-        if not self.warmup_steps < self.steps:
-            raise ValueError(f"warmup_steps is {self.warmup_steps}; it must be in 0..steps - 1 ({self.steps - 1})")
+_PICTURES = 200
+"""Pictures of each camera, evenly spaced, whose statistics are taken."""
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +63,11 @@ class Trainer:
         seed: Seed of the data's order and split; torch's random stream is seeded by the caller.
         device: Where.
         task: Name of the task, for the specification.
+        together: The processes that train this network with this one; None: there are no others.
 
     Raises:
         DatasetError: The data cannot be learnt from.
+        CheckpointError: The trunk's weights cannot be read.
     """
 
     def __init__(
@@ -108,15 +78,18 @@ class Trainer:
         seed: int,
         device: torch.device,
         task: str | None = DEFAULT_TASK,
+        together: Accelerator | None = None,
     ) -> None:
-        require_usable(demonstrations)
+        keys = observed(demonstrations, params.inputs)
+        require_usable(demonstrations, (*keys, ACTION))
         self.params, self.device, self.step, self.wall_s = params, device, 0, 0.0
         training, held_out = split_episodes(len(demonstrations.episode_starts) - 1, params.val_fraction, seed)
-        self._windows = Windows(demonstrations, training, params.network.chunk_size, device)
-        self._held_out = Windows(demonstrations, held_out, params.network.chunk_size, device)
-        statistics = Statistics.of(_rows(demonstrations, training), params.std_floor)
+        poses = require_poses(demonstrations, keys) if params.pose_loss_weight > 0.0 else None
+        self._windows = Windows(demonstrations, training, params.network.chunk_size, device, keys, poses)
+        self._held_out = Windows(demonstrations, held_out, params.network.chunk_size, device, keys)
+        statistics = _statistics(demonstrations, training, params, (*keys, ACTION))
         spec = PolicySpec(
-            features={key: demonstrations.features[key] for key in KEYS if key in demonstrations.features},
+            features={key: demonstrations.features[key] for key in (*keys, ACTION)},
             control_hz=demonstrations.fps,
             chunk_size=params.network.chunk_size,
             n_action_steps=params.network.n_action_steps,
@@ -127,14 +100,33 @@ class Trainer:
         )
         self.model = Blueprint(params.network, spec).build().to(device).train()
         self.model.fit_normalisation(statistics)
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
-        )
-        self.shuffle = Shuffle(len(self._windows), params.batch_size, seed)
-        self.sums = torch.zeros(3, device=device)  # of l1, kl and gradient norm since the last report
-        self.n_summed = 0
         self.identity = {"params": dataclasses.asdict(params), "seed": seed, "spec": spec.to_dict()}
+        if self.model.cameras and params.network.pretrained_backbone_weights is not None:
+            self.identity["backbone"] = _bring_weights(self.model, params.network.pretrained_backbone_weights)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        if self.model.cameras and params.network.freeze_backbone:
+            self._windows.keep_maps(self.average.look)
+            self._held_out.keep_maps(self.average.look)
+        if poses is not None:
+            column = demonstrations.columns[poses][rows_of(demonstrations, training)]
+            head = PoseHead.of(self.model, column, params.std_floor)
+        else:
+            head = None
+        self.objective = Objective(self.model, params.augmentation, head, params.pose_loss_weight).to(device)
+        self.optimiser = torch.optim.AdamW(
+            [parameter for parameter in self.objective.parameters() if parameter.requires_grad],
+            lr=params.learning_rate,
+            weight_decay=params.weight_decay,
+            fused=True,
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=params.precision == "float16")
+        self.together = together
+        self._objective: Any = self.objective if together is None else together.prepare_model(self.objective)
+        if params.compile:
+            self._objective = torch.compile(self._objective)
+        self.shuffle = Shuffle(len(self._windows), params.batch_size, seed)
+        self.sums = torch.zeros(4, device=device)  # of l1, kl, gradient norm and pose error since the last report
+        self.n_summed = 0
 
     def advance(self) -> None:
         """Take one optimiser step."""
@@ -142,13 +134,22 @@ class Trainer:
         rate = learning_rate(self.step, self.params.learning_rate, self.params.warmup_steps, self.params.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        found = losses(self.model, self._windows.gather(self.shuffle.next()))
+        rows = self.shuffle.next()
+        if self.together is not None:
+            rows = rows[self.together.process_index :: self.together.num_processes]
+        precision = _DTYPES[self.params.precision]
+        with torch.autocast(self.device.type, precision, enabled=precision is not torch.float32):
+            found = self._objective(self._windows.gather(rows))
         self.optimiser.zero_grad(set_to_none=True)
-        found.total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.max_grad_norm)
-        self.optimiser.step()
+        self._scaler.scale(found.total).backward()
+        self._scaler.unscale_(self.optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.params.max_grad_norm)
+        if self._scaler.is_enabled():  # which leaves out a step whose gradient was too large for float16, and scales less
+            norm = norm.nan_to_num(0.0, 0.0, 0.0)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
         update_average(self.average, self.model, self.step, self.params.ema_decay)
-        self.sums += torch.stack([found.l1.detach(), found.kl.detach(), norm])
+        self.sums += torch.stack([found.l1.detach(), found.kl.detach(), norm, found.pose.detach()])
         self.n_summed += 1
         self.step += 1
         self.wall_s += time.perf_counter() - start_s
@@ -159,7 +160,8 @@ class Trainer:
         Raises:
             TrainingError: The loss is no longer finite.
         """
-        l1, kl, norm = (self.sums / self.n_summed).tolist()
+        means = self.sums / self.n_summed
+        l1, kl, norm, pose = (means if self.together is None else self.together.reduce(means, "mean")).tolist()
         if not np.isfinite([l1, kl, norm]).all():
             raise TrainingError(
                 f"the loss of ACT is not finite before step {self.step} (l1 {l1}, kl {kl}, gradient norm {norm}); lower "
@@ -168,7 +170,8 @@ class Trainer:
         self.sums.zero_()
         self.n_summed = 0
         rate = learning_rate(self.step - 1, self.params.learning_rate, self.params.warmup_steps, self.params.steps)
-        return {"train_l1": l1, "kl": kl, "grad_norm": norm, "lr": rate, **self.validate()}
+        terms = {"train_l1": l1, "kl": kl, "grad_norm": norm, "lr": rate}
+        return terms | ({} if self.objective.pose_head is None else {"pose": pose}) | self.validate()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -179,7 +182,8 @@ class Trainer:
         for part in torch.split(rows, _EVALUATION_BATCH):
             batch = self._held_out.gather(part)
             n = int((~batch.is_pad).sum())
-            total += n * masked_l1(self.average(batch.observation), batch.action, batch.is_pad)
+            seen = {**self.average.standardised(batch.observation), **batch.maps}
+            total += n * masked_l1(self.average.chunks(seen), batch.action, batch.is_pad)
             n_valid += n
         error = (total / n_valid).tolist()
         gripper = error.pop(arm.GRIPPER)
@@ -198,26 +202,41 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes while training."""
         return {
-            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "shuffle": self.shuffle.state_dict(),
             "counters": {"step": self.step, "wall_s": self.wall_s, "n_summed": self.n_summed},
             "sums": self.sums,
-            "random": _random_state(self.device),
+            "random": self._random_states(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
-        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
         self.shuffle.load_state_dict(state["shuffle"])
         self.step, self.wall_s, self.n_summed = (state["counters"][name] for name in ("step", "wall_s", "n_summed"))
         self.sums = state["sums"].to(self.device)
-        torch.set_rng_state(state["random"]["cpu"])
+        random = state["random"][0 if self.together is None else self.together.process_index]
+        torch.set_rng_state(random["cpu"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+            torch.cuda.set_rng_state(random["cuda"], self.device)
+
+    def _random_states(self) -> list[dict[str, Tensor]]:
+        """Return the state of torch's random stream in each process."""
+        state = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.together is None:
+            return [state]
+        from accelerate.utils import gather_object
+
+        states: list[dict[str, Tensor]] = gather_object([state])
+        return states
 
 
 def learning_rate(step: int, peak: float, warmup_steps: int, steps: int) -> float:
@@ -237,14 +256,25 @@ def update_average(average: nn.Module, model: nn.Module, step: int, decay: float
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
 
 
-def _rows(demonstrations: Demonstrations, episodes: NDArray[np.int64]) -> dict[str, Array]:
-    starts = demonstrations.episode_starts
-    chosen = np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
-    return {key: demonstrations.columns[key][chosen] for key in KEYS if key in demonstrations.columns}
+def _statistics(
+    demonstrations: Demonstrations, episodes: NDArray[np.int64], params: TrainActParams, keys: tuple[str, ...]
+) -> Statistics:
+    """Return what is normalised with: of the episodes; of ImageNet, where a trunk starts from its published weights."""
+    rows = rows_of(demonstrations, episodes)
+    columns: dict[str, NDArray[Any]] = {
+        key: demonstrations.columns[key][rows] for key in keys if key in demonstrations.columns
+    }
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PICTURES)).astype(np.int64)]
+    seen = cameras({key: demonstrations.features[key] for key in keys})
+    for key in seen:
+        columns[key] = demonstrations.pictures[key].gather(some).reshape(-1, 3).astype(np.float32) / 255
+    found = Statistics.of(columns, params.std_floor)
+    if params.network.vision_backbone == "light" or params.network.pretrained_backbone_weights is None:
+        return found
+    return Statistics({**found.mean, **dict.fromkeys(seen, imagenet.MEAN)}, {**found.std, **dict.fromkeys(seen, imagenet.STD)})
 
 
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+def _bring_weights(model: ACT, path: str) -> str:
+    """Load a model's trunk from a file and return a hash of its weights."""
+    load_trunk(model.backbone, Path(path))
+    return content_hash(b"".join(weight.cpu().numpy().tobytes() for weight in model.backbone.state_dict().values()))

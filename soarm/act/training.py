@@ -9,25 +9,33 @@ the same bits. Knows no tracking server, no stage and no simulator.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
-from soarm.act.trainer import Result, TrainActParams, Trainer
+from soarm.act import parallel
+from soarm.act.parallel import Log
+from soarm.act.params import TrainActParams
+from soarm.act.trainer import Result, Trainer
 from soarm.base import Demonstrations
 from soarm.errors import CheckpointError, ParamsError
+from soarm.quantities import SEEDS
 from soarm.smallfile import write_atomically
 from soarm.spec import DEFAULT_TASK
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 logger = logging.getLogger(__name__)
 
-Log = Callable[[int, Mapping[str, float]], None]
+Track = Callable[[Iterable[int], int, str], Iterable[int]]
 
 
 class Resumable(Protocol):
@@ -46,7 +54,7 @@ def train(
     seed: int,
     scratch: Path,
     log: Log,
-    track: Callable[[Iterable[int], int, str], Iterable[int]] = lambda steps, total, description: steps,
+    track: Track = lambda steps, total, description: steps,
     task: str | None = DEFAULT_TASK,
 ) -> Result:
     """Train an ACT.
@@ -62,22 +70,56 @@ def train(
 
     Raises:
         DatasetError: The data cannot be learnt from.
-        ParamsError: `params.device` is not there.
+        ParamsError: `params.device` is not there, or not as often as there are processes.
         CheckpointError: What lies in `scratch` cannot be resumed from.
         TrainingError: The loss is no longer finite.
     """
     device = resolve_device(params.device)
+    run = _Run(demonstrations, params, seed, scratch / "resume.pt", task)
+    if params.processes > 1:
+        parallel.together(params.processes, device, _train_as_one, run, log)  # and then this process takes the result over
     with reproducible(device, seed):
-        trainer = Trainer(demonstrations, params, seed=seed, device=device, task=task)
-        checkpoint = scratch / "resume.pt"
-        restore(trainer, checkpoint)
+        trainer = run.trainer(device)
+        run.finish(trainer, log, track)
+        return trainer.result()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """The arguments of `train` that a process of several is given."""
+
+    demonstrations: Demonstrations
+    params: TrainActParams
+    seed: int
+    checkpoint: Path
+    task: str | None
+
+    def trainer(self, device: torch.device, together: Accelerator | None = None) -> Trainer:
+        """Return the run at its last checkpoint."""
+        trainer = Trainer(self.demonstrations, self.params, seed=self.seed, device=device, task=self.task, together=together)
+        if together is not None:  # equal weights, but not the same dropout in all processes
+            torch.manual_seed(self.seed + len(SEEDS) * together.process_index)
+        restore(trainer, self.checkpoint)
+        return trainer
+
+    def finish(self, trainer: Trainer, log: Log, track: Track = lambda steps, total, description: steps) -> None:
+        """Take the steps that are left."""
+        params = self.params
         for step in track(range(trainer.step, params.steps), params.steps - trainer.step, "training ACT"):
             trainer.advance()
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 log(step + 1, trainer.report())
             if (step + 1) % params.checkpoint_every == 0 or step + 1 == params.steps:
-                save_state(trainer, checkpoint)
-        return trainer.result()
+                if trainer.together is None or trainer.together.is_main_process:
+                    save_state(trainer, self.checkpoint)
+                else:
+                    trainer.state_dict()  # which asks all processes
+
+
+def _train_as_one(together: Accelerator, log: Log, run: _Run) -> None:
+    """Train as one of several processes."""
+    with reproducible(together.device, run.seed):
+        run.finish(run.trainer(together.device, together), log)
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

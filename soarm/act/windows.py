@@ -1,11 +1,11 @@
-"""Training windows: one observation and the T actions that follow it, gathered from columns in memory.
+"""Training windows: one observation and the T actions that follow it, gathered from columns in memory and from pictures.
 
 Knows rows and episodes; knows no file and no network. Nothing here runs once per row in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,41 +13,53 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soarm.act.config import INPUTS
+from soarm.act.config import INPUTS, cameras
 from soarm.base import Demonstrations
 from soarm.errors import DatasetError
 from soarm.spec import ACTION, STATE
 
-KEYS = (*INPUTS, ACTION)
-"""What ACT learns from, where demonstrations have it."""
+_LOOKED_AT = 256
+"""Pictures whose maps are computed at once."""
 
 
 class Batch(NamedTuple):
     """B training windows, raw units.
 
     Attributes:
-        observation: Feature key -> (B, n), what ACT observes of the demonstrations.
+        observation: Feature key -> (B, n), what ACT observes of the demonstrations; of a camera uint8, (B, H, W, 3).
         action: The actions from the observation on, (B, T, 6); past the end of the episode its last action repeats.
         is_pad: True where `action` is such a repetition, (B, T).
+        maps: Key of a camera -> (B, C, h, w), what a frozen trunk made of its pictures; these are then not in `observation`.
+        poses: Of the objects, (B, n), where they are learnt beside the actions.
     """
 
     observation: Mapping[str, Tensor]
     action: Tensor
     is_pad: Tensor
+    maps: Mapping[str, Tensor] = {}
+    poses: Tensor | None = None
 
 
 class Windows:
-    """All windows of some episodes; the columns are copied to `device` whole.
+    """All windows of some episodes; the columns are copied to `device` whole, pictures are asked for batch by batch.
 
     Args:
         demonstrations: The dataset.
         episodes: Which episodes to take.
         chunk_size: T.
         device: Where batches are gathered.
+        observed: Keys of the features in an observation, vectors and cameras.
+        poses: Key of the column that is learnt beside the actions.
     """
 
     def __init__(
-        self, demonstrations: Demonstrations, episodes: NDArray[np.int64], chunk_size: int, device: torch.device
+        self,
+        demonstrations: Demonstrations,
+        episodes: NDArray[np.int64],
+        chunk_size: int,
+        device: torch.device,
+        observed: Sequence[str] = tuple(INPUTS),
+        poses: str | None = None,
     ) -> None:
         spans = [(int(demonstrations.episode_starts[e]), int(demonstrations.episode_starts[e + 1])) for e in episodes]
         rows = np.concatenate([np.arange(first, end) for first, end in spans])
@@ -58,8 +70,12 @@ class Windows:
         padded = np.concatenate([actions[np.minimum(np.arange(first, end + chunk_size - 1), end - 1)] for first, end in spans])
         first_action = np.arange(len(rows)) + np.repeat(np.arange(len(spans)) * (chunk_size - 1), lengths)
 
-        columns = {key: demonstrations.columns[key] for key in INPUTS if key in demonstrations.columns}
+        columns = {key: demonstrations.columns[key] for key in observed if key in demonstrations.columns}
         self._observation = {key: torch.tensor(values[rows], device=device) for key, values in columns.items()}
+        self._pictures = {key: demonstrations.pictures[key] for key in observed if key not in columns}
+        self._maps: dict[str, Tensor] = {}
+        self._poses = None if poses is None else torch.tensor(demonstrations.columns[poses][rows], device=device)
+        self._rows = rows  # of the dataset
         self._action = torch.tensor(padded, device=device)
         self._first_action = torch.tensor(first_action, device=device)
         self._n_left = torch.tensor(n_left, device=device)
@@ -70,10 +86,29 @@ class Windows:
 
     def gather(self, rows: Tensor) -> Batch:
         """Return the windows that begin at `rows`, shape (B,), each in 0..len - 1."""
+        pictures = {key: self._look_up(key, rows) for key in self._pictures}
         rows = rows.to(self._first_action.device)
         action = self._action[self._first_action[rows, None] + self._ahead]  # (B, T, 6)
-        observation = {key: values[rows] for key, values in self._observation.items()}
-        return Batch(observation, action, self._n_left[rows, None] <= self._ahead)
+        observation = {key: values[rows] for key, values in self._observation.items()} | pictures
+        maps = {key: values[rows].float() for key, values in self._maps.items()}
+        poses = None if self._poses is None else self._poses[rows]
+        return Batch(observation, action, self._n_left[rows, None] <= self._ahead, maps, poses)
+
+    def _look_up(self, camera: str, rows: Tensor) -> Tensor:
+        pictures = self._pictures[camera].gather(self._rows[rows.cpu().numpy()])
+        return torch.from_numpy(pictures).to(self._first_action.device)
+
+    @torch.no_grad()
+    def keep_maps(self, look: Callable[[str, Tensor], Tensor]) -> None:
+        """Ask for every picture once, and from now on give its map in place of it.
+
+        Args:
+            look: A camera's key and its pictures (B, H, W, 3) -> their maps (B, C, h, w), which are kept as float16.
+        """
+        for key in self._pictures:
+            parts = torch.split(torch.arange(len(self)), _LOOKED_AT)
+            self._maps[key] = torch.cat([look(key, self._look_up(key, rows)).half() for rows in parts])
+        self._pictures = {}
 
 
 class Shuffle:
@@ -107,24 +142,55 @@ class Shuffle:
         self._queue = state["queue"]
 
 
-def require_usable(demonstrations: Demonstrations) -> None:
-    """Refuse a dataset this network cannot learn from.
+def rows_of(demonstrations: Demonstrations, episodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of some episodes, one after the other."""
+    starts = demonstrations.episode_starts
+    return np.concatenate([np.arange(starts[e], starts[e + 1]) for e in episodes])
+
+
+def observed(demonstrations: Demonstrations, inputs: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the keys of the features that ACT observes of demonstrations: vectors, then cameras.
+
+    Args:
+        demonstrations: The dataset.
+        inputs: Those that are wanted; None takes all that there are.
 
     Raises:
-        DatasetError: A column is missing, has the wrong shape, or the actions or observations are not finite.
+        DatasetError: One is not there, is nothing that ACT observes, or `inputs` lacks the state.
     """
-    faults = []
-    n_rows = int(demonstrations.episode_starts[-1])
-    for key in KEYS:
-        if key not in demonstrations.features or key not in demonstrations.columns:
-            if key in (STATE, ACTION) or key in demonstrations.features:
-                faults.append(f"{key} is missing; the dataset holds {sorted(demonstrations.columns)}")
+    there = tuple(key for key in INPUTS if key in demonstrations.features) + cameras(demonstrations.features)
+    if inputs is None:
+        return there
+    if STATE not in inputs or not set(inputs) <= set(there):
+        raise DatasetError(
+            f"train_act.inputs is {list(inputs)}; it must hold {STATE}, and can hold what else the dataset has: {list(there)}"
+        )
+    return tuple(key for key in there if key in inputs)
+
+
+def require_usable(demonstrations: Demonstrations, keys: Sequence[str] | None = None) -> None:
+    """Refuse a dataset this network cannot learn from.
+
+    Args:
+        demonstrations: The dataset.
+        keys: Of the features that are learnt from; None takes all that ACT observes, and the action.
+
+    Raises:
+        DatasetError: A column or a camera is missing or has the wrong shape, or numbers are not finite.
+    """
+    n_rows, faults = int(demonstrations.episode_starts[-1]), []
+    for key in (*observed(demonstrations), ACTION) if keys is None else keys:
+        feature = demonstrations.features.get(key)
+        source = demonstrations.pictures if feature is not None and feature.kind == "image" else demonstrations.columns
+        if feature is None or key not in source:
+            faults.append(f"{key} is missing; the dataset holds {sorted({*demonstrations.columns, *demonstrations.pictures})}")
             continue
-        rows, expected = demonstrations.columns[key], (n_rows, *demonstrations.features[key].shape)
-        if rows.shape != expected:
-            faults.append(f"{key} has shape {rows.shape}; its features and episodes say {expected}")
-        elif not np.isfinite(rows).all():
-            bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        found, expected = source[key], (n_rows, *feature.shape)
+        shape = found.shape if isinstance(found, np.ndarray) else (len(found), *found.shape)
+        if shape != expected:
+            faults.append(f"{key} has shape {shape}; its features and episodes say {expected}")
+        elif isinstance(found, np.ndarray) and not np.isfinite(found).all():
+            bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
             episode = int(np.searchsorted(demonstrations.episode_starts, bad[0], side="right")) - 1
             faults.append(f"{key} is NaN or infinite in {len(bad)} rows, first in row {bad[0]} (episode {episode})")
     if faults:

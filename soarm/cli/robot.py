@@ -197,6 +197,8 @@ def check(
     logger.info("%s", spec_json(opened.spec).rstrip())
     if opened.training_arm is not None:
         logger.info("trained on %s", opened.training_arm)
+    for name, camera in ({} if opened.mounting is None else opened.mounting.cameras).items():
+        logger.info("camera %s: %s", name, camera.words())
     for name, one in measure(opened, calls).items():
         logger.info("%-8s median %.3f ms, 99 %% under %.3f ms (%d calls, one arm)", name, *one, calls)
     return 0

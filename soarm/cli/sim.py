@@ -52,6 +52,14 @@ def control(
     objects: Annotated[
         Path | None, typer.Option(help="File that says where the objects are, to record them (`soarm.runtime.objects`).")
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DEVICE[:WxH]",
+            help="A camera to record, any number of them: number, path or address of OpenCV, or a file kept fresh; of the "
+            "simulator NAME[:WxH], as in front:96x96. 640x480 by default.",
+        ),
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Dataset, or log of `soarm drive`, for --leader replay.")] = None,
     replay_episode: Annotated[int, whole(0, 1_000_000, "Which episode of it.")] = 0,
     replay_units: Annotated[
@@ -90,6 +98,7 @@ def control(
         leader_calibration=leader_calibration,
         settings=settings,
         objects=objects,
+        cameras=tuple(camera or ()),
         replay=replay,
         replay_episode=replay_episode,
         replay_units=replay_units,

@@ -16,7 +16,7 @@ from soarm.dataset.encoder import EpisodeEncoder, Waiting
 from soarm.dataset.episode import EpisodeVideo, StoredEpisode, faults_of
 from soarm.dataset.journal import Header
 from soarm.dataset.lock import NAME, Lock
-from soarm.dataset.resuming import reopen
+from soarm.dataset.resuming import encoding_of, reopen
 from soarm.dataset.video import Encoding
 from soarm.errors import DatasetError, ObservationError
 from soarm.smallfile import PARTIAL
@@ -109,7 +109,7 @@ class Recorder:
         task: str | None = None,
         like: PolicySpec | None = None,
         robot_type: str | None = None,
-        encoding: Encoding = Encoding(),  # noqa: B008 - it is a tuple
+        encoding: Encoding | None = None,
     ) -> Recorder:
         """Go on with a dataset: one that was finalized, or a recording that was cut off.
 
@@ -120,7 +120,7 @@ class Recorder:
             task: In words, for episodes that name no other; None keeps the one of the last session (or the last task).
             like: Features and rate of what will be recorded; None takes those of the dataset.
             robot_type: LeRobot's name of the robot that will be recorded; None takes that of the dataset.
-            encoding: How cameras are encoded; its codec must be that of the dataset.
+            encoding: How cameras are encoded; its codec must be that of the dataset. None takes that codec's usual settings.
 
         Raises:
             DatasetError: There is no dataset, it is damaged, it has another recorder, it cannot be written, it does not fit
@@ -135,7 +135,7 @@ class Recorder:
         except BaseException:
             lock.give_back()
             raise
-        return cls(root, header, n_episodes, lock, encoding)
+        return cls(root, header, n_episodes, lock, encoding or encoding_of(header.info))
 
     def add_pictures(self, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
         """Add what the cameras saw in the next step of the episode that runs; waits where encoding is behind.

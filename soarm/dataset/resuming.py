@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from soarm.dataset import checks, journal, layout, reader, storage, units
+from soarm.dataset import checks, journal, layout, reader, storage, units, video
 from soarm.dataset.journal import Header
 from soarm.dataset.video import Encoding
 from soarm.errors import DatasetError
@@ -14,7 +14,7 @@ from soarm.spec import UNKNOWN_UNIT, PolicySpec
 
 
 def reopen(
-    root: Path, task: str | None, like: PolicySpec | None, robot_type: str | None, encoding: Encoding
+    root: Path, task: str | None, like: PolicySpec | None, robot_type: str | None, encoding: Encoding | None
 ) -> tuple[Header, int]:
     """Make the journal of a dataset ready for more and return its header, and how many episodes there are.
 
@@ -115,16 +115,23 @@ def _require_recordable(dataset: reader.Dataset) -> None:
         )
 
 
-def _require_codec(root: Path, info: Mapping[str, Any], encoding: Encoding) -> None:
+def encoding_of(info: Mapping[str, Any]) -> Encoding:
+    """Return how the cameras of an info.json are encoded, as far as their codec says it; H.264 where none does."""
+    codecs = [(described.get("info") or {}).get("video.codec") for described in info["features"].values()]
+    return next((video.USUAL[codec] for codec in codecs if codec in video.USUAL), Encoding())
+
+
+def _require_codec(root: Path, info: Mapping[str, Any], encoding: Encoding | None) -> None:
     """Refuse to go on with videos of another codec: a dataset declares one for each camera.
 
     Raises:
         DatasetError: Names both.
     """
+    wanted = (encoding or encoding_of(info)).codec
     for key, described in info["features"].items():
         codec = (described.get("info") or {}).get("video.codec")
-        if codec not in (None, encoding.codec):
+        if codec not in (None, wanted):
             raise DatasetError(
-                f"{root}: the videos of {key} are {codec}, and {encoding.codec} would be recorded; a camera has one codec. "
+                f"{root}: the videos of {key} are {codec}, and {wanted} would be recorded; a camera has one codec. "
                 "Choose that one (soarm writes h264 and av1), or record into a new folder"
             )

@@ -60,6 +60,10 @@ class Encoding(NamedTuple):
         return {**plain, "preset": "ultrafast", "bf": "0", **({} if self.simd else {"x264-params": "asm=0"})}
 
 
+USUAL: Final[dict[Codec, Encoding]] = {"h264": Encoding(), "av1": Encoding("av1", 30)}
+"""Codec -> the settings that a recording has where nobody says others."""
+
+
 def size_faults(key: str, feature: Feature) -> list[str]:
     """Return why pictures of a camera cannot be encoded."""
     height, width = feature.shape[:2]

@@ -62,7 +62,18 @@ class Agreement:
         )
 
 
-def compare(env: BatchEnv, trained: BatchPolicy, exported: BatchPolicy, seeds: Sequence[int]) -> Agreement:
-    """Run both policies once per seed."""
-    outcomes = [np.array([episode.success for episode in rollout(env, policy, seeds)]) for policy in (trained, exported)]
+def compare(
+    env: BatchEnv, trained: BatchPolicy, exported: BatchPolicy, seeds: Sequence[int], exported_env: BatchEnv | None = None
+) -> Agreement:
+    """Run both policies once per seed.
+
+    Args:
+        env: Where the trained policy acts.
+        trained: In torch.
+        exported: In ONNX.
+        seeds: Of the scenes.
+        exported_env: Where the exported one acts, as with an exported eye; None for the same.
+    """
+    both = ((env, trained), (env if exported_env is None else exported_env, exported))
+    outcomes = [np.array([episode.success for episode in rollout(one, policy, seeds)]) for one, policy in both]
     return Agreement(*outcomes)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from soarm.base import BasePolicy
 from soarm.errors import SpecMismatchError
 from soarm.export.graph import to_onnx
 from soarm.runtime import bundle as layout
-from soarm.spec import PolicySpec
+from soarm.runtime.mounting import Mounting
+from soarm.spec import IMAGES, Feature, PolicySpec
 
 
-def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.Module | None, opset: int) -> None:
+def write_bundle(
+    folder: Path,
+    spec: PolicySpec,
+    base: BasePolicy,
+    residual: nn.Module | None,
+    opset: int,
+    mounting: Mounting | None = None,
+) -> None:
     """Export the networks into an existing folder.
 
     Args:
@@ -23,6 +33,7 @@ def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.
         base: Predicts chunks (B, T, 6) from the features that its `inputs` name.
         residual: Residual observation (B, D) -> residual (B, 6) in [-1, 1].
         opset: ONNX operator set.
+        mounting: How the cameras of base and eye were mounted; None without cameras.
 
     Raises:
         SpecMismatchError: A residual without its scale, or the other way round.
@@ -42,8 +53,41 @@ def write_bundle(folder: Path, spec: PolicySpec, base: BasePolicy, residual: nn.
             inputs = {key: inputs[key] for key in base.inputs}
         content = to_onnx(network, inputs, outputs, metadata, opset, by_name=is_base)
         (folder / layout.network_file(name)).write_bytes(content)
+    if mounting is not None:
+        (folder / layout.CAMERAS_FILE).write_text(mounting.to_json(), encoding="utf-8")
     (folder / layout.SPEC_FILE).write_text(layout.spec_json(spec), encoding="utf-8")
     seal(folder)
+
+
+def add_eye(folder: Path, spec: PolicySpec, eye: nn.Module, opset: int) -> None:
+    """Export an eye into a bundle that says how its cameras were mounted.
+
+    Args:
+        folder: Of the bundle.
+        spec: Of its policy.
+        eye: Pictures by camera, uint8 (B, H, W, 3), and pose (B, `POSE_DIM`) -> answers (B, `Questions.dim`); its `cameras`
+            name those that it looks through, and their pictures.
+        opset: ONNX operator set.
+    """
+    cameras = cast(Mapping[str, Feature], eye.cameras)
+    metadata = {layout.SPEC_KEY: layout.spec_json(spec), layout.NETWORK_KEY: layout.EYE}
+    inputs, outputs = layout.signature(layout.EYE, spec, cameras)
+    content = to_onnx(_ByKey(eye, list(cameras)), inputs, outputs, metadata, opset, by_name=True)
+    (folder / layout.network_file(layout.EYE)).write_bytes(content)
+    seal(folder)
+
+
+class _ByKey(nn.Module):
+    """An eye whose inputs come in one mapping: pictures under feature keys, and the pose."""
+
+    def __init__(self, eye: nn.Module, cameras: Sequence[str]) -> None:
+        super().__init__()
+        self._eye, self._cameras = eye, cameras
+
+    def forward(self, given: dict[str, Tensor]) -> Tensor:
+        pictures = {name: given[f"{IMAGES}.{name}"] for name in self._cameras}
+        answers: Tensor = self._eye(pictures, given[layout.POSE_INPUT])
+        return answers
 
 
 def seal(folder: Path) -> None:

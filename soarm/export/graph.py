@@ -11,6 +11,8 @@ import onnx
 import torch
 from torch import nn
 
+from soarm.spec import IMAGES
+
 _CHATTY = ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
 
 
@@ -26,7 +28,8 @@ def to_onnx(
     """Export a network.
 
     Args:
-        network: Takes one float32 tensor (B, *shape) per input, in the order of `inputs`, or one mapping of them.
+        network: Takes one tensor (B, *shape) per input, in the order of `inputs`, or one mapping of them: pictures
+            (`observation.images.<camera>`) of uint8, all others of float32.
         inputs: Name in the graph -> shape without the batch.
         outputs: Names in the graph, in the order the network returns them.
         metadata: Written into the file as it is.
@@ -37,7 +40,9 @@ def to_onnx(
         The bytes of the file, all weights inside.
     """
     # A batch of 2: the exporter would take a batch of 1 for a constant.
-    example, batch = {name: torch.zeros(2, *shape) for name, shape in inputs.items()}, torch.export.Dim("batch")
+    kinds = {name: torch.uint8 if name.startswith(f"{IMAGES}.") else torch.float32 for name in inputs}
+    example = {name: torch.zeros(2, *shape, dtype=kinds[name]) for name, shape in inputs.items()}
+    batch = torch.export.Dim("batch")
     dynamic = {name: {0: batch} for name in inputs}
     with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(

@@ -24,6 +24,7 @@
     plausible      whether they can be there
     placed         the sensor of what a person says of them
     carried        things that nobody sees, and the one in the hand
+    eye            objects that cameras see
     camera         the newest frame of a camera, and its age
     picture_file   pictures in a file that somebody keeps fresh
     kept_file      the value of such a file, and its age
@@ -32,6 +33,7 @@
 
     bundle         the exported bundle on disk
     training_arm   the arm it was trained on
+    mounting       the cameras it was trained with
     gate           whether it was trained for this arm
     onnx_policy    its networks behind the project's protocols
     session        an ONNX file in ONNX Runtime

@@ -2,6 +2,8 @@
 
     act.onnx           the base: observation in raw units -> chunk of actions in raw units
     residual.onnx      raw residual observation -> residual in [-1, 1]; only where a residual was trained
+    eye.onnx           pictures and the arm's pose -> answers of `soarm.estimation`; only where an eye says where objects are
+    cameras.json       how the cameras of base and eye were mounted; only where there are any
     spec.json          the PolicySpec; each network carries the same one in its metadata
     training_arm.json  rate, stiffness and torque of the arm it was trained on; bundles of old have none
     parity.json        how far the networks are from the trained ones (for the reader; nothing depends on it)
@@ -22,6 +24,8 @@ from pathlib import Path
 import onnxruntime as ort
 
 from soarm.errors import BundleError, SmallFileError, SpecMismatchError
+from soarm.estimation import POSE_DIM, Questions
+from soarm.runtime.mounting import Mounting
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
@@ -29,13 +33,14 @@ from soarm.spec import ACTION, IMAGES, Feature, PolicySpec
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
 
-BASE, RESIDUAL = "act", "residual"
-"""The two networks of a bundle; the base's file is `act.onnx` whatever its kind, and a bundle of old stays readable."""
+BASE, RESIDUAL, EYE = "act", "residual", "eye"
+"""The networks of a bundle; the base's file is `act.onnx` whatever its kind, and a bundle of old stays readable."""
 SPEC_FILE, PARITY_FILE, CHECKSUMS_FILE = "spec.json", "parity.json", "checksums.json"
-TRAINING_ARM_FILE = "training_arm.json"
+TRAINING_ARM_FILE, CAMERAS_FILE = "training_arm.json", "cameras.json"
 SPEC_KEY, NETWORK_KEY = "soarm.spec", "soarm.network"
-"""Metadata of a network: the PolicySpec as JSON, and which network it is (BASE or RESIDUAL)."""
+"""Metadata of a network: the PolicySpec as JSON, and which network it is (BASE, RESIDUAL or EYE)."""
 RESIDUAL_INPUT, RESIDUAL_OUTPUT = "residual_observation", "residual"
+POSE_INPUT, EYE_OUTPUT = "pose", "answers"
 _REMEDY = "Copy the whole folder again from where it was exported, or export again (`dvc repro export`)."
 
 _TENSORS = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
@@ -50,8 +55,17 @@ def network_file(network: str) -> str:
     return f"{network}.onnx"
 
 
-def signature(network: str, spec: PolicySpec) -> tuple[Signature, Signature]:
-    """Return the inputs that `spec` has for a network, of which a base may leave some out, and the outputs it asks for."""
+def signature(network: str, spec: PolicySpec, cameras: Mapping[str, Feature] = {}) -> tuple[Signature, Signature]:
+    """Return the inputs that `spec` has for a network, of which a base may leave some out, and the outputs it asks for.
+
+    Args:
+        network: Which.
+        spec: Of the policy.
+        cameras: Camera -> its pictures, of an eye.
+    """
+    if network == EYE:
+        pictures = {f"{IMAGES}.{name}": feature.shape for name, feature in cameras.items()}
+        return {**pictures, POSE_INPUT: (POSE_DIM,)}, {EYE_OUTPUT: (Questions(find(spec.task)).dim,)}
     if network == RESIDUAL:
         return {RESIDUAL_INPUT: (find(spec.task).residual_observation.dim,)}, {RESIDUAL_OUTPUT: spec.features[ACTION].shape}
     assert spec.chunk_size is not None, "the specification of a chunk policy says how long its chunks are"
@@ -77,8 +91,9 @@ class Bundle:
         folder: Where it lies.
         spec: What it was trained for.
         checksums: File name -> SHA-256.
-        sessions: BASE and, where there is one, RESIDUAL -> the loaded network.
+        sessions: BASE and, where there are such, RESIDUAL and EYE -> the loaded network.
         training_arm: What it was trained on; None where the bundle does not say.
+        mounting: How its cameras were mounted; None where the bundle does not say.
     """
 
     folder: Path
@@ -86,6 +101,7 @@ class Bundle:
     checksums: Mapping[str, str]
     sessions: Mapping[str, ort.InferenceSession]
     training_arm: TrainingArm | None = None
+    mounting: Mounting | None = None
 
     @property
     def task(self) -> Task:
@@ -95,8 +111,16 @@ class Bundle:
     @property
     def cameras(self) -> dict[str, Feature]:
         """Name of a camera that the policy looks through -> what it wants of it."""
-        features = self.spec.features.items()
-        return {key.removeprefix(f"{IMAGES}."): feature for key, feature in features if feature.kind == "image"}
+        return _cameras(self.spec.features)
+
+    @property
+    def eye_cameras(self) -> dict[str, Feature]:
+        """Name of a camera that the eye looks through -> what it wants of it; none without an eye."""
+        if EYE not in self.sessions or self.mounting is None:
+            return {}
+        wanted = {node.name for node in self.sessions[EYE].get_inputs()}
+        cameras = self.mounting.cameras.items()
+        return {name: camera.feature for name, camera in cameras if f"{IMAGES}.{name}" in wanted}
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
@@ -116,20 +140,26 @@ class Bundle:
                 f"{CHECKSUMS_FILE} lists {listed}. {_REMEDY}"
             )
         sessions, faults = {}, []
-        for network in networks:
+        training_arm, mounting = None, None
+        try:
+            training_arm = TrainingArm.from_json(contents[TRAINING_ARM_FILE]) if TRAINING_ARM_FILE in contents else None
+        except SmallFileError as error:
+            faults.append(f"{folder / TRAINING_ARM_FILE} {error}")
+        try:
+            mounting = _read_mounting(folder / CAMERAS_FILE, contents, spec)
+        except BundleError as error:
+            faults.append(str(error))
+        cameras = {} if mounting is None else {name: camera.feature for name, camera in mounting.cameras.items()}
+        for network in [*networks, *([EYE] if network_file(EYE) in checksums else [])]:
             path = folder / network_file(network)
             try:
                 sessions[network] = open_session(contents.pop(path.name), str(path))
-                _check_network(sessions[network], network, spec, path)
+                _check_network(sessions[network], network, spec, cameras, path)
             except BundleError as error:
                 faults.append(str(error))
-        try:
-            training_arm = _read_training_arm(contents)
-        except SmallFileError as error:
-            faults.append(f"{folder / TRAINING_ARM_FILE} {error}")
         if faults:
             raise BundleError("\n".join([*faults, _REMEDY]))
-        return cls(folder, spec, checksums, sessions, training_arm)
+        return cls(folder, spec, checksums, sessions, training_arm, mounting)
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
@@ -190,20 +220,42 @@ def _read_spec(path: Path, content: bytes) -> PolicySpec:
     return spec
 
 
-def _read_training_arm(contents: Mapping[str, bytes]) -> TrainingArm | None:
-    if TRAINING_ARM_FILE not in contents:
+def _read_mounting(path: Path, contents: Mapping[str, bytes], spec: PolicySpec) -> Mounting | None:
+    """Return how the cameras were mounted; None where nothing says so, which an eye does not allow."""
+    if path.name not in contents:
+        if network_file(EYE) in contents:
+            raise BundleError(f"{path} is not listed in {CHECKSUMS_FILE}; an eye needs it, for the sizes of its pictures")
         return None
-    return TrainingArm.from_json(contents[TRAINING_ARM_FILE])
+    try:
+        mounting = Mounting.from_json(contents[path.name])
+    except SmallFileError as error:
+        raise BundleError(f"{path} {error}") from None
+    found = {name: camera.feature.shape for name, camera in mounting.cameras.items()}
+    faults = [
+        f"the camera {name} has pictures of shape {found.get(name)}, {SPEC_FILE} has {feature.shape}"
+        for name, feature in _cameras(spec.features).items()
+        if found.get(name) != feature.shape
+    ]
+    if faults:
+        raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]))
+    return mounting
 
 
-def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec, path: Path) -> None:
+def _cameras(features: Mapping[str, Feature]) -> dict[str, Feature]:
+    """Return the cameras among features, by their names."""
+    return {key.removeprefix(f"{IMAGES}."): feature for key, feature in features.items() if feature.kind == "image"}
+
+
+def _check_network(
+    session: ort.InferenceSession, network: str, spec: PolicySpec, cameras: Mapping[str, Feature], path: Path
+) -> None:
     metadata = session.get_modelmeta().custom_metadata_map
     faults = []
     if metadata.get(NETWORK_KEY) != network:
         faults.append(f"its metadata {NETWORK_KEY} is {metadata.get(NETWORK_KEY)!r}, it must be {network!r}")
     if metadata.get(SPEC_KEY) != spec_json(spec):
         faults.append(f"its metadata {SPEC_KEY} is not the specification in {SPEC_FILE}: {metadata.get(SPEC_KEY)}")
-    inputs, outputs = signature(network, spec)
+    inputs, outputs = signature(network, spec, cameras)
     nodes = (*session.get_inputs(), *session.get_outputs())
     shapes = {node.name: tuple(node.shape[1:]) for node in nodes}
     taken, given = ({node.name: shapes[node.name] for node in some} for some in (session.get_inputs(), session.get_outputs()))
@@ -212,7 +264,7 @@ def _check_network(session: ort.InferenceSession, network: str, spec: PolicySpec
     if given != outputs:
         faults.append(f"its outputs are {given} (without the batch), {SPEC_FILE} asks for {outputs}")
     for node in nodes:
-        tensor = _TENSORS[spec.features[node.name].dtype if node.name in spec.features else "float32"]
+        tensor = _TENSORS["uint8" if node.name.startswith(f"{IMAGES}.") else "float32"]
         if node.type != tensor or (type(node.shape[0]) is int and node.shape[0] != 1 if node.shape else True):
             faults.append(f"{node.name} is {node.type} of shape {node.shape}; it must be {tensor} with a free batch")
     if faults:

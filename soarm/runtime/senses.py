@@ -10,6 +10,7 @@ from pathlib import Path
 from soarm.errors import ObservationError
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.camera import open_camera
+from soarm.runtime.eye import SeenObjects, load_eye
 from soarm.runtime.fitting import Fitting
 from soarm.runtime.picture_file import ENDING, PictureFile
 from soarm.runtime.placed import sensor as sensor_of_objects
@@ -27,6 +28,8 @@ def opened(
 ) -> Iterator[dict[str, Sensor]]:
     """Open the sensors that a bundle's policy wants; feature key -> sensor.
 
+    A bundle with an eye sees its objects, unless somebody tells them.
+
     Args:
         bundle: What is to drive.
         file: File of objects; see `soarm.runtime.placed`.
@@ -38,13 +41,18 @@ def opened(
         ObservationError: A camera is missing or unknown, cannot be opened or shows nothing; or what is said of the objects is
             not enough.
     """
-    wanted, devices = bundle.cameras, _read(cameras)
+    devices = _read(cameras)
+    is_seen = bool(bundle.eye_cameras) and ENVIRONMENT_STATE in bundle.spec.features and file is None and not places
+    wanted = {**bundle.cameras, **(bundle.eye_cameras if is_seen else {})}
     _require(wanted, devices)
     with contextlib.ExitStack() as stack:
         sensors: dict[str, Sensor] = {}
         for name, feature in wanted.items():
-            sensors[f"{IMAGES}.{name}"] = stack.enter_context(_open(name, devices[name], feature))
-        if ENVIRONMENT_STATE in bundle.spec.features or file is not None or places:
+            sensors[f"{IMAGES}.{name}"] = stack.enter_context(open_one(name, devices[name], feature))
+        if is_seen:
+            cameras_of_eye = {key: sensors[key] for key in (f"{IMAGES}.{name}" for name in bundle.eye_cameras)}
+            sensors[ENVIRONMENT_STATE] = SeenObjects(bundle.task, load_eye(bundle), cameras_of_eye)
+        elif ENVIRONMENT_STATE in bundle.spec.features or file is not None or places:
             sensors[ENVIRONMENT_STATE] = sensor_of_objects(bundle.task, file, places)
         yield sensors
 
@@ -75,8 +83,17 @@ def _require(wanted: Mapping[str, Feature], devices: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _open(name: str, device: str, wanted: Feature) -> Iterator[Sensor]:
-    """Open a camera, wait for its first picture, and say what becomes of its pictures."""
+def open_one(name: str, device: str, wanted: Feature) -> Iterator[Sensor]:
+    """Open a camera, wait for its first picture, and say what becomes of its pictures.
+
+    Args:
+        name: Of the camera, for messages.
+        device: Where its pictures come from, as in `opened`.
+        wanted: What its pictures are made.
+
+    Raises:
+        ObservationError: It cannot be opened, or shows nothing.
+    """
     height_px, width_px, _ = wanted.shape
     if Path(device).suffix == ENDING:
         fit = Fitting(name, wanted)

@@ -17,7 +17,8 @@ import torch
 
 from soarm import params
 from soarm.act.model import ACT
-from soarm.act.trainer import TrainActParams, Trainer
+from soarm.act.params import TrainActParams
+from soarm.act.trainer import Trainer
 from soarm.act.training import resolve_device
 from soarm.base import BasePolicy, Demonstrations
 from soarm.policies import ChunkedPolicy

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from soarm.act.model import ACT
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.base import BasePolicy
 from soarm.dataset.reader import Dataset
 from soarm.errors import ParamsError

@@ -4,6 +4,7 @@
 
     session        a fixed rate, and keys to start, keep, discard and repeat
     recording      what a session records, and where to
+    cameras        what of it cameras see
     teleoperator   what drives the arm, seen from the session
     leader         a second arm in somebody's hand
     keyboard       keys that are held move the gripper point

@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,12 +23,14 @@ from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
 from soarm.runtime.objects import FileObjects
+from soarm.runtime.sensors import Sensor
 from soarm.signals import StopRequests, recorded_signals
 from soarm.smallfile import require_writable
-from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE
+from soarm.spec import DEFAULT_TASK, ENVIRONMENT_STATE, Feature
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
-from soarm.teleop import arms, recording
+from soarm.teleop import arms, cameras, recording
+from soarm.teleop.cameras import CameraChoice
 from soarm.teleop.cartesian import leads
 from soarm.teleop.convert import pieces
 from soarm.teleop.display import Display, OpenDisplay, commands_typed, told_twice
@@ -68,6 +70,7 @@ class ControlConfig:
         leader_calibration: Of the arm that leads.
         settings: File with the settings of both arms; None for the usual ones.
         objects: File that says where the objects are, to record them.
+        cameras: Those that are recorded, as `soarm.teleop.cameras.choices` reads them.
         replay: Dataset, or log of a run, of which an episode is played.
         replay_episode: Which one.
         replay_units: Unit of that dataset, where it does not say it.
@@ -89,6 +92,7 @@ class ControlConfig:
     leader_calibration: Path | None = None
     settings: Path | None = None
     objects: Path | None = None
+    cameras: tuple[str, ...] = ()
     replay: Path | None = None
     replay_episode: int = 0
     replay_units: str | None = None
@@ -105,10 +109,13 @@ class ControlConfig:
         """Return what does not go together, as it is typed on the command line; None where all does."""
         if self.fast and not self.drives_alone:
             return "--fast is for --leader expert and replay: a hand needs the clock"
+        if self.cameras and self.dataset is None:
+            return "--camera records, and needs --dataset"
         if self.control_hz is not None and self.follower != "arm":
             return "--control-hz is for --follower arm; the simulator has its own, in --params"
         of_arm = {"--port": self.port, "--calibration": self.calibration}
-        of_arm |= {"--objects": self.objects} if self.dataset is not None or self.leader == "expert" else {}
+        recorded = self.dataset is not None and not self.cameras  # or else nothing but joints would be recorded
+        of_arm |= {"--objects": self.objects} if recorded or self.leader == "expert" else {}
         needed = of_arm if self.follower == "arm" else {}
         needed |= {"--leader-port": self.leader_port} if self.leader == "arm" else {}
         needed |= {"--leader-calibration": self.leader_calibration} if self.leader == "arm" else {}
@@ -166,7 +173,8 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
     # The arm is met last and left first: nothing that can fail or take long happens while it is live for nothing.
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(recorded_signals())
-        simulated = _simulated(config) if config.follower == "sim" else None
+        chosen = cameras.choices(config.cameras, simulated=config.follower == "sim")
+        simulated = _simulated(config, chosen) if config.follower == "sim" else None
         control_hz = (config.control_hz or CONTROL_HZ) if simulated is None else simulated.control_hz
         task = find(config.task or DEFAULT_TASK, TeleopError) if simulated is None else simulated.task
         if config.dataset is not None:
@@ -176,7 +184,9 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
         recorder = (
             None
             if config.dataset is None
-            else stack.enter_context(_recorder(config.dataset, control_hz, task, config.instruction))
+            else stack.enter_context(
+                _recorder(config.dataset, control_hz, task, config.instruction, _features(config, task, chosen, simulated))
+            )
         )
         if config.seed is None:
             config = dataclasses.replace(config, seed=0 if recorder is None else recorder.n_episodes)
@@ -185,7 +195,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
             display = stack.enter_context(open_display(simulated.env, f"{_HOW.get(config.leader, '')}\n{_keys(config)}"))
             simulated.watch(display.show if display is not None else lambda: None)
         leader, commands = _leader(config, control_hz, stack, display)
-        follower = simulated or _follower(config, task, control_hz, stop, stack)
+        follower = simulated or _follower(config, task, control_hz, stop, stack, chosen)
         settings = SessionParams(
             1 if config.leader == "replay" else config.episodes,
             config.seed or 0,
@@ -203,6 +213,13 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
                 logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
             if config.dataset is not None and recorder is not None:
                 recording.add_timing(config.dataset, recorder.n_episodes, session.report)
+                if (waiting := recorder.waiting).pictures:
+                    logger.info(
+                        "%d pictures were encoded and none was lost; %d waited for an encoder, %.1f s in all",
+                        waiting.pictures,
+                        waiting.waited,
+                        waiting.waited_s,
+                    )
         return session.report
 
 
@@ -243,23 +260,44 @@ def _settings(config: ControlConfig) -> ArmConfig:
     return DEFAULT if config.settings is None else ArmConfig.load(config.settings)
 
 
-def _simulated(config: ControlConfig) -> SimFollower:
+def _features(
+    config: ControlConfig, task: Task, chosen: Sequence[CameraChoice], simulated: SimFollower | None
+) -> dict[str, Feature]:
+    """Return what is recorded: the joints, the objects where something tells of them, and the cameras."""
+    if simulated is not None:
+        return simulated.features
+    told = {key: f for key, f in task.features.items() if key != ENVIRONMENT_STATE or config.objects is not None}
+    return {**told, **{one.key: one.feature for one in chosen}}
+
+
+def _simulated(config: ControlConfig, chosen: Sequence[CameraChoice]) -> SimFollower:
     with _installed("the simulated arm", _SIMULATOR):
         from soarm.teleop import simulated
-    return simulated.follower(config.params, config.task)
+    return simulated.follower(config.params, config.task, chosen, recorded=config.dataset is not None)
 
 
-def _follower(config: ControlConfig, task: Task, control_hz: int, stop: StopRequests, stack: contextlib.ExitStack) -> Follower:
+def _follower(
+    config: ControlConfig,
+    task: Task,
+    control_hz: int,
+    stop: StopRequests,
+    stack: contextlib.ExitStack,
+    chosen: Sequence[CameraChoice],
+) -> Follower:
     assert config.port is not None
     assert config.calibration is not None
     calibration = Calibration.load(config.calibration)
-    sensors = {} if config.objects is None else {ENVIRONMENT_STATE: FileObjects(task, config.objects)}
+    sensors: dict[str, Sensor] = dict(stack.enter_context(cameras.opened(chosen)))
+    if config.objects is not None:
+        sensors[ENVIRONMENT_STATE] = FileObjects(task, config.objects)
     return stack.enter_context(arms.follower(config.port, calibration, _settings(config), task, sensors, control_hz, stop))
 
 
-def _recorder(folder: Path, control_hz: int, task: Task, instruction: str | None) -> Recorder:
-    with _installed("recording", "pip install pyarrow, or leave --dataset out and drive alone"):
-        return recording.recorder(folder, control_hz, task, instruction)
+def _recorder(
+    folder: Path, control_hz: int, task: Task, instruction: str | None, features: Mapping[str, Feature] | None = None
+) -> Recorder:
+    with _installed("recording", "pip install pyarrow av, or leave --dataset out and drive alone"):
+        return recording.recorder(folder, control_hz, task, instruction, features)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from soarm.policy import Array, Observation, clip_to_limits
 from soarm.runtime.protocols import ArmLike
 from soarm.runtime.sensors import Sensor, SensorReader
 from soarm.runtime.watchdogs import WatchdogLimits
-from soarm.spec import STATE
+from soarm.spec import IMAGES, STATE, Feature
 from soarm.tasks.task import Task
 
 MAX_AGE_S, RESUME_S = WatchdogLimits().hold_age_s, WatchdogLimits().resume_s
@@ -81,6 +81,13 @@ class SimFollower:
         """Control steps per second [Hz]."""
         rate: int = self.env.params.control_hz
         return rate
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        """What is recorded of it: the task's features, and the pictures of its cameras."""
+        cameras = self.env.params.cameras.items()
+        pictures = {f"{IMAGES}.{name}": Feature.image(camera.height_px, camera.width_px) for name, camera in cameras}
+        return {**self.task.features, **pictures}
 
     def watch(self, show: Callable[[], None]) -> None:
         """Have something called whenever the arm or its scene has changed."""
@@ -178,8 +185,8 @@ class ArmFollower:
             return None
         why = f" ({self._sensors.faults})" if self._sensors.faults else ""
         return (
-            f"{self._subject} were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what writes "
-            f"the file of objects{why}"
+            f"{self._subject} were last seen {self._age_s:.2f} s ago, and {MAX_AGE_S:g} s are allowed; look at what tells "
+            f"of them{why}"
         )
 
     def is_stale(self) -> bool:

@@ -6,14 +6,17 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from soarm.errors import DatasetError, SmallFileError, TeleopError
 from soarm.policy import Observation
 from soarm.smallfile import DATASET_BYTES, load_json, require_writable, write_atomically
+from soarm.spec import Feature, PolicySpec
 from soarm.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -26,11 +29,23 @@ logger = logging.getLogger(__name__)
 class EpisodeSink(Protocol):
     """What of `soarm.dataset.recorder.Recorder` a session needs."""
 
+    def add_pictures(self, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Add what the cameras saw in a step of the episode that runs: feature key -> (H, W, 3)."""
+
+    def drop_episode(self) -> None:
+        """Forget the pictures of the episode that runs."""
+
     def save_episode(self, observations: Observation, actions: ArrayLike) -> object:
-        """Save a finished episode of T frames: feature key -> (T, D), and actions (T, 6)."""
+        """Save a finished episode of T frames: feature key of a vector -> (T, D), and actions (T, 6)."""
 
 
-def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None = None) -> Recorder:
+def recorder(
+    folder: Path,
+    control_hz: int,
+    task: Task,
+    instruction: str | None = None,
+    features: Mapping[str, Feature] | None = None,
+) -> Recorder:
     """Start a dataset, or go on with one; whatever would keep an episode from being saved is said now.
 
     Args:
@@ -38,6 +53,7 @@ def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None 
         control_hz: Steps per second of the session [Hz].
         task: Whose objects are recorded.
         instruction: What the robot is asked to do, in words; None for the task's own.
+        features: What is recorded; None takes the task's.
 
     Raises:
         DatasetError: The folder holds something else or a damaged dataset, has other features, units, rate or robot, or cannot
@@ -47,10 +63,11 @@ def recorder(folder: Path, control_hz: int, task: Task, instruction: str | None 
     from soarm.dataset.recorder import Recorder
 
     words, place = instruction or task.instruction, storage.location(folder)
+    recorded = PolicySpec(task.features if features is None else features, control_hz, task=task.name)
     if not ((place / layout.INFO_PATH).exists() or journal.exists(place)):
-        return Recorder.create(folder, task.features, control_hz, layout.ROBOT_TYPE, words)
+        return Recorder.create(folder, recorded.features, control_hz, layout.ROBOT_TYPE, words)
     require_writable(place / "episode", DatasetError)  # before the first episode, not after it
-    return Recorder.resume(folder, words, task.spec(control_hz), layout.ROBOT_TYPE)
+    return Recorder.resume(folder, words, recorded, layout.ROBOT_TYPE)
 
 
 def timing_file(folder: Path) -> Path:

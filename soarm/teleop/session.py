@@ -20,6 +20,7 @@ import numpy as np
 
 from soarm.errors import SoarmError
 from soarm.policy import Array, Observation
+from soarm.spec import IMAGES
 from soarm.teleop.follower import Follower
 from soarm.teleop.recording import EpisodeSink
 from soarm.teleop.teleoperator import Teleoperator
@@ -150,7 +151,7 @@ class Session:
         self._commands, self._now, self._sleep, self._say, self._stopped = commands, now, sleep, say, stopped
         self._state, self._seed = SessionState.IDLE, params.first_seed
         self._episode: list[tuple[Observation, Array]] = []
-        self._late, self._missed, self._is_stale, self._held = 0, 0, False, False
+        self._late, self._missed, self._is_stale, self._held, self._is_filming = 0, 0, False, False, False
         self.report = Report()
 
     def run(self) -> Report:
@@ -190,7 +191,12 @@ class Session:
         sent = self._follower.act(self._teleoperator.action(observation))
         if self._state is SessionState.RECORDING:
             self._is_stale = self._follower.is_stale()
-            self._episode.append(({key: np.array(value) for key, value in observation.items()}, np.array(sent)))
+            seen = {key: np.array(value) for key, value in observation.items()}
+            pictures = {key: seen.pop(key) for key in list(seen) if key.startswith(IMAGES)}
+            self._episode.append((seen, np.array(sent)))
+            if pictures and self._recorder is not None:
+                self._recorder.add_pictures(pictures)
+                self._is_filming = True
 
     def _holds(self) -> bool:
         """Return whether the arm holds by itself; what it went through is not recorded, and it goes on from where it is."""
@@ -250,6 +256,9 @@ class Session:
 
     def _begin_scene(self) -> None:
         self._episode, self._late, self._missed = [], 0, 0
+        if self._is_filming and self._recorder is not None:
+            self._recorder.drop_episode()
+            self._is_filming = False
         self._follower.reset(self._seed)
         self._teleoperator.start(self._follower.observe())
 

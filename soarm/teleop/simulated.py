@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from soarm import params as params_file
 from soarm.recording import RecordParams
 from soarm.sim.env import SimEnv
-from soarm.sim.params import SimParams
+from soarm.sim.params import CameraParams, SimParams
 from soarm.sim.registry import sim_task
+from soarm.teleop.cameras import CameraChoice
 from soarm.teleop.follower import SimFollower
 from soarm.teleop.teleoperator import PolicyTeleoperator
 
 
-def follower(params: Path | None, task: str | None = None) -> SimFollower:
+def follower(
+    params: Path | None, task: str | None = None, cameras: Sequence[CameraChoice] = (), *, recorded: bool = False
+) -> SimFollower:
     """Return the simulated arm that a params file describes.
 
     Args:
         params: The file; None takes the params.yaml of this folder, or else the package's.
         task: Name of the task; None takes the file's own.
+        cameras: Those of the scene whose pictures it sees; without any, those of the file.
+        recorded: Whether what it sees is recorded: otherwise no picture is drawn.
 
     Raises:
         ParamsError: The file does not describe one.
     """
-    return SimFollower(SimEnv(_load(params, task).section("sim", SimParams)))
+    sim = _load(params, task).section("sim", SimParams)
+    asked = {one.name: CameraParams(one.width_px, one.height_px, 1, None, None, None) for one in cameras}
+    seen = {} if not recorded else asked or sim.cameras
+    return SimFollower(SimEnv(dataclasses.replace(sim.told, cameras=seen)))
 
 
 def expert(params: Path | None, control_hz: int, first_seed: int, task: str | None = None) -> PolicyTeleoperator:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm.runtime.bundle import Bundle
+from soarm.runtime.eye import SeenObjects, load_eye
 from soarm.runtime.fitting import Picture
 from soarm.runtime.objects import CalledObjects
 from soarm.runtime.sensors import Sensor
@@ -43,10 +44,17 @@ def told(scene: Scene) -> dict[str, Sensor]:
 
 
 def senses_of(bundle: Bundle) -> Source:
-    """Return what makes the sensors that a bundle's policy wants: true objects, and the twin's cameras."""
+    """Return what makes the sensors that a bundle's policy wants: the twin's cameras, and the objects.
+
+    With an eye they are what it sees, and without what is true.
+    """
 
     def source(scene: Scene) -> dict[str, Sensor]:
-        cameras = {f"{IMAGES}.{name}": RenderedCamera(scene.pictures, name, scene.now) for name in bundle.cameras}
-        return {**told(scene), **cameras}
+        names = {**bundle.cameras, **bundle.eye_cameras}
+        cameras: dict[str, Sensor] = {f"{IMAGES}.{name}": RenderedCamera(scene.pictures, name, scene.now) for name in names}
+        if not bundle.eye_cameras:
+            return told(scene) | cameras
+        seen = {key: cameras[key] for key in (f"{IMAGES}.{name}" for name in bundle.eye_cameras)}
+        return {ENVIRONMENT_STATE: SeenObjects(scene.task, load_eye(bundle), seen, scene.now)} | cameras
 
     return source

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soarm.act.windows import KEYS, Shuffle, Windows, require_usable, split_episodes
+from soarm.act.windows import Shuffle, Windows, require_usable, split_episodes
 from soarm.errors import DatasetError
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 
@@ -41,7 +41,7 @@ def test_windows_are_what_a_loop_over_rows_gives(lengths, chunk_size, data):
     starts = np.concatenate([[0], np.cumsum(lengths)])
     column = np.arange(starts[-1] * 2, dtype=np.float32).reshape(-1, 2)
 
-    demonstrations = SimpleNamespace(columns=dict.fromkeys(KEYS, column), episode_starts=starts)
+    demonstrations = SimpleNamespace(columns=dict.fromkeys((STATE, ENVIRONMENT_STATE, ACTION), column), episode_starts=starts)
     chosen = np.array(sorted(data.draw(st.sets(st.integers(0, len(lengths) - 1), min_size=1))))
     windows = Windows(demonstrations, chosen, chunk_size, CPU)
     batch = windows.gather(torch.arange(len(windows)))

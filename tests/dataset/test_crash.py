@@ -23,6 +23,11 @@ from soarm.dataset.recorder import Recorder
 from soarm.errors import DatasetError
 
 
+def _content(folder: Path) -> dict[str, bytes | None]:
+    """Return what lies below a folder: files with their bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
 class _Camera:
     """Copies a folder before each system call that changes it and inside writes: the states a kill can leave."""
 
@@ -46,11 +51,15 @@ class _Camera:
             self.taking = take
 
     def states_of(self, folder: Path, into: Path, action: Callable[[], object]) -> list[Path]:
-        """Run `action` and return copies of `folder`: before each call, and after the last."""
+        """Run `action` and return copies of `folder`: before each call, and after the last; one of what stays as it was."""
         states: list[Path] = []
+        last: dict[str, bytes | None] | None = None
 
         def take() -> None:
-            states.append(Path(shutil.copytree(folder, into / str(len(states)))))
+            nonlocal last
+            before, last = last, _content(folder)
+            if last != before:
+                states.append(Path(shutil.copytree(folder, into / str(len(states)))))
 
         self.taking = take
         try:
@@ -191,10 +200,10 @@ def test_a_recording_killed_at_a_random_moment_holds_every_finished_episode(tmp_
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
-        time.sleep(random.Random(seed).uniform(0.05, 0.5))
+        assert process.stdout.readline() == "0\n"
+        time.sleep(random.Random(seed).uniform(0.0, 0.5))
         process.send_signal(signal.SIGKILL)
-        n_finished = len(process.stdout.read().splitlines())
-    assert n_finished > 0
+        n_finished = 1 + len(process.stdout.read().splitlines())
     dataset = Dataset.open(tmp_path / "d")
     with Recorder.resume(tmp_path / "d") as recorder:
         recorder.save_episode({spec.STATE: np.zeros((1, 6))}, np.zeros((1, 6)))

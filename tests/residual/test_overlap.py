@@ -82,7 +82,7 @@ def test_steps_beside_updates_and_in_turn_with_them_give_the_same_bits(
         learner = {"overlap": overlap, "train_freq": train_freq, "gradient_steps": 2, "critic_loss_reduction": error}
         model = make(task, policy_kwargs={"n_critics": n_critics}, **learner)
         call_before_step(model, lambda pause_s=pause_s: time.sleep(pause_s))
-        found.append(everything(model.learn(240, log_interval=None)))
+        found.append(everything(model.learn(180, log_interval=None)))
 
     assert_same_bits(found[0], found[1])
     assert_same_bits(found[0], found[2])

@@ -66,14 +66,14 @@ def test_learns_to_correct_a_base_that_misses_by_a_constant(task: ModuleType) ->
 
 
 def test_same_seed_gives_the_same_bits_and_another_seed_others(task: ModuleType) -> None:
-    one, two, other = (weights(task.make_model(seed=seed).learn(300, log_interval=None)) for seed in (1, 1, 2))
+    one, two, other = (weights(task.make_model(seed=seed).learn(180, log_interval=None)) for seed in (1, 1, 2))
 
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
 
 def test_saved_model_brings_its_base_along(task: ModuleType, tmp_path: Path) -> None:
-    model = task.make_model().learn(300, log_interval=None)
+    model = task.make_model().learn(160, log_interval=None)
     model.save(tmp_path / "residual.zip")
     loaded = ResidualTD3BC.load(tmp_path / "residual.zip")
     seen = np.random.default_rng(0).normal(0, 30, (5, *model.observation_space.shape)).astype(np.float32)
@@ -250,7 +250,7 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
     monkeypatch.setattr(
         objective, "td_target", lambda *args, heads, **kwargs: (asked.append(heads), real(*args, heads=heads, **kwargs))[1]
     )
-    model = task.make_model(policy_kwargs={"n_critics": 4}).learn(300, log_interval=None)
+    model = task.make_model(policy_kwargs={"n_critics": 4}).learn(200, log_interval=None)
     seen, still = torch.zeros(2, *model.observation_space.shape), torch.zeros(2, 6)
 
     assert len(model.critic(seen, still)) == 4

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
+from soarm.estimation import Questions
+from soarm.spec import ACTION, ENVIRONMENT_STATE, IMAGES, JOINT_FEATURE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
 
 LAYOUT = TASK.residual_observation
@@ -130,3 +131,60 @@ def externalise():
         return (folder / "act.onnx").read_bytes()
 
     return move
+
+
+EYE_SIZE = (4, 6)
+SEEN = [0.1, -0.2, 0.0125, 1.0, 0.0, 0.15, -0.1]
+
+
+def eye_network(spec=SPEC, objects=SEEN, error_m=0.004):
+    """Return an eye that sees the same objects in every picture, from far away."""
+    questions = Questions(TASK)
+    answers = np.zeros(questions.dim, np.float32)
+    answers[: questions.n_objects] = objects
+    for answer in questions.answers:
+        answers[answer.offset], answers[answer.error] = 1.0, np.log(error_m)
+    picture = f"{IMAGES}.front"
+    nodes = [
+        helper.make_node("Cast", [picture], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
+        helper.make_node("MatMul", ["pose", "nothing"], ["still"]),
+        helper.make_node("Mul", ["column", "zero"], ["dark"]),
+        helper.make_node("Add", ["still", "dark"], ["both"]),
+        helper.make_node("Add", ["both", "constant"], ["answers"]),
+    ]
+    weights = {
+        "nothing": np.zeros((18, questions.dim), np.float32),
+        "zero": np.zeros(1, np.float32),
+        "last": np.array([1], np.int64),
+        "constant": answers[None],
+    }
+    model = network(nodes, {"pose": (18,)}, ("answers", (questions.dim,)), weights, metadata("eye", spec))
+    model.graph.input.append(helper.make_tensor_value_info(picture, TensorProto.UINT8, ["batch", *EYE_SIZE, 3]))
+    model.opset_import[0].version = 17
+    return model
+
+
+CAMERAS = {
+    "front": {
+        "width_px": EYE_SIZE[1],
+        "height_px": EYE_SIZE[0],
+        "supersample": 1,
+        "body": "world",
+        "position_m": [0.0, -0.6, 0.46],
+        "direction": [0.0, 0.6, -0.8],
+        "fovy_deg": 30.0,
+    }
+}
+
+
+@pytest.fixture
+def eye_files(bundle_files):
+    """The files of a bundle with an eye, without the checksums: what the eye sees, how far off it thinks it is -> files."""
+
+    def files(objects=SEEN, error_m=0.004, cameras=CAMERAS):
+        mounting = json.dumps({"cameras": cameras, "look": {}}).encode()
+        return bundle_files | {"eye.onnx": eye_network(SPEC, objects, error_m).SerializeToString(), "cameras.json": mounting}
+
+    return files

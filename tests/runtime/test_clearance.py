@@ -24,6 +24,8 @@ ARM = Calibration.nominal()
 LIMITS = Limits.usual(ARM.lower, ARM.upper)
 PARK = np.clip(ArmConfig().park, ARM.lower, ARM.upper)
 START = np.array([0.0, 0.0, 5.0, 85.0, -85.0, 30.0])
+STEPS = 40
+"""From one stop of a way to the next."""
 
 
 def lowest_between(*poses):
@@ -74,7 +76,7 @@ def in_bin_or_over_cube(sim, n):
 
 
 def poses_on(*stops):
-    share = np.linspace(0, 1, 40)[:, None]
+    share = np.linspace(0, 1, STEPS)[:, None]
     return np.concatenate([a + (b - a) * share for a, b in itertools.pairwise(stops)])
 
 
@@ -89,7 +91,7 @@ def depth(sim):
         yaw = math.atan2(seen[4], seen[3]) / 4
         data.qpos[:6], data.qpos[6:9] = arm.to_radians(q), seen[:3]
         data.qpos[9:13], data.mocap_pos[0, :2] = (math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)), seen[5:]
-        mujoco.mj_forward(model, data)
+        mujoco.mj_fwdPosition(model, data)  # contacts, without forces
         pairs = [(set(model.geom_bodyid[one.geom].tolist()), one.dist) for one in data.contact]
         return max([-dist for pair, dist in pairs if len(pair & objects) == 1 and 0 not in pair], default=0.0)
 
@@ -104,9 +106,11 @@ def test_no_way_from_bin_or_cube_to_park_or_start_touches_them(sim, depth):
         for goal in (rest, START):
             stops = q, *clearance.waypoints(q, goal, LIMITS, around, lambda: beats.append(1)), goal
             at_first = depth(q, seen)
-            assert max(depth(pose, seen) for pose in poses_on(*stops)) < at_first + 0.002
-            assert max(depth(pose, seen) for pose in poses_on(*stops[-2:])) == 0.0, "above, and from there on, nothing"
-            assert min(lowest_m(poses_on(*stops))) > -0.015
+            way = poses_on(*stops)
+            depths = [depth(pose, seen) for pose in way]
+            assert max(depths) < at_first + 0.002
+            assert max(depths[-STEPS:]) == 0.0, "above, and from there on, nothing"
+            assert min(lowest_m(way)) > -0.015
         straight.append(max(depth(pose, seen) for pose in poses_on(q, PARK)) - depth(q, seen))
 
     assert np.mean(np.array(straight) > 0.002) > 0.3, "the straight way goes through them"

@@ -16,7 +16,7 @@ from soarm import params as params_file
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
-from soarm.act.trainer import TrainActParams
+from soarm.act.params import TrainActParams
 from soarm.dataset.reader import Dataset
 from soarm.policy import Array, Observation, Rows
 from soarm.recording import RecordParams
@@ -79,7 +79,7 @@ def inputs(base: ACT, demonstrations: Dataset, ci_params: params_file.Params, tm
             n_envs=4,
             hidden=(16, 16),
             exploration=dataclasses.replace(params.exploration, prefill_steps=200),
-            learner=dataclasses.replace(params.learner, batch_size=16, warmup_updates=5),
+            learner=dataclasses.replace(params.learner, batch_size=16, warmup_updates=5, gradient_steps=1),
             validation=dataclasses.replace(params.validation, n_scenes=2, n_rows=2, every=240),
         ),
         bound=(7.0, 6.0, 7.0, 6.0, 15.0, 20.0),

@@ -11,7 +11,7 @@ from soarm.dataset import layout
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.errors import FaultError, TeleopError
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, Feature
 from soarm.tasks.pick_place import TASK
 from soarm.teleop.session import TRANSITIONS, Command, Session, SessionParams, SessionState
 
@@ -309,3 +309,26 @@ def test_who_rehearses_plays_every_episode_and_records_none() -> None:
 def test_every_command_ends_or_keeps_a_state_that_exists() -> None:
     assert {state for state, _ in TRANSITIONS} == {SessionState.IDLE, SessionState.RECORDING}
     assert all((state, Command.QUIT) in TRANSITIONS for state in (SessionState.IDLE, SessionState.RECORDING))
+
+
+class Watched(Follower):
+    """Its camera shows how many targets were sent."""
+
+    def observe(self) -> dict[str, np.ndarray]:
+        picture = np.full((32, 32, 3), 10 + 4 * len(self.sent), np.uint8)
+        return {**super().observe(), f"{IMAGES}.front": picture}
+
+
+def test_pictures_of_kept_episodes_are_recorded_as_they_come_and_those_of_others_are_dropped(tmp_path: Path) -> None:
+    script = {1: Command.START, 4: Command.DISCARD, 5: Command.START, 9: Command.KEEP, 10: Command.START, 12: Command.REPEAT}
+    script |= {15: Command.KEEP}
+    clock, features = Clock(), {**TASK.features, f"{IMAGES}.front": Feature.image(32, 32)}
+    with Recorder.create(tmp_path / "d", features, HZ, layout.ROBOT_TYPE, "pick") as recorder:
+        Session(Watched(), Hand(), recorder, SessionParams(2), Script(script), clock.now, clock.sleep).run()
+        waiting = recorder.waiting
+    dataset = Dataset.open(tmp_path / "d")
+
+    shown = dataset.pictures[f"{IMAGES}.front"].gather(np.arange(dataset.n_frames)).mean(axis=(1, 2, 3))
+    assert np.diff(dataset.episode_starts).tolist() == [4, 3]
+    assert shown == pytest.approx(10 + 4 * dataset.columns[STATE][:, 0], abs=2)
+    assert waiting.pictures == 3 + 4 + 2 + 3

@@ -176,7 +176,7 @@ def test_objects_that_cannot_be_are_no_sight_and_the_reason_is_told() -> None:
     follower.observe()
 
     assert soon is None
-    assert str(follower.unfit()).endswith("look at what writes the file of objects (the cube is out of reach)")
+    assert str(follower.unfit()).endswith("look at what tells of them (the cube is out of reach)")
 
 
 @pytest.mark.parametrize("objects", [[0, -200, 12.5, 1, 0, 150, -150], [0, -0.2, -0.3, 1, 0, 0.15, -0.15]])

@@ -1,0 +1,46 @@
+"""What a bundle says of the simulator that its policy was trained in: the arm, and how the cameras are mounted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+
+from soarm.runtime.mounting import MountedCamera, Mounting
+from soarm.runtime.training_arm import TrainingArm
+from soarm.sim.params import SimParams
+from soarm.sim.scene import build_model
+
+_DIGITS = 6
+
+
+def training_arm_of(sim: SimParams) -> TrainingArm:
+    """Return the arm of a simulator."""
+    servos = sim.physics.position_gain, sim.physics.force_limit, sim.physics.latency_s
+    return TrainingArm(sim.control_hz, *servos, sim.task.home, sim.task.success_hold_s)
+
+
+def mounting_of(sim: SimParams) -> Mounting | None:
+    """Return how the cameras of `sim.cameras` are mounted, and their looks; None without cameras."""
+    if not sim.cameras:
+        return None
+    model, cameras = build_model(sim), {}
+    for name, camera in sim.cameras.items():
+        own = model.camera(name)
+        position_m, direction = own.pos, -_axis(own.quat)
+        if camera.position_m is not None and camera.target_m is not None:
+            position_m = np.array(camera.position_m)
+            direction = np.subtract(camera.target_m, position_m) / np.linalg.norm(np.subtract(camera.target_m, position_m))
+        fovy_deg = float(own.fovy[0]) if camera.fovy_deg is None else camera.fovy_deg
+        size = camera.width_px, camera.height_px, camera.supersample
+        body = model.body(int(own.bodyid[0])).name
+        at, to = (tuple(np.round(one, _DIGITS).tolist()) for one in (position_m, direction))
+        cameras[name] = MountedCamera(*size, body, at, to, round(fovy_deg, _DIGITS))
+    return Mounting(cameras, json.loads(json.dumps(dataclasses.asdict(sim.look))))
+
+
+def _axis(quat: np.ndarray) -> np.ndarray:
+    """Return the third axis of a frame, against which a camera looks, shape (3,)."""
+    w, x, y, z = quat
+    return np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
