@@ -16,8 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from lerobot_vectors import CASES, record
 
-from benchmarks.lerobot_vectors import CASES, record
 from soarm import arm
 from soarm.base import load_base
 from soarm.lerobot.reading import joints_in_degrees, read_policy
