@@ -123,7 +123,7 @@ def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     objects = features.get(ENVIRONMENT_STATE)
     missing = [f"{' and '.join(strange)} must have this arm's joints in its order"] if strange else []
     if objects is None:
-        missing.append(f"no {ENVIRONMENT_STATE}; training from cameras comes later")
+        missing += [] if any(f.kind == "image" for f in features.values()) else [f"neither {ENVIRONMENT_STATE} nor a camera"]
     elif objects not in [task.objects for task in TASKS.values()]:
         of_tasks = "; or ".join(f"{', '.join(task.objects.names)} ({name})" for name, task in TASKS.items())
         missing.append(f"{ENVIRONMENT_STATE} must have the elements {of_tasks}")

@@ -56,7 +56,7 @@ def test_info_says_of_a_dataset_of_lerobot_what_it_is_and_what_it_is_good_for(th
         f"soarm dataset convert {theirs} NEW_FOLDER --units degrees",
         "verify, convert, set_splits, recompute_statistics, delete_episodes, merge",
         "can be replayed, once the units are said",
-        "cannot train yet: no observation.environment_state; training from cameras comes later",
+        "can be trained on, once the units are said",
     ):
         assert part in out
 
