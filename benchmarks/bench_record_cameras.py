@@ -103,8 +103,8 @@ def scenes(width: int, height: int, seed: int) -> NDArray[np.uint8]:
             centre = 0.5 + 0.3 * np.array([np.cos(2 * np.pi * t / LOOP + phase), np.sin(2 * np.pi * t / LOOP + phase)])
             inside = (np.abs(x - centre[0]) < 0.08) & (np.abs(y - centre[1] * height / max(width, height)) < 0.08)
             picture[inside] = colour
-        marked(picture)[:] = 20 + 12 * (t % MARKS)
         pictures[t] = np.clip(picture, 0, 255)
+        marked(pictures[t])[:] = 20 + 12 * (t % MARKS)
     return pictures
 
 

@@ -182,8 +182,8 @@ class Estimator:
 class SeeingEnv:
     """Environments in which policies are told of the objects what an eye says, and not what is.
 
-    Observations hold the joints, what the eye says under `observation.environment_state`, and the truth under
-    `soarm.spec.TRUE_OBJECTS`, for an evaluation's rows and for labels; pictures are used up here.
+    Observations hold what the eye says under `observation.environment_state`, and the truth under `soarm.spec.TRUE_OBJECTS`,
+    for an evaluation's rows and for labels; the rest, pictures among it, is as it was.
 
     Args:
         env: Environments that observe the joints, the true objects and the pictures of the eye's cameras.
@@ -220,10 +220,8 @@ class SeeingEnv:
 
 def told_by(eye: Estimator, observation: Observation) -> Observation:
     """Return an observation with what an eye says of the objects in place of what is; see `SeeingEnv`."""
-    rest = {key: value for key, value in observation.items() if not key.startswith(f"{IMAGES}.")}
-    if not len(observation[STATE]):
-        return rest | {TRUE_OBJECTS: observation[ENVIRONMENT_STATE]}
-    return rest | {ENVIRONMENT_STATE: eye.estimate(observation)[0], TRUE_OBJECTS: observation[ENVIRONMENT_STATE]}
+    truth = observation[ENVIRONMENT_STATE]
+    return {**observation, ENVIRONMENT_STATE: eye.estimate(observation)[0] if len(truth) else truth, TRUE_OBJECTS: truth}
 
 
 def pose_of(state: Array) -> Array:

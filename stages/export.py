@@ -40,7 +40,7 @@ def main() -> None:
         write_bundle(run.out, spec, act, residual, params.opset, mounting_of(sim))
         if sim.objects_from == "eye":
             add_eye(run.out, spec, checkpoint.load(run.input("train_eye")), params.opset)
-        episodes = parity.recorded(dataset, params.n_observations)
+        episodes = parity.recorded(dataset, params.n_observations, act.inputs)
         gaps = parity.measure(Bundle.open(run.out), act, residual, spec, episodes)
         gaps.require(params.max_abs_deg)
         write_json(run.out / PARITY_FILE, gaps.to_dict())
@@ -55,8 +55,7 @@ def main() -> None:
         outcomes = agreement.compare(env, unexported, onnx, seeds, onnx_env)
         outcomes.require(params.min_p)
         times = latency.measure(bundle, params.n_latency_calls)
-
-        how = {name: run.values(name) for name in ("train_act", "train_residual")}
+        how = {"train_act": run.values("train_act"), "train_residual": run.values("train_residual")}
         training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
         evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times, which differ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -10,11 +11,13 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -42,6 +45,21 @@ settings.register_profile(
     "soarm", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("soarm")
+
+
+_parse = yaml.safe_load
+
+
+@cache
+def _parsed(text: str) -> Any:
+    return _parse(text)
+
+
+def _parse_once(source: Any) -> Any:
+    return copy.deepcopy(_parsed(source)) if isinstance(source, str) else _parse(source)
+
+
+yaml.safe_load = _parse_once  # hundreds of tests read the same params.yaml, each in 50 ms
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

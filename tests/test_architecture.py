@@ -239,7 +239,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "tensorboard", "wandb", "trackio")
+    own = ("menagerie", "view", "tensorboard", "wandb", "trackio", "accelerate")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

@@ -25,6 +25,7 @@ POLICY_KEYS = {"success_rate", "success_ci95", "n_scenes", "return_mean", "time_
 # What each metrics file promises to whoever reads it.
 CONTRACT = {
     "record": {"episodes", "frames", "expert_success_rate", "wall_s"},
+    "train_eye": {"eye"},
     "train_act": {"parameters", "samples_per_s", "val_l1_deg"},
     "eval_base": POLICY_KEYS,
     "reach": {"base", "ceilings", "ceiling", "bound", "factor", "n_scenes", "wall_s"},

@@ -100,7 +100,7 @@ class Told:
         return np.repeat(brightness[:, None], Questions(self.task).dim, axis=1).astype(np.float32)
 
 
-def test_policies_are_told_what_the_eye_says_and_pictures_go_no_further() -> None:
+def test_policies_are_told_what_the_eye_says_and_the_truth_stands_apart() -> None:
     told = Told()
     env = SeeingEnv(told, Estimator(told, told.task, ["front"]))
     rows = np.arange(2)
@@ -108,10 +108,10 @@ def test_policies_are_told_what_the_eye_says_and_pictures_go_no_further() -> Non
     seen = env.reset(rows, [0, 1]), env.step(np.zeros((2, 6), np.float32), rows).observation
 
     for value, one in zip((1.0, 2.0), seen, strict=True):
-        assert set(one) == {STATE, ENVIRONMENT_STATE, TRUE_OBJECTS}
+        assert set(one) == {STATE, ENVIRONMENT_STATE, TRUE_OBJECTS, "observation.images.front"}
         np.testing.assert_array_equal(one[TRUE_OBJECTS], np.full((2, 7), value, np.float32))
         np.testing.assert_allclose(one[ENVIRONMENT_STATE], 10 * value)
-    assert set(env.reset(np.array([], np.intp), [])) == {STATE, ENVIRONMENT_STATE, TRUE_OBJECTS}
+    assert len(env.reset(np.array([], np.intp), [])[TRUE_OBJECTS]) == 0
 
 
 def test_only_rows_of_an_evaluation_and_the_eye_s_own_room_know_of_the_truth() -> None:

@@ -12,4 +12,5 @@
     windows        an observation and the actions that follow it
     training       training, resumed after a kill
     trainer        one step of it, and validation
+    parallel       training in several processes
 """

@@ -78,8 +78,13 @@ class Parity:
             )
 
 
-def recorded(dataset: Dataset, n_observations: int) -> list[Observation]:
+def recorded(dataset: Dataset, n_observations: int, inputs: Sequence[str] = ()) -> list[Observation]:
     """Return the observations of the first episodes of `dataset` that hold `n_observations` together.
+
+    Args:
+        dataset: The dataset.
+        n_observations: At least so many.
+        inputs: Keys of what the base observes: pictures of cameras among them are decoded, those of others are not.
 
     Raises:
         ParityError: The dataset holds fewer.
@@ -91,8 +96,13 @@ def recorded(dataset: Dataset, n_observations: int) -> list[Observation]:
         )
     stop = int(np.searchsorted(dataset.episode_starts, n_observations))
     seen = {key: values for key, values in dataset.columns.items() if key.startswith("observation.")}
+    cameras = {key: pictures for key, pictures in dataset.pictures.items() if key in inputs}
     bounds = zip(dataset.episode_starts[:stop], dataset.episode_starts[1 : stop + 1], strict=True)
-    return [{key: values[start:end] for key, values in seen.items()} for start, end in bounds]
+    return [
+        {key: values[start:end] for key, values in seen.items()}
+        | {key: pictures.gather(np.arange(start, end)) for key, pictures in cameras.items()}
+        for start, end in bounds
+    ]
 
 
 def measure(

@@ -22,6 +22,7 @@ from soarm.quantities import NotNegative, Share
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchSim
+from soarm.sim.params import Sector, SimParams, TabletopParams
 from soarm.sim.task import SimTask, StateView
 from soarm.tasks.tabletop import CUBE_HALF_M
 from soarm.tasks.thing import Thing
@@ -33,8 +34,10 @@ _STRENGTHS = (0.0, 0.5, 1.0)
 """Of the noise, one per episode: some stay on the path."""
 _HAND_M = (0.035, 0.04, 0.035)
 """How far from the gripper point an object put near it may be, in the fixed jaw's frame [m]."""
-_SECTOR = (0.09, 0.29, 75.0)
-"""Where objects lie that lie anywhere: least and greatest distance from the shoulder's axis [m], greatest angle [deg]."""
+_MARGIN_M, _MARGIN_DEG = 0.03, 15.0
+"""How much wider the sector is in which a thing lies anywhere than the one in which its task puts it."""
+_WIDE: Sector = ((0.09, 0.29), (-75.0, 75.0))
+"""The sector of a thing that its task puts into none."""
 _AWAY_M = -10.0
 _AIR_M = 0.10
 """Greatest height of an object in the air [m]."""
@@ -93,30 +96,29 @@ class Moments(NamedTuple):
 
 
 def collect(
-    env: BatchSim, policies: Sequence[BatchPolicy], params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
+    env: BatchSim, policy: BatchPolicy, params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
 ) -> Moments:
-    """Run policies in turn, pushed off their path in two of three episodes, and return every moment."""
-    gathered: list[Moments] = []
-    seeds = iter(seeds)
-    for i, policy in enumerate(policies):
-        pushed = _Pushed(policy, env, params.noise_deg, rng)
-        n = params.n_episodes * (i + 1) // len(policies) - params.n_episodes * i // len(policies)
-        gathered += [pushed.moments(episode) for episode in rollout(env, pushed, [next(seeds) for _ in range(n)])]
+    """Run a policy in the scenes of `seeds`, pushed off its path in two of three episodes, and return every moment."""
+    pushed = _Pushed(policy, env, params.noise_deg, rng)
+    gathered = [pushed.moments(episode) for episode in rollout(env, pushed, seeds)]
     return Moments(*(np.concatenate(parts) for parts in zip(*gathered, strict=True)))
 
 
-def scatter(moments: Moments, n: int, task: SimTask, params: MomentParams, rng: np.random.Generator) -> Moments:
+def scatter(moments: Moments, n: int, sim: SimParams, params: MomentParams, rng: np.random.Generator) -> Moments:
     """Return `n` moments: arm poses drawn from `moments`, and objects as they were, anywhere, or near the gripper."""
+    task, sectors = sim.sim_task, _sectors(sim)
+    free = free_things(task)
+    fixed = [thing for thing in task.task.things if thing not in free]
     found = moments.take(rng.integers(0, len(moments.qpos), n))
     chance = rng.random(n)
     found = found._replace(as_was=chance < params.as_was)
     anywhere, near = np.flatnonzero(chance >= params.as_was), np.flatnonzero(chance >= 1.0 - params.near)
     bodies = range(arm.N_JOINTS, found.qpos.shape[1], 7)  # each a position and a quaternion
-    for first in bodies:
-        found.qpos[anywhere, first : first + 7] = _lying(len(anywhere), rng)
-    for i in range(found.mocap_pos.shape[1]):
-        found.mocap_pos[anywhere, i, :2] = _places(len(anywhere), rng)
-    held = rng.choice([i for i, thing in enumerate(free_things(task)) if thing.grip is not None], len(near))
+    for first, thing in zip(bodies, free, strict=True):
+        found.qpos[anywhere, first : first + 7] = _lying(len(anywhere), sectors[thing.name], rng)
+    for i, thing in enumerate(fixed):
+        found.mocap_pos[anywhere, i, :2] = _places(len(anywhere), sectors[thing.name], rng)
+    held = rng.choice([i for i, thing in enumerate(free) if thing.grip is not None], len(near))
     for i, first in enumerate(bodies):
         rows = near[held == i]
         found.qpos[rows, first : first + 7] = _in_hand(found.qpos[rows, : arm.N_JOINTS], rng)
@@ -173,19 +175,29 @@ class _Pushed:
         return Moments(qpos, mocap_pos, stage, np.ones(len(qpos), bool))
 
 
-def _places(n: int, rng: np.random.Generator) -> Floats:
-    """Draw points evenly over a wide sector around the shoulder's axis, shape (n, 2) [m]."""
-    nearest, farthest, angle_deg = _SECTOR
+def _sectors(sim: SimParams) -> dict[str, Sector]:
+    """Return in which sector around the shoulder's axis each thing of a task may lie: its own, and somewhat more."""
+    sectors: dict[str, Sector] = dict.fromkeys((thing.name for thing in sim.sim_task.task.things), _WIDE)
+    if isinstance(sim.task, TabletopParams):
+        for name, (radius, angle) in zip(sim.task.things, sim.task.sectors, strict=True):
+            wider = (max(0.0, radius[0] - _MARGIN_M), radius[1] + _MARGIN_M)
+            sectors[name] = wider, (angle[0] - _MARGIN_DEG, angle[1] + _MARGIN_DEG)
+    return sectors
+
+
+def _places(n: int, sector: Sector, rng: np.random.Generator) -> Floats:
+    """Draw points evenly over a sector around the shoulder's axis, shape (n, 2) [m]."""
+    (nearest, farthest), angle_deg = sector
     radius = np.sqrt(rng.uniform(nearest**2, farthest**2, n))
-    angle = np.radians(rng.uniform(-angle_deg, angle_deg, n))
+    angle = np.radians(rng.uniform(*angle_deg, n))
     x, y = kinematics.SHOULDER_XY_M
     return np.stack([x - radius * np.sin(angle), y - radius * np.cos(angle)], axis=1)
 
 
-def _lying(n: int, rng: np.random.Generator) -> Floats:
+def _lying(n: int, sector: Sector, rng: np.random.Generator) -> Floats:
     """Draw poses of a cube anywhere, shape (n, 7): flat on the table, one in ten above it."""
     height = np.where(rng.random(n) < 0.1, rng.uniform(CUBE_HALF_M, _AIR_M, n), CUBE_HALF_M)
-    return np.concatenate([_places(n, rng), height[:, None], _upright(rng.uniform(-math.pi, math.pi, n))], axis=1)
+    return np.concatenate([_places(n, sector, rng), height[:, None], _upright(rng.uniform(-math.pi, math.pi, n))], axis=1)
 
 
 def _in_hand(q_rad: Floats, rng: np.random.Generator) -> Floats:

@@ -1,6 +1,6 @@
 """Training of an eye, from rollouts to the network.
 
-    result = train(sim, policies, params, seed=0, scratch=folder, log=run.log, track=run.track)
+    result = train(sim, policy, params, seed=0, scratch=folder, log=run.log, track=run.track)
 
 Killed at any instant and started again with the same arguments, it goes on from its last checkpoint in `scratch` and ends with
 the same bits. Knows no stage and no tracking server.
@@ -9,7 +9,7 @@ the same bits. Knows no stage and no tracking server.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soarm.act.training import Log, reproducible, restore, save_state
+from soarm.act.parallel import Log
+from soarm.act.training import reproducible, restore, save_state
 from soarm.estimation import Questions
 from soarm.eye import frames
 from soarm.eye.errors import EyeErrors
@@ -79,7 +80,7 @@ class TrainedEye:
 
 def train(
     sim: SimParams,
-    policies: Callable[[int], Sequence[BatchPolicy]],
+    policy: BatchPolicy,
     params: TrainEyeParams,
     *,
     seed: int,
@@ -91,7 +92,7 @@ def train(
 
     Args:
         sim: The environment: task, cameras and looks.
-        policies: Makes the policies whose rollouts arm poses come from, for a number of rows.
+        policy: Whose rollouts arm poses come from, for `n_rows` arms: the demonstrators.
         params: How.
         seed: Seed of everything random.
         scratch: Folder for frames and the checkpoint to resume from; must belong to these arguments alone.
@@ -104,8 +105,8 @@ def train(
     """
     seeds = scene_seeds("eye", seed)
     others = seeds[len(seeds) // 2 :]
-    training, _ = _labelled(sim, policies, params, params.n_frames, seeds, scratch / "training", track)
-    held_out, moments = _labelled(sim, policies, params, params.n_held_out, others, scratch / "held_out", track)
+    training, _ = _labelled(sim, policy, params, params.n_frames, seeds, scratch / "training", track)
+    held_out, moments = _labelled(sim, policy, params, params.n_held_out, others, scratch / "held_out", track)
     learn, checkpoint = params.learn, scratch / "resume.pt"
     with reproducible(torch.device("cpu"), seed):
         trainer = EyeTrainer(training, held_out, Questions(sim.sim_task.task), params.network, learn, seed)
@@ -130,7 +131,7 @@ def train(
 
 def _labelled(
     sim: SimParams,
-    policies: Callable[[int], Sequence[BatchPolicy]],
+    policy: BatchPolicy,
     params: TrainEyeParams,
     n: int,
     seeds: range,
@@ -140,10 +141,9 @@ def _labelled(
     """Return frames of rollouts in the scenes of `seeds`, and where everything is in them."""
     rng = np.random.default_rng(seeds.start)
     env = BatchSim(sim.told, params.n_rows, params.n_workers)
-    made = policies(params.n_rows)
     total = params.moments.n_episodes
-    found = collect(env, made, params.moments, track(seeds[:total], total, "rollouts for the eye"), rng)
-    moments = scatter(found, n, sim.sim_task, params.moments, rng)
+    found = collect(env, policy, params.moments, track(seeds[:total], total, "rollouts for the eye"), rng)
+    moments = scatter(found, n, sim, params.moments, rng)
     pictures = frames.draw(sim, moments, _looks(seeds, n), folder, params.n_workers, track)
     return Labelled(pictures, *moments.observed(sim.sim_task)), moments
 

@@ -143,8 +143,8 @@ def test_parameters_are_counted_as_in_lerobot(make_act):
     assert model.n_parameters == 4_260_678
 
 
-def test_the_large_profile_has_the_size_of_the_seed(make_act):
-    """LeRobot's default sizes at half the width; `large` in params.yaml."""
+def test_the_profile_seed_size_has_the_size_of_the_seed(make_act):
+    """LeRobot's default sizes at half the width; `seed_size` in params.yaml, beside its trunk."""
     model = make_act(**FULL)
 
     assert model.n_parameters == pytest.approx(17.8e6, rel=0.01)

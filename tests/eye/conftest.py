@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ TINY = TrainEyeParams(
     network=EyeConfig((4, 4), 4, 2, 2, 4, 8),
     learn=LearnParams(6, 8, 1e-3, 1, 1e-4, 1.0, 0.15, 3, 2),
 )
-MakePolicies = Callable[[int], Sequence[BatchPolicy]]
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +39,10 @@ def seeing() -> SimParams:
 
 
 @pytest.fixture(scope="session")
-def demonstrators(seeing: SimParams) -> MakePolicies:
-    """Return what makes demonstrators."""
+def demonstrators(seeing: SimParams) -> BatchPolicy:
+    """Return two demonstrators."""
     habits = params.load(FILE, "pick_place").section("record", RecordParams).expert
-
-    def make(n_rows: int) -> list[BatchPolicy]:
-        return [VectorPolicy([seeing.sim_task.expert(habits, seeing.control_hz) for _ in range(n_rows)])]
-
-    return make
+    return VectorPolicy([seeing.sim_task.expert(habits, seeing.control_hz) for _ in range(2)])
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +52,7 @@ def tiny() -> TrainEyeParams:
 
 
 @pytest.fixture(scope="session")
-def tried(seeing: SimParams, demonstrators: MakePolicies, tmp_path_factory: pytest.TempPathFactory) -> TrainedEye:
+def tried(seeing: SimParams, demonstrators: BatchPolicy, tmp_path_factory: pytest.TempPathFactory) -> TrainedEye:
     """Return an eye after six steps."""
 
     def log(step: int, metrics: Any) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,13 @@ from soarm.policy import BatchPolicy
 from soarm.sim.params import SimParams
 from soarm.tasks.registry import find
 
-MakePolicies = Callable[[int], Sequence[BatchPolicy]]
-
 
 def forget(step: int, metrics: Mapping[str, float]) -> None:
     """Log nothing."""
 
 
 def test_a_training_that_was_killed_ends_with_the_same_bits(
-    seeing: SimParams, demonstrators: MakePolicies, tiny: TrainEyeParams, tried: TrainedEye, tmp_path: Path
+    seeing: SimParams, demonstrators: BatchPolicy, tiny: TrainEyeParams, tried: TrainedEye, tmp_path: Path
 ) -> None:
     def killed(step: int, metrics: Mapping[str, float]) -> None:
         if step == 6:
@@ -114,7 +112,7 @@ def test_the_loss_is_least_at_the_right_answers_and_the_expected_errors() -> Non
 
 def test_a_loss_that_is_not_finite_is_an_error(
     seeing: SimParams,
-    demonstrators: MakePolicies,
+    demonstrators: BatchPolicy,
     tiny: TrainEyeParams,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

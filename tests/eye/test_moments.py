@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import pytest
 
@@ -17,9 +15,9 @@ HOW = MomentParams(n_episodes=3, noise_deg=5.0, as_was=0.25, near=0.5)
 
 
 @pytest.fixture(scope="module")
-def moments(seeing: SimParams, demonstrators: Callable[[int], Sequence[BatchPolicy]]) -> Moments:
+def moments(seeing: SimParams, demonstrators: BatchPolicy) -> Moments:
     """Return the moments of three episodes of 30 steps."""
-    return collect(BatchSim(seeing.told, 2), demonstrators(2), HOW, range(3), np.random.default_rng(0))
+    return collect(BatchSim(seeing.told, 2), demonstrators, HOW, range(3), np.random.default_rng(0))
 
 
 def test_every_step_of_every_rollout_is_a_moment(moments: Moments) -> None:
@@ -30,7 +28,7 @@ def test_every_step_of_every_rollout_is_a_moment(moments: Moments) -> None:
 
 
 def test_objects_stay_lie_anywhere_or_come_near_the_gripper(moments: Moments, seeing: SimParams) -> None:
-    drawn = scatter(moments, 4000, seeing.sim_task, HOW, np.random.default_rng(1))
+    drawn = scatter(moments, 4000, seeing, HOW, np.random.default_rng(1))
 
     state, objects = drawn.observed(seeing.sim_task)
     away = np.linalg.norm(objects[:, :3] - kinematics.forward(state)[0], axis=1)
@@ -46,7 +44,7 @@ def test_objects_stay_lie_anywhere_or_come_near_the_gripper(moments: Moments, se
 def test_the_same_seed_scatters_alike_and_changes_no_rollout(moments: Moments, seeing: SimParams) -> None:
     before = moments.qpos.copy()
 
-    first, second = (scatter(moments, 50, seeing.sim_task, HOW, np.random.default_rng(2)) for _ in range(2))
+    first, second = (scatter(moments, 50, seeing, HOW, np.random.default_rng(2)) for _ in range(2))
 
     np.testing.assert_array_equal(first.qpos, second.qpos)
     np.testing.assert_array_equal(moments.qpos, before)

@@ -21,7 +21,7 @@ def bundle(cameras, *, told=True):
     """Return what of a bundle is looked at."""
     features = {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE, **({ENVIRONMENT_STATE: TASK.objects} if told else {})}
     wanted = {name: Feature.image(2, 3) for name in cameras}
-    return types.SimpleNamespace(task=TASK, cameras=wanted, spec=PolicySpec(features, 30))
+    return types.SimpleNamespace(task=TASK, cameras=wanted, eye_cameras={}, spec=PolicySpec(features, 30))
 
 
 @pytest.fixture

@@ -1,0 +1,153 @@
+"""How fast ACT trains on pictures, and how long its exported graph takes; one thread.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/bench_visual_act.py [--lerobot] [--onnx]
+
+`--lerobot`, where LeRobot can be imported (docs/dataset.md says how to make that environment), trains its ACT of the same
+sizes in the same process, step by step in turn, so that whatever else the machine does slows both alike. Times are CPU time:
+on a shared machine wall time says more about the neighbours. Pictures are noise, in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from soarm.act.config import ACTConfig
+from soarm.act.loss import losses
+from soarm.act.model import ACT, Blueprint
+from soarm.act.windows import Batch
+from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature, PolicySpec
+from soarm.vision.trunks import TRUNKS, TrunkName
+
+CAMERAS = {"observation.images.front": Feature.image(96, 96), "observation.images.wrist": Feature.image(96, 96)}
+SIZES: dict[str, Any] = {"chunk_size": 50, "n_action_steps": 50, "use_vae": True, "kl_weight": 10.0, "dropout": 0.1}
+SEED_SIZE = {"dim_model": 256, "n_heads": 8, "dim_feedforward": 3264, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+"""17.8 M parameters beside the trunk; profile `seed_size`."""
+DEFAULT = {"dim_model": 512, "n_heads": 8, "dim_feedforward": 3200, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+"""LeRobot's default sizes."""
+BATCH_SIZE, N_STEPS = 8, 8
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lerobot", action="store_true", help="train LeRobot's ACT in turn")
+    parser.add_argument("--onnx", action="store_true", help="time the exported graph, float32 and with convolutions in int8")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for label, sizes in (("seed size", SEED_SIZE), ("LeRobot's default", DEFAULT)):
+        _training(label, ACTConfig(**SIZES, **sizes, **_REST, vision_backbone="resnet18"), options.lerobot)
+    if options.onnx:
+        for trunk in TRUNKS:
+            _exported(ACTConfig(**SIZES, **SEED_SIZE, **_REST, vision_backbone=trunk), trunk)
+
+
+_REST: dict[str, Any] = {"temporal_ensemble_coeff": None, "n_decoder_layers": 1, "latent_dim": 32}
+
+
+def _training(label: str, config: ACTConfig, with_lerobot: bool) -> None:
+    model, batch = _build(config).train(), _batch(config.chunk_size)
+    steps = {"soarm": _step(model, lambda: losses(model, batch).total, fused=True)}
+    if with_lerobot:
+        policy, items = _lerobot_policy(config), _items(batch)
+        steps["LeRobot"] = _step(policy, lambda: policy.forward(items)[0], fused=False)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for i in range(N_STEPS + 1):
+        for name, step in steps.items():
+            start_s = time.process_time()
+            step()
+            if i > 0:  # the first one allocates
+                seconds[name].append(time.process_time() - start_s)
+    print(f"training step, {label}: {model.n_parameters / 1e6:.2f} M parameters, 2 x 96 px, batch {BATCH_SIZE}, chunk 50")
+    for name, values in seconds.items():
+        median, best = BATCH_SIZE / statistics.median(values), BATCH_SIZE / min(values)
+        print(f"  {name:8} {median:6.1f} samples/s (median) {best:6.1f} (best)")
+    if with_lerobot:
+        print(f"  ratio of medians {statistics.median(seconds['LeRobot']) / statistics.median(seconds['soarm']):.2f}")
+
+
+def _build(config: ACTConfig) -> ACT:
+    features = {STATE: JOINT_FEATURE, **CAMERAS, ACTION: JOINT_FEATURE}
+    return Blueprint(
+        config, PolicySpec(features, 30, chunk_size=config.chunk_size, n_action_steps=config.n_action_steps)
+    ).build()
+
+
+def _batch(chunk_size: int) -> Batch:
+    pictures = {key: torch.randint(0, 256, (BATCH_SIZE, *one.shape), dtype=torch.uint8) for key, one in CAMERAS.items()}
+    is_pad = torch.zeros(BATCH_SIZE, chunk_size, dtype=torch.bool)
+    return Batch({STATE: torch.randn(BATCH_SIZE, 6), **pictures}, torch.randn(BATCH_SIZE, chunk_size, 6), is_pad)
+
+
+def _items(batch: Batch) -> dict[str, torch.Tensor]:
+    """Return a batch as LeRobot's processors hand it over: pictures as floats, channels first, normalised."""
+    pictures = {key: batch.observation[key].permute(0, 3, 1, 2).float().contiguous() / 255 - 0.5 for key in CAMERAS}
+    return {STATE: batch.observation[STATE], **pictures, ACTION: batch.action, "action_is_pad": batch.is_pad}
+
+
+def _step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool) -> Callable[[], None]:
+    """Return one optimiser step with gradient clipping, as both projects take it."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=1e-4, fused=fused)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        loss().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+
+    return step
+
+
+def _lerobot_policy(config: ACTConfig) -> Any:
+    from lerobot.configs.types import FeatureType, PolicyFeature
+    from lerobot.policies.act.configuration_act import ACTConfig as LeRobotConfig
+    from lerobot.policies.act.modeling_act import ACTPolicy
+
+    ours = ("temporal_ensemble_coeff", "freeze_backbone")
+    sizes = {name: value for name, value in dataclasses.asdict(config).items() if name not in ours}
+    features = {STATE: PolicyFeature(FeatureType.STATE, (6,))}
+    features |= {key: PolicyFeature(FeatureType.VISUAL, (3, 96, 96)) for key in CAMERAS}
+    action = {ACTION: PolicyFeature(FeatureType.ACTION, (6,))}
+    return ACTPolicy(LeRobotConfig(input_features=features, output_features=action, device="cpu", **sizes)).train()
+
+
+def _exported(config: ACTConfig, trunk: TrunkName) -> None:
+    import onnxruntime as ort
+
+    from soarm.export.graph import to_onnx
+    from soarm.export.quantise import quantise
+
+    model = _build(config).eval()
+    shapes = {key: model.spec.features[key].shape for key in model.inputs}
+    content = to_onnx(model, shapes, [ACTION], {}, 20, by_name=True)
+    rng = np.random.default_rng(0)
+
+    def seen() -> dict[str, Any]:
+        pictures = {key: rng.integers(0, 256, (1, *one.shape), np.uint8) for key, one in CAMERAS.items()}
+        return {STATE: rng.normal(size=(1, 6)).astype(np.float32), **pictures}
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    times = {}
+    for name, graph in (("fp32", content), ("int8", quantise(content, [seen() for _ in range(20)]))):
+        session, feed = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), seen()
+        taken_ms = []
+        for _ in range(40):
+            start_s = time.process_time()
+            session.run(None, feed)
+            taken_ms.append(1e3 * (time.process_time() - start_s))
+        times[name] = statistics.median(taken_ms[5:]), min(taken_ms)
+    figures = ", ".join(f"{name} {median:.1f} ms (best {best:.1f})" for name, (median, best) in times.items())
+    print(f"one prediction in ONNX, {trunk}, {model.n_parameters / 1e6:.2f} M parameters, 2 x 96 px: {figures}")
+
+
+if __name__ == "__main__":
+    main()
