@@ -72,12 +72,12 @@ def add_eye(folder: Path, spec: PolicySpec, eye: nn.Module, opset: int) -> None:
     cameras = cast(Mapping[str, Feature], eye.cameras)
     metadata = {layout.SPEC_KEY: layout.spec_json(spec), layout.NETWORK_KEY: layout.EYE}
     inputs, outputs = layout.signature(layout.EYE, spec, cameras)
-    content = to_onnx(_ByKey(eye, list(cameras)), inputs, outputs, metadata, opset, by_name=True)
+    content = to_onnx(ByKey(eye, list(cameras)), inputs, outputs, metadata, opset, by_name=True)
     (folder / layout.network_file(layout.EYE)).write_bytes(content)
     seal(folder)
 
 
-class _ByKey(nn.Module):
+class ByKey(nn.Module):
     """An eye whose inputs come in one mapping: pictures under feature keys, and the pose."""
 
     def __init__(self, eye: nn.Module, cameras: Sequence[str]) -> None:
@@ -85,6 +85,7 @@ class _ByKey(nn.Module):
         self._eye, self._cameras = eye, cameras
 
     def forward(self, given: dict[str, Tensor]) -> Tensor:
+        """Return the answers, shape (B, `Questions.dim`)."""
         pictures = {name: given[f"{IMAGES}.{name}"] for name in self._cameras}
         answers: Tensor = self._eye(pictures, given[layout.POSE_INPUT])
         return answers

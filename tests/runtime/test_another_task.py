@@ -273,7 +273,7 @@ def driven(monkeypatch, tmp_path):
     def drive(task, *words):
         monkeypatch.setattr(
             "soarm.runtime.bundle.Bundle.open",
-            lambda folder: SimpleNamespace(task=task, sessions={}, cameras={}, spec=task.spec(30)),
+            lambda folder: SimpleNamespace(task=task, sessions={}, cameras={}, eye_cameras={}, spec=task.spec(30)),
         )
         status = main(["drive", "bundle", "--port", "p", "--calibration", "c", *words])
         return found.pop().sensors[ENVIRONMENT_STATE] if status == 0 else None
