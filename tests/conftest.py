@@ -140,7 +140,8 @@ def make_demonstrations() -> Callable[..., Dataset]:
 @pytest.fixture
 def make_twin(sim: SimParams) -> Iterator[Callable[..., Twin]]:
     """Return a function that starts a twin with options of `TwinConfig`."""
-    from soarm.twin.twin import Twin, TwinConfig
+    from soarm.twin.twin import Twin
+    from soarm.twin.twin_config import TwinConfig
 
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Twin.start(sim, TwinConfig(**options)))
