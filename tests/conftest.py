@@ -103,6 +103,14 @@ def sim() -> SimParams:
     return params_file.load(ROOT / "params.yaml", "pick_place").section("sim", SimParams)
 
 
+@pytest.fixture
+def rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with rays, which need no trial in a process of its own."""
+    from soarm.sim import camera
+
+    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
+
+
 @pytest.fixture(scope="session")
 def make_demonstrations() -> Callable[..., Dataset]:
     """Return a maker of smooth made-up demonstrations, in memory: episodes of some lengths that no other seed gives."""
