@@ -93,8 +93,7 @@ def record(
     """
     if params.pictures and not sim.cameras:
         raise ParamsError("record.pictures is true, and sim.cameras names no camera; name one (docs/cameras.md), or say false")
-    told = dataclasses.replace(sim.told, cameras=sim.cameras if params.pictures else {})
-    env = BatchSim(told, params.n_rows, params.n_threads)
+    env = BatchSim(sim.told(sim.cameras if params.pictures else ()), params.n_rows, params.n_threads)
     encoding = Encoding(params.codec, params.crf, simd=False)
     policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
     tries = frames = 0

@@ -130,6 +130,11 @@ class PolicySpec:
     git_rev: str | None = None
     task: str | None = DEFAULT_TASK
 
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras among the features."""
+        return tuple(key.removeprefix(f"{IMAGES}.") for key, feature in self.features.items() if feature.kind == "image")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON-ready types."""
         features = {key: feature.to_dict() for key, feature in self.features.items()}

@@ -51,7 +51,7 @@ def main() -> None:
             base = rows(alone, "ACT", provenance)
         corrected = residual_policy(act, actor, spec, how.n_rows)
         residual = rows(corrected, "ACT + residual", provenance_of(residual_folder, world, how))
-        others = trials.without_the_eye(sim, eye, corrected, seeds, params.n_leak_scenes, how, run.track)
+        others = trials.without_the_eye(sim, eye, corrected, spec.cameras, seeds, params.n_leak_scenes, how, run.track)
         result = compare(base, residual, np.random.default_rng(run.seed), params.bootstrap_resamples)
 
         base.save(run.out, "base")

@@ -22,7 +22,7 @@ def main() -> None:
         sim, recorded = run.params("sim", SimParams), run.params("record", RecordParams)
         act = load_base(run.input("train_act"))
         require_fitting({"data/train_act": act.spec}, sim.spec)
-        env = BatchSim(sim.told, params.n_rows, params.n_threads)
+        env = BatchSim(sim.told(act.spec.cameras), params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
         noiseless = recorded.expert.noiseless()
         expert = VectorPolicy([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -163,6 +164,29 @@ def test_chromium_finds_nothing_wrong_with_the_report(
     assert width_px < 1280 or not found.scrolling
     assert report.stat().st_size < MOST_BYTES
     assert f"<dd>{repository.revision[:12]}</dd>" in report.read_text()
+
+
+@pytest.mark.chain
+def test_the_chain_runs_from_pictures_and_says_what_they_are_worth(repository: Repository, tmp_path: Path) -> None:
+    seeing = copy.copy(repository)
+    seeing.path = tmp_path / "soarm"
+    shutil.copytree(repository.path, seeing.path, ignore=shutil.ignore_patterns(".dvc", "mlflow*", "*.db"))
+    params = seeing.path / "params.yaml"
+    params.write_text(params.read_text().replace("profile: ci", "profile: ci_pixels", 1))
+
+    for stage in ("train_eye", "eval_base", "train_residual", "compare", "export", "deploy_check"):
+        seeing.run(sys.executable, "-m", f"stages.{stage}")
+
+    eye, others = seeing.metrics("train_eye"), seeing.metrics("compare")["without_the_eye"]
+    assert eye["cube"]["all"]["median_mm"] > 0
+    assert {name: one["n_scenes"] for name, one in others.items()} == {
+        "true_poses": 8,
+        "blank_pictures": 4,
+        "permuted_pictures": 4,
+    }
+    assert seeing.metrics("export")["eye_ms"] > 0
+    assert {path.name for path in (seeing.path / "data" / "export").iterdir()} >= {"eye.onnx", "cameras.json"}
+    assert seeing.metrics("deploy_check")["stops"] == []
 
 
 @pytest.mark.chain

@@ -140,7 +140,7 @@ def _labelled(
 ) -> tuple[Labelled, Moments]:
     """Return frames of rollouts in the scenes of `seeds`, and where everything is in them."""
     rng = np.random.default_rng(seeds.start)
-    env = BatchSim(sim.told, params.n_rows, params.n_workers)
+    env = BatchSim(sim.told(), params.n_rows, params.n_workers)
     total = params.moments.n_episodes
     found = collect(env, policy, params.moments, track(seeds[:total], total, "rollouts for the eye"), rng)
     moments = scatter(found, n, sim, params.moments, rng)

@@ -69,6 +69,7 @@ def without_the_eye(
     sim: SimParams,
     eye: Path,
     policy: BatchPolicy,
+    cameras: Iterable[str],
     seeds: range,
     n_leak_scenes: int,
     how: EvaluationParams,
@@ -80,6 +81,7 @@ def without_the_eye(
         sim: The simulator.
         eye: Folder of the eye.
         policy: As it was evaluated through its eye.
+        cameras: Those that it looks through itself.
         seeds: Of the scenes on which `true_poses` are told.
         n_leak_scenes: Of these, scenes in which `blank_pictures` and `permuted_pictures` show the eye nothing of the scene.
         how: How it is evaluated.
@@ -87,7 +89,7 @@ def without_the_eye(
     """
     if sim.objects_from == "simulator":
         return {}
-    envs: dict[str, BatchEnv] = {TRUE: BatchSim(sim.told, how.n_rows, how.n_threads)}
+    envs: dict[str, BatchEnv] = {TRUE: BatchSim(sim.told(cameras), how.n_rows, how.n_threads)}
     for tampering in get_args(Tampering):
         tampered = TamperedEnv(BatchSim(sim, how.n_rows, how.n_threads), tampering)
         envs[f"{tampering}_pictures"] = SeeingEnv(tampered, estimator_for(sim, eye))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
@@ -234,10 +234,10 @@ class SimParams:
         features = {**task.features, **self.picture_features}
         return dataclasses.replace(task.spec(self.control_hz), features=features)
 
-    @property
-    def told(self) -> Self:
-        """The same environment without cameras, where policies are told where the objects are."""
-        return dataclasses.replace(self, cameras={}, objects_from="simulator")
+    def told(self, cameras: Iterable[str] = ()) -> Self:
+        """Return the same environment with some of its cameras, where policies are told where the objects are."""
+        kept = {name: self.cameras[name] for name in cameras}
+        return dataclasses.replace(self, cameras=kept, objects_from="simulator")
 
     @property
     def sim_dt_s(self) -> float:

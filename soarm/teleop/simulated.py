@@ -33,7 +33,7 @@ def follower(
     sim = _load(params, task).section("sim", SimParams)
     asked = {one.name: CameraParams(one.width_px, one.height_px, 1, None, None, None) for one in cameras}
     seen = {} if not recorded else asked or sim.cameras
-    return SimFollower(SimEnv(dataclasses.replace(sim.told, cameras=seen)))
+    return SimFollower(SimEnv(dataclasses.replace(sim.told(), cameras=seen)))
 
 
 def expert(params: Path | None, control_hz: int, first_seed: int, task: str | None = None) -> PolicyTeleoperator:

@@ -17,7 +17,7 @@ HOW = MomentParams(n_episodes=3, noise_deg=5.0, as_was=0.25, near=0.5)
 @pytest.fixture(scope="module")
 def moments(seeing: SimParams, demonstrators: BatchPolicy) -> Moments:
     """Return the moments of three episodes of 30 steps."""
-    return collect(BatchSim(seeing.told, 2), demonstrators, HOW, range(3), np.random.default_rng(0))
+    return collect(BatchSim(seeing.told(), 2), demonstrators, HOW, range(3), np.random.default_rng(0))
 
 
 def test_every_step_of_every_rollout_is_a_moment(moments: Moments) -> None:

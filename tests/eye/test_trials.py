@@ -54,7 +54,7 @@ def test_a_policy_is_told_true_poses_and_shown_pictures_that_say_nothing(
     def track(scenes: range, total: None, description: str) -> range:
         return scenes
 
-    found = without_the_eye(seeing, tmp_path, still, range(3), 2, how, track)
+    found = without_the_eye(seeing, tmp_path, still, (), range(3), 2, how, track)
 
     assert {name: len(rows) for name, rows in found.items()} == {TRUE: 3, "blank_pictures": 2, "permuted_pictures": 2}
     assert TRUE_OBJECTS not in still.told[0]
@@ -63,4 +63,4 @@ def test_a_policy_is_told_true_poses_and_shown_pictures_that_say_nothing(
     pairs = compared(found[TRUE], found)
     assert pairs[TRUE]["only_the_eye"] == pairs[TRUE]["only_this"] == 0
     assert pairs["blank_pictures"]["n_scenes"] == 2
-    assert without_the_eye(seeing.told, tmp_path / "nothing", still, range(3), 2, how, track) == {}
+    assert without_the_eye(seeing.told(), tmp_path / "nothing", still, (), range(3), 2, how, track) == {}
