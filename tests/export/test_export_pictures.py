@@ -4,6 +4,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from soarm.act.model import ACT
@@ -27,6 +28,7 @@ class Noise:
         return np.stack([np.random.default_rng(row).integers(0, 256, self.shape).astype(np.uint8) for row in rows])
 
 
+@pytest.mark.chain  # an export of its own takes seconds
 def test_a_base_that_looks_takes_uint8_pictures_and_agrees_on_recorded_ones(trained, tmp_path):
     features = {ACTION: JOINT_FEATURE, FRONT: Feature.image(16, 24), STATE: JOINT_FEATURE}
     spec = dataclasses.replace(trained.spec, features=features, residual_scale=None)

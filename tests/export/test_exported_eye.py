@@ -27,6 +27,9 @@ CAMERAS = {
 CONFIG = EyeConfig(channels=(4, 4), n_keypoints=3, n_glimpses=1, map_channels=2, map_dim=4, hidden=8)
 
 
+pytestmark = pytest.mark.chain  # an export of its own takes seconds
+
+
 @pytest.fixture(scope="module")
 def two(sim):
     return changed(sim, {"cameras": CAMERAS}, "sim")
