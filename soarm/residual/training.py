@@ -180,7 +180,8 @@ def train(
 def _labelled(demonstrations: Demonstrations, model: ResidualTD3BC, learner: LearnerParams) -> NStepReplayBuffer:
     """Return demonstrations as transitions of the residual, which mix into batches."""
     columns, starts = demonstrations.columns, demonstrations.episode_starts
-    return label(columns, starts, model.base_model, model.spec, model.device, learner.gamma, learner.n_steps)
+    how = model.device, learner.gamma, learner.n_steps
+    return label(columns, starts, model.base_model, model.spec, *how, demonstrations.pictures)
 
 
 def _new_model(
