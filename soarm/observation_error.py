@@ -98,7 +98,8 @@ class ErringEnv:
     def _draw(self, row: int, std_m: float, std_deg: float) -> NDArray[Any]:
         """Draw errors of positions [m], then of yaws [deg]."""
         n = sum(map(len, self._at))
-        return self._rngs[row].standard_normal(self._size) * np.repeat([std_m, std_deg], [n, len(self._yaw)])
+        drawn: NDArray[Any] = self._rngs[row].standard_normal(self._size) * np.repeat([std_m, std_deg], [n, len(self._yaw)])
+        return drawn
 
     def _told(self, observation: Observation, rows: Rows) -> Observation:
         truth = observation[ENVIRONMENT_STATE]
