@@ -53,7 +53,7 @@ def main() -> None:
     torch.manual_seed(0)
     batch = _batch(REFERENCE.chunk_size)
     model = _build(REFERENCE).train()
-    steps = {"soarm": _training_step(model, lambda: losses(model, batch).total, fused=True)}
+    steps = {"soarm": training_step(model, lambda: losses(model, batch).total, fused=True)}
     lerobot = _lerobot_policy()
     if lerobot is not None:
         items = {
@@ -61,8 +61,8 @@ def main() -> None:
             ACTION: batch.action,
             "action_is_pad": batch.is_pad,
         }
-        steps["LeRobot"] = _training_step(lerobot, lambda: lerobot.forward(items)[0], fused=False)
-    seconds = _in_turn(steps)
+        steps["LeRobot"] = training_step(lerobot, lambda: lerobot.forward(items)[0], fused=False)
+    seconds = in_turn(steps, N_STEPS)
     print(f"training step: {model.n_parameters / 1e6:.2f} M parameters, batch {BATCH_SIZE}, chunk {REFERENCE.chunk_size}")
     for name, values in seconds.items():
         median, best = statistics.median(values), min(values)
@@ -86,7 +86,7 @@ def _batch(chunk_size: int) -> Batch:
     return Batch(observation, torch.randn(BATCH_SIZE, chunk_size, 6), is_pad)
 
 
-def _training_step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool) -> Callable[[], None]:
+def training_step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool) -> Callable[[], None]:
     """Return one optimiser step with gradient clipping, as both projects take it."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=1e-4, fused=fused)
 
@@ -99,9 +99,10 @@ def _training_step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool)
     return step
 
 
-def _in_turn(steps: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
+def in_turn(steps: dict[str, Callable[[], None]], n_steps: int) -> dict[str, list[float]]:
+    """Take steps in turn; return the seconds of CPU time that each of `n_steps` took."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(N_STEPS + 2):
+    for i in range(n_steps + 2):
         for name, step in steps.items():
             start_s = time.process_time()
             step()

@@ -13,11 +13,11 @@ import argparse
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from bench_act import in_turn, training_step
 
 from soarm.act.config import ACTConfig
 from soarm.act.loss import losses
@@ -28,9 +28,21 @@ from soarm.vision.trunks import TRUNKS, TrunkName
 
 CAMERAS = {"observation.images.front": Feature.image(96, 96), "observation.images.wrist": Feature.image(96, 96)}
 SIZES: dict[str, Any] = {"chunk_size": 50, "n_action_steps": 50, "use_vae": True, "kl_weight": 10.0, "dropout": 0.1}
-SEED_SIZE = {"dim_model": 256, "n_heads": 8, "dim_feedforward": 3264, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+SEED_SIZE: dict[str, Any] = {
+    "dim_model": 256,
+    "n_heads": 8,
+    "dim_feedforward": 3264,
+    "n_encoder_layers": 4,
+    "n_vae_encoder_layers": 4,
+}
 """17.8 M parameters beside the trunk; profile `seed_size`."""
-DEFAULT = {"dim_model": 512, "n_heads": 8, "dim_feedforward": 3200, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+DEFAULT: dict[str, Any] = {
+    "dim_model": 512,
+    "n_heads": 8,
+    "dim_feedforward": 3200,
+    "n_encoder_layers": 4,
+    "n_vae_encoder_layers": 4,
+}
 """LeRobot's default sizes."""
 BATCH_SIZE, N_STEPS = 8, 8
 
@@ -55,17 +67,11 @@ _REST: dict[str, Any] = {"temporal_ensemble_coeff": None, "n_decoder_layers": 1,
 
 def _training(label: str, config: ACTConfig, with_lerobot: bool) -> None:
     model, batch = _build(config).train(), _batch(config.chunk_size)
-    steps = {"soarm": _step(model, lambda: losses(model, batch).total, fused=True)}
+    steps = {"soarm": training_step(model, lambda: losses(model, batch).total, fused=True)}
     if with_lerobot:
         policy, items = _lerobot_policy(config), _items(batch)
-        steps["LeRobot"] = _step(policy, lambda: policy.forward(items)[0], fused=False)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(N_STEPS + 1):
-        for name, step in steps.items():
-            start_s = time.process_time()
-            step()
-            if i > 0:  # the first one allocates
-                seconds[name].append(time.process_time() - start_s)
+        steps["LeRobot"] = training_step(policy, lambda: policy.forward(items)[0], fused=False)
+    seconds = in_turn(steps, N_STEPS)
     print(f"training step, {label}: {model.n_parameters / 1e6:.2f} M parameters, 2 x 96 px, batch {BATCH_SIZE}, chunk 50")
     for name, values in seconds.items():
         median, best = BATCH_SIZE / statistics.median(values), BATCH_SIZE / min(values)
@@ -91,19 +97,6 @@ def _items(batch: Batch) -> dict[str, torch.Tensor]:
     """Return a batch as LeRobot's processors hand it over: pictures as floats, channels first, normalised."""
     pictures = {key: batch.observation[key].permute(0, 3, 1, 2).float().contiguous() / 255 - 0.5 for key in CAMERAS}
     return {STATE: batch.observation[STATE], **pictures, ACTION: batch.action, "action_is_pad": batch.is_pad}
-
-
-def _step(model: torch.nn.Module, loss: Callable[[], Any], fused: bool) -> Callable[[], None]:
-    """Return one optimiser step with gradient clipping, as both projects take it."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=1e-4, fused=fused)
-
-    def step() -> None:
-        optimiser.zero_grad()
-        loss().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
-
-    return step
 
 
 def _lerobot_policy(config: ACTConfig) -> Any:

@@ -19,7 +19,8 @@ import numpy as np
 from soarm import arm, params
 from soarm.hardware.calibration import Calibration
 from soarm.sim.params import SimParams
-from soarm.twin.twin import Twin, TwinConfig
+from soarm.twin.twin import Twin
+from soarm.twin.twin_config import TwinConfig
 
 for _package, _modules in (
     ("accelerate", ("accelerate",)),

@@ -43,7 +43,8 @@ from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
 from soarm.twin.actuator import ActuatorName
 from soarm.twin.rendering import RenderedCameras
 from soarm.twin.sensing import Scene, Source, told
-from soarm.twin.twin import Twin, TwinConfig
+from soarm.twin.twin import Twin
+from soarm.twin.twin_config import TwinConfig
 
 Floats = NDArray[np.float64]
 _OFTEN = 1_000_000

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from soarm import arm, kinematics
 from soarm.policies import BLOCK, predict_in_batches
 from soarm.policy import Array, Observation, Rows
-from soarm.rollout import BatchEnv, StepResult
+from soarm.rollout import BatchEnv, EnvWrapper, StepResult
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, TRUE_OBJECTS
 from soarm.tasks.task import Task
 
@@ -179,7 +179,7 @@ class Estimator:
         return self.questions.objects(state, given), self.questions.expected_error_m(state, given)
 
 
-class SeeingEnv:
+class SeeingEnv(EnvWrapper):
     """Environments in which policies are told of the objects what an eye says, and not what is.
 
     Observations hold what the eye says under `observation.environment_state`, and the truth under `soarm.spec.TRUE_OBJECTS`,
@@ -191,30 +191,16 @@ class SeeingEnv:
     """
 
     def __init__(self, env: BatchEnv, eye: Estimator) -> None:
-        self._env, self._eye = env, eye
-
-    @property
-    def task(self) -> Task:
-        """The task of every episode."""
-        return self._env.task
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self._env.n_rows
-
-    @property
-    def control_hz(self) -> int:
-        """Control steps per second [Hz]."""
-        return self._env.control_hz
+        super().__init__(env)
+        self._eye = eye
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """See `soarm.rollout.BatchEnv`."""
-        return told_by(self._eye, self._env.reset(rows, seeds))
+        return told_by(self._eye, super().reset(rows, seeds))
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """See `soarm.rollout.BatchEnv`."""
-        result = self._env.step(actions, rows)
+        result = super().step(actions, rows)
         return result._replace(observation=told_by(self._eye, result.observation))
 
 

@@ -59,6 +59,40 @@ class BatchEnv(Protocol):
         """Execute one action per row, shape (len(rows), 6), and return the result for those rows, in that order."""
 
 
+class EnvWrapper:
+    """Environments whose observations or steps a subclass changes; the rest is that of the environments themselves.
+
+    Args:
+        env: The environments.
+    """
+
+    def __init__(self, env: BatchEnv) -> None:
+        self._env = env
+
+    @property
+    def task(self) -> Task:
+        """The task of every episode."""
+        return self._env.task
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._env.n_rows
+
+    @property
+    def control_hz(self) -> int:
+        """Control steps per second [Hz]."""
+        return self._env.control_hz
+
+    def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
+        """See `BatchEnv`."""
+        return self._env.reset(rows, seeds)
+
+    def step(self, actions: Array, rows: Rows) -> StepResult:
+        """See `BatchEnv`."""
+        return self._env.step(actions, rows)
+
+
 @dataclasses.dataclass(frozen=True)
 class Episode:
     """One finished episode of T control steps.

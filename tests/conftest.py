@@ -103,6 +103,14 @@ def sim() -> SimParams:
     return params_file.load(ROOT / "params.yaml", "pick_place").section("sim", SimParams)
 
 
+@pytest.fixture
+def rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with rays, which need no trial in a process of its own."""
+    from soarm.sim import camera
+
+    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
+
+
 @pytest.fixture(scope="session")
 def make_demonstrations() -> Callable[..., Dataset]:
     """Return a maker of smooth made-up demonstrations, in memory: episodes of some lengths that no other seed gives."""
@@ -140,7 +148,8 @@ def make_demonstrations() -> Callable[..., Dataset]:
 @pytest.fixture
 def make_twin(sim: SimParams) -> Iterator[Callable[..., Twin]]:
     """Return a function that starts a twin with options of `TwinConfig`."""
-    from soarm.twin.twin import Twin, TwinConfig
+    from soarm.twin.twin import Twin
+    from soarm.twin.twin_config import TwinConfig
 
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Twin.start(sim, TwinConfig(**options)))

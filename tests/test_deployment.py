@@ -81,6 +81,7 @@ def test_an_arm_that_stops_has_failed_that_episode_and_goes_on_with_the_next(sim
     assert len(wire[0]) < 45
 
 
+@pytest.mark.usefixtures("rays")
 def test_a_policy_that_looks_sees_the_twins_cameras_and_the_truth_is_kept_beside_what_it_is_told(sim, expert):
     small = dataclasses.replace(sim, cameras={"front": CameraParams(16, 12)})
     seen = []

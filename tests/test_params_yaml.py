@@ -142,6 +142,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_residual.observation_error.*",
             "train_eye.moments.*",
             "train_eye.learn.brightness",
             "train_eye.network.n_glimpses",

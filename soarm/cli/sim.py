@@ -183,7 +183,7 @@ def twin(
         from soarm.sim.params import SimParams
         from soarm.twin import serving
         from soarm.twin.servo import FirmwareAssumptions
-        from soarm.twin.twin import TwinConfig
+        from soarm.twin.twin_config import TwinConfig
     ports = port or []
     if len(ports) > 2:
         raise typer.BadParameter(f"{len(ports)} ports were given; there is one arm, and one that leads")

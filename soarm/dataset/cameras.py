@@ -72,7 +72,8 @@ def _statistics(found: Contents, key: str) -> list[statistics.Statistics] | None
     rows = []
     for file in sorted((found.root / "meta" / "episodes").glob("*/*.parquet")):
         try:
-            names = [name for name in statistics.NAMES if f"stats/{key}/{name}" in tables.column_names(file)]
+            there = set(tables.column_names(file))
+            names = [name for name in statistics.NAMES if f"stats/{key}/{name}" in there]
             table = tables.read(file, [f"stats/{key}/{name}" for name in names])
             columns = [table[f"stats/{key}/{name}"].to_pylist() for name in names]
             rows += [statistics.from_json(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]

@@ -16,11 +16,10 @@ from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
 from soarm.eye.world import estimator_for
 from soarm.policy import Array, BatchPolicy, Observation, Rows
-from soarm.rollout import BatchEnv, StepResult
+from soarm.rollout import BatchEnv, EnvWrapper, StepResult
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import IMAGES
-from soarm.tasks.task import Task
 
 Tampering = Literal["blank", "permuted"]
 """Pictures of an even grey, or those of the next row, where another scene is played."""
@@ -29,7 +28,7 @@ TRUE = "true_poses"
 """The way in which a policy is told where the objects are."""
 
 
-class TamperedEnv:
+class TamperedEnv(EnvWrapper):
     """Environments whose pictures are replaced by others of the same size.
 
     Args:
@@ -38,31 +37,17 @@ class TamperedEnv:
     """
 
     def __init__(self, env: BatchEnv, how: Tampering) -> None:
-        self._env, self._how = env, how
+        super().__init__(env)
+        self._how = how
         self._last: dict[str, NDArray[Any]] = {}
-
-    @property
-    def task(self) -> Task:
-        """The task of every episode."""
-        return self._env.task
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self._env.n_rows
-
-    @property
-    def control_hz(self) -> int:
-        """Control steps per second [Hz]."""
-        return self._env.control_hz
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """See `soarm.rollout.BatchEnv`."""
-        return self._tampered(self._env.reset(rows, seeds), rows)
+        return self._tampered(super().reset(rows, seeds), rows)
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """See `soarm.rollout.BatchEnv`."""
-        result = self._env.step(actions, rows)
+        result = super().step(actions, rows)
         return result._replace(observation=self._tampered(result.observation, rows))
 
     def _tampered(self, observation: Observation, rows: Rows) -> Observation:

@@ -11,10 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from soarm.policy import Array, BatchPolicy, Observation, Rows
-from soarm.rollout import BatchEnv, Episode, StepResult, rollout
+from soarm.rollout import BatchEnv, EnvWrapper, Episode, StepResult, rollout
 from soarm.sim.batch_env import BatchSim
 from soarm.study.method import MethodInput, Point
-from soarm.tasks.task import Task
 
 
 class Validator:
@@ -45,7 +44,7 @@ class Validator:
         return point
 
 
-class BudgetedEnv:
+class BudgetedEnv(EnvWrapper):
     """A `BatchEnv` that counts what is spent on it, so that a budget of environment steps can be kept to.
 
     Args:
@@ -54,34 +53,20 @@ class BudgetedEnv:
     """
 
     def __init__(self, env: BatchEnv, max_steps: int) -> None:
-        self._env, self._max_steps = env, max_steps
+        super().__init__(env)
+        self._max_steps = max_steps
         self._age = np.zeros(env.n_rows, np.int64)
         self._reserved = 0  # steps the running episodes may still take
         self.used = 0
 
-    @property
-    def task(self) -> Task:
-        """The task of every episode."""
-        return self._env.task
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self._env.n_rows
-
-    @property
-    def control_hz(self) -> int:
-        """Control steps per second [Hz]."""
-        return self._env.control_hz
-
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """Start an episode in each of `rows`."""
         self._age[rows] = 0
-        return self._env.reset(rows, seeds)
+        return super().reset(rows, seeds)
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """Execute one action per row and count them."""
-        result = self._env.step(actions, rows)
+        result = super().step(actions, rows)
         self._age[rows] += 1
         self.used += len(rows)
         self._reserved -= len(rows)

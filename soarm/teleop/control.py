@@ -141,7 +141,7 @@ def control(config: ControlConfig, open_display: OpenDisplay | None = None) -> R
         ownership.require_free(config.dataset)
     report = _session(config, open_display)
     if config.dataset is not None:
-        _remind_of_dvc(config.dataset)
+        recording.remind_of_dvc(config.dataset)
         late = sum(timing.late + timing.missed for timing in report.kept)
         logger.info("kept %d episodes in %s; %d late or missed steps in them", len(report.kept), config.dataset, late)
     return report
@@ -166,7 +166,7 @@ def record_log(path: Path, dataset: Path, instruction: str | None = None) -> Non
         for piece in found:
             recorder.save_episode(piece.observations, piece.actions)
     logger.info("%d episodes from %s in %s", len(found), path, dataset)
-    _remind_of_dvc(dataset)
+    recording.remind_of_dvc(dataset)
 
 
 def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
@@ -181,12 +181,12 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
             with contextlib.suppress(OSError):  # what stands in the way is named by the next line
                 config.dataset.absolute().parent.mkdir(parents=True, exist_ok=True)
             require_writable(recording.timing_file(config.dataset), TeleopError)
+        own = None if simulated is None else simulated.features
+        recorded = own or recording.features(task, chosen, objects=config.objects is not None)
         recorder = (
             None
             if config.dataset is None
-            else stack.enter_context(
-                _recorder(config.dataset, control_hz, task, config.instruction, _features(config, task, chosen, simulated))
-            )
+            else stack.enter_context(_recorder(config.dataset, control_hz, task, config.instruction, recorded))
         )
         if config.seed is None:
             config = dataclasses.replace(config, seed=0 if recorder is None else recorder.n_episodes)
@@ -213,13 +213,7 @@ def _session(config: ControlConfig, open_display: OpenDisplay | None) -> Report:
                 logger.info("%s: the episode that ran is dropped, the kept ones are safe", stop.came[0])
             if config.dataset is not None and recorder is not None:
                 recording.add_timing(config.dataset, recorder.n_episodes, session.report)
-                if (waiting := recorder.waiting).pictures:
-                    logger.info(
-                        "%d pictures were encoded and none was lost; %d waited for an encoder, %.1f s in all",
-                        waiting.pictures,
-                        waiting.waited,
-                        waiting.waited_s,
-                    )
+                recording.tell_of_waiting(recorder.waiting)
         return session.report
 
 
@@ -258,16 +252,6 @@ def _keys(config: ControlConfig) -> str:
 
 def _settings(config: ControlConfig) -> ArmConfig:
     return DEFAULT if config.settings is None else ArmConfig.load(config.settings)
-
-
-def _features(
-    config: ControlConfig, task: Task, chosen: Sequence[CameraChoice], simulated: SimFollower | None
-) -> dict[str, Feature]:
-    """Return what is recorded: the joints, the objects where something tells of them, and the cameras."""
-    if simulated is not None:
-        return simulated.features
-    told = {key: f for key, f in task.features.items() if key != ENVIRONMENT_STATE or config.objects is not None}
-    return {**told, **{one.key: one.feature for one in chosen}}
 
 
 def _simulated(config: ControlConfig, chosen: Sequence[CameraChoice]) -> SimFollower:
@@ -309,9 +293,3 @@ def _installed(what: str, remedy: str) -> Iterator[None]:
         if str(error.name).startswith("soarm"):
             raise
         raise TeleopError(f"{what} needs {error.name}, which is not installed: {remedy}") from None
-
-
-def _remind_of_dvc(folder: Path) -> None:
-    """Say what a dataset that DVC tracks needs after it changed: `dvc exp apply` puts back by force what was added last."""
-    if folder.with_name(folder.name + ".dvc").is_file():
-        logger.warning("%s is tracked by DVC: `dvc add %s` now, or `dvc exp apply` deletes what is new in it", folder, folder)

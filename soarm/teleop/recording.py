@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from soarm.errors import DatasetError, SmallFileError, TeleopError
 from soarm.policy import Observation
 from soarm.smallfile import DATASET_BYTES, load_json, require_writable, write_atomically
-from soarm.spec import Feature, PolicySpec
+from soarm.spec import ENVIRONMENT_STATE, Feature, PolicySpec
 from soarm.tasks.task import Task
 
 if TYPE_CHECKING:
+    from soarm.dataset.encoder import Waiting
     from soarm.dataset.recorder import Recorder
+    from soarm.teleop.cameras import CameraChoice
     from soarm.teleop.session import Report
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,33 @@ def recorder(
         return Recorder.create(folder, recorded.features, control_hz, layout.ROBOT_TYPE, words)
     require_writable(place / "episode", DatasetError)  # before the first episode, not after it
     return Recorder.resume(folder, words, recorded, layout.ROBOT_TYPE)
+
+
+def features(task: Task, cameras: Sequence[CameraChoice], *, objects: bool) -> dict[str, Feature]:
+    """Return what is recorded of an arm.
+
+    Args:
+        task: The task.
+        cameras: Those that are recorded.
+        objects: Whether something tells where the objects are.
+    """
+    told = {key: feature for key, feature in task.features.items() if objects or key != ENVIRONMENT_STATE}
+    return {**told, **{one.key: one.feature for one in cameras}}
+
+
+def tell_of_waiting(waiting: Waiting) -> None:
+    """Say how many pictures were encoded, and what was waited for the encoders."""
+    if waiting.pictures:
+        logger.info(
+            "%d pictures were encoded and none was lost; %d waited for an encoder, %.1f s in all",
+            *(waiting.pictures, waiting.waited, waiting.waited_s),
+        )
+
+
+def remind_of_dvc(folder: Path) -> None:
+    """Say what a dataset that DVC tracks needs after it changed: `dvc exp apply` puts back by force what was added last."""
+    if folder.with_name(folder.name + ".dvc").is_file():
+        logger.warning("%s is tracked by DVC: `dvc add %s` now, or `dvc exp apply` deletes what is new in it", folder, folder)
 
 
 def timing_file(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 ::
 
     twin           pseudo-terminals, servos and a scene, served by a thread
+    twin_config    how the arm is emulated, and the servos that follow
     simulated_arm  the simulator's scene, with six servos in the place of its actuators
     actuator       from a servo's goal to torque: MuJoCo's position actuator or the STS3215's
     servo          one STS3215 as its registers

@@ -23,7 +23,8 @@ from soarm.smallfile import require_writable, write_atomically
 from soarm.twin.faults import Fault
 from soarm.twin.leading import Motion
 from soarm.twin.rendering import PictureFolder, RenderedCameras
-from soarm.twin.twin import Twin, TwinConfig
+from soarm.twin.twin import Twin
+from soarm.twin.twin_config import TwinConfig
 from soarm.twin.wire_log import WireLog
 
 logger = logging.getLogger(__name__)

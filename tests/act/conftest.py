@@ -9,8 +9,10 @@ import torch
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
+from soarm.act.params import TrainActParams
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.pick_place import TASK
+from soarm.vision.augmentation import AugmentationParams
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 CAMERAS = {FRONT: Feature.image(16, 24), WRIST: Feature.image(16, 16)}
@@ -40,6 +42,33 @@ def one_thread():
 @pytest.fixture
 def tiny_config():
     return TINY
+
+
+@pytest.fixture
+def params(tiny_config):
+    """Parameters of a training of a moment."""
+    return TrainActParams(
+        network=tiny_config,
+        inputs=None,
+        device="cpu",
+        processes=1,
+        precision="float32",
+        compile=False,
+        steps=12,
+        batch_size=8,
+        learning_rate=1e-3,
+        warmup_steps=2,
+        weight_decay=1e-4,
+        max_grad_norm=10.0,
+        ema_decay=0.9,
+        std_floor=0.01,
+        augmentation=AugmentationParams(shift_px=1, brightness=0.1, contrast=0.1, colour=0.1),
+        pose_loss_weight=0.0,
+        val_fraction=0.2,
+        val_windows=20,
+        log_every=5,
+        checkpoint_every=4,
+    )
 
 
 @pytest.fixture

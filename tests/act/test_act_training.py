@@ -15,40 +15,12 @@ import yaml
 from soarm.act import training
 from soarm.act.loss import divergence, losses, masked_l1
 from soarm.act.model import Posterior
-from soarm.act.params import TrainActParams
 from soarm.act.trainer import learning_rate, update_average
 from soarm.act.windows import Batch
 from soarm.base import load_base, save_base
 from soarm.errors import CheckpointError, DatasetError, ParamsError, TrainingError
 from soarm.params import changed
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
-from soarm.vision.augmentation import AugmentationParams
-
-
-@pytest.fixture
-def params(tiny_config):
-    return TrainActParams(
-        network=tiny_config,
-        inputs=None,
-        device="cpu",
-        processes=1,
-        precision="float32",
-        compile=False,
-        steps=12,
-        batch_size=8,
-        learning_rate=1e-3,
-        warmup_steps=2,
-        weight_decay=1e-4,
-        max_grad_norm=10.0,
-        ema_decay=0.9,
-        std_floor=0.01,
-        augmentation=AugmentationParams(shift_px=1, brightness=0.1, contrast=0.1, colour=0.1),
-        pose_loss_weight=0.0,
-        val_fraction=0.2,
-        val_windows=20,
-        log_every=5,
-        checkpoint_every=4,
-    )
 
 
 @pytest.fixture

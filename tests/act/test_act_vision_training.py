@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 
 from soarm.act import training
 from soarm.act.loss import Objective, losses
-from soarm.act.params import TrainActParams
 from soarm.act.trainer import Trainer
 from soarm.act.windows import Windows, observed, require_usable
 from soarm.base import load_base, save_base
@@ -25,29 +24,9 @@ FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 
 
 @pytest.fixture
-def params(tiny_config):
-    return TrainActParams(
-        network=tiny_config,
-        inputs=(STATE, FRONT, WRIST),
-        device="cpu",
-        processes=1,
-        precision="float32",
-        compile=False,
-        steps=6,
-        batch_size=8,
-        learning_rate=1e-3,
-        warmup_steps=2,
-        weight_decay=1e-4,
-        max_grad_norm=10.0,
-        ema_decay=0.9,
-        std_floor=0.01,
-        augmentation=AugmentationParams(shift_px=1, brightness=0.1, contrast=0.1, colour=0.1),
-        pose_loss_weight=0.0,
-        val_fraction=0.2,
-        val_windows=10,
-        log_every=3,
-        checkpoint_every=4,
-    )
+def params(params):
+    inputs = (STATE, FRONT, WRIST)
+    return dataclasses.replace(params, inputs=inputs, steps=6, val_windows=10, log_every=3)
 
 
 @pytest.fixture
@@ -153,9 +132,9 @@ def test_what_only_a_picture_tells_is_learnt_from_it(make_seen, params, tmp_path
     assert rows[-1] < 0.25  # predicting the mean leaves 0.8
 
 
-@pytest.mark.parametrize("kind", ["pictures", "poses", "frozen"])
+@pytest.mark.parametrize("kind", ["pictures and poses", "frozen"])
 def test_an_interrupted_run_on_pictures_ends_with_the_same_bits(make_seen, params, frozen, tmp_path, kind):
-    chosen = {"pictures": params, "poses": dataclasses.replace(params, pose_loss_weight=0.5), "frozen": frozen}[kind]
+    chosen = frozen if kind == "frozen" else dataclasses.replace(params, pose_loss_weight=0.5)
     data, curves, again = make_seen(), {}, {}
     whole = run(data, chosen, tmp_path / "a", curves.__setitem__)
 
@@ -307,8 +286,8 @@ def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_dem
         "network": {"dropout": 0.0, "use_vae": False},
         "inputs": None,
         "log_every": 1,
-        "steps": 3,
-        "checkpoint_every": 1,
+        "steps": 60,  # enough that the first is heard of before the last is taken
+        "checkpoint_every": 2,
     }
     plain, data = changed(params, changes, "train_act"), make_demonstrations(lengths=(40,) * 5)
     shared, alone, both, again = changed(plain, {"processes": 2}, "train_act"), {}, {}, {}
@@ -323,8 +302,10 @@ def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_dem
         run(data, shared, tmp_path / "stopped", stop)
     resumed = run(data, shared, tmp_path / "stopped", again.__setitem__)
 
-    assert list(both) == [1, 2, 3]
+    assert list(both) == list(range(1, 61))
     assert both[1]["train_l1"] == pytest.approx(alone[1]["train_l1"], rel=0.05)
     assert both[1]["grad_norm"] == pytest.approx(alone[1]["grad_norm"], rel=0.2)
     assert same_bits(two.model, resumed.model)
-    assert again[3] == both[3]
+    assert min(again) > 2
+    assert again == {step: both[step] for step in again}
+    assert max(again) == 60

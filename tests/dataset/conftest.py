@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from soarm import spec
-from soarm.dataset.layout import ROBOT_TYPE
+from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
 from soarm.dataset.video import Encoding
 from soarm.tasks.pick_place import TASK
@@ -42,7 +43,7 @@ def tape() -> Tape:
 @pytest.fixture
 def start() -> Callable[[Path], Recorder]:
     """Return a function that starts a recording of the arm's usual features."""
-    return lambda path: Recorder.create(path, FEATURES, 30, ROBOT_TYPE, TASK)
+    return lambda path: Recorder.create(path, FEATURES, 30, layout.ROBOT_TYPE, TASK)
 
 
 @pytest.fixture
@@ -91,19 +92,30 @@ def film() -> Tape:
 @pytest.fixture
 def start_filming() -> Callable[..., Recorder]:
     """Return a function that starts a recording with two cameras whose equal pictures are equal bytes."""
-    return lambda path, **how: Recorder.create(path, FILMED, 30, ROBOT_TYPE, TASK, Encoding(**{"simd": False, **how}))
+    return lambda path, **how: Recorder.create(path, FILMED, 30, layout.ROBOT_TYPE, TASK, Encoding(**{"simd": False, **how}))
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[Any, Path], Path]:
+    """Return the recordings of `record_film` so far, by what they hold, and a folder for more."""
+    return {}, tmp_path_factory.mktemp("films")
 
 
 @pytest.fixture
-def record_film(start_filming: Callable[..., Recorder], film: Tape) -> Callable[..., Path]:
-    """Return a function that records and finalizes the episodes with the given numbers, with two cameras."""
+def record_film(
+    start_filming: Callable[..., Recorder], film: Tape, films: tuple[dict[Any, Path], Path]
+) -> Callable[..., Path]:
+    """Return a function that records and finalizes episodes with the given numbers, with two cameras; a copy the next time."""
+    made, folder = films
 
-    def run(path: Path, numbers: Iterable[int] = range(3), **kwargs: Any) -> Path:
-        recorder = start_filming(path, **kwargs)
-        for number in numbers:
-            recorder.save_episode(*film(number))
-        recorder.finalize()
-        return path
+    def run(path: Path, numbers: Iterable[int] = range(3)) -> Path:
+        what = tuple(numbers), layout.VIDEO_FILE_MB
+        if what not in made:
+            with start_filming(folder / str(len(made))) as recorder:
+                for number in numbers:
+                    recorder.save_episode(*film(number))
+            made[what] = folder / str(len(made))
+        return Path(shutil.copytree(made[what], path))
 
     return run
 

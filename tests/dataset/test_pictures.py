@@ -110,8 +110,7 @@ def test_statistics_of_images_are_computed_where_nobody_has(with_images):
     assert stats["count"] == [15]
 
 
-@pytest.mark.parametrize("on_disk", [False, True])
-@pytest.mark.parametrize("places", [4, 15, 1000])
+@pytest.mark.parametrize(("places", "on_disk"), [(4, True), (15, False), (1000, True)])
 def test_a_cache_gives_the_same_pictures_and_decodes_less(tmp_path, record_film, on_disk, places):
     source = Dataset.open(record_film(tmp_path / "d")).pictures[FRONT]
     every = source.gather(np.arange(15))

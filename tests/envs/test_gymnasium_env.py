@@ -31,12 +31,6 @@ from soarm.tasks.task import Task
 ENV_ID = "SoArm/PickPlace-v0"
 
 
-@pytest.fixture
-def rays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with rays, which need no trial in a process of its own."""
-    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
-
-
 def play(env: Any, seed: int, n_steps: int) -> list[Any]:
     """Return what an environment says of an episode of random actions."""
     env.action_space.seed(seed)

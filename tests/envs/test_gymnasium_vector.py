@@ -11,7 +11,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from soarm.envs.vector import SoArmVectorEnv
 from soarm.errors import ObservationError, ParamsError
-from soarm.sim import camera
 
 ENV_ID = "soarm.envs:SoArm/PickPlace-v0"
 VARIED = {"physics": {"latency_s": [0.0, 0.05], "cube_mass_kg": [0.01, 0.03]}}
@@ -94,8 +93,8 @@ def test_what_was_returned_is_not_written_to_again() -> None:
     np.testing.assert_equal(first, kept)
 
 
-def test_pictures_are_those_of_single_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
+@pytest.mark.usefixtures("rays")
+def test_pictures_are_those_of_single_environments() -> None:
     options = {"cameras": ("front",), "observation_width": 40, "observation_height": 36}
     envs, env = make(2, **options), gymnasium.make(ENV_ID, **options)
     seen = play(envs, 5, 1)[-1][0]["pixels"]

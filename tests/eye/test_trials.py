@@ -18,9 +18,10 @@ ROWS = np.arange(3)
 
 
 def test_blank_pictures_are_grey_and_permuted_ones_are_of_the_next_row(seeing: SimParams) -> None:
-    whole = BatchSim(seeing, 3).reset(ROWS, [0, 1, 2])
-    blank = TamperedEnv(BatchSim(seeing, 3), "blank").reset(ROWS, [0, 1, 2])
-    permuted = TamperedEnv(BatchSim(seeing, 3), "permuted").reset(ROWS, [0, 1, 2])
+    env = BatchSim(seeing, 3)
+    whole, blank, permuted = (
+        one.reset(ROWS, [0, 1, 2]) for one in (env, TamperedEnv(env, "blank"), TamperedEnv(env, "permuted"))
+    )
 
     for camera in ("front", "wrist"):
         key = f"observation.images.{camera}"

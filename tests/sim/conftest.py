@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from soarm import params
+from soarm.sim.camera import Backend, find_fault
 from soarm.sim.grasping import GraspParams
 from soarm.sim.params import SimParams
 
@@ -17,6 +18,15 @@ PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 def sim() -> SimParams:
     """Return the parameters of the simulation."""
     return params.load(PARAMS_FILE, "pick_place").section("sim", SimParams)
+
+
+@pytest.fixture(scope="module", params=["egl", "ray"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Return each backend that works here."""
+    chosen: Backend = request.param
+    if (fault := find_fault(chosen)) is not None:
+        pytest.skip(f"{chosen}: {fault}")
+    return chosen
 
 
 @pytest.fixture(scope="session")

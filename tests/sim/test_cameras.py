@@ -11,9 +11,8 @@ import pytest
 from soarm import params as params_file
 from soarm.errors import ParamsError, SimulationError
 from soarm.params import changed
-from soarm.sim import camera
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.camera import Backend, Camera, find_fault
+from soarm.sim.camera import Backend, Camera
 from soarm.sim.cameras import Pictures, PolicyCameras
 from soarm.sim.params import SimParams
 from soarm.spec import IMAGES, STATE, Feature
@@ -40,21 +39,6 @@ def states(sim: SimParams) -> tuple[np.ndarray, np.ndarray]:
     env.reset(np.arange(3), [4, 5, 6])
     copies = [(found.qpos.copy(), found.mocap_pos.copy()) for found in (env.snapshot(row)[1] for row in range(3))]
     return np.stack([qpos for qpos, _ in copies]), np.stack([mocap for _, mocap in copies])
-
-
-@pytest.fixture
-def rays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with rays, which need no trial in a process of its own."""
-    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
-
-
-@pytest.fixture(scope="module", params=["egl", "ray"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Return each backend that works here."""
-    chosen: Backend = request.param
-    if (fault := find_fault(chosen)) is not None:
-        pytest.skip(f"{chosen}: {fault}")
-    return chosen
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,8 @@ from PIL import Image
 
 from soarm.errors import SimulationError
 from soarm.params import changed
-from soarm.sim import camera
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.camera import Backend, find_fault
+from soarm.sim.camera import Backend
 from soarm.sim.cameras import Pictures, PolicyCameras
 from soarm.sim.draw import draw_scene
 from soarm.sim.env import SimEnv
@@ -66,18 +65,9 @@ def state(sim: SimParams) -> tuple[np.ndarray, np.ndarray]:
     return data.qpos.copy(), data.mocap_pos.copy()
 
 
-@pytest.fixture
-def rays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw with rays, which need no trial in a process of its own."""
-    monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
-
-
-@pytest.fixture(scope="module", params=["egl", "ray"])
-def cameras(request: pytest.FixtureRequest, sim: SimParams) -> Iterator[PolicyCameras]:
+@pytest.fixture(scope="module")
+def cameras(backend: Backend, sim: SimParams) -> Iterator[PolicyCameras]:
     """Return what draws, by each backend that works here."""
-    backend: Backend = request.param
-    if (fault := find_fault(backend)) is not None:
-        pytest.skip(f"{backend}: {fault}")
     made = PolicyCameras(spread(sim, {}), backend)
     yield made
     made.close()

@@ -14,9 +14,9 @@ from soarm.errors import TeleopError
 from soarm.runtime import picture_file
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, Feature
 from soarm.tasks.pick_place import TASK
-from soarm.teleop import cameras
+from soarm.teleop import cameras, recording
 from soarm.teleop.cameras import CameraChoice, choices
-from soarm.teleop.control import ControlConfig, _features
+from soarm.teleop.control import ControlConfig
 
 FRONT = f"{IMAGES}.front"
 PARAMS = ["--params", str(Path(__file__).parents[2] / "params.yaml")]
@@ -64,8 +64,7 @@ def test_a_camera_without_a_dataset_is_refused():
 
 def test_an_arm_with_cameras_is_recorded_without_objects_where_nothing_tells_of_them():
     chosen = choices(["front=0:96x64"], simulated=False)
-    told = _features(ControlConfig(objects=Path("objects.json")), TASK, chosen, None)
-    untold = _features(ControlConfig(), TASK, chosen, None)
+    told, untold = (recording.features(TASK, chosen, objects=objects) for objects in (True, False))
 
     assert untold == {key: f for key, f in told.items() if key != ENVIRONMENT_STATE}
     assert told == {**TASK.features, FRONT: Feature.image(64, 96)}

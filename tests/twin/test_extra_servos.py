@@ -12,7 +12,7 @@ from soarm.hardware.bus import Bus
 from soarm.hardware.registers import MODEL
 from soarm.twin import wire
 from soarm.twin.faults import Fault
-from soarm.twin.twin import TwinConfig
+from soarm.twin.twin_config import TwinConfig
 
 IDS = range(1, 7)
 SHARED = "two servos share id 5"

@@ -25,7 +25,7 @@ from soarm.twin.emulator import BusEmulator
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
 from soarm.twin.servo import FirmwareAssumptions, Servo
-from soarm.twin.twin import TwinConfig
+from soarm.twin.twin_config import TwinConfig
 from soarm.twin.wire import Instruction, Parser
 
 IDS = range(1, 7)

@@ -13,6 +13,8 @@ from soarm.sim.params import CameraParams
 from soarm.spec import Feature
 from soarm.twin.rendering import PICTURES_HZ, PictureFolder, RenderedCamera, RenderedCameras
 
+pytestmark = pytest.mark.usefixtures("rays")
+
 
 @pytest.fixture(scope="module")
 def seeing(sim):

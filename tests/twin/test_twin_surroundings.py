@@ -13,7 +13,7 @@ from soarm.tasks.pick_place import TASK
 from soarm.teleop import recording
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
-from soarm.twin.twin import TwinConfig
+from soarm.twin.twin_config import TwinConfig
 from soarm.twin.wire_log import WireLog
 
 PARAMS = ["--params", str(Path(__file__).parents[2] / "params.yaml")]

@@ -6,8 +6,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from soarm.errors import CheckpointError
-from soarm.vision.imagenet import FrozenBatchNorm, ResNet18, _conv, _normed, _padded
+from soarm.vision.imagenet import FrozenBatchNorm, _conv, _normed, _padded
 from soarm.vision.trunks import TRUNKS, build_trunk, load_trunk, map_shape
+
+
+@pytest.fixture(scope="module")
+def trunks():
+    """One trunk of each kind: drawing eleven million weights takes time."""
+    return {name: build_trunk(name) for name in TRUNKS}
 
 
 @pytest.mark.parametrize(
@@ -18,8 +24,8 @@ from soarm.vision.trunks import TRUNKS, build_trunk, load_trunk, map_shape
         ("efficientnet_lite0", (320, 2, 3), 2_919_392),
     ],
 )
-def test_a_trunk_has_the_map_and_the_size_it_says(name, shape, n_parameters):
-    trunk = build_trunk(name)
+def test_a_trunk_has_the_map_and_the_size_it_says(trunks, name, shape, n_parameters):
+    trunk = trunks[name]
 
     assert map_shape(trunk, 64, 96) == shape
     assert trunk.n_channels == shape[0]
@@ -41,8 +47,8 @@ def test_weights_are_read_under_their_own_names_or_a_backbones(tmp_path, suffix)
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(trunk.parameters(), source.parameters(), strict=True))
 
 
-def test_the_names_of_resnet18_are_torchvisions():
-    names = set(ResNet18().state_dict())
+def test_the_names_of_resnet18_are_torchvisions(trunks):
+    names = set(trunks["resnet18"].state_dict())
 
     assert {"conv1.weight", "bn1.running_var", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.bias"} <= names
     assert "layer4.1.bn2.running_mean" in names
@@ -68,12 +74,12 @@ def test_padding_is_tensorflows():
     assert _padded(torch.ones(1, 1, 8, 9), conv)[0, 0, 0].tolist() == [0.0] + [1.0] * 9 + [0.0]
 
 
-def test_the_weights_of_another_trunk_are_refused(tmp_path):
+def test_the_weights_of_another_trunk_are_refused(trunks, tmp_path):
     save_file(build_trunk("light").state_dict(), tmp_path / "light.safetensors")
 
     told = r"(?s)does not hold the weights of ResNet18:\n  conv1.weight: missing in the file.*and 95 more.*vision_backbone"
     with pytest.raises(CheckpointError, match=told):
-        load_trunk(build_trunk("resnet18"), tmp_path / "light.safetensors")
+        load_trunk(trunks["resnet18"], tmp_path / "light.safetensors")
 
 
 @pytest.mark.parametrize("name", ["absent.safetensors", "torn.safetensors", "torn.pth"])
@@ -85,9 +91,8 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(tmp_path, name):
         load_trunk(build_trunk("light"), tmp_path / name)
 
 
-def test_every_trunk_learns():
-    for name in TRUNKS:
-        trunk = build_trunk(name)
+def test_every_trunk_learns(trunks):
+    for name, trunk in trunks.items():
         trunk(torch.randn(1, 3, 33, 40)).square().sum().backward()
 
         assert all(parameter.grad.abs().max() > 0 for parameter in trunk.parameters()), name
