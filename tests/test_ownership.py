@@ -27,9 +27,9 @@ def root(tmp_path: Path) -> Path:
         ("data/record", "record"),
         ("data/record/mine", "record"),
         ("data/train_act", "train_act"),
-        ("data", "record"),
-        ("", "record"),
-        ("data/metrics", "record"),
+        ("data", "train_eye"),  # the first of the chain
+        ("", "train_eye"),
+        ("data/metrics", "train_eye"),
         ("data/live/train_act/plots/metrics", "train_act"),
         ("data/study/mine", "full"),
         ("data/study_summary", "study_summary"),
