@@ -28,9 +28,21 @@ from soarm.vision.trunks import TRUNKS, TrunkName
 
 CAMERAS = {"observation.images.front": Feature.image(96, 96), "observation.images.wrist": Feature.image(96, 96)}
 SIZES: dict[str, Any] = {"chunk_size": 50, "n_action_steps": 50, "use_vae": True, "kl_weight": 10.0, "dropout": 0.1}
-SEED_SIZE = {"dim_model": 256, "n_heads": 8, "dim_feedforward": 3264, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+SEED_SIZE: dict[str, Any] = {
+    "dim_model": 256,
+    "n_heads": 8,
+    "dim_feedforward": 3264,
+    "n_encoder_layers": 4,
+    "n_vae_encoder_layers": 4,
+}
 """17.8 M parameters beside the trunk; profile `seed_size`."""
-DEFAULT = {"dim_model": 512, "n_heads": 8, "dim_feedforward": 3200, "n_encoder_layers": 4, "n_vae_encoder_layers": 4}
+DEFAULT: dict[str, Any] = {
+    "dim_model": 512,
+    "n_heads": 8,
+    "dim_feedforward": 3200,
+    "n_encoder_layers": 4,
+    "n_vae_encoder_layers": 4,
+}
 """LeRobot's default sizes."""
 BATCH_SIZE, N_STEPS = 8, 8
 

@@ -59,7 +59,7 @@ def main() -> None:
         training = bundle_cards.training(dataset, run.root, how, run.profile, run.seed, run.git_rev)
         evaluation = bundle_cards.evaluation(run.input_if_any("compare"), act_folder, residual_folder)
         measured = {"parity_max_abs_deg": gaps.max_abs_deg, **outcomes.to_dict()}  # no times, which differ
-        bundle_cards.write(run.out, run.task, spec, training, evaluation, measured)
+        bundle_cards.write(run.out, run.task, spec, training, evaluation, measured, list(bundle.eye_cameras))
         files = {network: run.out / network_file(network) for network in (BASE, RESIDUAL)}
         run.networks(run.out, {"base": files[BASE], "residual": files[RESIDUAL]}, params.register)
         run.finish(

@@ -6,7 +6,7 @@ import functools
 
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
-from soarm.eye.world import environments
+from soarm.eye.world import training_environments
 from soarm.residual import actor
 from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams, train
@@ -24,8 +24,9 @@ def main() -> None:
         act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
         require_fitting(artefacts, sim.spec)
+        make_env = training_environments(sim, run.input("train_eye"), params.observation_error, act.spec.cameras)
         result = train(
-            functools.partial(environments(sim, run.input("train_eye")), n_threads=params.n_threads),
+            functools.partial(make_env, n_threads=params.n_threads),
             act,
             demonstrations,
             params,

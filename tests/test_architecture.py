@@ -49,6 +49,7 @@ OUTSIDE: dict[str, set[str]] = {
     "kinematics": {"numpy"},
     "lerobot": {"safetensors", "torch"},
     "ownership": {"yaml"},
+    "observation_error": {"numpy"},
     "params": {"yaml"},
     "policies": {"numpy"},
     "policy": {"numpy"},

@@ -118,4 +118,10 @@ def test_only_rows_of_an_evaluation_and_the_eye_s_own_room_know_of_the_truth() -
     files = [path for folder in ("soarm", "stages") for path in sorted((ROOT / folder).rglob("*.py"))]
     known = {str(path.relative_to(ROOT)) for path in files if "TRUE_OBJECTS" in path.read_text(encoding="utf-8")}
 
-    assert known == {"soarm/spec.py", "soarm/estimation.py", "soarm/evaluation/evaluator.py", "soarm/deployment.py"}
+    assert known == {
+        "soarm/observation_error.py",
+        "soarm/spec.py",
+        "soarm/estimation.py",
+        "soarm/evaluation/evaluator.py",
+        "soarm/deployment.py",
+    }

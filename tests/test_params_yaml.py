@@ -142,6 +142,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.target_noise_clip",
             "*.margin",
             "*.noise_std",
+            "train_residual.observation_error.*",
             "train_eye.moments.*",
             "train_eye.learn.brightness",
             "train_eye.network.n_glimpses",
@@ -251,3 +252,11 @@ def test_every_section_and_every_method_is_tried() -> None:
     assert {*SECTIONS, "study"} == set(BASE)
     assert set(OF_TASK) == set(TASKS)
     assert set(OPTIONS) == set(METHODS)
+
+
+def test_no_two_profiles_share_a_part_so_that_a_change_to_one_is_not_taken_back_by_the_other() -> None:
+    shared = [
+        one for one in yaml.parse((Path(__file__).parents[1] / "params.yaml").read_text()) if isinstance(one, yaml.AliasEvent)
+    ]
+
+    assert not shared, "DVC writes an aliased part once per profile: `dvc exp run -S ci.train_act.steps=10` changes nothing"

@@ -72,6 +72,9 @@ def _require_fit(
         old, new = spec.features.get(key), wanted.get(key)
         if old is None or new is None:
             faults.append(f"feature {key} is {'new' if old is None else 'no longer recorded'}")
+        elif old.kind == new.kind == "image" and old.shape != new.shape:
+            (height, width, _), (now_height, now_width, _) = old.shape, new.shape
+            faults.append(f"pictures of {key} are {width}x{height}; now they are {now_width}x{now_height}")
         elif (old.shape, old.names) != (new.shape, new.names):
             faults.append(f"feature {key} has the elements {old.names}; now they are {new.names}")
         elif UNKNOWN_UNIT in old.units and UNKNOWN_UNIT not in new.units:

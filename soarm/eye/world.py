@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from mujoco import MjData
 from soarm.errors import SpecMismatchError
 from soarm.estimation import Estimator, SeeingEnv, told_by
 from soarm.eye import checkpoint
+from soarm.observation_error import ErringEnv, ObservationError
 from soarm.policy import Observation
 from soarm.rollout import BatchEnv
 from soarm.sim.batch_env import BatchSim
@@ -44,6 +45,25 @@ def environments(sim: SimParams, eye: Path) -> MakeEnv:
 
     def make(n_rows: int, n_threads: int) -> BatchEnv:
         return SeeingEnv(BatchSim(sim, n_rows, n_threads), estimator)
+
+    return make
+
+
+def training_environments(sim: SimParams, eye: Path, error: ObservationError, cameras: Iterable[str]) -> MakeEnv:
+    """Return what makes environments to train a residual in: as `environments`, or on true poses with errors like an eye's.
+
+    Args:
+        sim: The simulator.
+        eye: Folder of the eye.
+        error: Of the poses; none of it leaves the environments as they are.
+        cameras: Those that the base looks through.
+    """
+    if error.is_none:
+        return environments(sim, eye)
+    told = sim.told(cameras)
+
+    def make(n_rows: int, n_threads: int) -> BatchEnv:
+        return ErringEnv(BatchSim(told, n_rows, n_threads), error)
 
     return make
 

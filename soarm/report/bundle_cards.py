@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,16 @@ def evaluation(compared: Path | None, base: Path, residual: Path) -> Evaluation 
 
 
 def write(
-    folder: Path, task: Task, spec: PolicySpec, training: Training, found: Evaluation | None, measured: Mapping[str, Any]
+    folder: Path,
+    task: Task,
+    spec: PolicySpec,
+    training: Training,
+    found: Evaluation | None,
+    measured: Mapping[str, Any],
+    eye: Sequence[str] = (),
 ) -> None:
     """Write the cards into the folder of a bundle; the rest as `soarm.report.cards.model_card`."""
     for network, name in FILES.items():
         own = dataclasses.replace(spec, residual_scale=None) if network == "act" else spec
-        card = model_card(network, task, own, training, found, measured)
+        card = model_card(network, task, own, training, found, measured, eye)
         (folder / name).write_text(card, encoding="utf-8")

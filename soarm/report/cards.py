@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ import yaml
 
 from soarm.arm import JOINT_NAMES, UNITS
 from soarm.report.markdown import code, document, interface, table
-from soarm.spec import Feature, PolicySpec
+from soarm.spec import ENVIRONMENT_STATE, IMAGES, Feature, PolicySpec
 from soarm.tasks.task import Task
 
 if TYPE_CHECKING:  # a recording needs no evaluation
@@ -98,6 +98,7 @@ def model_card(
     training: Training,
     evaluation: Evaluation | None = None,
     measured: Values | None = None,
+    eye: Sequence[str] = (),
 ) -> str:
     """Return the card of ACT, of the residual, or of the bundle of both.
 
@@ -108,6 +109,7 @@ def model_card(
         training: What it was trained from and with.
         evaluation: What `compare` found; None where these policies have not been compared.
         measured: Other numbers to show, by name with the unit in it ("tick_ms").
+        eye: Cameras of the eye that says where the objects are; none where something else says it.
     """
     name = f"soarm-{task.name.replace('_', '-')}-{network}"
     front = {
@@ -123,7 +125,7 @@ def model_card(
         front,
         f"{_TITLES[network]}: {task.name}",
         [
-            _WHAT[network].format(**numbers),
+            _WHAT[network].format(**numbers) + (_EYE if eye and network == "bundle" else ""),
             f"Task: {task.instruction} Robot: SO-ARM100 (SO-101), six servos, commanded {spec.control_hz} times a second. "
             f"{NOT_ON_AN_ARM}",
         ],
@@ -135,13 +137,13 @@ def model_card(
                 *_evaluation(task, evaluation),
                 *([table(("measured", "value"), measured.items())] if measured else []),
             ],
-            "How to run it": [code("bash", _COMMANDS[network])],
+            "How to run it": [code("bash", _COMMANDS[network].format(seen=_seen(spec, eye)))],
             "Intended use": [
                 f"For research on imitation and residual reinforcement learning with this arm, on this task ({task.name}) and "
                 f"with an arm and objects ({task.subject}) like those it was trained with. Not for anything where a wrong "
                 "motion can hurt somebody."
             ],
-            "Limits": _limits(task),
+            "Limits": _limits(task, spec, eye),
             "Safety": [_SAFETY],
             "Provenance": [_provenance(training, spec)],
         },
@@ -188,19 +190,19 @@ def dataset_card(
             "How to load it": [code("bash", "soarm info FOLDER"), code("python", load)],
             "Intended use": ["To train ACT and residuals for this task in simulation, and as an example of the format."],
             "Limits": [
-                "It has no pictures: objects are given as positions, which a real robot has to measure. The motions are those "
-                "of a script and vary less than a person's."
+                f"{_pictures_of(features)} Objects are given as positions, which a real robot has to measure. The motions are "
+                "those of a script and vary less than a person's."
             ],
         },
     )
 
 
 _COMMANDS: Mapping[Network, str] = {
-    "act": "soarm drive BUNDLE --which base --port PORT --calibration arm.json --objects objects.json",
-    "residual": "soarm drive BUNDLE --port PORT --calibration arm.json --objects objects.json",
-    "bundle": "python -m soarm.runtime check BUNDLE\n"
-    "soarm drive BUNDLE --port PORT --calibration arm.json --objects objects.json",
+    "act": "soarm drive BUNDLE --which base --port PORT --calibration arm.json {seen}",
+    "residual": "soarm drive BUNDLE --port PORT --calibration arm.json {seen}",
+    "bundle": "python -m soarm.runtime check BUNDLE\nsoarm drive BUNDLE --port PORT --calibration arm.json {seen}",
 }
+_EYE = " `eye.onnx` says where the objects are; `cameras.json` how its cameras were mounted."
 _SAFETY = (
     "On an arm every action passes soarm's safety chain (range, lead, speed, acceleration, height above the table), which "
     "cuts what exceeds its limits. It is no substitute for a person: keep hands out of reach and the switch of the supply at "
@@ -251,12 +253,36 @@ def _worst(task: Task, one: Summary) -> str:
     return f"{task.outcomes[failure]} ({count})" if count else "none"
 
 
-def _limits(task: Task) -> list[str]:
+def _limits(task: Task, spec: PolicySpec, eye: Sequence[str]) -> list[str]:
+    cameras = _cameras(spec.features)
+    sees = f"It observes pictures of {', '.join(cameras)}" if cameras else "It observes no pictures"
+    if eye:
+        sees = (
+            f"An eye says where things lie ({task.subject}), from pictures of {', '.join(eye)}: it was trained on simulated "
+            "ones alone, and colours, light and cameras of a desk differ from them"
+        )
+    elif ENVIRONMENT_STATE in spec.features:
+        sees += f": where things lie ({task.subject}) has to be measured by something else"
     return [
-        f"{NOT_ON_AN_ARM} It observes no pictures: where things lie ({task.subject}) has to be measured by something else. "
-        "Success was measured in the simulator that it was trained in, in the region of the table that training drew scenes "
-        "from; outside of it, and with other objects, nothing is known."
+        f"{NOT_ON_AN_ARM} {sees}. Success was measured in the simulator that it was trained in, in the region of the table "
+        "that training drew scenes from; outside of it, and with other objects, nothing is known."
     ]
+
+
+def _seen(spec: PolicySpec, eye: Sequence[str]) -> str:
+    """Return the options of `soarm drive` that say what it sees with."""
+    cameras = " ".join(f"--camera {name}=DEVICE" for name in dict.fromkeys([*_cameras(spec.features), *eye]))
+    told = ENVIRONMENT_STATE in spec.features and not eye
+    return " ".join(part for part in (cameras, "--objects objects.json" if told else "") if part)
+
+
+def _pictures_of(features: Mapping[str, Feature]) -> str:
+    cameras = _cameras(features)
+    return f"It has pictures of {', '.join(cameras)}, as the simulator draws them." if cameras else "It has no pictures."
+
+
+def _cameras(features: Mapping[str, Feature]) -> list[str]:
+    return sorted(key.removeprefix(f"{IMAGES}.") for key in features if key.startswith(f"{IMAGES}."))
 
 
 def _provenance(training: Training, spec: PolicySpec) -> str:

@@ -6,6 +6,7 @@ Knows demonstrations as arrays (columns of a dataset and where its episodes star
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import NStepReplayBuffer
 
 from soarm import arm
+from soarm.base import Pictures
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, ChunkModel
-from soarm.spec import ACTION, PolicySpec
+from soarm.spec import ACTION, ENVIRONMENT_STATE, PolicySpec
 from soarm.tasks.registry import find
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
@@ -29,6 +31,7 @@ def label(
     device: torch.device,
     gamma: float,
     n_steps: int,
+    pictures: Mapping[str, Pictures] = MappingProxyType({}),
 ) -> NStepReplayBuffer:
     """Return demonstrations as transitions of the residual's environment.
 
@@ -44,11 +47,12 @@ def label(
         device: Where batches go.
         gamma: Discount per step.
         n_steps: Of the n-step return.
+        pictures: Feature key -> pictures of all rows, of a base that looks at them.
     """
     assert spec.residual_scale is not None
     scale = np.asarray(spec.residual_scale, np.float32)
     features = find(spec.task).residual_observation
-    observations = _along(columns, episode_starts, base, spec)
+    observations = _along(columns, episode_starts, base, spec, pictures)
     corrections = (columns[ACTION] - observations[:, features.base_action]) / scale
     buffer = NStepReplayBuffer(
         len(corrections),
@@ -66,9 +70,15 @@ def label(
     return buffer
 
 
-def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkModel, spec: PolicySpec) -> Array:
+def _along(
+    columns: Mapping[str, Array],
+    starts: NDArray[np.int64],
+    base: ChunkModel,
+    spec: PolicySpec,
+    pictures: Mapping[str, Pictures],
+) -> Array:
     """Return the residual observations along all episodes, played side by side, shape (N, D)."""
-    keys = [key for key in spec.features if key != ACTION]
+    keys = {key for key in spec.features if key != ACTION} | ({ENVIRONMENT_STATE} & columns.keys())
     lengths = np.diff(starts)
     policy = ChunkedPolicy(base, spec, len(lengths), N_LOOKAHEAD, block=None)
     features = find(spec.task).residual_observation
@@ -76,6 +86,6 @@ def _along(columns: Mapping[str, Array], starts: NDArray[np.int64], base: ChunkM
     for t in range(int(lengths.max())):
         rows = np.flatnonzero(lengths > t)
         at = starts[rows] + t
-        observation = {key: columns[key][at] for key in keys}
+        observation = {key: pictures[key].gather(at) if key in pictures else columns[key][at] for key in keys}
         augmented[at] = features.compute(observation, policy.advance(observation, rows))
     return augmented

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import weakref
 from collections.abc import Callable, Collection, Iterator
@@ -36,6 +37,7 @@ class GlCanvas:
     def __init__(self, model: mujoco.MjModel, backend: str, *, shadows: bool = False) -> None:
         # Mesa's software renderer would start a thread per core in every process; the caller's thread alone costs less.
         os.environ.setdefault("LP_NUM_THREADS", "0")
+        logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells of modules that are not needed
         self._gl: Any = importlib.import_module(f"mujoco.{backend}").GLContext(1, 1)  # MuJoCo draws into a buffer of its own
         quality, shadow_size = model.vis.quality, model.vis.quality.shadowsize
         quality.shadowsize = shadow_size if shadows else 0

@@ -6,6 +6,7 @@ Knows files and policies; knows no window. A bundle needs no torch.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,7 @@ from soarm.sim.params import SimParams
 from soarm.spec import PolicySpec, require_fitting
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
+logger = logging.getLogger(__name__)
 DEMONSTRATOR = "demonstrator"
 """In the place of a folder: the task's scripted demonstrator."""
 _WHAT_TO_GIVE = (
@@ -32,6 +34,9 @@ _WHAT_TO_GIVE = (
 )
 Role = Literal["residual", "base", "demonstrator"]
 LABELS: Mapping[Role, str] = {"residual": "ACT + residual", "base": "ACT", "demonstrator": "demonstrator"}
+
+TRUE_POSES = ", told true poses"
+"""Added to the label of a policy that looks through an eye elsewhere, and is told by the simulator here."""
 
 
 class ListeningResidual:
@@ -115,12 +120,14 @@ def open_artefact(path: Path, *, base: Path | None = None, task: str | None = No
         loaded = params_file.load(file, bundle.task.name)
         _require_fitting(loaded, {str(path): bundle.spec})
         residual = OnnxResidual(bundle) if bundle.spec.residual_scale is not None else None
-        return _of(str(path), loaded, _makers(OnnxBase(bundle), residual, bundle.spec))
+        told = _told(path, loaded, looks=bool(bundle.eye_cameras))
+        return _of(str(path), loaded, _makers(OnnxBase(bundle), residual, bundle.spec, told))
     model, actor, specs = _checkpoint(path, base)
     spec = [*specs.values()][-1]
     loaded = params_file.load(file, spec.task)
     _require_fitting(loaded, specs)
-    return _of(str(path), loaded, _makers(model, actor, spec))
+    told = _told(path, loaded, looks=loaded.section("sim", SimParams).objects_from == "eye")
+    return _of(str(path), loaded, _makers(model, actor, spec, told))
 
 
 def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualModel | None, dict[str, PolicySpec]]:
@@ -152,16 +159,30 @@ def _require_fitting(loaded: params_file.Params, specs: Mapping[str, PolicySpec]
     require_fitting(specs, loaded.section("sim", SimParams).spec)
 
 
-def _makers(base: ChunkModel, residual: ResidualModel | None, spec: PolicySpec) -> dict[Role, Callable[[], Contender]]:
+def _told(path: Path, loaded: params_file.Params, *, looks: bool) -> str:
+    """Say, where an eye goes with the policies, that it does not look here; return what is added to their labels."""
+    if not looks:
+        return ""
+    logger.warning(
+        "%s goes with an eye, which does not look here: the simulator tells the policies the true poses. With the eye "
+        "they are in the films of `dvc repro compare`, and on the twin (`soarm twin --pictures` and `soarm drive --camera`)",
+        path,
+    )
+    return TRUE_POSES
+
+
+def _makers(
+    base: ChunkModel, residual: ResidualModel | None, spec: PolicySpec, told: str
+) -> dict[Role, Callable[[], Contender]]:
     def alone() -> Contender:
-        return Contender(LABELS["base"], ChunkedPolicy(base, spec, 1))
+        return Contender(LABELS["base"] + told, ChunkedPolicy(base, spec, 1))
 
     def corrected() -> Contender:
         assert residual is not None
         assert spec.residual_scale is not None, "the specification of a residual holds its scale"
         heard = ListeningResidual(residual, spec.residual_scale)
         policy = ResidualPolicy(ChunkedPolicy(base, spec, 1, N_LOOKAHEAD), heard, spec.residual_scale)
-        return Contender(LABELS["residual"], policy, heard)
+        return Contender(LABELS["residual"] + told, policy, heard)
 
     return {"base": alone} if residual is None else {"residual": corrected, "base": alone}
 

@@ -42,7 +42,6 @@ def shoot(sim: SimParams, lanes: Sequence[Lane], path: Path, seed: int, n_scenes
     if path.suffix != ".mp4":
         raise SimulationError(f"a film is an .mp4, and not {path.name}; name it so: --film {path.stem or 'film'}.mp4")
     require_writable(path, SimulationError)
-    logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells of modules that are not needed
     report, snapshot = ShowReport(), Snapshot(build_model(sim))
     pictures = [Picture(snapshot, [lane], ghost=False) for lane in lanes]
     with Camera(snapshot.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:

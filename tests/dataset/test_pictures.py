@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -147,3 +148,13 @@ def test_another_picture_is_another_dataset(tmp_path, record_film, start_filming
 
     assert Dataset.open(path).hash != Dataset.open(tmp_path / "other").hash
     assert np.array_equal(Dataset.open(path).columns[spec.STATE], Dataset.open(tmp_path / "other").columns[spec.STATE])
+
+
+def test_pictures_of_another_size_are_not_added_to_a_dataset(tmp_path, record_film):
+    path = record_film(tmp_path / "d")
+    old = Dataset.open(path).spec
+    (height, width, _) = old.features[FRONT].shape
+    now = dataclasses.replace(old, features={**old.features, FRONT: spec.Feature.image(height + 2, width)})
+
+    with pytest.raises(DatasetError, match=rf"pictures of {FRONT} are {width}x{height}; now they are {width}x{height + 2}"):
+        Recorder.resume(path, like=now)

@@ -87,7 +87,7 @@ def test_the_residual_is_that_of_the_first_row() -> None:
     np.testing.assert_array_equal(heard.share, np.full(6, 0.25))
 
 
-def test_checkpoints_are_watched_as_they_were_trained(tmp_path: Path) -> None:
+def test_checkpoints_are_watched_as_they_were_trained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = TASK.spec(30)
     spec = dataclasses.replace(spec, chunk_size=6, n_action_steps=4, residual_scale=(4.0,) * 6, dataset_hash="0" * 16)
     sizes = {"dim_model": 16, "n_heads": 2, "dim_feedforward": 32, "latent_dim": 4}
@@ -101,3 +101,10 @@ def test_checkpoints_are_watched_as_they_were_trained(tmp_path: Path) -> None:
     assert list(open_artefact(tmp_path / "train_residual", params=PARAMS).makers) == ["residual", "base"]
     with pytest.raises(CheckpointError, match=r"elsewhere.* does not exist"):
         open_artefact(tmp_path / "train_residual", base=tmp_path / "elsewhere", params=PARAMS)
+
+    assert not caplog.text
+    through_an_eye = tmp_path / "params.yaml"
+    through_an_eye.write_text(PARAMS.read_text().replace("profile: default", "profile: ci_pixels"))
+    makers = open_artefact(tmp_path / "train_residual", params=through_an_eye).makers
+    assert [makers[role]().label for role in makers] == ["ACT + residual, told true poses", "ACT, told true poses"]
+    assert "the simulator tells the policies the true poses" in caplog.text
