@@ -11,6 +11,8 @@ from soarm.report.style import save
 from soarm.sim.params import SimParams
 from soarm.stage import command, open_stage
 
+_NONE = "No eye: the simulator tells policies where the objects are (`sim.objects_from`). Profile `pixels` trains one.\n"
+
 
 def main() -> None:
     """Run the stage."""
@@ -18,8 +20,8 @@ def main() -> None:
         sim, params = run.params("sim", SimParams), run.params("train_eye", TrainEyeParams)
         habits = run.params("record", RecordParams).expert
         if sim.objects_from == "simulator":
-            run.out.mkdir(exist_ok=True)
-            run.finish({"eye": None})
+            (run.out / "README.md").write_text(_NONE, encoding="utf-8")
+            run.finish({"eye": None}, headline={})
             return
         result = train(
             sim,
