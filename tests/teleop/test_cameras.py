@@ -81,7 +81,8 @@ def test_pictures_come_in_the_size_that_is_recorded(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_simulator_s_cameras_are_recorded(tmp_path, capfd):
+def test_the_simulator_s_cameras_are_recorded(tmp_path, caplog):
+    caplog.set_level("INFO")
     command = ["control", "--leader", "expert", "--fast", "--episodes", "1", "--dataset", str(tmp_path / "d"), *PARAMS]
 
     assert main([*command, "--camera", "front:48x32"]) == 0
@@ -89,4 +90,4 @@ def test_the_simulator_s_cameras_are_recorded(tmp_path, capfd):
     shown = dataset.pictures[FRONT].gather(np.arange(dataset.n_frames))
     assert shown.shape == (dataset.n_frames, 32, 48, 3)
     assert len(np.unique(shown.reshape(len(shown), -1).astype(int).sum(axis=1))) > 10
-    assert f"{dataset.n_frames} pictures were encoded and none was lost" in "".join(capfd.readouterr())
+    assert f"{dataset.n_frames} pictures were encoded and none was lost" in caplog.text
