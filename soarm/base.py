@@ -183,7 +183,10 @@ def _build(path: Path) -> BasePolicy:
     blueprint = importlib.import_module(BASES[kind]).Blueprint
     try:
         kind_of_config = typing.get_type_hints(blueprint)["config"]
-        config = params.build(kind_of_config, _defaults(kind_of_config) | data["network"], where=f"{path}: network")
+        network = data["network"]
+        if isinstance(network, dict):
+            network = _defaults(kind_of_config) | network
+        config = params.build(kind_of_config, network, where=f"{path}: network")
         base: BasePolicy = blueprint(config, PolicySpec.from_dict(data["spec"])).build()
     except (ParamsError, SpecMismatchError) as error:
         raise CheckpointError(f"{path} describes a network that cannot be built: {error}\n{_REMEDY}") from error

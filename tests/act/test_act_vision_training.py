@@ -293,7 +293,7 @@ def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_dem
     shared, alone, both, again = changed(plain, {"processes": 2}, "train_act"), {}, {}, {}
 
     def stop(step, metrics):
-        if step == 2:
+        if step == 10:
             raise InterruptedError
 
     run(data, plain, tmp_path / "one", alone.__setitem__)

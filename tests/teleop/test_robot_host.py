@@ -43,7 +43,7 @@ def test_recording_without_pyarrow_says_what_to_install_before_any_arm_is_met(ma
     status = session.end()
 
     assert status == 1
-    remedy = "pip install pyarrow, or leave --dataset out and drive alone"
+    remedy = "pip install pyarrow av, or leave --dataset out and drive alone"
     assert session.heard == f"error: recording needs pyarrow, which is not installed: {remedy}\n"
 
 
