@@ -173,7 +173,7 @@ def test_the_chain_runs_from_pictures_and_says_what_they_are_worth(repository: R
     seeing._environment = {**repository._environment, "SOARM_TRACKING": "off"}
     shutil.copytree(repository.path, seeing.path, ignore=shutil.ignore_patterns(".dvc"))
     params = seeing.path / "params.yaml"
-    params.write_text(params.read_text().replace("profile: ci", "profile: ci_pixels", 1))
+    params.write_text(re.sub(r"(?m)^profile: ci$", "profile: ci_pixels", params.read_text()))
 
     for stage in ("train_eye", "eval_base", "train_residual", "compare", "export", "deploy_check"):
         seeing.run(sys.executable, "-m", f"stages.{stage}")
