@@ -69,6 +69,16 @@ class Feature:
         return plain if self.kind == "vector" else {**plain, "kind": self.kind, "dtype": self.dtype}
 
 
+def image_keys(features: Mapping[str, Feature]) -> tuple[str, ...]:
+    """Return the keys of the images among features, in their order."""
+    return tuple(key for key, feature in features.items() if feature.kind == "image")
+
+
+def cameras_of(features: Mapping[str, Feature]) -> dict[str, Feature]:
+    """Return name of a camera -> its pictures, for the images among features, in their order."""
+    return {key.removeprefix(f"{IMAGES}."): features[key] for key in image_keys(features)}
+
+
 JOINT_FEATURE = Feature((arm.N_JOINTS,), arm.FEATURE_NAMES, arm.UNITS)
 """State and action: joint positions in LeRobot units."""
 
@@ -133,7 +143,7 @@ class PolicySpec:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras among the features."""
-        return tuple(key.removeprefix(f"{IMAGES}.") for key, feature in self.features.items() if feature.kind == "image")
+        return tuple(cameras_of(self.features))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON-ready types."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Annotated
 
 from soarm.quantities import Count, NotNegative, ShareBelowOne, within
-from soarm.spec import ENVIRONMENT_STATE, STATE, Feature
+from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.vision.trunks import TrunkName
 
 INPUTS = {STATE: ("robot_state", "state"), ENVIRONMENT_STATE: ("env_state", "objects")}
@@ -17,11 +16,6 @@ Their tokens stand in this order, whatever the order of the specification, which
 of cameras follow in the order of the specification, on which nothing but rounding depends: a token says where it stands in its
 picture, and not in which picture.
 """
-
-
-def cameras(features: Mapping[str, Feature]) -> tuple[str, ...]:
-    """Return the keys of the images among features, in their order."""
-    return tuple(key for key, feature in features.items() if feature.kind == "image")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from soarm.act.config import INPUTS, ACTConfig, cameras
+from soarm.act.config import INPUTS, ACTConfig
 from soarm.act.layers import DecoderLayer, EncoderLayer, cell_positions, sinusoidal_positions
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import SpecMismatchError
 from soarm.policy import Array, Observation
-from soarm.spec import ACTION, IMAGES, STATE, PolicySpec
+from soarm.spec import ACTION, IMAGES, STATE, PolicySpec, image_keys
 from soarm.vision.trunks import build_trunk, map_shape
 
 
@@ -76,7 +76,7 @@ class ACT(nn.Module):
         self.config = config
         self.spec = spec
         self._vectors = tuple(key for key in INPUTS if key in spec.features)
-        self.cameras = cameras(spec.features)
+        self.cameras = image_keys(spec.features)
         self.inputs = (*self._vectors, *self.cameras)
         sizes = {key: spec.features[key].shape[0] for key in (*self._vectors, ACTION)}
         for key in self._vectors:

@@ -6,13 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from soarm.act.config import cameras
 from soarm.act.model import ACT
 from soarm.act.normalisation import Standardise, Statistics
 from soarm.base import Demonstrations
 from soarm.errors import DatasetError
 from soarm.policy import Array
-from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.spec import ENVIRONMENT_STATE, STATE, image_keys
 
 
 def require_poses(demonstrations: Demonstrations, keys: tuple[str, ...]) -> str:
@@ -25,7 +24,7 @@ def require_poses(demonstrations: Demonstrations, keys: tuple[str, ...]) -> str:
     Raises:
         DatasetError: There are no poses, or no pictures.
     """
-    if ENVIRONMENT_STATE not in demonstrations.columns or not cameras({key: demonstrations.features[key] for key in keys}):
+    if ENVIRONMENT_STATE not in demonstrations.columns or not image_keys({key: demonstrations.features[key] for key in keys}):
         raise DatasetError(
             f"train_act.pose_loss_weight is above 0, so {ENVIRONMENT_STATE} must be in the dataset, and cameras among what "
             f"ACT observes; the dataset holds {sorted(demonstrations.columns)}, and ACT observes {list(keys)}. Set the weight "

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soarm import arm
-from soarm.act.config import cameras
 from soarm.act.loss import Objective, masked_l1
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
@@ -28,7 +27,7 @@ from soarm.act.poses import PoseHead, require_poses
 from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_of, split_episodes
 from soarm.base import Demonstrations
 from soarm.errors import TrainingError
-from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash
+from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash, image_keys
 from soarm.vision import imagenet
 from soarm.vision.trunks import load_trunk
 
@@ -265,7 +264,7 @@ def _statistics(
         key: demonstrations.columns[key][rows] for key in keys if key in demonstrations.columns
     }
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PICTURES)).astype(np.int64)]
-    seen = cameras({key: demonstrations.features[key] for key in keys})
+    seen = image_keys({key: demonstrations.features[key] for key in keys})
     for key in seen:
         columns[key] = demonstrations.pictures[key].gather(some).reshape(-1, 3).astype(np.float32) / 255
     found = Statistics.of(columns, params.std_floor)

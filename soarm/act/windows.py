@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soarm.act.config import INPUTS, cameras
+from soarm.act.config import INPUTS
 from soarm.base import Demonstrations
 from soarm.errors import DatasetError
-from soarm.spec import ACTION, STATE
+from soarm.spec import ACTION, STATE, image_keys
 
 _LOOKED_AT = 256
 """Pictures whose maps are computed at once."""
@@ -158,7 +158,7 @@ def observed(demonstrations: Demonstrations, inputs: Sequence[str] | None = None
     Raises:
         DatasetError: One is not there, is nothing that ACT observes, or `inputs` lacks the state.
     """
-    there = tuple(key for key in INPUTS if key in demonstrations.features) + cameras(demonstrations.features)
+    there = tuple(key for key in INPUTS if key in demonstrations.features) + image_keys(demonstrations.features)
     if inputs is None:
         return there
     if STATE not in inputs or not set(inputs) <= set(there):

@@ -13,6 +13,7 @@ from soarm.dataset import layout, statistics, tables
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import EpisodeCells, EpisodeVideo
 from soarm.errors import DatasetError
+from soarm.spec import image_keys
 
 
 class VideoSpan(NamedTuple):
@@ -24,7 +25,7 @@ class VideoSpan(NamedTuple):
 
 def keys(found: Contents) -> list[str]:
     """Return the feature keys of the cameras."""
-    return [key for key, feature in found.features.items() if feature.kind == "image"]
+    return list(image_keys(found.features))
 
 
 def is_video(found: Contents, key: str) -> bool:

@@ -25,7 +25,7 @@ from soarm.dataset.contents import Contents
 from soarm.dataset.episode import EpisodeCells, EpisodeVideo, StoredEpisode
 from soarm.dataset.pictures import ImagePictures, VideoPictures
 from soarm.errors import DatasetError
-from soarm.spec import Feature, PolicySpec, content_hash
+from soarm.spec import Feature, PolicySpec, content_hash, image_keys
 from soarm.tasks.registry import task_of
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Dataset:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Feature keys of the cameras."""
-        return tuple(key for key, feature in self.features.items() if feature.kind == "image")
+        return image_keys(self.features)
 
     @functools.cached_property
     def pictures(self) -> Mapping[str, Pictures]:

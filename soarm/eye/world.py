@@ -19,7 +19,7 @@ from soarm.rollout import BatchEnv
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
-from soarm.spec import Feature
+from soarm.spec import Feature, cameras_of
 
 
 class MakeEnv(Protocol):
@@ -71,7 +71,7 @@ def training_environments(sim: SimParams, eye: Path, error: ObservationError, ca
 def estimator_for(sim: SimParams, eye: Path) -> Estimator:
     """Return the eye of a folder for the cameras of a simulator; raises as `environments`."""
     network, task = checkpoint.load(eye), sim.sim_task.task
-    wanted = {name: Feature.image(camera.height_px, camera.width_px) for name, camera in sim.cameras.items()}
+    wanted = cameras_of(sim.picture_features)
     if network.cameras != wanted or network.questions.task.name != task.name:
         raise SpecMismatchError(
             f"{eye} is the eye of {_shown(network.questions.task.name, network.cameras)}; the simulator has "

@@ -16,7 +16,7 @@ import yaml
 
 from soarm.arm import JOINT_NAMES, UNITS
 from soarm.report.markdown import code, document, interface, table
-from soarm.spec import ENVIRONMENT_STATE, IMAGES, Feature, PolicySpec
+from soarm.spec import ENVIRONMENT_STATE, Feature, PolicySpec, cameras_of
 from soarm.tasks.task import Task
 
 if TYPE_CHECKING:  # a recording needs no evaluation
@@ -254,7 +254,7 @@ def _worst(task: Task, one: Summary) -> str:
 
 
 def _limits(task: Task, spec: PolicySpec, eye: Sequence[str]) -> list[str]:
-    cameras = _cameras(spec.features)
+    cameras = sorted(cameras_of(spec.features))
     sees = f"It observes pictures of {', '.join(cameras)}" if cameras else "It observes no pictures"
     if eye:
         sees = (
@@ -271,18 +271,14 @@ def _limits(task: Task, spec: PolicySpec, eye: Sequence[str]) -> list[str]:
 
 def _seen(spec: PolicySpec, eye: Sequence[str]) -> str:
     """Return the options of `soarm drive` that say what it sees with."""
-    cameras = " ".join(f"--camera {name}=DEVICE" for name in dict.fromkeys([*_cameras(spec.features), *eye]))
+    cameras = " ".join(f"--camera {name}=DEVICE" for name in dict.fromkeys([*sorted(cameras_of(spec.features)), *eye]))
     told = ENVIRONMENT_STATE in spec.features and not eye
     return " ".join(part for part in (cameras, "--objects objects.json" if told else "") if part)
 
 
 def _pictures_of(features: Mapping[str, Feature]) -> str:
-    cameras = _cameras(features)
+    cameras = sorted(cameras_of(features))
     return f"It has pictures of {', '.join(cameras)}, as the simulator draws them." if cameras else "It has no pictures."
-
-
-def _cameras(features: Mapping[str, Feature]) -> list[str]:
-    return sorted(key.removeprefix(f"{IMAGES}.") for key in features if key.startswith(f"{IMAGES}."))
 
 
 def _provenance(training: Training, spec: PolicySpec) -> str:

@@ -29,7 +29,7 @@ from soarm.runtime.mounting import Mounting
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import BINARY_BYTES, parse_json, read_bytes
-from soarm.spec import ACTION, IMAGES, Feature, PolicySpec
+from soarm.spec import ACTION, IMAGES, Feature, PolicySpec, cameras_of
 from soarm.tasks.registry import find
 from soarm.tasks.task import Task
 
@@ -111,7 +111,7 @@ class Bundle:
     @property
     def cameras(self) -> dict[str, Feature]:
         """Name of a camera that the policy looks through -> what it wants of it."""
-        return _cameras(self.spec.features)
+        return cameras_of(self.spec.features)
 
     @property
     def eye_cameras(self) -> dict[str, Feature]:
@@ -233,17 +233,12 @@ def _read_mounting(path: Path, contents: Mapping[str, bytes], spec: PolicySpec) 
     found = {name: camera.feature.shape for name, camera in mounting.cameras.items()}
     faults = [
         f"the camera {name} has pictures of shape {found.get(name)}, {SPEC_FILE} has {feature.shape}"
-        for name, feature in _cameras(spec.features).items()
+        for name, feature in cameras_of(spec.features).items()
         if found.get(name) != feature.shape
     ]
     if faults:
         raise BundleError("\n  ".join([f"{path} is not of the same export as {SPEC_FILE}:", *faults]))
     return mounting
-
-
-def _cameras(features: Mapping[str, Feature]) -> dict[str, Feature]:
-    """Return the cameras among features, by their names."""
-    return {key.removeprefix(f"{IMAGES}."): feature for key, feature in features.items() if feature.kind == "image"}
 
 
 def _check_network(
