@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from soarm import arm, kinematics
 from soarm.policies import BLOCK, predict_in_batches
 from soarm.policy import Array, Observation, Rows
-from soarm.rollout import BatchEnv, EnvWrapper, StepResult
+from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, TRUE_OBJECTS
 from soarm.tasks.task import Task
 
@@ -106,39 +106,31 @@ class Questions:
                 right[:, answer.turn_offset] = _pair(_complex(objects[:, list(answer.turn)]) * frame.turn.conj())
         return right
 
-    def objects(self, state: Array, given: Array) -> Array:
-        """Return the objects that answers tell of, shape (B, n) float32.
+    def read(self, state: Array, given: Array) -> tuple[Array, Array]:
+        """Return what answers tell of the objects.
 
         Args:
             state: Joint positions, shape (B, 6) [deg x 5, percent].
             given: Answers, shape (B, dim).
+
+        Returns:
+            Objects, shape (B, n), and the error that the network expects of each thing's position, shape (B, things) [m];
+            float32.
         """
         frame = _Gripper(state)
-        found = given[:, : self.n_objects].astype(np.float32)
+        found, errors = given[:, : self.n_objects].astype(np.float32), []
         for answer in self.answers:
-            share = self.nearness(state, given, answer)[:, None]
+            nearness = _nearness(frame.into(_position(given, answer)))
+            far_m, near_m = np.exp(np.clip(given[:, answer.error], -12.0, 2.0)).T
+            errors.append(far_m + nearness * (near_m - far_m))
+            share = nearness[:, None]
             near = frame.out_of(given[:, answer.offset])[:, : len(answer.at)]
             at = list(answer.at)
             found[:, at] += share * (near - found[:, at])
             if answer.turn:
                 turn = list(answer.turn)
                 found[:, turn] += share * (_pair(_complex(given[:, answer.turn_offset]) * frame.turn) - found[:, turn])
-        return found
-
-    def nearness(self, state: Array, given: Array, answer: Answer) -> Array:
-        """Return how much the answer from the gripper counts, shape (B,), 0..1."""
-        away = np.linalg.norm(_Gripper(state).into(_position(given, answer)), axis=1)
-        share: Array = np.clip((FAR_M - away) / (FAR_M - NEAR_M), 0.0, 1.0).astype(np.float32)
-        return share * share * (3.0 - 2.0 * share)
-
-    def expected_error_m(self, state: Array, given: Array) -> Array:
-        """Return the error that the network expects of each thing's position, shape (B, things) [m]."""
-        errors = []
-        for answer in self.answers:
-            far, near = np.exp(np.clip(given[:, answer.error], -12.0, 2.0)).T
-            share = self.nearness(state, given, answer)
-            errors.append(far + share * (near - far))
-        return np.stack(errors, axis=1).astype(np.float32)
+        return found, np.stack(errors, axis=1).astype(np.float32)
 
     def _answers(self) -> Iterator[Answer]:
         first = self.n_objects
@@ -176,7 +168,7 @@ class Estimator:
         """
         state = observation[STATE]
         given = predict_in_batches(self.network.look, {key: observation[key] for key in self.inputs}, BLOCK)
-        return self.questions.objects(state, given), self.questions.expected_error_m(state, given)
+        return self.questions.read(state, given)
 
 
 class SeeingEnv(EnvWrapper):
@@ -194,14 +186,8 @@ class SeeingEnv(EnvWrapper):
         super().__init__(env)
         self._eye = eye
 
-    def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
-        """See `soarm.rollout.BatchEnv`."""
-        return told_by(self._eye, super().reset(rows, seeds))
-
-    def step(self, actions: Array, rows: Rows) -> StepResult:
-        """See `soarm.rollout.BatchEnv`."""
-        result = super().step(actions, rows)
-        return result._replace(observation=told_by(self._eye, result.observation))
+    def _told(self, observation: Observation, rows: Rows) -> Observation:
+        return told_by(self._eye, observation)
 
 
 def told_by(eye: Estimator, observation: Observation) -> Observation:
@@ -234,6 +220,13 @@ class _Gripper:
         """Return positions as seen from the gripper, shape (B, 3), in the base's frame."""
         there: NDArray[Any] = self._tcp + np.einsum("bij,bj->bi", self._jaw, offset)
         return there
+
+
+def _nearness(offset: NDArray[Any]) -> Array:
+    """Return how much the answer from the gripper counts for things at these offsets from it, shape (B,), 0..1."""
+    away_m = np.linalg.norm(offset, axis=1)
+    share: Array = np.clip((FAR_M - away_m) / (FAR_M - NEAR_M), 0.0, 1.0).astype(np.float32)
+    return share * share * (3.0 - 2.0 * share)
 
 
 def _position(objects: NDArray[Any], answer: Answer) -> NDArray[Any]:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.policy import Array, Observation, Rows
+from soarm.policy import Observation, Rows
 from soarm.quantities import NotNegative
-from soarm.rollout import BatchEnv, StepResult
+from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
-from soarm.tasks.task import Task
 
 _STREAM = 0xE220
 """Sets the random numbers of an episode's errors apart from those of its scene."""
@@ -45,7 +44,7 @@ class ObservationError:
         return not any(dataclasses.astuple(self))
 
 
-class ErringEnv:
+class ErringEnv(EnvWrapper):
     """Environments in which policies are told of the objects with errors; the truth stands under `TRUE_OBJECTS`.
 
     What is wrong in an episode follows from its seed.
@@ -56,27 +55,13 @@ class ErringEnv:
     """
 
     def __init__(self, env: BatchEnv, error: ObservationError) -> None:
-        self._env, self._error = env, error
+        super().__init__(env)
+        self._error = error
         elements = [env.task.elements[thing.name] for thing in env.task.things]
         self._at = [[one[name] for name in ("x", "y", "z") if name in one] for one in elements]
         self._yaw = [(one["yaw4_cos"], one["yaw4_sin"]) for one in elements if "yaw4_cos" in one]
         self._rngs = [np.random.default_rng() for _ in range(env.n_rows)]
         self._offsets: NDArray[Any] = np.zeros((env.n_rows, self._size))
-
-    @property
-    def task(self) -> Task:
-        """The task of every episode."""
-        return self._env.task
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self._env.n_rows
-
-    @property
-    def control_hz(self) -> int:
-        """Control steps per second [Hz]."""
-        return self._env.control_hz
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """See `soarm.rollout.BatchEnv`."""
@@ -84,12 +69,7 @@ class ErringEnv:
         for row, seed in zip(rows, seeds, strict=True):
             self._rngs[row] = np.random.default_rng([seed, _STREAM])
             self._offsets[row] = self._draw(row, self._error.offset_m, self._error.offset_deg)
-        return self._told(self._env.reset(rows, seeds), rows)
-
-    def step(self, actions: Array, rows: Rows) -> StepResult:
-        """See `soarm.rollout.BatchEnv`."""
-        result = self._env.step(actions, rows)
-        return result._replace(observation=self._told(result.observation, rows))
+        return super().reset(rows, seeds)
 
     @property
     def _size(self) -> int:

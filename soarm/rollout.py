@@ -60,7 +60,7 @@ class BatchEnv(Protocol):
 
 
 class EnvWrapper:
-    """Environments whose observations or steps a subclass changes; the rest is that of the environments themselves.
+    """Environments of which a subclass changes what is observed (`_told`) or the steps; the rest is theirs.
 
     Args:
         env: The environments.
@@ -86,11 +86,16 @@ class EnvWrapper:
 
     def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
         """See `BatchEnv`."""
-        return self._env.reset(rows, seeds)
+        return self._told(self._env.reset(rows, seeds), rows)
 
     def step(self, actions: Array, rows: Rows) -> StepResult:
         """See `BatchEnv`."""
-        return self._env.step(actions, rows)
+        result = self._env.step(actions, rows)
+        return result._replace(observation=self._told(result.observation, rows))
+
+    def _told(self, observation: Observation, rows: Rows) -> Observation:
+        """Return what policies are told of an observation of `rows`."""
+        return observation
 
 
 @dataclasses.dataclass(frozen=True)

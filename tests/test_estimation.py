@@ -36,7 +36,7 @@ def test_the_right_answers_are_the_objects(name: str, away_m: float) -> None:
     state, objects = scenes(name, away_m=away_m)
     questions = Questions(find(name))
 
-    found = questions.objects(state, questions.targets(state, objects))
+    found, _ = questions.read(state, questions.targets(state, objects))
 
     np.testing.assert_allclose(found, objects, atol=1e-5)
     assert [answer.name for answer in questions.answers] == [thing.name for thing in find(name).things]
@@ -50,7 +50,7 @@ def test_the_answer_from_the_gripper_takes_over_as_it_comes_near(away_m: float, 
     given = questions.targets(state, objects)
     given[:, cube.offset] += 0.001  # a millimetre along each axis of the hand
 
-    found = questions.objects(state, given)
+    found, _ = questions.read(state, given)
 
     off_m = np.linalg.norm(found[:, :3] - objects[:, :3], axis=1)
     np.testing.assert_allclose(off_m, counts * 0.001 * np.sqrt(3), atol=1e-6)
@@ -63,7 +63,7 @@ def test_the_expected_error_is_that_of_the_answer_that_counts() -> None:
         given = questions.targets(state, objects)
         given[:, questions.answers[0].error] = np.log([0.03, 0.002])
 
-        assert questions.expected_error_m(state, given)[:, 0] == pytest.approx(expected, rel=1e-5)
+        assert questions.read(state, given)[1][:, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_eye_is_told_joints_gripper_point_and_jaw() -> None:

@@ -155,8 +155,7 @@ class EyeTrainer:
         blocks = [slice(first, first + _EVALUATION_BATCH) for first in range(0, len(self._held_out), _EVALUATION_BATCH)]
         given = np.concatenate([self.model.look(self._held_out.observation(block)) for block in blocks])
         self.model.train()
-        state = self._held_out.state
-        return self.questions.objects(state, given), self.questions.expected_error_m(state, given)
+        return self.questions.read(self._held_out.state, given)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes while training."""

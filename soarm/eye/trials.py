@@ -15,8 +15,8 @@ from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
 from soarm.eye.world import estimator_for
-from soarm.policy import Array, BatchPolicy, Observation, Rows
-from soarm.rollout import BatchEnv, EnvWrapper, StepResult
+from soarm.policy import BatchPolicy, Observation, Rows
+from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.spec import IMAGES
@@ -41,16 +41,7 @@ class TamperedEnv(EnvWrapper):
         self._how = how
         self._last: dict[str, NDArray[Any]] = {}
 
-    def reset(self, rows: Rows, seeds: Iterable[int]) -> Observation:
-        """See `soarm.rollout.BatchEnv`."""
-        return self._tampered(super().reset(rows, seeds), rows)
-
-    def step(self, actions: Array, rows: Rows) -> StepResult:
-        """See `soarm.rollout.BatchEnv`."""
-        result = super().step(actions, rows)
-        return result._replace(observation=self._tampered(result.observation, rows))
-
-    def _tampered(self, observation: Observation, rows: Rows) -> Observation:
+    def _told(self, observation: Observation, rows: Rows) -> Observation:
         seen = dict(observation)
         for key in [key for key in seen if key.startswith(f"{IMAGES}.")]:
             every = self._last.setdefault(key, np.full((self.n_rows, *seen[key].shape[1:]), _GREY, np.uint8))
