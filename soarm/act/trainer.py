@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -130,9 +130,7 @@ class Trainer:
     def advance(self) -> None:
         """Take one optimiser step."""
         start_s = time.perf_counter()
-        rate = learning_rate(self.step, self.params.learning_rate, self.params.warmup_steps, self.params.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimiser, self.step, self.params)
         rows = self.shuffle.next()
         if self.together is not None:
             rows = rows[self.together.process_index :: self.together.num_processes]
@@ -236,6 +234,24 @@ class Trainer:
 
         states: list[dict[str, Tensor]] = gather_object([state])
         return states
+
+
+class Schedule(Protocol):
+    """How a learning rate goes over the steps; the parameters of a training are one."""
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def warmup_steps(self) -> int: ...  # noqa: D102
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, schedule: Schedule) -> None:
+    """Give an optimiser the learning rate of a step."""
+    rate = learning_rate(step, schedule.learning_rate, schedule.warmup_steps, schedule.steps)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def learning_rate(step: int, peak: float, warmup_steps: int, steps: int) -> float:

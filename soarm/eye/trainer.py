@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soarm.act.trainer import learning_rate
+from soarm.act.trainer import set_learning_rate
 from soarm.act.windows import Shuffle
 from soarm.errors import TrainingError
 from soarm.estimation import Questions, pose_of
@@ -112,9 +112,7 @@ class EyeTrainer:
     def advance(self) -> None:
         """Take one optimiser step."""
         start_s = time.perf_counter()
-        rate = learning_rate(self.step, self.params.learning_rate, self.params.warmup_steps, self.params.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimiser, self.step, self.params)
         rows = self.shuffle.next()
         light = 1.0 + self.params.brightness * (2.0 * torch.rand(len(rows), 1, 1, 1) - 1.0)
         pictures = {name: (frames[rows].float() * light).clamp_(0.0, 255.0) for name, frames in self._frames.items()}
