@@ -1,7 +1,7 @@
 """The pictures of a dataset's cameras by rows, decoded when they are asked for; and a cache of bounded size before them.
 
 A batch is decoded in the order of the files, whatever its own is: neighbouring rows by decoding on, others from the key frame
-before them. FFmpeg decodes without Python's lock, so threads are as good as processes at decoding ahead (`Cached.fill`).
+before them. FFmpeg decodes without Python's lock, so threads are as good as processes at decoding ahead (`fill`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OPEN_FILES: Final = 8
 """Videos that are kept open at a time."""
 _AT_ONCE: Final = 256
-"""Rows that `Cached.fill` asks for at a time."""
+"""Rows that `fill` asks for at a time."""
 
 
 class VideoPictures:
@@ -52,6 +52,10 @@ class VideoPictures:
         self._files = np.array([self._paths.index(one.path) for one in videos], np.int64)
         self._firsts = np.array([one.first for one in videos], np.int64)
         self._readers: collections.OrderedDict[int, VideoReader] = collections.OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to another process without open files."""
+        return {**self.__dict__, "_readers": collections.OrderedDict()}
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -145,6 +149,7 @@ class Cached:
 
     def __init__(self, pictures: Pictures, most_bytes: int, folder: Path | None = None) -> None:
         self._source, self.shape, self.decoded = pictures, pictures.shape, 0
+        self._bounds = most_bytes, folder
         n = max(1, min(len(pictures), most_bytes // int(np.prod(pictures.shape))))
         self._rows = np.full(n, -1, np.int64)  # which row is in each place
         if folder is None:
@@ -153,6 +158,10 @@ class Cached:
             with tempfile.TemporaryFile(dir=folder) as file:  # without a name from the beginning
                 file.truncate(n * int(np.prod(self.shape)))
                 self._kept = np.memmap(file, np.uint8, "r+", shape=(n, *self.shape))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process without what was decoded."""
+        return Cached, (self._source, *self._bounds)
 
     def __len__(self) -> int:
         return len(self._source)

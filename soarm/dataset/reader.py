@@ -6,6 +6,7 @@ Opens what soarm or LeRobot recorded, finished or cut off.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import json
@@ -13,7 +14,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from soarm.dataset import checks, layout, remux, statistics, tables
 from soarm.dataset import units as units_
 from soarm.dataset.contents import Contents
 from soarm.dataset.episode import EpisodeCells, EpisodeVideo, StoredEpisode
-from soarm.dataset.pictures import ImagePictures, VideoPictures
+from soarm.dataset.pictures import Cached, ImagePictures, VideoPictures
 from soarm.errors import DatasetError
 from soarm.spec import Feature, PolicySpec, content_hash, image_keys
 from soarm.tasks.registry import task_of
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from soarm.base import Pictures
 
 logger = logging.getLogger(__name__)
+
+
+CACHE_BYTES: Final = 2_000_000_000
+"""Of decoded pictures, where nobody says otherwise."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,7 +159,7 @@ class Dataset:
 
     @functools.cached_property
     def pictures(self) -> Mapping[str, Pictures]:
-        """Camera -> its pictures by rows; see `soarm.dataset.pictures`, also for a cache before them."""
+        """Camera -> its pictures by rows, decoded whenever they are asked for; see `with_cache`."""
         starts, found = self.episode_starts, dict[str, "Pictures"]()
         for key in self.cameras:
             shape = self.features[key].shape
@@ -163,6 +168,17 @@ class Dataset:
             elif self.cells and key in self.cells[0].keys:
                 found[key] = ImagePictures(self.path, key, self.cells, starts, shape)
         return found
+
+    def with_cache(self, most_bytes: int = CACHE_BYTES) -> Dataset:
+        """Return the dataset with pictures that are decoded once, for whoever asks for them again and again.
+
+        Args:
+            most_bytes: Of memory, for all cameras together.
+        """
+        cached = copy.copy(self)
+        cameras = self.pictures.items()
+        cached.__dict__["pictures"] = {key: Cached(pictures, most_bytes // len(cameras)) for key, pictures in cameras}
+        return cached
 
     @functools.cached_property
     def hash(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from fractions import Fraction
 from pathlib import Path
 
@@ -135,6 +136,18 @@ def test_a_cache_is_filled_ahead_with_what_fits(tmp_path, record_film, monkeypat
 
         assert cached.decoded == 10
         assert np.array_equal(cached.gather(ROWS), source.gather(ROWS))
+
+
+def test_a_dataset_with_a_cache_decodes_each_picture_once_and_goes_to_other_processes_without_them(tmp_path, record_film):
+    dataset = Dataset.open(record_film(tmp_path / "d"))
+    cached = dataset.with_cache()
+    for _ in range(3):
+        assert np.array_equal(cached.pictures[FRONT].gather(ROWS), dataset.pictures[FRONT].gather(ROWS))
+
+    assert cached.pictures[FRONT].decoded == len(np.unique(ROWS))
+    assert not hasattr(dataset.pictures[FRONT], "decoded")
+    assert cached.hash == dataset.hash
+    assert len(pickle.dumps(cached.pictures[FRONT])) < 10_000
 
 
 def test_another_picture_is_another_dataset(tmp_path, record_film, start_filming, film):
