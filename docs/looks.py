@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from soarm import params
@@ -21,17 +22,8 @@ from soarm.sim.cameras import PolicyCameras
 from soarm.sim.look import Look, draw_look
 from soarm.sim.params import SimParams
 
-CAMERAS: dict[str, Any] = {
-    "front": {
-        "width_px": 96,
-        "height_px": 64,
-        "supersample": 1,
-        "position_m": [0.0, -0.6, 0.46],
-        "target_m": [0.0, -0.185, 0.0],
-        "fovy_deg": 30.0,
-    },
-    "wrist": {"width_px": 64, "height_px": 64, "supersample": 1, "position_m": None, "target_m": None, "fovy_deg": None},
-}
+PARAMS = params.packaged()
+CAMERAS: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["pixels"]["sim"]["cameras"]
 MILD: dict[str, Any] = {
     "camera": {"position_m": 0.01, "turn_deg": 2.0, "fovy_deg": 1.0},
     "light": {"brightness": [0.7, 1.1], "ambient": [0.7, 1.1], "turn_deg": 20.0},
