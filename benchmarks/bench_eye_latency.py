@@ -49,7 +49,7 @@ def graph(name: str, height_px: int, width_px: int) -> tuple[bytes, int, dict[st
     asked: dict[str, Any] = {key: rng.integers(0, 256, (1, *one.shape), np.uint8) for key, one in pictures.items()}
     shapes = {key: one.shape for key, one in pictures.items()}
     if name == EYE:
-        config = EyeConfig((32, 64, 64), n_keypoints=32, n_glimpses=8, map_channels=16, map_dim=128, hidden=256)
+        config = EyeConfig("light", n_keypoints=32, n_glimpses=8, map_channels=16, map_dim=128, hidden=256)
         eye = Eye(config, TASK, {camera: pictures[f"{IMAGES}.{camera}"] for camera in CAMERAS})
         asked[POSE_INPUT] = np.zeros((1, POSE_DIM), np.float32)
         content = to_onnx(ByKey(eye, CAMERAS), {**shapes, POSE_INPUT: (POSE_DIM,)}, [EYE_OUTPUT], {}, 20, by_name=True)

@@ -103,7 +103,7 @@ class ACT(nn.Module):
         for key in self._vectors:
             self.add_module(f"encoder_{INPUTS[key][0]}_input_proj", nn.Linear(sizes[key], dim))
         if self.cameras:
-            self.encoder_img_feat_input_proj = nn.Conv2d(int(self.backbone.n_channels), dim, kernel_size=1)  # type: ignore[arg-type]
+            self.encoder_img_feat_input_proj = nn.Conv2d(self.backbone.n_channels, dim, kernel_size=1)
         self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self._vectors), dim)
         self.decoder_pos_embed = nn.Embedding(config.chunk_size, dim)
         self.action_head = nn.Linear(dim, sizes[ACTION])

@@ -28,8 +28,7 @@ from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_o
 from soarm.base import Demonstrations
 from soarm.errors import TrainingError
 from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash, image_keys
-from soarm.vision import imagenet
-from soarm.vision.trunks import load_trunk
+from soarm.vision.trunks import TRUNKS, load_trunk
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -274,7 +273,7 @@ def update_average(average: nn.Module, model: nn.Module, step: int, decay: float
 def _statistics(
     demonstrations: Demonstrations, episodes: NDArray[np.int64], params: TrainActParams, keys: tuple[str, ...]
 ) -> Statistics:
-    """Return what is normalised with: of the episodes; of ImageNet, where a trunk starts from its published weights."""
+    """Return what is normalised with: of the episodes; of pictures what the trunk's weights expect, where it is given some."""
     rows = rows_of(demonstrations, episodes)
     columns: dict[str, NDArray[Any]] = {
         key: demonstrations.columns[key][rows] for key in keys if key in demonstrations.columns
@@ -284,9 +283,10 @@ def _statistics(
     for key in seen:
         columns[key] = demonstrations.pictures[key].gather(some).reshape(-1, 3).astype(np.float32) / 255
     found = Statistics.of(columns, params.std_floor)
-    if params.network.vision_backbone == "light" or params.network.pretrained_backbone_weights is None:
+    if params.network.pretrained_backbone_weights is None:
         return found
-    return Statistics({**found.mean, **dict.fromkeys(seen, imagenet.MEAN)}, {**found.std, **dict.fromkeys(seen, imagenet.STD)})
+    trunk = TRUNKS[params.network.vision_backbone]
+    return Statistics({**found.mean, **dict.fromkeys(seen, trunk.mean)}, {**found.std, **dict.fromkeys(seen, trunk.std)})
 
 
 def _bring_weights(model: ACT, path: str) -> str:

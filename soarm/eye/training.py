@@ -8,9 +8,8 @@ the same bits. Knows no stage and no tracking server.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ class TrainEyeParams:
         n_held_out: Frames to measure on, from rollouts in other scenes, a third as many.
         moments: Where arm and objects are in them.
         n_rows: Rollouts at once.
-        n_workers: Processes that draw, threads that step physics, and threads that learn; another number gives other bits.
+        n_workers: Processes that draw, and threads that step physics.
         network: Sizes of the network.
         learn: How it learns.
     """
@@ -111,7 +110,7 @@ def train(
     rest = others, max(1, n_scenes // 3)
     held_out, moments = _labelled(sim, policy, params, params.n_held_out, *rest, scratch / "held_out", track)
     learn, checkpoint = params.learn, scratch / "resume.pt"
-    with reproducible(torch.device("cpu"), seed), _threads(params.n_workers):
+    with reproducible(torch.device("cpu"), seed):
         trainer = EyeTrainer(training, held_out, Questions(sim.sim_task.task), params.network, learn, seed)
         restore(trainer, checkpoint)
         for step in track(range(trainer.step, learn.steps), learn.steps - trainer.step, "training the eye"):
@@ -149,17 +148,6 @@ def _labelled(
     moments = scatter(found, n, sim, params.moments, rng)
     pictures = frames.draw(sim, moments, _looks(seeds, n), folder, params.n_workers, track)
     return Labelled(pictures, *moments.observed(sim.sim_task)), moments
-
-
-@contextlib.contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Let torch compute with `n` threads; afterwards with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _looks(seeds: range, n: int) -> range:

@@ -55,9 +55,12 @@ class ResNet18(nn.Module):
 
     Attributes:
         n_channels: C, 512.
+        mean: Of pictures, red, green and blue in 0..1, as its published weights expect them.
+        std: Likewise.
     """
 
     n_channels = 512
+    mean, std = MEAN, STD
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,9 +113,12 @@ class EfficientNetLite0(nn.Module):
 
     Attributes:
         n_channels: C, 320.
+        mean: Of pictures, red, green and blue in 0..1, as its published weights expect them.
+        std: Likewise.
     """
 
     n_channels = 320
+    mean, std = MEAN, STD
 
     def __init__(self) -> None:
         super().__init__()

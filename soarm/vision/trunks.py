@@ -7,7 +7,7 @@ B batch, C channels of the map, H and W of the picture, h and w of the map.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -24,18 +24,24 @@ TrunkName = Literal["light", "resnet18", "efficientnet_lite0"]
 
 
 class Light(nn.Module):
-    """A trunk for two CPU cores: four 3x3 convolutions of 16, 32, 64 and 64 channels, strides 2, 2, 2 and 1, ReLU, no norm.
+    """A trunk for two CPU cores: convolutions of 6x6, 3x3 and 3x3 pixels, 32, 64 and 128 channels, strides 4, 2 and 2, ReLU.
+
+    The eye's (`soarm.eye`), whose file of weights `load_trunk` reads. Its maps are small because what a transformer costs
+    grows with their cells: two pictures of 96 x 64 and 64 x 64 px make 40.
 
     Attributes:
-        n_channels: C, 64.
+        n_channels: C, 128.
+        mean: Of pictures, red, green and blue in 0..1, as weights from elsewhere expect them.
+        std: Likewise.
     """
 
-    n_channels = 64
+    n_channels = 128
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
     def __init__(self) -> None:
         super().__init__()
-        sizes = (3, 16, 2), (16, 32, 2), (32, 64, 2), (64, self.n_channels, 1)
-        self.convs = nn.ModuleList(nn.Conv2d(n, m, kernel_size=3, stride=stride, padding=1) for n, m, stride in sizes)
+        sizes = (3, 32, 6, 4), (32, 64, 3, 2), (64, self.n_channels, 3, 2)
+        self.convs = nn.ModuleList(nn.Conv2d(n, m, kernel_size, stride, padding=1) for n, m, kernel_size, stride in sizes)
         for conv in self.convs:
             assert isinstance(conv, nn.Conv2d)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
@@ -43,27 +49,29 @@ class Light(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return the map of a normalised picture: (B, 3, H, W) -> (B, 64, H / 8, W / 8), rounded up."""
+        """Return the map of a normalised picture: (B, 3, H, W) -> (B, 128, H / 16, W / 16), both at least 8."""
         x = picture
         for conv in self.convs:
             x = F.relu(conv(x), inplace=True)
         return x
 
 
-TRUNKS: Mapping[TrunkName, Callable[[], nn.Module]] = {
+Trunk = Light | ResNet18 | EfficientNetLite0
+
+TRUNKS: Mapping[TrunkName, type[Trunk]] = {
     "light": Light,
     "resnet18": ResNet18,
     "efficientnet_lite0": EfficientNetLite0,
 }
-"""Name of a trunk -> what builds it with random weights; it has `n_channels`, C."""
+"""Name of a trunk -> its class, built with random weights."""
 
 
-def build_trunk(name: TrunkName) -> nn.Module:
+def build_trunk(name: TrunkName) -> Trunk:
     """Return a trunk with random weights."""
     return TRUNKS[name]()
 
 
-def map_shape(trunk: nn.Module, height_px: int, width_px: int) -> tuple[int, int, int]:
+def map_shape(trunk: Trunk, height_px: int, width_px: int) -> tuple[int, int, int]:
     """Return the shape (C, h, w) of a trunk's map of one picture."""
     with torch.no_grad():
         found = trunk(torch.zeros(1, 3, height_px, width_px))

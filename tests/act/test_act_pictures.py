@@ -35,7 +35,7 @@ def test_joints_and_pictures_make_chunks(make_act, features, seen):
     assert model.inputs == (STATE, FRONT, WRIST)
     assert model.predict_chunks(seen).shape == (4, 5, 6)
     assert model.encoder_1d_feature_pos_embed.weight.shape == (2, 8)  # as in LeRobot: of the vectors and the latent only
-    assert model.encoder_img_feat_input_proj.weight.shape == (8, 64, 1, 1)
+    assert model.encoder_img_feat_input_proj.weight.shape == (8, 128, 1, 1)
 
 
 def test_every_input_changes_the_chunk(make_act, features, seen, observation):

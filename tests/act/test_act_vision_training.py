@@ -227,17 +227,18 @@ def test_another_file_of_weights_is_another_run(make_seen, frozen, tmp_path):
         run(make_seen(), frozen, tmp_path / "scratch")
 
 
-def test_published_weights_bring_the_statistics_of_their_pictures(make_seen, params, tmp_path):
-    torch.save(build_trunk("resnet18").state_dict(), tmp_path / "resnet18.pth")
-    weights = {"vision_backbone": "resnet18", "pretrained_backbone_weights": str(tmp_path / "resnet18.pth")}
+@pytest.mark.parametrize(("trunk", "mean", "std"), [("resnet18", MEAN, STD), ("light", (0.5,) * 3, (0.25,) * 3)])
+def test_weights_from_elsewhere_bring_the_statistics_of_their_pictures(make_seen, params, tmp_path, trunk, mean, std):
+    torch.save(build_trunk(trunk).state_dict(), tmp_path / "trunk.pth")
+    weights = {"vision_backbone": trunk, "pretrained_backbone_weights": str(tmp_path / "trunk.pth")}
 
     model = Trainer(make_seen(), changed(params, {"network": weights}, "train_act"), seed=0, device=CPU).model
 
-    assert model.standardise_image_front.mean.tolist() == pytest.approx(MEAN)
-    assert model.standardise_image_wrist.std.tolist() == pytest.approx(STD)
+    assert model.standardise_image_front.mean.tolist() == pytest.approx(mean)
+    assert model.standardise_image_wrist.std.tolist() == pytest.approx(std)
 
 
-def test_other_trunks_are_normalised_by_the_pictures_of_the_dataset(make_seen, params):
+def test_trunks_from_the_start_are_normalised_by_the_pictures_of_the_dataset(make_seen, params):
     data = make_seen()
 
     model = Trainer(data, params, seed=0, device=CPU).model

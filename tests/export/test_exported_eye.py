@@ -24,7 +24,7 @@ CAMERAS = {
     "front": {**CAMERA, "position_m": [0.0, -0.6, 0.46], "target_m": [0.0, -0.185, 0.0], "fovy_deg": 30.0},
     "wrist": CAMERA,
 }
-CONFIG = EyeConfig(channels=(4, 4), n_keypoints=3, n_glimpses=1, map_channels=2, map_dim=4, hidden=8)
+CONFIG = EyeConfig(vision_backbone="light", n_keypoints=3, n_glimpses=1, map_channels=2, map_dim=4, hidden=8)
 
 
 pytestmark = pytest.mark.chain  # an export of its own takes seconds

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from soarm.errors import CheckpointError, SpecMismatchError
 from soarm.eye import checkpoint
@@ -13,6 +14,7 @@ from soarm.eye.world import environments, lone_eye
 from soarm.sim.env import SimEnv
 from soarm.sim.params import CameraParams, SimParams
 from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
+from soarm.vision.trunks import build_trunk, load_trunk
 
 
 @pytest.fixture
@@ -31,6 +33,15 @@ def test_an_eye_that_is_read_sees_the_same(tried: TrainedEye, folder: Path, tmp_
     checkpoint.save(again, other)
     for name in (checkpoint.CONFIG_FILE, checkpoint.WEIGHTS_FILE):
         assert (other / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_base_may_start_from_what_the_eye_has_learnt(tried: TrainedEye, folder: Path) -> None:
+    trunk = build_trunk("light")
+
+    load_trunk(trunk, folder / checkpoint.WEIGHTS_FILE)
+
+    for name, weight in trunk.state_dict().items():
+        assert torch.equal(weight, tried.model.backbone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(

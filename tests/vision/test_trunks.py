@@ -19,7 +19,7 @@ def trunks():
 @pytest.mark.parametrize(
     ("name", "shape", "n_parameters"),
     [
-        ("light", (64, 8, 12), 60_512),
+        ("light", (128, 4, 6), 95_840),
         ("resnet18", (512, 2, 3), 11_166_912),  # torchvision's 11,689,512 less the classifier and the norms
         ("efficientnet_lite0", (320, 2, 3), 2_919_392),
     ],
