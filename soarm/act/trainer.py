@@ -302,7 +302,7 @@ def _require_few_cells(model: ACT) -> None:
         raise ParamsError(
             f"the pictures are too large for the trunk {model.config.vision_backbone!r}: its maps of {told} px have {n_cells} "
             f"cells, and attention takes at most {_MOST_CELLS}. Make smaller ones (`soarm dataset shrink FOLDER NEW_FOLDER "
-            "--size 128x96`), name fewer cameras in train_act.inputs, or set train_act.network.vision_backbone to resnet18"
+            "--size 96x72`), name fewer cameras in train_act.inputs, or set train_act.network.vision_backbone to resnet18"
         )
 
 

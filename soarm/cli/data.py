@@ -96,7 +96,7 @@ def convert(
     return 0
 
 
-@command(DATA, "soarm dataset shrink datasets/theirs datasets/small --size 128x96", of=dataset)
+@command(DATA, "soarm dataset shrink datasets/theirs datasets/small --size 96x72", of=dataset)
 def shrink(
     source: Annotated[Path, typer.Argument(help="A dataset with cameras; it stays as it is.")],
     destination: NewFolder,
@@ -108,7 +108,7 @@ def shrink(
         from soarm.dataset import overview, shrinking
         from soarm.runtime.fitting import Fitting
     if (match := re.fullmatch(r"(\d{1,4})x(\d{1,4})", size)) is None:
-        raise typer.BadParameter(f"--size is {size[:40]!r}; it must be WIDTHxHEIGHT in pixels, as in 128x96")
+        raise typer.BadParameter(f"--size is {size[:40]!r}; it must be WIDTHxHEIGHT in pixels, as in 96x72")
     ownership.require_free(destination)
     made = shrinking.shrink(source, destination, int(match[2]), int(match[1]), Fitting)
     logger.info(

@@ -144,7 +144,7 @@ def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     lines.append(("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}"))
     seen = [features[key] for key in cameras.keys(found)]
     if seen and any(feature.shape[1] > _LARGE_PX for feature in seen):
-        lines.append(("  with smaller pictures", f"soarm dataset shrink {path} NEW_FOLDER --size 128x96"))
+        lines.append(("  with smaller pictures", f"soarm dataset shrink {path} NEW_FOLDER --size 96x72"))
     if seen:
         lines.append(("pictures", f"there, and none was decoded: `soarm dataset verify {path}` decodes all"))
     return lines

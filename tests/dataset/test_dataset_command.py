@@ -107,7 +107,7 @@ def test_info_proposes_smaller_pictures_where_they_are_large(theirs, capsys, mon
     monkeypatch.setattr(overview, "_LARGE_PX", 63)
 
     assert cli.main(["info", str(theirs)]) == 0
-    assert f"soarm dataset shrink {theirs} NEW_FOLDER --size 128x96" in capsys.readouterr().out
+    assert f"soarm dataset shrink {theirs} NEW_FOLDER --size 96x72" in capsys.readouterr().out
 
 
 def test_info_names_joints_in_another_order(theirs, caplog):
