@@ -12,6 +12,7 @@ from soarm import arm, cli, spec
 from soarm.dataset import overview
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
+from soarm.errors import DatasetError
 
 FRONT = "observation.images.front"
 
@@ -101,6 +102,8 @@ def test_info_counts_the_frames_of_videos_and_says_which_command_decodes_them(th
         assert "can be trained on" not in said
         assert cli.main(["info", str(theirs), "--json"]) == 0
         assert fault in json.loads(capsys.readouterr().out)["dataset"]["faults"][-1]
+        with pytest.raises(DatasetError, match="Restore it from a copy; `soarm dataset verify FOLDER` lists everything"):
+            Dataset.open(theirs).pictures[FRONT].gather(np.arange(30))
 
 
 def test_info_proposes_smaller_pictures_where_they_are_large(theirs, capsys, monkeypatch):
