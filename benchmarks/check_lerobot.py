@@ -52,6 +52,9 @@ CHUNK = 8
 TASKS = ("Put the cube into the bin.", "Lift the cube.")
 FEATURES = {spec.STATE: spec.JOINT_FEATURE, spec.ENVIRONMENT_STATE: TASK.objects, spec.ACTION: spec.JOINT_FEATURE}
 CAMERA = "observation.images.front"
+FILMED = {**FEATURES, CAMERA: spec.Feature.image(48, 64), "observation.images.wrist": spec.Feature.image(48, 64)}
+MOST_GREY = 2.0
+"""Largest difference allowed between the pictures that LeRobot and we decode [of 255]: each turns YUV into RGB by itself."""
 EPISODE_LENGTHS = (13, 9, 21)
 EVAL_FREQ = "env_eval_freq" if "env_eval_freq" in TrainPipelineConfig.__dataclass_fields__ else "eval_freq"
 """What 0.6 calls how often the policy is tried in an environment."""
@@ -70,7 +73,13 @@ def main() -> None:
     print(f"lerobot {version('lerobot')}")
     scratch = Path(_SCRATCH)
     try:
-        ours = record_ours(scratch / "ours")
+        filmed = record_ours(scratch / "filmed", FILMED)
+        lerobot_reads(filmed)
+        edit.delete_episodes(filmed, [1], scratch / "fewer")
+        lerobot_reads(edit.merge([filmed, scratch / "fewer"], scratch / "both").path)
+        if args.train:
+            lerobot_trains(filmed, scratch / "train_filmed")
+        ours = record_ours(scratch / "ours", FEATURES)
         lerobot_reads(ours)
         if args.train:
             lerobot_trains(ours, scratch / "train")
@@ -101,15 +110,26 @@ def tape(length: int, seed: int) -> dict[str, np.ndarray]:
     return {spec.STATE: values[:, :6], spec.ENVIRONMENT_STATE: values[:, 6:13] / 100, spec.ACTION: values[:, 13:]}
 
 
-def record_ours(path: Path) -> Path:
+def record_ours(path: Path, features: dict[str, spec.Feature]) -> Path:
     """Record three episodes of two tasks with soarm."""
-    recorder = Recorder.create(path, FEATURES, FPS, ROBOT_TYPE, TASKS[0])
+    recorder = Recorder.create(path, features, FPS, ROBOT_TYPE, TASKS[0])
     for seed, length in enumerate(EPISODE_LENGTHS):
         values = tape(length, seed)
+        for key, feature in features.items():
+            if feature.kind == "image":
+                values[key] = ramps(length, seed, *feature.shape[:2])
         action = values.pop(spec.ACTION)
         recorder.save_episode(values, action, task=TASKS[seed % 2])
     recorder.finalize({"train": range(2), "val": range(2, 3)})
     return path
+
+
+def ramps(length: int, seed: int, height_px: int, width_px: int) -> np.ndarray:
+    """Return pictures of an episode, uint8 (T, H, W, 3): ramps of colour that move."""
+    rows, columns = np.mgrid[:height_px, :width_px]
+    steps = np.arange(length)[:, None, None, None]
+    ramp = np.stack([2 * columns, 3 * rows, columns + rows], axis=-1)[None]
+    return ((ramp + 4 * steps + 60 * seed) % 256).astype(np.uint8)
 
 
 def record_theirs(path: Path, *, with_camera: bool) -> Path:
@@ -140,12 +160,14 @@ def append_theirs(dataset: LeRobotDataset, lengths: tuple[int, ...], *, with_cam
 def lerobot_reads(path: Path) -> None:
     """Hold every row, task, statistic and window that LeRobot gives against ours."""
     ours = Dataset.open(path)
-    theirs = LeRobotDataset("local/ours", root=path, delta_timestamps={spec.ACTION: [i / ours.fps for i in range(CHUNK)]})
+    windows = {spec.ACTION: [i / ours.fps for i in range(CHUNK)]}
+    theirs = LeRobotDataset("local/ours", root=path, delta_timestamps=windows, video_backend="pyav")
     same("lerobot: episodes and frames", (theirs.num_episodes, theirs.num_frames), (ours.n_episodes, ours.n_frames))
     same("lerobot: fps, robot", (theirs.fps, theirs.meta.robot_type), (ours.fps, ours.robot_type))
     same("lerobot: names", {key: theirs.features[key]["names"] for key in ours.features},
          {key: list(feature.names) for key, feature in ours.features.items()})  # fmt: skip
     ends = np.repeat(ours.episode_starts[1:], np.diff(ours.episode_starts))
+    grey = 0.0
     for i in range(ours.n_frames):
         item = theirs[i]
         window = np.minimum(np.arange(i, i + CHUNK), ends[i] - 1)
@@ -153,11 +175,18 @@ def lerobot_reads(path: Path) -> None:
             wanted = ours.columns[key][window] if key == spec.ACTION else ours.columns[key][i]
             equal(f"{key} of frame {i}", item[key].numpy(), wanted)
         equal(f"padding of frame {i}", item[f"{spec.ACTION}_is_pad"].numpy(), np.arange(i, i + CHUNK) >= ends[i])
+        for key in ours.cameras:
+            seen = ours.pictures[key].gather(np.array([i]))[0].transpose(2, 0, 1)
+            grey = max(grey, float(np.abs(255 * item[key].numpy() - seen).max()))
         if item["task"] != ours.tasks[ours.task_index[i]]:
             fail(f"task of frame {i}", item["task"], ours.tasks[ours.task_index[i]])
     print(f"ok  lerobot: {ours.n_frames} rows, windows of {CHUNK}, padding and tasks are the same")
-    for key, statistics in ours.stats.items():
-        for name, value in statistics.items():
+    if ours.cameras:
+        if grey > MOST_GREY:
+            fail(f"pictures of {', '.join(ours.cameras)}", grey, f"at most {MOST_GREY} of 255")
+        print(f"ok  lerobot: pictures of {', '.join(ours.cameras)} are the same to {grey:.2f} of 255")
+    for key in ours.columns:
+        for name, value in ours.stats[key].items():
             equal(f"stats {key} {name}", theirs.meta.stats[key][name], value)
     print("ok  lerobot: statistics are the same")
 
@@ -165,7 +194,15 @@ def lerobot_reads(path: Path) -> None:
 def lerobot_trains(path: Path, folder: Path) -> None:
     """Train LeRobot's ACT for two steps, small."""
     small = ["dim_model=32", "n_heads=2", "dim_feedforward=64", "n_encoder_layers=1", "n_vae_encoder_layers=1"]
-    settings = ["type=act", "device=cpu", "push_to_hub=false", f"chunk_size={CHUNK}", f"n_action_steps={CHUNK}", *small]
+    settings = [
+        "type=act",
+        "device=cpu",
+        "push_to_hub=false",
+        "pretrained_backbone_weights=null",
+        f"chunk_size={CHUNK}",
+        f"n_action_steps={CHUNK}",
+        *small,
+    ]
     command = [sys.executable, "-m", "lerobot.scripts.lerobot_train", "--dataset.repo_id=local/ours", f"--dataset.root={path}"]
     command += ["--dataset.video_backend=pyav", f"--output_dir={folder}", "--steps=2", "--batch_size=4", "--num_workers=0"]
     command += [f"--{EVAL_FREQ}=0", "--log_freq=1", "--wandb.enable=false", *(f"--policy.{setting}" for setting in settings)]

@@ -13,9 +13,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from soarm import ownership
 from soarm import params as params_file
@@ -36,6 +38,7 @@ class Changes:
         task: Task; None leaves it.
         seed: Seed; None leaves it.
         dataset: Folder of the demonstrations to train on; None leaves it.
+        units: Of its joints, where it does not say them; None leaves what params.yaml says.
     """
 
     sets: Sequence[str] = ()
@@ -43,6 +46,7 @@ class Changes:
     task: str | None = None
     seed: int | None = None
     dataset: Path | None = None
+    units: Literal["degrees"] | None = None
 
     def arguments(self, root: Path, temp: bool) -> list[str]:
         """Return the arguments of `dvc exp run`; none where nothing is changed.
@@ -54,11 +58,14 @@ class Changes:
         Raises:
             StageError: A change is no `NAME=VALUE`, or the dataset does not exist.
             DatasetError: The dataset is not sound; lists every fault.
-            ParamsError: params.yaml has no such task or profile; names those there are. Or the value of a number is none.
+            ParamsError: params.yaml has no such task or profile; names those there are. Or a change is of no parameter, cannot
+                be read, or is no number in the place of one; lists all of these.
         """
         for text in self.sets:
             if not all(text.partition("=")[::2]):
-                raise StageError(f"--set {text!r} is no change; write NAME=VALUE, as in base.record.n_episodes=50")
+                raise StageError(
+                    f"--set {text!r} is no change; write NAME=VALUE, as in base.record.n_episodes=50, or null for the value"
+                )
         file = root / "params.yaml"
         loaded = params_file.load(file, self.task)
         if self.profile is not None and self.profile not in (profiles := _profiles(file)):
@@ -66,7 +73,7 @@ class Changes:
         header = {"task": loaded.task, "profile": self.profile or loaded.profile}
         header |= dict(text.split("=", 1) for text in self.sets)
         _check_values(file, ("base", f"tasks.{header['task']}", header["profile"]), self.sets)
-        named = {"profile": self.profile, "task": self.task, "seed": self.seed}
+        named = {"profile": self.profile, "task": self.task, "seed": self.seed, "dataset_units": self.units}
         sets = [f"{name}={value}" for name, value in named.items() if value is not None]
         if self.dataset is not None:
             if not (self.dataset / "meta" / "info.json").is_file():
@@ -78,7 +85,8 @@ class Changes:
 
             checks.check(self.dataset)
             place = self.dataset.resolve()
-            sets.append(f"dataset={place.relative_to(root) if place.is_relative_to(root) and not temp else place}")
+            name = str(place.relative_to(root) if place.is_relative_to(root) and not temp else place)
+            sets.append(f"dataset={name}" if re.fullmatch(r"[\w./-]+", name, re.ASCII) else f"dataset={_quoted(name)}")
         return [word for change in [*sets, *self.sets] for word in ("-S", change)]
 
 
@@ -149,17 +157,19 @@ def _profiles(file: Path) -> list[str]:
 
 
 def _check_values(file: Path, layers: Sequence[str], sets: Sequence[str]) -> None:
-    """Refuse what is no number in the place of one, and warn of a change that task or profile hide.
+    """Refuse changes that DVC cannot make, and warn of one that task or profile hide.
 
     Args:
         file: The params file.
         layers: What is laid over one another there, the last one on top.
-        sets: `NAME=VALUE`; a name that the file does not hold is left to DVC.
+        sets: `NAME=VALUE`, or `+NAME=VALUE`, as Hydra reads them for DVC.
 
     Raises:
-        ParamsError: Lists every value that is no number.
+        ParamsError: Lists every change that cannot be read, that is of no parameter, or whose value is no number in the place
+            of one.
     """
-    keys, faults = yaml.safe_load(file.read_text(encoding="utf-8")), []
+    keys = yaml.safe_load(file.read_text(encoding="utf-8"))
+    faults = [fault for text in sets if (fault := _fault(text, keys)) is not None]
     for name, _, value in (text.partition("=") for text in sets):
         now = _at(keys, name)
         if isinstance(now, int | float) and not isinstance(now, bool) and not _is_number(value):
@@ -171,6 +181,35 @@ def _check_values(file: Path, layers: Sequence[str], sets: Sequence[str]) -> Non
                 sys.stderr.write(f"warning: {name} changes nothing: {hides[-1]} is laid over it; change that\n")
     if faults:
         raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
+
+
+def _fault(text: str, keys: Any) -> str | None:
+    """Return why DVC cannot make a change; None where it can."""
+    name, _, value = text.partition("=")
+    try:
+        read = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return (
+            f"{name} is {shown(value)}, which cannot be read: brackets and quotes have to be closed, and a text with other "
+            f'characters than letters, digits and ./:_- has quotes of its own, as in -S "{name}={_quoted(value)}"'
+        )
+    if read.is_sweep_override():
+        return f"{name} is {shown(value)}, several values; give one, or a list: -S '{name}=[{value}]'"
+    if name[:1] in "+~" or _at(keys, name) is not None:
+        return None
+    above, _, last = name.rpartition(".")
+    there = _at(keys, above) if above else keys
+    if isinstance(there, dict) and last in there:  # it is null
+        return None
+    if not isinstance(there, dict):
+        return f"{name} is no parameter: params.yaml has no {above}, or nothing below it"
+    adds = f"; -S '+{name}={value}' adds it" if not name.startswith("base.") or not there else ""
+    return f"{name} is no parameter: {above or 'params.yaml'} has {list(there)}{adds}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as Hydra reads it whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _at(keys: Any, name: str) -> Any:

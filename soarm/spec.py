@@ -281,7 +281,8 @@ def _task_faults(spec: PolicySpec, wanted: PolicySpec) -> list[str]:
             for key in unseen
         ]
     if spec.control_hz != wanted.control_hz:
-        faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {wanted.control_hz}")
+        remedy = f": `-S base.sim.control_hz={spec.control_hz}` takes its rate" if spec.chunk_size is None else ""
+        faults.append(f"its rate is {spec.control_hz} Hz; the simulator runs at sim.control_hz {wanted.control_hz}{remedy}")
     return faults
 
 

@@ -59,7 +59,7 @@ OUTSIDE: dict[str, set[str]] = {
     "recording": set(),
     "records": set(),
     "report": {"PIL", "av", "matplotlib", "numpy", "yaml"},
-    "reproduce": {"yaml"},
+    "reproduce": {"hydra", "yaml"},
     "residual": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "rollout": {"numpy"},
     "runtime": {"numpy", "onnxruntime"},
@@ -90,7 +90,7 @@ DISTRIBUTIONS = {
 }
 OPTIONAL = {"accelerate", "mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}
 """Distributions that are extras of their own."""
-BROUGHT_ALONG = {"serial": "feetech-servo-sdk"}
+BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"cli", "runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}

@@ -26,9 +26,9 @@ from soarm.act.params import TrainActParams
 from soarm.act.poses import PoseHead, require_poses
 from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_of, split_episodes
 from soarm.base import Demonstrations
-from soarm.errors import TrainingError
+from soarm.errors import ParamsError, TrainingError
 from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash, image_keys
-from soarm.vision.trunks import TRUNKS, load_trunk
+from soarm.vision.trunks import TRUNKS, load_trunk, map_shape
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _EVALUATION_BATCH = 256
 _PICTURES = 200
 """Pictures of each camera, evenly spaced, whose statistics are taken."""
+_MOST_CELLS = 2048
+"""Of all cameras together; each attends to all, so that attention takes memory and time as their number squared."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -65,6 +67,7 @@ class Trainer:
 
     Raises:
         DatasetError: The data cannot be learnt from.
+        ParamsError: The pictures have more cells than attention can be computed over.
         CheckpointError: The trunk's weights cannot be read.
     """
 
@@ -97,6 +100,7 @@ class Trainer:
             task=task,
         )
         self.model = Blueprint(params.network, spec).build().to(device).train()
+        _require_few_cells(self.model)
         self.model.fit_normalisation(statistics)
         self.identity = {"params": dataclasses.asdict(params), "seed": seed, "spec": spec.to_dict()}
         if self.model.cameras and params.network.pretrained_backbone_weights is not None:
@@ -175,7 +179,7 @@ class Trainer:
         count = min(len(self._held_out), self.params.val_windows)
         rows = torch.linspace(0, len(self._held_out) - 1, count).long()
         total, n_valid = torch.zeros(arm.N_JOINTS, device=self.device), 0
-        for part in torch.split(rows, _EVALUATION_BATCH):
+        for part in torch.split(rows, self.params.batch_size if self.model.cameras else _EVALUATION_BATCH):
             batch = self._held_out.gather(part)
             n = int((~batch.is_pad).sum())
             seen = {**self.average.standardised(batch.observation), **batch.maps}
@@ -287,6 +291,19 @@ def _statistics(
         return found
     trunk = TRUNKS[params.network.vision_backbone]
     return Statistics({**found.mean, **dict.fromkeys(seen, trunk.mean)}, {**found.std, **dict.fromkeys(seen, trunk.std)})
+
+
+def _require_few_cells(model: ACT) -> None:
+    """Refuse pictures that are too large for their trunk."""
+    sizes = {key: model.spec.features[key].shape[:2] for key in model.cameras}
+    n_cells = sum(math.prod(map_shape(model.backbone, *size)[1:]) for size in sizes.values())
+    if n_cells > _MOST_CELLS:
+        told = ", ".join(f"{key} {width} x {height}" for key, (height, width) in sizes.items())
+        raise ParamsError(
+            f"the pictures are too large for the trunk {model.config.vision_backbone!r}: its maps of {told} px have {n_cells} "
+            f"cells, and attention takes at most {_MOST_CELLS}. Make smaller ones (`soarm dataset shrink FOLDER NEW_FOLDER "
+            "--size 96x72`), name fewer cameras in train_act.inputs, or set train_act.network.vision_backbone to resnet18"
+        )
 
 
 def _bring_weights(model: ACT, path: str) -> str:

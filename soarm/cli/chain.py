@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ TaskName = Annotated[str | None, typer.Option("--task", help="Which task: a key 
 Seed = Annotated[int | None, whole(0, 2**31 - 1, "Seed of the run.")]
 DatasetFolder = Annotated[
     Path | None, typer.Option("--dataset", help="Folder of the demonstrations to train on, in place of `data/record`.")
+]
+Units = Annotated[
+    Literal["degrees"] | None,
+    typer.Option(help="Of the dataset's joints, where it does not say them: LeRobot's."),
 ]
 Temp = Annotated[
     bool,
@@ -57,6 +61,7 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
         task: TaskName = None,
         seed: Seed = None,
         dataset: DatasetFolder = None,
+        units: Units = None,
         temp: Temp = False,
         force: Force = False,
         as_json: Json = False,
@@ -68,7 +73,7 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
             )
         with loading():
             from soarm.reproduce import Changes, experiments, reproduce, told
-        changes = Changes(sets or (), profile, task, seed, dataset)
+        changes = Changes(sets or (), profile, task, seed, dataset, units)
         stages = [] if stage is None else [stage]
         before = experiments() if temp else set()
         status = reproduce(stages, changes, temp=temp, force=force, out=sys.stderr if as_json else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +93,27 @@ def convert(
     ownership.require_free(destination)
     made = conversion.convert(source, destination, calibration)
     logger.info("%s: %s in degrees; %s is as it was", made.path, overview.counted(made.n_episodes, "episode"), source)
+    return 0
+
+
+@command(DATA, "soarm dataset shrink datasets/theirs datasets/small --size 96x72", of=dataset)
+def shrink(
+    source: Annotated[Path, typer.Argument(help="A dataset with cameras; it stays as it is.")],
+    destination: NewFolder,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the new pictures; even numbers.")],
+) -> int:
+    """Write a copy with smaller pictures, cropped and averaged as `soarm drive` does with a camera's."""
+    with loading("twin"):
+        from soarm import ownership
+        from soarm.dataset import overview, shrinking
+        from soarm.runtime.fitting import Fitting
+    if (match := re.fullmatch(r"(\d{1,4})x(\d{1,4})", size)) is None:
+        raise typer.BadParameter(f"--size is {size[:40]!r}; it must be WIDTHxHEIGHT in pixels, as in 96x72")
+    ownership.require_free(destination)
+    made = shrinking.shrink(source, destination, int(match[2]), int(match[1]), Fitting)
+    logger.info(
+        "%s: %s with pictures of %s; %s is as it was", made.path, overview.counted(made.n_episodes, "episode"), size, source
+    )
     return 0
 
 

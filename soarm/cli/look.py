@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from soarm.cli.command import LOOK, Json, command, loading, numbers, whole, write_json
-from soarm.errors import SpecMismatchError, StageError
+from soarm.errors import BundleError, SpecMismatchError, StageError
 from soarm.smallfile import DATASET_BYTES, read_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("soarm", "numpy", "torch", "mujoco", "stable_baselines3", "onnxruntime", "mlflow", "dvc", "feetech-servo-sdk")
 # Where an artefact keeps its specification: file, and the keys to it.
 _SPEC_PLACES = (("spec.json", ()), ("config.json", ("spec",)))
+_EYE_FILE = "eye.safetensors"
 _DATASET = ("meta/info.json", "recording/recording.json")
 
 
@@ -38,7 +40,9 @@ def ui(
 
 @command(LOOK, "soarm info data/export")
 def info(
-    path: Annotated[Path | None, typer.Argument(help="Folder of a dataset, a checkpoint or a bundle.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Folder of a dataset, a checkpoint (of an eye, too) or a bundle.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Show versions, and what a dataset, a checkpoint or a bundle is."""
@@ -50,23 +54,36 @@ def info(
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = None
-    is_dataset = path is not None and any((path / name).exists() for name in _DATASET)
-    if as_json:
-        content: dict[str, Any] = {"versions": versions, "executable": sys.executable}
-        if path is not None:
-            content |= {"dataset": _overview().facts(path)} if is_dataset else {"spec": read_spec(path).to_dict()}
-        write_json(content)
-        _require_whole(path)
-        return 0
+    content: dict[str, Any] = {"versions": versions, "executable": sys.executable}
     lines = [f"{package:<18} {version or 'not installed'}" for package, version in versions.items()]
     lines[0] += f"  {sys.executable}"
-    if path is not None:
-        lines += [
-            "",
-            *(_overview().page(path) if is_dataset else [f"{path}:", json.dumps(read_spec(path).to_dict(), indent=2)]),
-        ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    _require_whole(path)
+    broken: BundleError | None = None
+    if path is None:
+        pass
+    elif any((path / name).exists() for name in _DATASET):
+        if as_json:
+            content["dataset"] = _overview().facts(path)
+        else:
+            lines += ["", *_overview().page(path)]
+    elif (path / _EYE_FILE).is_file():
+        content["eye"] = _read_eye(path)
+        lines += ["", f"{path}: an eye", *_eye_lines(content["eye"])]
+    else:
+        content["spec"] = read_spec(path).to_dict()
+        lines += ["", f"{path}:", json.dumps(content["spec"], indent=2)]
+        if (path / "checksums.json").is_file():
+            try:
+                content["bundle"] = _read_bundle(path)
+                lines += _bundle_lines(content["bundle"])
+            except BundleError as error:
+                broken = error
+    if as_json:
+        write_json(content)
+    else:
+        sys.stdout.write("\n".join(lines) + "\n")
+    if broken is not None:
+        sys.stdout.flush()
+        raise broken
     return 0
 
 
@@ -92,17 +109,61 @@ def view(
     return 0
 
 
-def _require_whole(path: Path | None) -> None:
-    """Refuse a bundle that `soarm check` refuses.
+def _read_bundle(path: Path) -> dict[str, Any]:
+    """Return the networks of a bundle, and how the cameras of its base and its eye were mounted.
 
     Raises:
-        BundleError: A file of it is missing or was changed.
+        BundleError: A file of it is missing or was changed: what `soarm check` refuses.
     """
-    if path is not None and (path / "checksums.json").is_file():
-        sys.stdout.flush()
-        with loading():
-            from soarm.runtime.bundle import Bundle
-        Bundle.open(path)
+    with loading():
+        from soarm.runtime.bundle import Bundle
+    bundle = Bundle.open(path)
+    mounted = {} if bundle.mounting is None else bundle.mounting.cameras
+    sizes = {
+        who: {name: list(feature.shape[:2]) for name, feature in cameras.items()}
+        for who, cameras in (("base", bundle.cameras), ("eye", bundle.eye_cameras))
+        if cameras
+    }
+    return {
+        "networks": list(bundle.sessions),
+        "cameras": sizes,
+        "mounting": {name: camera.words() for name, camera in mounted.items()},
+        "trained_on": None if bundle.training_arm is None else dataclasses.asdict(bundle.training_arm),
+    }
+
+
+def _bundle_lines(told: Mapping[str, Any]) -> list[str]:
+    looks = [f"{'the ' + who:<9} looks at {_sizes(cameras)}" for who, cameras in told["cameras"].items()]
+    unsaid = ["on which arm it was trained is not said: `soarm drive --allow gains`"] if told["trained_on"] is None else []
+    mounted = [f"camera {name}: {words}" for name, words in told["mounting"].items()]
+    return [f"networks: {', '.join(told['networks'])}", *looks, *mounted, *unsaid]
+
+
+def _read_eye(path: Path) -> dict[str, Any]:
+    """Return what an eye's checkpoint says of itself: its task, what it is asked, its cameras (height, width) and sizes.
+
+    Raises:
+        StageError: It cannot be read.
+    """
+    with loading():
+        from soarm.tasks.registry import find
+    remedy = "train it again with `dvc repro train_eye`, or copy the whole folder again"
+    data = read_json(path / "config.json", StageError, remedy.capitalize(), most_bytes=DATASET_BYTES)
+    try:
+        cameras = {name: [int(height), int(width)] for name, (height, width) in data["cameras"].items()}
+        things = [thing.name for thing in find(data["task"]).things]
+        return {"task": data["task"], "things": things, "cameras": cameras, "network": data["network"]}
+    except (KeyError, TypeError, ValueError, AttributeError, SpecMismatchError) as error:
+        raise StageError(f"{path / 'config.json'} is not an eye's configuration ({error!r}); {remedy}") from None
+
+
+def _eye_lines(told: Mapping[str, Any]) -> list[str]:
+    sees = f"looks at {_sizes(told['cameras'])}, and says where {' and '.join(told['things'])} are"
+    return [f"task      {told['task']}", sees, f"network   {json.dumps(told['network'])}"]
+
+
+def _sizes(cameras: Mapping[str, Sequence[int]]) -> str:
+    return " and ".join(f"{name} ({width} x {height} px)" for name, (height, width) in cameras.items())
 
 
 def _overview() -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -131,7 +132,15 @@ def twin(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for a picture of each of `sim.cameras`, 30 times a second: --camera front=FOLDER/front.ppm."
+            help="Folder for a picture of each camera, 30 times a second, for `soarm drive --camera front=FOLDER/front.ppm`."
+        ),
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:WxH]",
+            help="A camera of the scene that --pictures draws, any number of them: front:96x96. Those of `sim.cameras` "
+            "in params.yaml by default, which says where a camera is.",
         ),
     ] = None,
     calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
@@ -181,6 +190,7 @@ def twin(
     with loading("twin"):
         from soarm import params as params_file
         from soarm.sim.params import SimParams
+        from soarm.teleop import cameras, simulated
         from soarm.twin import serving
         from soarm.twin.servo import FirmwareAssumptions
         from soarm.twin.twin_config import TwinConfig
@@ -189,7 +199,11 @@ def twin(
         raise typer.BadParameter(f"{len(ports)} ports were given; there is one arm, and one that leads")
     if lead not in (serving.STILL, serving.CALIBRATE) and len(ports) < 2:
         raise typer.BadParameter("--lead needs a second --port, for the arm that leads")
+    if camera and pictures is None:
+        raise typer.BadParameter("--camera says what --pictures FOLDER draws; give both")
     sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
+    if camera:
+        sim = dataclasses.replace(sim, cameras=simulated.sized(cameras.choices(camera, simulated=True), sim))
     config = TwinConfig(
         servo_model=servo_model,
         clock=clock,

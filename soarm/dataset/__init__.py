@@ -5,7 +5,7 @@
     reader      a dataset in memory: columns of numpy
     recorder    episodes into a dataset; journal: where they are until the end; lock: one recorder at a time
     resuming    what must be so before a dataset is gone on with
-    edit        delete, merge, split, statistics; conversion: a copy in degrees
+    edit        delete, merge, split, statistics; conversion: a copy in degrees; shrinking: one with smaller pictures
     checks      is it sound; video_checks: are its pictures all there
     contents    everything a folder holds; formats: folders that are no v3.0 dataset
     quality     what spoils demonstrations although the files are sound

@@ -1,4 +1,4 @@
-"""A page that tells what a dataset holds and what it can be used for here; it judges only what is on the disk."""
+"""A page that tells what a dataset holds and what it can be used for here; it judges only what is on the disk, undecoded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from soarm import arm
-from soarm.dataset import checks, layout, units
+from soarm.dataset import cameras, checks, layout, units, video_checks
 from soarm.dataset.contents import Contents
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
 from soarm.tasks.registry import TASKS
 
 _SHOWN_TASKS = 5
 _WIDTH = 30
+_LARGE_PX = 320
+"""Width above which smaller pictures are proposed: training decodes and looks at every one of them many times."""
 
 
 Entry = tuple[str, str]
@@ -27,7 +29,7 @@ def page(path: Path) -> list[str]:
     Raises:
         DatasetError: There is no dataset that could be looked at.
     """
-    found = checks.examine(path)
+    found = _examined(path)
     return [f"{path}: {summary(found)}", *(f"  {name:<{_WIDTH}} {text}" for name, text in entries(path, found))]
 
 
@@ -78,7 +80,7 @@ def facts(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: There is no dataset that could be looked at.
     """
-    found = checks.examine(path)
+    found = _examined(path)
     lengths = [*(found.episodes["length"].tolist() if found.episodes else ()), *(len(episode) for episode in found.unfinished)]
     return {
         "version": found.info.get("codebase_version"),
@@ -97,6 +99,12 @@ def facts(path: Path) -> dict[str, Any]:
     }
 
 
+def _examined(path: Path) -> Contents:
+    found = checks.examine(path)
+    found.faults += video_checks.faults(found, decode=False)
+    return found
+
+
 def _units_entries(found: Contents, path: Path | str) -> list[Entry]:
     columns = {key: found.columns[key] for key in found.features if key in found.columns}
     normalised = units.looks_normalised(columns, found.features)
@@ -106,6 +114,7 @@ def _units_entries(found: Contents, path: Path | str) -> list[Entry]:
             ("units of the joints", f"unknown: {units.DEFAULTS_OF_LEROBOT}"),
             *([("", ends)] if normalised else []),
             ("  if they are degrees", f"soarm dataset convert {path} NEW_FOLDER --units degrees"),
+            ("", f"or, to train on it: soarm train --dataset {path} --units degrees"),
             ("  if they are -100..100", f"soarm dataset convert {path} NEW_FOLDER --calibration FILE.json"),
         ]
     ends = f"said to be degrees, but they end at -100 or 100 in {', '.join(normalised)}: they look like -100..100"
@@ -132,7 +141,13 @@ def _use_entries(found: Contents, path: Path | str) -> list[Entry]:
     if others:
         lines.append(("with LeRobot's tools", f"recording on: soarm does not record {', '.join(others)}"))
     lines.append(("replay", f"cannot: {missing[0]}" if strange else f"can be replayed{once}"))
-    return [*lines, ("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}")]
+    lines.append(("training", f"cannot train yet: {'; '.join(missing)}" if missing else f"can be trained on{once}"))
+    seen = [features[key] for key in cameras.keys(found)]
+    if seen and any(feature.shape[1] > _LARGE_PX for feature in seen):
+        lines.append(("  with smaller pictures", f"soarm dataset shrink {path} NEW_FOLDER --size 96x72"))
+    if seen:
+        lines.append(("pictures", f"there, and none was decoded: `soarm dataset verify {path}` decodes all"))
+    return lines
 
 
 def _grouped(values: Iterable[str]) -> str:

@@ -80,10 +80,15 @@ class VideoPictures:
         for file in np.unique(files):
             places = np.flatnonzero(files == file)
             order = places[np.argsort(numbers[places], kind="stable")]
-            for place, picture in zip(order, self._reader(int(file)).read(numbers[order].tolist()), strict=True):
-                if picture.shape != self.shape:
-                    raise DatasetError(f"{self._paths[file]} has pictures of {picture.shape}; info.json says {self.shape}")
-                found[place] = picture
+            try:
+                for place, picture in zip(order, self._reader(int(file)).read(numbers[order].tolist()), strict=True):
+                    if picture.shape != self.shape:
+                        raise DatasetError(f"{self._paths[file]} has pictures of {picture.shape}; info.json says {self.shape}")
+                    found[place] = picture
+            except DatasetError as error:
+                raise DatasetError(
+                    f"{error}. Restore it from a copy; `soarm dataset verify FOLDER` lists everything that is damaged"
+                ) from None
         return found if len(inverse) == len(unique) and (inverse[1:] > inverse[:-1]).all() else found[inverse]
 
     def _reader(self, file: int) -> VideoReader:

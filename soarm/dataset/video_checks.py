@@ -1,4 +1,4 @@
-"""Whether the pictures of a dataset's cameras are all there and can be decoded; every one of them is."""
+"""Whether the pictures of a dataset's cameras are all there and, where it is asked for, whether every one can be decoded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from soarm.dataset.episode import EpisodeVideo
 from soarm.errors import DatasetError
 
 
-def faults(found: Contents) -> list[str]:
+def faults(found: Contents, *, decode: bool = True) -> list[str]:
     """Return a line for every video that is missing, short, damaged, or not what info.json says.
 
     Args:
         found: What `soarm.dataset.checks.examine` read.
+        decode: Decode every picture, which takes minutes for hours of video; otherwise frames are counted.
     """
     if found.episodes is None or type(found.info.get("fps")) is not int or found.info["fps"] <= 0:
         return []
@@ -29,11 +30,13 @@ def faults(found: Contents) -> list[str]:
         for path in dict.fromkeys(one.path for one in videos):
             if path.is_file():
                 inside = [(i, one, n) for i, (one, n) in enumerate(zip(videos, lengths, strict=False)) if one.path == path]
-                lines += [f"{path.relative_to(found.root)}: {fault}" for fault in _of_file(found, key, path, inside)]
+                lines += [f"{path.relative_to(found.root)}: {fault}" for fault in _of_file(found, key, path, inside, decode)]
     return lines
 
 
-def _of_file(found: Contents, key: str, path: Path, episodes: list[tuple[int, EpisodeVideo, int]]) -> Iterator[str]:
+def _of_file(
+    found: Contents, key: str, path: Path, episodes: list[tuple[int, EpisodeVideo, int]], decode: bool
+) -> Iterator[str]:
     described, shape, fps = found.info["features"][key], found.features[key].shape, found.info["fps"]
     said = described.get("info") or {}
     try:
@@ -54,7 +57,7 @@ def _of_file(found: Contents, key: str, path: Path, episodes: list[tuple[int, Ep
             yield f"it lacks {len(lacking)} of the {length} frames of episode {episode}, first frame {lacking[0] - one.first}"
             continue
         try:
-            for _ in reader.read(range(one.first, one.first + length)):
+            for _ in reader.read(range(one.first, one.first + length) if decode else ()):
                 pass
         except DatasetError as error:
             yield f"episode {episode}: {error}"

@@ -50,7 +50,10 @@ def faults(
     if missing:
         found["features"].append(f"the policy wants {missing}; this runtime gives {' and '.join([STATE, *sensors])}")
     if trained is None:
-        found["gains"].append("the bundle does not say on which arm it was trained (training_arm.json); export it again")
+        found["gains"].append(
+            "the bundle does not say on which arm it was trained (training_arm.json), as one of a base alone never does: hold "
+            "the arm's gains against those of the demonstrations. What the chain trained says it: `soarm export`"
+        )
         return found
     if trained.control_hz != spec.control_hz:
         found["rate"].append(

@@ -31,8 +31,7 @@ def follower(
         ParamsError: The file does not describe one.
     """
     sim = _load(params, task).section("sim", SimParams)
-    asked = {one.name: CameraParams(one.width_px, one.height_px, 1, None, None, None) for one in cameras}
-    seen = {} if not recorded else asked or sim.cameras
+    seen = {} if not recorded else sized(cameras, sim) or sim.cameras
     return SimFollower(SimEnv(dataclasses.replace(sim.told(), cameras=seen)))
 
 
@@ -51,6 +50,15 @@ def expert(params: Path | None, control_hz: int, first_seed: int, task: str | No
     loaded = _load(params, task)
     habits = loaded.section("record", RecordParams).expert
     return PolicyTeleoperator(sim_task(loaded.task).expert(habits, control_hz), first_seed)
+
+
+def sized(cameras: Sequence[CameraChoice], sim: SimParams) -> dict[str, CameraParams]:
+    """Return cameras of the scene with the sizes that are chosen, by name; each where `sim.cameras` has it, if it does."""
+    sizes = {one.name: CameraParams(one.width_px, one.height_px) for one in cameras}
+    return {
+        name: dataclasses.replace(sim.cameras.get(name, size), width_px=size.width_px, height_px=size.height_px)
+        for name, size in sizes.items()
+    }
 
 
 def _load(params: Path | None, task: str | None) -> params_file.Params:

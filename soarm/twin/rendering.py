@@ -103,8 +103,8 @@ class PictureFolder:
     def __init__(self, cameras: RenderedCameras, folder: Path, now: Callable[[], float] = time.monotonic) -> None:
         if not cameras.names:
             raise TwinError(
-                "the twin has no cameras to draw: name them in params.yaml (sim.cameras), as in "
-                "cameras: {front: {width_px: 96, height_px: 96}}"
+                "the twin has no cameras to draw: name them with --camera, as in --camera front:96x96, or in params.yaml "
+                "(sim.cameras)"
             )
         self._cameras, self._now, self._due_s = cameras, now, now()
         self._paths = {name: folder / f"{name}{ENDING}" for name in cameras.names}

@@ -71,6 +71,13 @@ def test_an_input_that_is_not_there_is_refused_with_those_that_are(make_seen, in
         observed(make_seen(), inputs)
 
 
+def test_pictures_with_more_cells_than_attention_takes_are_refused_with_what_to_do(make_seen, params, monkeypatch):
+    monkeypatch.setattr("soarm.act.trainer._MOST_CELLS", 2)
+
+    with pytest.raises(ParamsError, match=r"front 24 x 16, .*wrist 16 x 16 px have 3 cells, .*at most 2\. .*dataset shrink"):
+        Trainer(make_seen(), params, seed=0, device=CPU)
+
+
 def test_cameras_without_pictures_and_of_another_size_are_both_named(make_seen):
     data = make_seen()
     data.features[FRONT] = Feature.image(16, 32)

@@ -45,11 +45,12 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         (["train", "--force"], ["repro", "--force", "train_act"]),
         (["repro", "--profile", "ci"], ["exp", "run", "-S", "profile=ci"]),
         (
-            ["rl-train", "--seed", "1", "-S", "a.b=2", "--temp"],
-            ["exp", "run", "-S", "seed=1", "-S", "a.b=2", "--temp", "train_residual"],
+            ["rl-train", "--seed", "1", "-S", "base.reach.margin=2", "--temp"],
+            ["exp", "run", "-S", "seed=1", "-S", "base.reach.margin=2", "--temp", "train_residual"],
         ),
         (["record", "--task", "push"], ["exp", "run", "-S", "task=push", "record"]),
         (["export", "--temp"], ["exp", "run", "--temp", "export"]),
+        (["train", "--units", "degrees"], ["exp", "run", "-S", "dataset_units=degrees", "train_act"]),
     ],
 )
 def test_a_stage_runs_through_dvc_with_this_python_first(
@@ -62,7 +63,7 @@ def test_a_stage_runs_through_dvc_with_this_python_first(
 
 
 def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]], tmp_path: Path) -> None:
-    for folder in (Path("datasets/mine"), tmp_path.with_name(tmp_path.name + "-elsewhere")):
+    for folder in (Path("datasets/mine"), tmp_path.with_name(tmp_path.name + "-elsewhere"), Path("datasets/Anna's größte=1")):
         record(folder)
         cli.main(["train", "--dataset", str(folder)])
 
@@ -71,6 +72,7 @@ def test_a_dataset_is_named_from_the_root_or_absolutely(called: list[list[str]],
     assert [words[3] for words in called] == [
         "dataset=datasets/mine",
         f"dataset={tmp_path}-elsewhere",
+        r"dataset='datasets/Anna\'s größte=1'",
         f"dataset={tmp_path / 'datasets' / 'mine'}",
     ]
 
@@ -102,6 +104,13 @@ def test_a_dataset_that_is_not_sound_is_refused_before_dvc_runs(
         (["--task", "juggle"], "task is 'juggle'; `tasks` holds ['pick_place', 'push', 'stack']"),
         (["--profile", "none"], "holds the profiles ['default', 'ci'"),
         (["-S", "seed"], "--set 'seed' is no change; write NAME=VALUE"),
+        (["-S", "base.train_act.inputs="], "--set 'base.train_act.inputs=' is no change; write NAME=VALUE"),
+        (["-S", "base.train_act.inputs=[a"], "base.train_act.inputs is '[a', which cannot be read: brackets and quotes have"),
+        (["-S", "tasks.push.sim=a=b"], "as in -S \"tasks.push.sim='a=b'\""),
+        (["-S", "base.train_act.inputs=a,b"], "several values; give one, or a list: -S 'base.train_act.inputs=[a,b]'"),
+        (["-S", "base.reach.margn=2"], "base.reach.margn is no parameter: base.reach has ['shape', 'factors',"),
+        (["-S", "base.sim.cameras.front=1"], "base.sim.cameras has []; -S '+base.sim.cameras.front=1' adds it"),
+        (["-S", "base.seed.x=2"], "base.seed.x is no parameter: params.yaml has no base.seed, or nothing below it"),
         (
             ["--profile", "ci", "-S", "base.record.n_episodes=abc", "-S", "seed=1"],
             "parameters do not fit:\n  base.record.n_episodes is 'abc'; it must be a number, as 100 is\n",

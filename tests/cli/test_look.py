@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from soarm import cli
+from soarm.cli import look
 from soarm.spec import ACTION, JOINT_FEATURE, PolicySpec
 from soarm.tracking import server
 from soarm.tracking import ui as pages
@@ -124,6 +125,33 @@ def test_info_on_a_bundle_with_a_changed_byte_says_what_check_says(
     assert "chunk_size" in said.out
     assert cli.main(["check", str(path)]) == 1
     assert capsys.readouterr().err == said.err
+
+
+def test_info_on_a_bundle_says_what_its_networks_are_and_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", str(Path(__file__).parents[2] / "examples" / "bundle")]) == 0
+    assert "networks: act, residual\n" in capsys.readouterr().out
+
+    told = {"networks": ["act", "eye"], "cameras": {"eye": {"front": [64, 96]}}, "mounting": {"front": "on it"}}
+    assert look._bundle_lines({**told, "trained_on": None}) == [
+        "networks: act, eye",
+        "the eye   looks at front (96 x 64 px)",
+        "camera front: on it",
+        "on which arm it was trained is not said: `soarm drive --allow gains`",
+    ]
+
+
+def test_info_on_an_eye_says_what_it_looks_at_and_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"task": "push", "network": {"hidden": 8}, "cameras": {"front": [64, 96], "wrist": [48, 48]}}
+    (tmp_path / "eye.safetensors").touch()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    assert cli.main(["info", str(tmp_path)]) == 0
+    assert "looks at front (96 x 64 px) and wrist (48 x 48 px), and says where cube and square are" in capsys.readouterr().out
+    assert cli.main(["info", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["eye"] == {**config, "things": ["cube", "square"]}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "task": "fly"}))
+    assert cli.main(["info", str(tmp_path)]) == 1
+    assert "is not an eye's configuration (SpecMismatchError(\"the task is 'fly'" in capsys.readouterr().err
 
 
 def test_info_on_anything_else_says_where_it_looked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

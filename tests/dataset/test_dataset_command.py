@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from soarm import arm, cli, spec
+from soarm.dataset import overview
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
+from soarm.errors import DatasetError
+
+FRONT = "observation.images.front"
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +31,12 @@ def _edit(path, change) -> None:
 @pytest.fixture
 def theirs(tmp_path):
     """What `lerobot-record` leaves: joints, one camera, no environment state, no units."""
-    features = {spec.STATE: spec.JOINT_FEATURE, spec.ACTION: spec.JOINT_FEATURE}
+    features = {spec.STATE: spec.JOINT_FEATURE, FRONT: spec.Feature.image(48, 64), spec.ACTION: spec.JOINT_FEATURE}
     values = np.linspace(-100, 100, 30)[:, None] * np.ones(6)
     with Recorder.create(tmp_path / "theirs", features, 30, "so101_follower", "Lift the cube.") as recorder:
-        recorder.save_episode({spec.STATE: values}, values)
+        recorder.save_episode({spec.STATE: values, FRONT: np.zeros((30, 48, 64, 3), np.uint8)}, values)
     path = tmp_path / "theirs"
     (path / "meta/soarm.json").unlink()
-    camera = {"dtype": "video", "shape": [48, 64, 3], "names": ["height", "width", "channels"]}
-    _edit(path, lambda info: info["features"].update({"observation.images.front": camera}))
     return path
 
 
@@ -57,6 +59,8 @@ def test_info_says_of_a_dataset_of_lerobot_what_it_is_and_what_it_is_good_for(th
         "verify, convert, set_splits, recompute_statistics, delete_episodes, merge",
         "can be replayed, once the units are said",
         "can be trained on, once the units are said",
+        f"soarm train --dataset {theirs} --units degrees",
+        f"there, and none was decoded: `soarm dataset verify {theirs}` decodes all",
     ):
         assert part in out
 
@@ -81,6 +85,34 @@ def test_info_knows_a_recording_that_goes_on_and_a_damaged_dataset(tmp_path, sta
     assert f"no: 1 fault; `soarm dataset verify {damaged}` lists what is wrong" in capsys.readouterr().out
 
 
+def test_info_counts_the_frames_of_videos_and_says_which_command_decodes_them(theirs, capsys):
+    video = theirs / f"videos/{FRONT}/chunk-000/file-000.mp4"
+    whole = video.read_bytes()
+    for content, fault in (
+        (b"no video", "cannot be decoded"),
+        (whole[: len(whole) // 2], "frames of episode 0"),
+        (None, "is missing"),
+    ):
+        video.unlink()
+        if content is not None:
+            video.write_bytes(content)
+        assert cli.main(["info", str(theirs)]) == 0
+        said = capsys.readouterr().out
+        assert f"; `soarm dataset verify {theirs}` lists what is wrong" in said
+        assert "can be trained on" not in said
+        assert cli.main(["info", str(theirs), "--json"]) == 0
+        assert fault in json.loads(capsys.readouterr().out)["dataset"]["faults"][-1]
+        with pytest.raises(DatasetError, match="Restore it from a copy; `soarm dataset verify FOLDER` lists everything"):
+            Dataset.open(theirs).pictures[FRONT].gather(np.arange(30))
+
+
+def test_info_proposes_smaller_pictures_where_they_are_large(theirs, capsys, monkeypatch):
+    monkeypatch.setattr(overview, "_LARGE_PX", 63)
+
+    assert cli.main(["info", str(theirs)]) == 0
+    assert f"soarm dataset shrink {theirs} NEW_FOLDER --size 96x72" in capsys.readouterr().out
+
+
 def test_info_names_joints_in_another_order(theirs, caplog):
     _edit(theirs, lambda info: info["features"]["action"]["names"].reverse())
     assert cli.main(["dataset", "info", str(theirs)]) == 0
@@ -98,9 +130,11 @@ def test_certified_values_that_look_normalised_are_pointed_at(tmp_path, theirs, 
 def test_verify_lists_every_fault_and_ends_with_status_1(tmp_path, record, theirs, caplog):
     path = record(tmp_path / "d")
     _edit(path, lambda info: info.update(total_frames=99, total_tasks=7))
+    camera = {"dtype": "video", "shape": [48, 64, 3], "names": ["height", "width", "channels"]}
+    _edit(theirs, lambda info: info["features"].update({"observation.images.wrist": camera}))
 
     assert cli.main(["dataset", "verify", str(theirs)]) == 1
-    assert "does not say where the videos of observation.images.front are" in caplog.text
+    assert "does not say where the videos of observation.images.wrist are" in caplog.text
     assert cli.main(["dataset", "verify", str(record(tmp_path / "sound"))]) == 0
     assert "nothing is wrong" in caplog.text
     assert cli.main(["dataset", "verify", str(path)]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,28 +24,11 @@ from soarm.sim.params import SimParams
 from soarm.spec import IMAGES, STATE
 
 CAMERA = {"width_px": 48, "height_px": 32, "supersample": 1, "position_m": None, "target_m": None, "fovy_deg": None}
-RANGES: dict[str, Any] = {
-    "camera.position_m": 0.02,
-    "camera.turn_deg": 3.0,
-    "camera.fovy_deg": 3.0,
-    "light.brightness": [0.5, 0.8],
-    "light.ambient": [0.5, 0.8],
-    "light.turn_deg": 30.0,
-    "colours.cube_hue_deg": 90.0,
-    "colours.cube_brightness": [0.4, 0.8],
-    "colours.goal_hue_deg": 90.0,
-    "colours.goal_brightness": [0.4, 0.8],
-    "colours.arm_hue_deg": 90.0,
-    "colours.arm_brightness": [0.4, 0.8],
-    "colours.table_tint": 0.3,
-    "colours.table_brightness": [0.4, 0.8],
-    "background.share": 1.0,
-    "picture.blur_px": [0.5, 1.5],
-    "picture.brightness": [0.6, 0.9],
-    "picture.contrast": [0.6, 0.9],
-    "picture.noise": [2.0, 10.0],
+WIDE: dict[str, dict[str, Any]] = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "looks.py"))["WIDE"]
+RANGES = {f"{group}.{name}": value for group, ranges in WIDE.items() for name, value in ranges.items()} | {
+    "background.share": 1.0
 }
-"""Every range but those of photos and latency -> one that must be seen."""
+"""Path in `sim.look` -> a range that must be seen: those of the picture in the docs, and a background in every episode."""
 
 
 def spread(sim: SimParams, ranges: dict[str, Any]) -> SimParams:

@@ -72,7 +72,7 @@ def test_another_process_finds_a_fresh_picture_of_each_camera_in_the_folder(came
 
 
 def test_a_twin_without_cameras_says_where_they_are_named(twin, sim, tmp_path):
-    with pytest.raises(TwinError, match=r"no cameras to draw: name them in params.yaml \(sim.cameras\)"):
+    with pytest.raises(TwinError, match=r"no cameras to draw: name them with --camera, as in --camera front:96x96"):
         PictureFolder(RenderedCameras(twin, sim), tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import json
@@ -94,6 +95,25 @@ def test_every_unknown_has_a_switch_in_both_directions(monkeypatch):
 
         assert (getattr(on, name), getattr(off, name)) == (True, False)
     assert chosen() == usual
+
+
+def test_cameras_are_named_with_their_sizes_and_stay_where_the_parameters_have_them(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(serving, "serve", lambda sim, config, **_: told.append(sim.cameras))
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("profile: default", "profile: pixels", 1))
+    words = ["twin", "--pictures", str(tmp_path), "--params", str(tmp_path / "params.yaml")]
+
+    assert main([*words, "--camera", "front:128x96", "--camera", "top"]) == 0
+    assert main(words) == 0
+    (chosen, usual) = told
+    assert chosen["front"] == dataclasses.replace(usual["front"], width_px=128, height_px=96)
+    assert (chosen["top"].width_px, chosen["top"].height_px, list(chosen)) == (640, 480, ["front", "top"])
+
+
+def test_a_camera_of_no_pictures_is_refused(capsys):
+    assert main(["twin", "--camera", "front"]) == 2
+    assert "--camera says what --pictures FOLDER draws; give both" in capsys.readouterr().err
 
 
 def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch, exchanges):
