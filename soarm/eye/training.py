@@ -8,8 +8,9 @@ the same bits. Knows no stage and no tracking server.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ class TrainEyeParams:
 
     Attributes:
         n_frames: Frames to learn from, a picture per camera each.
-        n_held_out: Frames to measure on, from rollouts of other scenes.
+        n_held_out: Frames to measure on, from rollouts in other scenes, a third as many.
         moments: Where arm and objects are in them.
         n_rows: Rollouts at once.
-        n_workers: Processes that draw, and threads that step physics.
+        n_workers: Processes that draw, threads that step physics, and threads that learn; another number gives other bits.
         network: Sizes of the network.
         learn: How it learns.
     """
@@ -105,10 +106,12 @@ def train(
     """
     seeds = scene_seeds("eye", seed)
     others = seeds[len(seeds) // 2 :]
-    training, _ = _labelled(sim, policy, params, params.n_frames, seeds, scratch / "training", track)
-    held_out, moments = _labelled(sim, policy, params, params.n_held_out, others, scratch / "held_out", track)
+    n_scenes = params.moments.n_episodes
+    training, _ = _labelled(sim, policy, params, params.n_frames, seeds, n_scenes, scratch / "training", track)
+    rest = others, max(1, n_scenes // 3)
+    held_out, moments = _labelled(sim, policy, params, params.n_held_out, *rest, scratch / "held_out", track)
     learn, checkpoint = params.learn, scratch / "resume.pt"
-    with reproducible(torch.device("cpu"), seed):
+    with reproducible(torch.device("cpu"), seed), _threads(params.n_workers):
         trainer = EyeTrainer(training, held_out, Questions(sim.sim_task.task), params.network, learn, seed)
         restore(trainer, checkpoint)
         for step in track(range(trainer.step, learn.steps), learn.steps - trainer.step, "training the eye"):
@@ -135,17 +138,28 @@ def _labelled(
     params: TrainEyeParams,
     n: int,
     seeds: range,
+    n_scenes: int,
     folder: Path,
     track: Track,
 ) -> tuple[Labelled, Moments]:
-    """Return frames of rollouts in the scenes of `seeds`, and where everything is in them."""
+    """Return `n` frames of rollouts in the first `n_scenes` scenes of `seeds`, and where everything is in them."""
     rng = np.random.default_rng(seeds.start)
     env = BatchSim(sim.told(), params.n_rows, params.n_workers)
-    total = params.moments.n_episodes
-    found = collect(env, policy, params.moments, track(seeds[:total], total, "rollouts for the eye"), rng)
+    found = collect(env, policy, params.moments, track(seeds[:n_scenes], n_scenes, "rollouts for the eye"), rng)
     moments = scatter(found, n, sim, params.moments, rng)
     pictures = frames.draw(sim, moments, _looks(seeds, n), folder, params.n_workers, track)
     return Labelled(pictures, *moments.observed(sim.sim_task)), moments
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Let torch compute with `n` threads; afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _looks(seeds: range, n: int) -> range:
