@@ -13,6 +13,7 @@ from soarm.cli.command import DRIVE, command, loading, number, whole
 
 if TYPE_CHECKING:
     from soarm.sim.env import SimEnv
+    from soarm.sim.params import SimParams
     from soarm.window.driving import DrivingWindow
 
 logger = logging.getLogger(__name__)
@@ -134,6 +135,9 @@ def twin(
             help="Folder for a picture of each of `sim.cameras`, 30 times a second: --camera front=FOLDER/front.ppm."
         ),
     ] = None,
+    cameras_of: Annotated[
+        Path | None, typer.Option(help="Bundle whose cameras --pictures draws, mounted as for it, in place of `sim.cameras`.")
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
     scene: Annotated[int, whole(0, 2**31 - 1, "Seed of the scene.")] = 0,
     servo_model: Annotated[
@@ -179,8 +183,6 @@ def twin(
     and plugs it in again.
     """
     with loading("twin"):
-        from soarm import params as params_file
-        from soarm.sim.params import SimParams
         from soarm.twin import serving
         from soarm.twin.servo import FirmwareAssumptions
         from soarm.twin.twin_config import TwinConfig
@@ -189,7 +191,11 @@ def twin(
         raise typer.BadParameter(f"{len(ports)} ports were given; there is one arm, and one that leads")
     if lead not in (serving.STILL, serving.CALIBRATE) and len(ports) < 2:
         raise typer.BadParameter("--lead needs a second --port, for the arm that leads")
-    sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
+    sim = _simulator(params, cameras_of)
+    if cameras_of is not None and pictures is None:
+        raise typer.BadParameter("--cameras-of needs --pictures FOLDER, where their pictures go")
+    if pictures is not None and not sim.cameras:
+        raise typer.BadParameter("--pictures has nothing to draw: sim.cameras is empty; give --cameras-of BUNDLE, or --params")
     config = TwinConfig(
         servo_model=servo_model,
         clock=clock,
@@ -211,3 +217,21 @@ def twin(
     )
     logger.info("the twin is gone")
     return 0
+
+
+def _simulator(params: Path | None, cameras_of: Path | None) -> SimParams:
+    """Return the simulator of a params file; with a bundle that of its task, and with its cameras."""
+    with loading("twin"):
+        from soarm import params as params_file
+        from soarm.sim.params import SimParams
+    file = params or params_file.here_or_packaged()
+    if cameras_of is None:
+        return params_file.load(file).section("sim", SimParams)
+    with loading("twin"):
+        from soarm.export.setting import seen_as
+        from soarm.runtime.bundle import Bundle
+    bundle = Bundle.open(cameras_of)
+    sim = params_file.load(file, bundle.task.name).section("sim", SimParams)
+    if bundle.mounting is None:
+        raise typer.BadParameter(f"{cameras_of} has no cameras, or does not say how they were mounted; leave --cameras-of out")
+    return seen_as(sim, bundle.mounting)
