@@ -1,6 +1,6 @@
-"""How fast ACT trains on pictures, and how long its exported graph takes; one thread.
+"""How fast ACT trains on pictures; one thread.
 
-    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/bench_visual_act.py [--lerobot] [--onnx]
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/bench_visual_act.py [--lerobot]
 
 `--lerobot`, where LeRobot can be imported (docs/dataset.md says how to make that environment), trains its ACT of the same
 sizes in the same process, step by step in turn, so that whatever else the machine does slows both alike. Times are CPU time:
@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import time
 from typing import Any
 
-import numpy as np
 import torch
 from bench_act import in_turn, training_step
 
@@ -24,7 +22,6 @@ from soarm.act.loss import losses
 from soarm.act.model import ACT, Blueprint
 from soarm.act.windows import Batch
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature, PolicySpec
-from soarm.vision.trunks import TRUNKS, TrunkName
 
 CAMERAS = {"observation.images.front": Feature.image(96, 96), "observation.images.wrist": Feature.image(96, 96)}
 SIZES: dict[str, Any] = {"chunk_size": 50, "n_action_steps": 50, "use_vae": True, "kl_weight": 10.0, "dropout": 0.1}
@@ -51,15 +48,11 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lerobot", action="store_true", help="train LeRobot's ACT in turn")
-    parser.add_argument("--onnx", action="store_true", help="time the exported graph, float32 and with convolutions in int8")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for label, sizes in (("seed size", SEED_SIZE), ("LeRobot's default", DEFAULT)):
         _training(label, ACTConfig(**SIZES, **sizes, **_REST, vision_backbone="resnet18"), options.lerobot)
-    if options.onnx:
-        for trunk in TRUNKS:
-            _exported(ACTConfig(**SIZES, **SEED_SIZE, **_REST, vision_backbone=trunk), trunk)
 
 
 _REST: dict[str, Any] = {"temporal_ensemble_coeff": None, "n_decoder_layers": 1, "latent_dim": 32}
@@ -110,36 +103,6 @@ def _lerobot_policy(config: ACTConfig) -> Any:
     features |= {key: PolicyFeature(FeatureType.VISUAL, (3, 96, 96)) for key in CAMERAS}
     action = {ACTION: PolicyFeature(FeatureType.ACTION, (6,))}
     return ACTPolicy(LeRobotConfig(input_features=features, output_features=action, device="cpu", **sizes)).train()
-
-
-def _exported(config: ACTConfig, trunk: TrunkName) -> None:
-    import onnxruntime as ort
-
-    from soarm.export.graph import to_onnx
-    from soarm.export.quantise import quantise
-
-    model = _build(config).eval()
-    shapes = {key: model.spec.features[key].shape for key in model.inputs}
-    content = to_onnx(model, shapes, [ACTION], {}, 20, by_name=True)
-    rng = np.random.default_rng(0)
-
-    def seen() -> dict[str, Any]:
-        pictures = {key: rng.integers(0, 256, (1, *one.shape), np.uint8) for key, one in CAMERAS.items()}
-        return {STATE: rng.normal(size=(1, 6)).astype(np.float32), **pictures}
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    times = {}
-    for name, graph in (("fp32", content), ("int8", quantise(content, [seen() for _ in range(20)]))):
-        session, feed = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), seen()
-        taken_ms = []
-        for _ in range(40):
-            start_s = time.process_time()
-            session.run(None, feed)
-            taken_ms.append(1e3 * (time.process_time() - start_s))
-        times[name] = statistics.median(taken_ms[5:]), min(taken_ms)
-    figures = ", ".join(f"{name} {median:.1f} ms (best {best:.1f})" for name, (median, best) in times.items())
-    print(f"one prediction in ONNX, {trunk}, {model.n_parameters / 1e6:.2f} M parameters, 2 x 96 px: {figures}")
 
 
 if __name__ == "__main__":

@@ -152,22 +152,23 @@ class Estimator:
         network: What looks.
         task: Whose objects it was trained on.
         cameras: Names of the cameras that it looks through.
+        block: Rows in one query of the network, see `soarm.policies.predict_in_batches`; None asks for all at once.
     """
 
-    def __init__(self, network: EyeNetwork, task: Task, cameras: Sequence[str]) -> None:
-        self.network, self.questions = network, Questions(task)
+    def __init__(self, network: EyeNetwork, task: Task, cameras: Sequence[str], block: int | None = BLOCK) -> None:
+        self.network, self.questions, self._block = network, Questions(task), block
         self.inputs = (*(f"{IMAGES}.{name}" for name in cameras), STATE)
 
     def estimate(self, observation: Mapping[str, NDArray[Any]]) -> tuple[Array, Array]:
         """Return objects, shape (B, n), and the expected error of each thing's position, shape (B, things) [m].
 
-        What is said of a row depends on its own observation alone, to the bit (`soarm.policies.predict_in_batches`).
+        With a block, what is said of a row depends on its own observation alone, to the bit.
 
         Args:
             observation: A picture per camera, uint8 (B, H, W, 3), and the joints, shape (B, 6).
         """
         state = observation[STATE]
-        given = predict_in_batches(self.network.look, {key: observation[key] for key in self.inputs}, BLOCK)
+        given = predict_in_batches(self.network.look, {key: observation[key] for key in self.inputs}, self._block)
         return self.questions.read(state, given)
 
 
@@ -194,6 +195,12 @@ def told_by(eye: Estimator, observation: Observation) -> Observation:
     """Return an observation with what an eye says of the objects in place of what is; see `SeeingEnv`."""
     truth = observation[ENVIRONMENT_STATE]
     return {**observation, ENVIRONMENT_STATE: eye.estimate(observation)[0] if len(truth) else truth, TRUE_OBJECTS: truth}
+
+
+def told_alone(eye: Estimator | None, observation: Observation) -> Observation:
+    """Return what a policy is told of one arm, (1, ...) each, of an observation without rows; None tells it what is."""
+    row = {key: value[None] for key, value in observation.items()}
+    return row if eye is None else told_by(eye, row)
 
 
 def pose_of(state: Array) -> Array:

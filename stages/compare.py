@@ -12,7 +12,7 @@ from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
 from soarm.evaluation.summary import summarise
 from soarm.eye import trials
-from soarm.eye.world import environments, lone_eye
+from soarm.eye.world import environments, eye_of
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
 from soarm.report import clips, gallery, tables
@@ -62,7 +62,7 @@ def main() -> None:
         training = gallery.of_training({name: tables.curves(path) for name, path in curves.items()})
         gallery.save_all([*results, *training], run.out / "figures")
         scenes = clips.choose(base, residual)
-        shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips", lone_eye(sim, eye))
+        shot = clips.shoot(scenes, sim, (alone, corrected), run.out / "clips", eye_of(sim, eye))
         films = [(run.out / "clips" / clip.file_name, clip) for clip in run.track(shot, len(scenes), description="filming")]
         origin = report.Origin(
             datetime.datetime.now(datetime.UTC).date(), run.git_rev, run.task.name, run.profile, run.seed, source

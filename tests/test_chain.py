@@ -173,7 +173,8 @@ def test_the_chain_runs_from_pictures_and_says_what_they_are_worth(repository: R
     seeing._environment = {**repository._environment, "SOARM_TRACKING": "off"}
     shutil.copytree(repository.path, seeing.path, ignore=shutil.ignore_patterns(".dvc"))
     params = seeing.path / "params.yaml"
-    params.write_text(re.sub(r"(?m)^profile: ci$", "profile: ci_pixels", params.read_text()))
+    text = re.sub(r"(?m)^profile: ci$", "profile: ci_pixels", params.read_text())
+    params.write_text(text.replace("    int8: false ", "    int8: true "))
 
     for stage in ("train_eye", "eval_base", "train_residual", "compare", "export", "deploy_check"):
         seeing.run(sys.executable, "-m", f"stages.{stage}")
@@ -186,6 +187,7 @@ def test_the_chain_runs_from_pictures_and_says_what_they_are_worth(repository: R
         "permuted_pictures": 4,
     }
     assert seeing.metrics("export")["eye_ms"] > 0
+    assert seeing.metrics("export")["int8_scenes"] == 4
     assert {path.name for path in (seeing.path / "data" / "export").iterdir()} >= {"eye.onnx", "cameras.json"}
     assert seeing.metrics("deploy_check")["stops"] == []
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from soarm import arm, kinematics
-from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, pose_of
+from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, pose_of, told_alone
 from soarm.policy import Array, Observation
 from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
@@ -112,6 +112,9 @@ def test_policies_are_told_what_the_eye_says_and_the_truth_stands_apart() -> Non
         np.testing.assert_array_equal(one[TRUE_OBJECTS], np.full((2, 7), value, np.float32))
         np.testing.assert_allclose(one[ENVIRONMENT_STATE], 10 * value)
     assert len(env.reset(np.array([], np.intp), [])[TRUE_OBJECTS]) == 0
+    alone = {key: value[0] for key, value in told.seen(1, 2.0).items()}
+    np.testing.assert_allclose(told_alone(Estimator(told, told.task, ["front"]), alone)[ENVIRONMENT_STATE], [[20.0] * 7])
+    np.testing.assert_array_equal(told_alone(None, alone)[ENVIRONMENT_STATE], [[2.0] * 7])
 
 
 def test_only_rows_of_an_evaluation_and_the_eye_s_own_room_know_of_the_truth() -> None:

@@ -14,6 +14,7 @@ from soarm.cli.command import DRIVE, command, loading, number, whole
 
 if TYPE_CHECKING:
     from soarm.sim.env import SimEnv
+    from soarm.sim.params import SimParams
     from soarm.window.driving import DrivingWindow
 
 logger = logging.getLogger(__name__)
@@ -143,6 +144,9 @@ def twin(
             "in params.yaml by default, which says where a camera is.",
         ),
     ] = None,
+    cameras_of: Annotated[
+        Path | None, typer.Option(help="Bundle whose cameras --pictures draws, mounted as for it, in place of `sim.cameras`.")
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help="How the servos are mounted; written if it does not exist.")] = None,
     scene: Annotated[int, whole(0, 2**31 - 1, "Seed of the scene.")] = 0,
     servo_model: Annotated[
@@ -188,8 +192,6 @@ def twin(
     and plugs it in again.
     """
     with loading("twin"):
-        from soarm import params as params_file
-        from soarm.sim.params import SimParams
         from soarm.teleop import cameras, simulated
         from soarm.twin import serving
         from soarm.twin.servo import FirmwareAssumptions
@@ -199,11 +201,17 @@ def twin(
         raise typer.BadParameter(f"{len(ports)} ports were given; there is one arm, and one that leads")
     if lead not in (serving.STILL, serving.CALIBRATE) and len(ports) < 2:
         raise typer.BadParameter("--lead needs a second --port, for the arm that leads")
-    if camera and pictures is None:
-        raise typer.BadParameter("--camera says what --pictures FOLDER draws; give both")
-    sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
+    if camera and cameras_of is not None:
+        raise typer.BadParameter("--camera and --cameras-of both say what --pictures draws; give one of them")
+    if (camera or cameras_of is not None) and pictures is None:
+        raise typer.BadParameter("--camera and --cameras-of say what --pictures FOLDER draws; give it too")
+    sim = _simulator(params, cameras_of)
     if camera:
         sim = dataclasses.replace(sim, cameras=simulated.sized(cameras.choices(camera, simulated=True), sim))
+    if pictures is not None and not sim.cameras:
+        raise typer.BadParameter(
+            "--pictures has nothing to draw: sim.cameras is empty; give --camera front:96x96, --cameras-of BUNDLE, or --params"
+        )
     config = TwinConfig(
         servo_model=servo_model,
         clock=clock,
@@ -225,3 +233,21 @@ def twin(
     )
     logger.info("the twin is gone")
     return 0
+
+
+def _simulator(params: Path | None, cameras_of: Path | None) -> SimParams:
+    """Return the simulator of a params file; with a bundle that of its task, and with its cameras."""
+    with loading("twin"):
+        from soarm import params as params_file
+        from soarm.sim.params import SimParams
+    file = params or params_file.here_or_packaged()
+    if cameras_of is None:
+        return params_file.load(file).section("sim", SimParams)
+    with loading("twin"):
+        from soarm.export.setting import seen_as
+        from soarm.runtime.bundle import Bundle
+    bundle = Bundle.open(cameras_of)
+    sim = params_file.load(file, bundle.task.name).section("sim", SimParams)
+    if bundle.mounting is None:
+        raise typer.BadParameter(f"{cameras_of} has no cameras, or does not say how they were mounted; leave --cameras-of out")
+    return seen_as(sim, bundle.mounting)

@@ -30,6 +30,9 @@ Port = Annotated[
 ]
 Calibration = Annotated[Path | None, typer.Option(help="Of the arm at --port.")]
 Objects = Annotated[Path | None, typer.Option(help="For the arm at --port: file that says where the objects are.")]
+Cameras = Annotated[
+    list[str] | None, typer.Option("--camera", metavar="NAME=DEVICE", help="For the arm at --port: as of `soarm drive`.")
+]
 
 
 @command(LOOK, "soarm run data/export --scene 3")
@@ -46,18 +49,17 @@ def run(
     port: Port = None,
     calibration: Calibration = None,
     objects: Objects = None,
+    camera: Cameras = None,
     as_json: Json = False,
 ) -> int:
     """Watch a policy: in the simulator, in a window and in real time, scene after scene. Keys are shown in the window."""
     if port is not None:
         if calibration is None:
-            raise typer.BadParameter(
-                "--port needs --calibration, and --objects where the task's objects are seen by something"
-            )
+            raise typer.BadParameter("--port needs --calibration, and the --camera or --objects that `soarm drive` would need")
         _refuse("nothing is simulated with --port", task=task, base=base, seed=seed, scenes=scenes, film=film, params=params)
-        status: int = robot.drive(artefact, port, calibration, objects=objects, which=which)
+        status: int = robot.drive(artefact, port, calibration, objects=objects, camera=camera, which=which)
         return status
-    _refuse("no arm is driven without --port", calibration=calibration, objects=objects)
+    _refuse("no arm is driven without --port", calibration=calibration, objects=objects, camera=camera)
     with loading("twin"):
         from soarm.window.artefact import DEMONSTRATOR, open_artefact
         from soarm.window.watching import watch

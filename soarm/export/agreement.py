@@ -74,6 +74,9 @@ def compare(
         seeds: Of the scenes.
         exported_env: Where the exported one acts, as with an exported eye; None for the same.
     """
-    both = ((env, trained), (env if exported_env is None else exported_env, exported))
-    outcomes = [np.array([episode.success for episode in rollout(one, policy, seeds)]) for one, policy in both]
-    return Agreement(*outcomes)
+    return Agreement(outcomes(env, trained, seeds), outcomes(env if exported_env is None else exported_env, exported, seeds))
+
+
+def outcomes(env: BatchEnv, policy: BatchPolicy, seeds: Sequence[int]) -> NDArray[np.bool_]:
+    """Run a policy once per seed and return its success per scene, shape (len(seeds),)."""
+    return np.array([episode.success for episode in rollout(env, policy, seeds)], np.bool_)

@@ -14,6 +14,7 @@ from soarm.errors import SpecMismatchError
 from soarm.export.graph import to_onnx
 from soarm.runtime import bundle as layout
 from soarm.runtime.mounting import Mounting
+from soarm.runtime.training_arm import TrainingArm
 from soarm.spec import IMAGES, Feature, PolicySpec
 
 
@@ -24,16 +25,18 @@ def write_bundle(
     residual: nn.Module | None,
     opset: int,
     mounting: Mounting | None = None,
+    training_arm: TrainingArm | None = None,
 ) -> None:
     """Export the networks into an existing folder.
 
     Args:
-        folder: Gets the files of a bundle, whole but for `seal`.
+        folder: Gets the files of a bundle, sealed.
         spec: Of the whole policy; its `residual_scale` says whether there is a residual.
         base: Predicts chunks (B, T, 6) from the features that its `inputs` name.
         residual: Residual observation (B, D) -> residual (B, 6) in [-1, 1].
         opset: ONNX operator set.
         mounting: How the cameras of base and eye were mounted; None without cameras.
+        training_arm: What the policy was trained on; None where nobody knows.
 
     Raises:
         SpecMismatchError: A residual without its scale, or the other way round.
@@ -55,6 +58,8 @@ def write_bundle(
         (folder / layout.network_file(name)).write_bytes(content)
     if mounting is not None:
         (folder / layout.CAMERAS_FILE).write_text(mounting.to_json(), encoding="utf-8")
+    if training_arm is not None:
+        (folder / layout.TRAINING_ARM_FILE).write_text(training_arm.to_json(), encoding="utf-8")
     (folder / layout.SPEC_FILE).write_text(layout.spec_json(spec), encoding="utf-8")
     seal(folder)
 

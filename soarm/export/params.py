@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from soarm.quantities import Count, InnerShare, Positive, Threads, within
+from soarm.quantities import Count, InnerShare, Positive, Share, Threads, within
 from soarm.seeds import Scenes
 
 
@@ -25,6 +25,9 @@ class ExportParams:
         n_latency_calls: Calls timed per network.
         register: Whether MLflow registers the networks as the newest versions of `soarm-<task>`. False for settings so small
             that their networks mean nothing.
+        int8: Whether networks that look at pictures compute in 8-bit integers; see `soarm.export.int8`.
+        int8_scenes: Validation scenes on which the bundle drives in float32 and in integers.
+        int8_max_loss: Largest share of these scenes that integers may lose, less those that they gain.
     """
 
     opset: Annotated[int, within(least=18, most=100, why="the exporter of torch knows 18 and above")]
@@ -36,3 +39,6 @@ class ExportParams:
     min_p: InnerShare
     n_latency_calls: Count
     register: bool
+    int8: bool
+    int8_scenes: Scenes
+    int8_max_loss: Share

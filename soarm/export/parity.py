@@ -48,6 +48,12 @@ class Parity:
         """The largest difference of any output at the gripper [percent of its opening]."""
         return float(max(gap[arm.GRIPPER] for gap in self.gaps.values()))
 
+    @property
+    def metrics(self) -> dict[str, float | int]:
+        """Metrics of the stage `export` on this."""
+        largest = {"parity_max_abs_deg": self.max_abs_deg, "parity_gripper_max_abs_percent": self.max_abs_percent}
+        return {**largest, "parity_observations": self.n_observations}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the table as JSON-ready types, joints by name."""
         table = {output: dict(zip(arm.JOINT_NAMES, map(float, gap), strict=True)) for output, gap in self.gaps.items()}

@@ -7,9 +7,11 @@ import json
 
 import numpy as np
 
+from soarm.errors import SimulationError
 from soarm.runtime.mounting import MountedCamera, Mounting
 from soarm.runtime.training_arm import TrainingArm
-from soarm.sim.params import SimParams
+from soarm.sim.camera import find_camera
+from soarm.sim.params import CameraParams, SimParams
 from soarm.sim.scene import build_model
 
 _DIGITS = 6
@@ -27,7 +29,7 @@ def mounting_of(sim: SimParams) -> Mounting | None:
         return None
     model, cameras = build_model(sim), {}
     for name, camera in sim.cameras.items():
-        own = model.camera(name)
+        own = model.camera(find_camera(model, name))
         position_m, direction = own.pos, -_axis(own.quat)
         if camera.position_m is not None and camera.target_m is not None:
             position_m = np.array(camera.position_m)
@@ -38,6 +40,30 @@ def mounting_of(sim: SimParams) -> Mounting | None:
         at, to = (tuple(np.round(one, _DIGITS).tolist()) for one in (position_m, direction))
         cameras[name] = MountedCamera(*size, body, at, to, round(fovy_deg, _DIGITS))
     return Mounting(cameras, json.loads(json.dumps(dataclasses.asdict(sim.look))))
+
+
+def seen_as(sim: SimParams, mounting: Mounting) -> SimParams:
+    """Return a simulator with the cameras of a bundle, mounted as they were; the looks stay its own.
+
+    Raises:
+        SimulationError: It has no camera of such a name, or has it on another body.
+    """
+    sizes = {name: (one.width_px, one.height_px, one.supersample) for name, one in mounting.cameras.items()}
+    cameras = {name: CameraParams(*size) for name, size in sizes.items()}
+    own = mounting_of(dataclasses.replace(sim, cameras=cameras))
+    for name, wanted in mounting.cameras.items():
+        assert own is not None, "there is a camera"
+        found = own.cameras[name]
+        if wanted.body != found.body:
+            raise SimulationError(
+                f"the camera {name} was mounted on {wanted.body}, and the simulator has it on {found.body}: it would see "
+                "something else. Watch the bundle with the soarm that exported it"
+            )
+        if wanted != found:
+            x, y, z = wanted.position_m
+            to_x, to_y, to_z = wanted.direction
+            cameras[name] = CameraParams(*sizes[name], (x, y, z), (x + to_x, y + to_y, z + to_z), wanted.fovy_deg)
+    return dataclasses.replace(sim, cameras=cameras)
 
 
 def _axis(quat: np.ndarray) -> np.ndarray:

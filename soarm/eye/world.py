@@ -7,17 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from mujoco import MjData
-
 from soarm.errors import SpecMismatchError
-from soarm.estimation import Estimator, SeeingEnv, told_by
+from soarm.estimation import Estimator, SeeingEnv
 from soarm.eye import checkpoint
 from soarm.observation_error import ErringEnv, ObservationError
-from soarm.policy import Observation
 from soarm.rollout import BatchEnv
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.spec import Feature, cameras_of
 
@@ -84,33 +79,6 @@ def _shown(task: str, cameras: Mapping[str, Feature]) -> str:
     return f"{task} with {', '.join(f'{name} {one.shape[1]}x{one.shape[0]}' for name, one in cameras.items()) or 'no camera'}"
 
 
-def lone_eye(sim: SimParams, eye: Path) -> LoneEye | None:
-    """Return the eye of a folder for one episode at a time; None where the simulator asks for none."""
-    return None if sim.objects_from == "simulator" else LoneEye(sim, estimator_for(sim, eye))
-
-
-class LoneEye:
-    """An eye on one episode at a time, for films and windows.
-
-    Args:
-        sim: The simulator: its cameras and looks.
-        eye: What looks.
-    """
-
-    def __init__(self, sim: SimParams, eye: Estimator) -> None:
-        self._cameras, self._eye = EpisodeCameras(sim, 1), eye
-
-    def __call__(self, observation: Observation, data: MjData, seed: int | None = None) -> Observation:
-        """Return what a policy is told of a state, each array with a row in front.
-
-        Args:
-            observation: Joints and true objects.
-            data: MuJoCo's state.
-            seed: Of the scene, where it has just begun.
-        """
-        rows, qpos, mocap_pos = np.zeros(1, np.intp), data.qpos[None], data.mocap_pos[None]
-        if seed is None:
-            pictures = self._cameras.follow(rows, qpos, mocap_pos)
-        else:
-            pictures = self._cameras.start(rows, [seed], qpos, mocap_pos)
-        return told_by(self._eye, {key: value[None] for key, value in observation.items()} | pictures)
+def eye_of(sim: SimParams, eye: Path) -> Estimator | None:
+    """Return the eye of a folder, raising as `environments`; None where the simulator asks for none."""
+    return None if sim.objects_from == "simulator" else estimator_for(sim, eye)

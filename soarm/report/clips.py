@@ -7,14 +7,15 @@ the batched one, and policies by their protocol.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from soarm.estimation import Estimator, told_alone
 from soarm.evaluation.results import EpisodeRow, Results
-from soarm.policy import BatchPolicy, Observation
+from soarm.policy import BatchPolicy
 from soarm.report import labels, video
 from soarm.report.style import LABELS
 from soarm.report.video import Frame
@@ -94,12 +95,8 @@ def _clip(kind: str, base: EpisodeRow, residual: EpisodeRow, task: Task) -> Clip
     return Clip(base.seed, kind, endings, f"Scene {base.seed}, {_KINDS[kind]}. {' '.join(told)}")
 
 
-Look = Callable[[Observation, Any, int | None], Observation]
-"""What a policy is told of an arm: (joints and true objects, MuJoCo's state, seed of a scene that begins) -> (1, ...) each."""
-
-
 def shoot(
-    clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy], folder: Path, look: Look | None = None
+    clips: Sequence[Clip], sim: SimParams, policies: Sequence[BatchPolicy], folder: Path, eye: Estimator | None = None
 ) -> Iterator[Clip]:
     """Film every policy on the scene of each clip, side by side, and yield each clip when its file is written.
 
@@ -108,7 +105,7 @@ def shoot(
         sim: The simulator.
         policies: Base and residual, as they were evaluated; row 0 of each is used.
         folder: Where to; made if needed.
-        look: What the policies are told; None tells them where the objects are.
+        eye: What says where the objects are; None tells the policies the truth.
     """
     if not clips:
         return
@@ -117,7 +114,7 @@ def shoot(
     with Camera(env.model, "front", width_px=WIDTH_PX, height_px=HEIGHT_PX) as camera:
         for clip in clips:
             films = [
-                _labelled(film(env, camera, policy, clip.seed, look or _told), sim.control_hz, who, ending)
+                _labelled(film(env, camera, policy, clip.seed, eye), sim.control_hz, who, ending)
                 for policy, who, ending in zip(policies, _WHO, clip.endings, strict=True)
             ]
             title = f"scene {clip.seed}", _KINDS[clip.kind]
@@ -131,24 +128,18 @@ def fps(sim: SimParams) -> int:
     return round(sim.control_hz / EVERY)
 
 
-def film(env: SimEnv, camera: Camera, policy: BatchPolicy, seed: int, look: Look) -> list[Moment]:
+def film(env: SimEnv, camera: Camera, policy: BatchPolicy, seed: int, eye: Estimator | None) -> list[Moment]:
     """Return a moment for every second control step of an episode, and one of its end."""
     observation, _ = env.reset(seed=seed)
     policy.reset(_ROW, [seed])
     moments: list[Moment] = []
-    told = look(observation, env.data, seed)
     over, step = False, 0
     while not over:
         if step % EVERY == 0:
             moments.append(Moment(step, camera.render(env.data)))
-        observation, _, terminated, truncated, _ = env.step(policy.act(told, _ROW)[0])
-        told = look(observation, env.data, None)
+        observation, _, terminated, truncated, _ = env.step(policy.act(told_alone(eye, observation), _ROW)[0])
         over, step = terminated or truncated, step + 1
     return [*moments, Moment(step, camera.render(env.data))]
-
-
-def _told(observation: Observation, _data: Any, _seed: int | None) -> Observation:
-    return {key: value[None] for key, value in observation.items()}
 
 
 def _labelled(moments: Sequence[Moment], control_hz: int, who: str, ending: Ending) -> list[Frame]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from soarm.errors import ObservationError
 from soarm.estimation import Estimator, SeeingEnv, pose_of
+from soarm.policies import BLOCK
 from soarm.policy import Array, Observation
 from soarm.rollout import BatchEnv
 from soarm.runtime.bundle import EYE, EYE_OUTPUT, POSE_INPUT, Bundle
@@ -42,14 +43,19 @@ class OnnxEye:
         return answers
 
 
-def load_eye(bundle: Bundle) -> Estimator:
-    """Return the eye of a bundle that has one."""
-    return Estimator(OnnxEye(bundle), bundle.task, list(bundle.eye_cameras))
+def load_eye(bundle: Bundle, block: int | None = None) -> Estimator:
+    """Return the eye of a bundle that has one.
+
+    Args:
+        bundle: The bundle.
+        block: See `Estimator`. A single arm waits for its own row alone; a simulator gives `soarm.policies.BLOCK`.
+    """
+    return Estimator(OnnxEye(bundle), bundle.task, list(bundle.eye_cameras), block)
 
 
 def seeing(bundle: Bundle, env: BatchEnv) -> BatchEnv:
     """Return environments as a bundle's policy observes them: with an eye, objects are what it sees in their pictures."""
-    return SeeingEnv(env, load_eye(bundle)) if bundle.eye_cameras else env
+    return SeeingEnv(env, load_eye(bundle, BLOCK)) if bundle.eye_cameras else env
 
 
 class SeenObjects:

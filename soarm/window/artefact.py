@@ -15,14 +15,17 @@ import numpy as np
 
 from soarm import params as params_file
 from soarm.errors import CheckpointError, how_to_install
+from soarm.estimation import Estimator
 from soarm.evaluation.evaluator import EvaluationParams
+from soarm.export.setting import seen_as
 from soarm.policies import ChunkedPolicy, ResidualPolicy
 from soarm.policy import Array, BatchPolicy, ChunkModel, ResidualModel, VectorPolicy
 from soarm.recording import RecordParams
 from soarm.runtime.bundle import CHECKSUMS_FILE, Bundle
+from soarm.runtime.eye import load_eye
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual
 from soarm.sim.params import SimParams
-from soarm.spec import PolicySpec, require_fitting
+from soarm.spec import IMAGES, PolicySpec, require_fitting
 from soarm.tasks.residual_observation import N_LOOKAHEAD
 
 logger = logging.getLogger(__name__)
@@ -35,8 +38,8 @@ _WHAT_TO_GIVE = (
 Role = Literal["residual", "base", "demonstrator"]
 LABELS: Mapping[Role, str] = {"residual": "ACT + residual", "base": "ACT", "demonstrator": "demonstrator"}
 
-TRUE_POSES = ", told true poses"
-"""Added to the label of a policy that looks through an eye elsewhere, and is told by the simulator here."""
+THROUGH_AN_EYE, TRUE_POSES = ", through its eye", ", told true poses"
+"""Added to the label of a policy that goes with an eye: it looks through it, or, where none is here, hears the simulator."""
 
 
 class ListeningResidual:
@@ -89,12 +92,14 @@ class Artefact:
         name: As it was given.
         sim: The simulator of its task.
         knocked_away_m: See `EvaluationParams` [m].
+        eye: What tells its policies where the objects are, from the pictures of `sim`'s cameras; None tells them the truth.
         makers: Role -> what makes a policy of its own; the best one first.
     """
 
     name: str
     sim: SimParams
     knocked_away_m: float
+    eye: Estimator | None
     makers: Mapping[Role, Callable[[], Contender]]
 
 
@@ -112,22 +117,37 @@ def open_artefact(path: Path, *, base: Path | None = None, task: str | None = No
     """
     file = params or params_file.here_or_packaged()
     if path == Path(DEMONSTRATOR):
-        return _of(str(path), params_file.load(file, task), {})
+        return _scripted(params_file.load(file, task))
     if not path.exists():
         raise CheckpointError(f"there is no {path}; {_WHAT_TO_GIVE}")
     if (path / CHECKSUMS_FILE).exists():
-        bundle = Bundle.open(path)
-        loaded = params_file.load(file, bundle.task.name)
-        _require_fitting(loaded, {str(path): bundle.spec})
-        residual = OnnxResidual(bundle) if bundle.spec.residual_scale is not None else None
-        told = _told(path, loaded, looks=bool(bundle.eye_cameras))
-        return _of(str(path), loaded, _makers(OnnxBase(bundle), residual, bundle.spec, told))
+        return _bundle(path, file)
     model, actor, specs = _checkpoint(path, base)
     spec = [*specs.values()][-1]
     loaded = params_file.load(file, spec.task)
-    _require_fitting(loaded, specs)
-    told = _told(path, loaded, looks=loaded.section("sim", SimParams).objects_from == "eye")
-    return _of(str(path), loaded, _makers(model, actor, spec, told))
+    sim = loaded.section("sim", SimParams)
+    require_fitting(specs, sim.spec)
+    if sim.objects_from == "simulator":
+        return _of(str(path), loaded, sim.told(spec.cameras), _makers(model, actor, spec))
+    folder = path.with_name("train_eye")
+    eye = _eye(folder, sim)
+    makers = _makers(model, actor, spec, _told(path, eye, folder))
+    return _of(str(path), loaded, sim.told(spec.cameras if eye is None else sim.cameras), makers, eye)
+
+
+def _bundle(path: Path, file: Path) -> Artefact:
+    """Read a bundle; where it says how its cameras were mounted, the simulator's are mounted so."""
+    bundle = Bundle.open(path)
+    loaded = params_file.load(file, bundle.task.name)
+    sim = loaded.section("sim", SimParams)
+    if bundle.mounting is not None:
+        sim = seen_as(sim, bundle.mounting)
+    require_fitting({str(path): bundle.spec}, sim.spec)
+    residual = OnnxResidual(bundle) if bundle.spec.residual_scale is not None else None
+    eye = load_eye(bundle) if bundle.eye_cameras else None
+    told = "" if eye is None else _told(path, eye, path)
+    makers = _makers(OnnxBase(bundle), residual, bundle.spec, told)
+    return _of(str(path), loaded, sim.told({**bundle.cameras, **bundle.eye_cameras}), makers, eye)
 
 
 def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualModel | None, dict[str, PolicySpec]]:
@@ -155,24 +175,33 @@ def _checkpoint(path: Path, base: Path | None) -> tuple[ChunkModel, ResidualMode
     return model, None, {str(path): model.spec}
 
 
-def _require_fitting(loaded: params_file.Params, specs: Mapping[str, PolicySpec]) -> None:
-    require_fitting(specs, loaded.section("sim", SimParams).spec)
+def _eye(folder: Path, sim: SimParams) -> Estimator | None:
+    """Return the eye that was trained for a simulator's cameras; None where the folder holds none."""
+    from soarm.eye import checkpoint
+    from soarm.eye.world import estimator_for
+
+    return estimator_for(sim, folder) if (folder / checkpoint.CONFIG_FILE).exists() else None
 
 
-def _told(path: Path, loaded: params_file.Params, *, looks: bool) -> str:
-    """Say, where an eye goes with the policies, that it does not look here; return what is added to their labels."""
-    if not looks:
-        return ""
+def _told(path: Path, eye: Estimator | None, folder: Path) -> str:
+    """Say who tells policies that go with an eye where the objects are; return what is added to their labels."""
+    if eye is not None:
+        cameras = " and ".join(key.removeprefix(f"{IMAGES}.") for key in eye.inputs if key.startswith(IMAGES))
+        logger.info(
+            "the eye of %s says where the objects are: it sees what %s would see, drawn at every step", folder, cameras
+        )
+        return THROUGH_AN_EYE
     logger.warning(
-        "%s goes with an eye, which does not look here: the simulator tells the policies the true poses. With the eye "
-        "they are in the films of `dvc repro compare`, and on the twin (`soarm twin --pictures` and `soarm drive --camera`)",
+        "%s goes with an eye, and there is none in %s: the simulator tells the policies the true poses. Train it "
+        "(`dvc repro train_eye`), or give a bundle, which holds its own",
         path,
+        folder,
     )
     return TRUE_POSES
 
 
 def _makers(
-    base: ChunkModel, residual: ResidualModel | None, spec: PolicySpec, told: str
+    base: ChunkModel, residual: ResidualModel | None, spec: PolicySpec, told: str = ""
 ) -> dict[Role, Callable[[], Contender]]:
     def alone() -> Contender:
         return Contender(LABELS["base"] + told, ChunkedPolicy(base, spec, 1))
@@ -187,12 +216,23 @@ def _makers(
     return {"base": alone} if residual is None else {"residual": corrected, "base": alone}
 
 
-def _of(name: str, loaded: params_file.Params, makers: Mapping[Role, Callable[[], Contender]]) -> Artefact:
-    sim = loaded.section("sim", SimParams)
+def _of(
+    name: str,
+    loaded: params_file.Params,
+    sim: SimParams,
+    makers: Mapping[Role, Callable[[], Contender]],
+    eye: Estimator | None = None,
+) -> Artefact:
+    away_m = loaded.section("eval_base", EvaluationParams).knocked_away_m
+    return Artefact(name, sim, away_m, eye, makers)
+
+
+def _scripted(loaded: params_file.Params) -> Artefact:
+    """Return the demonstrator, which looks through no camera."""
+    sim = loaded.section("sim", SimParams).told()
 
     def scripted() -> Contender:
         habits = loaded.section("record", RecordParams).expert
         return Contender(LABELS["demonstrator"], VectorPolicy([sim.sim_task.expert(habits, sim.control_hz)]))
 
-    away_m = loaded.section("eval_base", EvaluationParams).knocked_away_m
-    return Artefact(name, sim, away_m, makers or {"demonstrator": scripted})
+    return _of(DEMONSTRATOR, loaded, sim, {"demonstrator": scripted})

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm.estimation import Estimator, told_alone
 from soarm.policy import Array
 from soarm.sim.env import SimEnv
 from soarm.sim.params import SimParams
@@ -26,6 +27,7 @@ class Lane:
         sim: The simulator.
         contender: What drives the arm.
         knocked_away_m: See `soarm.evaluation.evaluator.EvaluationParams` [m].
+        eye: What tells the policy where the objects are; None tells it the truth.
 
     Attributes:
         contender: What drives the arm.
@@ -33,8 +35,8 @@ class Lane:
         steps: Control steps so far.
     """
 
-    def __init__(self, sim: SimParams, contender: Contender, knocked_away_m: float) -> None:
-        self.contender, self._env, self._knocked_away_m = contender, SimEnv(sim), knocked_away_m
+    def __init__(self, sim: SimParams, contender: Contender, knocked_away_m: float, eye: Estimator | None = None) -> None:
+        self.contender, self._env, self._knocked_away_m, self._eye = contender, SimEnv(sim), knocked_away_m, eye
         self._task, self._control_hz = sim.sim_task.task, sim.control_hz
         free = np.flatnonzero(self._env.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
         self._pushed = int(self._env.model.jnt_bodyid[free[0]]) if len(free) else None
@@ -89,7 +91,7 @@ class Lane:
         """Do one control step; nothing once the episode is over."""
         if self.over:
             return
-        action = self.contender.policy.act({key: value[None] for key, value in self._observation.items()}, _ROW)[0]
+        action = self.contender.policy.act(told_alone(self._eye, self._observation), _ROW)[0]
         self.data.xfrc_applied[:] = self._wrenches
         self._observation, _, terminated, truncated, self._info = self._env.step(action)
         self._wrenches[:] = self.data.xfrc_applied[:] = 0.0

@@ -78,4 +78,4 @@ def lanes(artefact: Artefact, roles: Sequence[Role]) -> list[Lane]:
             f"{artefact.name} has no {' and no '.join(missing)}; it has {', '.join(artefact.makers)}. Give the folder of a "
             "bundle with a residual (data/export, examples/bundle), or the checkpoint of a residual (data/train_residual)"
         )
-    return [Lane(artefact.sim, artefact.makers[role](), artefact.knocked_away_m) for role in roles]
+    return [Lane(artefact.sim, artefact.makers[role](), artefact.knocked_away_m, artefact.eye) for role in roles]

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
         (["run", "demonstrator", "--base", "x"], "--base would be ignored: demonstrator needs none"),
         (["rl-demo", "examples/bundle", "--base", "x"], "--base would be ignored: examples/bundle needs none"),
         (["run", "examples/bundle", "--objects", "o.json"], "--objects would be ignored: no arm is driven without --port"),
+        (["run", "examples/bundle", "--camera", "front=0"], "--camera would be ignored: no arm is driven without --port"),
+        (["run", "examples/bundle", "--port", "p"], "--port needs --calibration, and the --camera or --objects"),
         (
             ["run", "examples/bundle", "--port", "p", "--calibration", "c", "--film", "f.mp4", "--scenes", "2"],
             "--scenes and --film would be ignored: nothing is simulated with --port",

@@ -17,6 +17,9 @@ GOOD = {
     "min_p": 0.01,
     "n_latency_calls": 100,
     "register": True,
+    "int8": False,
+    "int8_scenes": 200,
+    "int8_max_loss": 0.02,
 }
 
 
@@ -30,6 +33,7 @@ def test_good_parameters_are_taken():
         ("n_check", 0, "n_check is 0; it must be at least 1"),
         ("opset", 11, "opset is 11; it must be at least 18 and at most 100: the exporter of torch knows 18 and above"),
         ("max_abs_deg", 0.0, "max_abs_deg is 0.0; it must be above 0"),
+        ("int8_max_loss", 2.0, "int8_max_loss is 2.0; it must be at least 0 and at most 1"),
         ("min_p", 1.0, "min_p is 1.0; it must be above 0 and below 1"),
         ("opset", "20", "opset is '20' of type str; it must be int"),
         ("tolerance", 1.0, r"unknown keys \['tolerance'\]; legal keys are \['opset'"),

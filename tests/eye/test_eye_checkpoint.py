@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from soarm.errors import CheckpointError, SpecMismatchError
+from soarm.estimation import told_alone
 from soarm.eye import checkpoint
 from soarm.eye.training import TrainedEye
-from soarm.eye.world import environments, lone_eye
+from soarm.eye.world import environments, eye_of
 from soarm.sim.env import SimEnv
 from soarm.sim.params import CameraParams, SimParams
 from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
@@ -73,15 +74,13 @@ def test_an_eye_of_other_cameras_is_refused(folder: Path, seeing: SimParams) -> 
 
 
 def test_environments_tell_what_the_eye_says_and_one_arm_alone_hears_the_same(folder: Path, seeing: SimParams) -> None:
-    env, single, look = environments(seeing, folder)(2, 1), SimEnv(seeing, visuals=False), lone_eye(seeing, folder)
+    env, single, eye = environments(seeing, folder)(2, 1), SimEnv(seeing, visuals=False), eye_of(seeing, folder)
     rows, target = np.arange(2), np.array([[10, 0, 5, 90, -90, 30]], np.float32)
-    assert look is not None
+    assert eye is not None
 
     both = env.reset(rows, [3, 4]), env.step(np.repeat(target, 2, axis=0), rows).observation
     observation, _ = single.reset(seed=3)
-    first = look(observation, single.data, 3)
-    observation = single.step(target[0])[0]
-    alone = first, look(observation, single.data)
+    alone = told_alone(eye, observation), told_alone(eye, single.step(target[0])[0])
 
     for batch, one in zip(both, alone, strict=True):
         np.testing.assert_array_equal(batch[TRUE_OBJECTS][:1], one[TRUE_OBJECTS])

@@ -72,7 +72,7 @@ def test_objects_are_seen_when_the_picture_was_taken_and_with_the_joints_of_that
     asked, clock = [], [9.0]
     eye = load_eye(make_bundle())
     look = eye.network.look
-    eye.network.look = lambda observation: (asked.append(observation[STATE][0]), look(observation))[1]
+    eye.network.look = lambda observation: (asked.append(observation[STATE]), look(observation))[1]
     seen = SeenObjects(TASK, eye, {FRONT: Still(9.75)}, now=lambda: clock[0])
     with pytest.raises(ObservationError, match="before the arm says where it is"):
         seen.read()
@@ -82,7 +82,7 @@ def test_objects_are_seen_when_the_picture_was_taken_and_with_the_joints_of_that
     found = seen.read()
     assert found.t_s == 9.75
     np.testing.assert_allclose(found.value, SEEN, atol=1e-6)
-    np.testing.assert_allclose(asked[0], Q + 2.0)
+    np.testing.assert_allclose(asked, [[Q + 2.0]])  # one arm is one row
     assert seen.subject == "cube and bin"
 
 

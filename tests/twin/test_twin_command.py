@@ -113,7 +113,7 @@ def test_cameras_are_named_with_their_sizes_and_stay_where_the_parameters_have_t
 
 def test_a_camera_of_no_pictures_is_refused(capsys):
     assert main(["twin", "--camera", "front"]) == 2
-    assert "--camera says what --pictures FOLDER draws; give both" in capsys.readouterr().err
+    assert "--pictures FOLDER draws; give it too" in capsys.readouterr().err
 
 
 def test_every_byte_of_the_arm_s_line_is_logged(tmp_path, monkeypatch, exchanges):

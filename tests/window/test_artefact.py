@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from soarm.act.config import ACTConfig
 from soarm.act.model import ACT
 from soarm.base import save_base
 from soarm.errors import BundleError, CheckpointError, SimulationError, SpecMismatchError
+from soarm.eye import checkpoint
+from soarm.eye.network import Eye, EyeConfig
 from soarm.residual import actor
+from soarm.spec import Feature
 from soarm.tasks.pick_place import TASK
 from soarm.window import watching
 from soarm.window.artefact import DEMONSTRATOR, ListeningResidual, open_artefact
@@ -107,4 +111,20 @@ def test_checkpoints_are_watched_as_they_were_trained(tmp_path: Path, caplog: py
     through_an_eye.write_text(PARAMS.read_text().replace("profile: default", "profile: ci_pixels"))
     makers = open_artefact(tmp_path / "train_residual", params=through_an_eye).makers
     assert [makers[role]().label for role in makers] == ["ACT + residual, told true poses", "ACT, told true poses"]
-    assert "the simulator tells the policies the true poses" in caplog.text
+    assert re.search(
+        r"train_residual goes with an eye, and there is none in \S+train_eye: the simulator tells .* the true poses",
+        caplog.text,
+    )
+
+    caplog.clear()
+    network = EyeConfig(vision_backbone="light", n_keypoints=2, n_glimpses=1, map_channels=1, map_dim=2, hidden=4)
+    (tmp_path / "train_eye").mkdir()
+    checkpoint.save(
+        Eye(network, TASK, {"front": Feature.image(32, 48), "wrist": Feature.image(32, 32)}), tmp_path / "train_eye"
+    )
+    opened = open_artefact(tmp_path / "train_residual", params=through_an_eye)
+    assert [opened.makers[role]().label for role in opened.makers] == [
+        "ACT + residual, through its eye",
+        "ACT, through its eye",
+    ]
+    assert (opened.eye is not None, list(opened.sim.cameras), caplog.text) == (True, ["front", "wrist"], "")
