@@ -2,7 +2,7 @@
 
     python docs/looks.py [--out docs/images/looks.png]
 
-Run from the root of the repository. Top row: the scene's own look, then mild ranges (MILD). Below: wide ones (WIDE).
+Run from the root of the repository. Top row: the scene's own look, then those of the profile `pixels_mild`. Below: wide ones (WIDE).
 Each pair is `front` at 96 x 64 px and `wrist` at 64 x 64 px of the same start, enlarged.
 """
 
@@ -23,23 +23,9 @@ from soarm.sim.look import Look, draw_look
 from soarm.sim.params import SimParams
 
 PARAMS = params.packaged()
-CAMERAS: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["pixels"]["sim"]["cameras"]
-MILD: dict[str, Any] = {
-    "camera": {"position_m": 0.01, "turn_deg": 2.0, "fovy_deg": 1.0},
-    "light": {"brightness": [0.7, 1.1], "ambient": [0.7, 1.1], "turn_deg": 20.0},
-    "colours": {
-        "cube_hue_deg": 15.0,
-        "cube_brightness": [0.8, 1.2],
-        "goal_hue_deg": 15.0,
-        "goal_brightness": [0.8, 1.2],
-        "arm_hue_deg": 8.0,
-        "arm_brightness": [0.8, 1.2],
-        "table_tint": 0.06,
-        "table_brightness": [0.8, 1.0],
-    },
-    "background": {"share": 0.5},
-    "picture": {"blur_px": [0.0, 0.4], "brightness": [0.9, 1.1], "contrast": [0.9, 1.1], "noise": [0.0, 3.0]},
-}
+_SIM: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["pixels_mild"]["sim"]
+CAMERAS: dict[str, Any] = _SIM["cameras"]
+MILD: dict[str, Any] = _SIM["look"]
 WIDE: dict[str, Any] = {
     "camera": {"position_m": 0.03, "turn_deg": 5.0, "fovy_deg": 4.0},
     "light": {"brightness": [0.3, 1.2], "ambient": [0.4, 1.3], "turn_deg": 60.0},
