@@ -2,7 +2,7 @@
 
     python docs/looks.py [--out docs/images/looks.png]
 
-Run from the root of the repository. Top row: the scene's own look, then those of the profile `pixels_mild`. Below: wide ones (WIDE).
+Run from the root of the repository. Top row: the scene's own look, then those of the profile `pixels_mild`. Below: wide ones.
 Each pair is `front` at 96 x 64 px and `wrist` at 64 x 64 px of the same start, enlarged.
 """
 
