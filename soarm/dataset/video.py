@@ -88,7 +88,8 @@ def open_output(path: Path, feature: Feature, fps: int, encoding: Encoding) -> t
         assert isinstance(stream, VideoStream)
         stream.height, stream.width, stream.pix_fmt = *feature.shape[:2], PIXELS
         stream.codec_context.thread_count = 1
-        stream.codec_context.open()
+        with _scheduling_kept():
+            stream.codec_context.open()
     except (av.FFmpegError, ValueError) as error:
         container.close()
         size = f"{feature.shape[1]} x {feature.shape[0]}"
@@ -96,6 +97,28 @@ def open_output(path: Path, feature: Feature, fps: int, encoding: Encoding) -> t
             f"{path.name}: pictures of {size} pixels cannot be encoded as {encoding.codec} ({error}): take larger ones"
         ) from None
     return container, stream
+
+
+@contextlib.contextmanager
+def _scheduling_kept() -> Iterator[None]:
+    """Leave this thread's scheduling as it is, and let threads that begin in the block have the same; on Linux.
+
+    Where it may, as root, SVT-AV1 gives its threads and its caller real-time priority (SCHED_FIFO, 99). They would not let
+    other programs run, nor would any process that the caller starts later.
+    """
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        yield
+        return
+    own, before = (os.sched_getscheduler(0), os.sched_getparam(0)), {task.name for task in tasks.iterdir()}
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *own)
+        for task in tasks.iterdir():
+            if task.name not in before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setscheduler(int(task.name), *own)
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import zipfile
@@ -362,3 +363,16 @@ def test_videos_that_are_missing_short_damaged_or_others_are_named(tmp_path, rec
 def test_pictures_that_an_encoder_does_not_take_are_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"1.mp4: pictures of 2 x 2 pixels cannot be encoded as av1"):
         video.open_output(tmp_path / "1.mp4", spec.Feature.image(2, 2), 30, Encoding("av1", 30))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads have a scheduling of their own on Linux alone")
+def test_no_thread_gets_real_time_priority_from_an_encoder(tmp_path):
+    """SVT-AV1 asks for it where it may, as root."""
+    container, stream = video.open_output(tmp_path / "1.mp4", spec.Feature.image(64, 64), 30, Encoding("av1", 30))
+    with container:
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+
+        policies = {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+
+    assert os.SCHED_FIFO not in policies
