@@ -88,7 +88,15 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a switch is on or off": (
         ("truth",),
-        ("*.overlap", "train_act.compile", "*.layer_norm", "*.tanh_features", "*.bootstrap_on_timeout", "record.pictures"),
+        (
+            "*.overlap",
+            "train_act.compile",
+            "*.layer_norm",
+            "*.tanh_features",
+            "*.bootstrap_on_timeout",
+            "record.pictures",
+            "export.int8",
+        ),
     ),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
@@ -98,7 +106,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("sim.task.*_angle_deg.*", "sim.task.home.[0-4]", "*.temporal_ensemble_coeff", "*.log_std_init", "*.value_m*"),
     ),
     "the gripper may be closed": (("zero",), ("sim.task.home.5", "record.expert.close_percent")),
-    "a video may lose nothing": (("zero",), ("record.crf",)),
+    "a video and integers may lose nothing": (("zero",), ("record.crf", "export.int8_max_loss")),
     "a term may be left out": (
         ("zero",),
         (
