@@ -122,6 +122,11 @@ class ACT(nn.Module):
         """Number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @property
+    def n_cells(self) -> int:
+        """Number of cells of the maps of all cameras together, a token each."""
+        return sum(len(self.get_buffer(f"position_{_name(key)}")) for key in self.cameras)
+
     def fit_normalisation(self, statistics: Statistics) -> None:
         """Take over the statistics of the training data."""
         for key in (*self.inputs, ACTION):

@@ -28,7 +28,7 @@ from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_o
 from soarm.base import Demonstrations
 from soarm.errors import ParamsError, TrainingError
 from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash, image_keys
-from soarm.vision.trunks import TRUNKS, load_trunk, map_shape
+from soarm.vision.trunks import TRUNKS, load_trunk
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -295,14 +295,14 @@ def _statistics(
 
 def _require_few_cells(model: ACT) -> None:
     """Refuse pictures that are too large for their trunk."""
-    sizes = {key: model.spec.features[key].shape[:2] for key in model.cameras}
-    n_cells = sum(math.prod(map_shape(model.backbone, *size)[1:]) for size in sizes.values())
-    if n_cells > _MOST_CELLS:
+    if model.n_cells > _MOST_CELLS:
+        sizes = {key: model.spec.features[key].shape[:2] for key in model.cameras}
         told = ", ".join(f"{key} {width} x {height}" for key, (height, width) in sizes.items())
         raise ParamsError(
-            f"the pictures are too large for the trunk {model.config.vision_backbone!r}: its maps of {told} px have {n_cells} "
-            f"cells, and attention takes at most {_MOST_CELLS}. Make smaller ones (`soarm dataset shrink FOLDER NEW_FOLDER "
-            "--size 96x72`), name fewer cameras in train_act.inputs, or set train_act.network.vision_backbone to resnet18"
+            f"the pictures are too large for the trunk {model.config.vision_backbone!r}: its maps of {told} px have "
+            f"{model.n_cells} cells, and attention takes at most {_MOST_CELLS}. Make smaller ones (`soarm dataset shrink "
+            "FOLDER NEW_FOLDER --size 96x72`), name fewer cameras in train_act.inputs, or set "
+            "train_act.network.vision_backbone to resnet18"
         )
 
 
