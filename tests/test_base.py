@@ -66,7 +66,7 @@ def drift(monkeypatch: pytest.MonkeyPatch, sim: SimParams) -> Drift:
     """A trained base of a kind that is in the table for this test."""
     monkeypatch.setitem(BASES, "tests.drift", __name__)
     base = Blueprint(DriftConfig(4), PolicySpec(TASK.features, sim.control_hz, 4, 3)).build()
-    nn.init.normal_(base.speed, std=0.5)
+    nn.init.uniform_(base.speed, 0.5, 1.0)
     return base
 
 
