@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
+from soarm.lazy import LazyRow, LazyRows, stack
 from soarm.policies import BLOCK, predict_in_batches
-from soarm.policy import Array, Observation, Rows
+from soarm.policy import Array, Observation, Rows, require_finite
 from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, TRUE_OBJECTS
 from soarm.tasks.task import Task
@@ -171,12 +172,23 @@ class Estimator:
         given = predict_in_batches(self.network.look, {key: observation[key] for key in self.inputs}, self._block)
         return self.questions.read(state, given)
 
+    def tell(self, rows: Sequence[tuple[Observation, int]]) -> dict[str, Array]:
+        """Return the objects of rows of observations, under `observation.environment_state`; see `soarm.lazy.Compute`.
+
+        Raises:
+            ObservationError: The network answers with numbers that are not finite.
+        """
+        objects, _ = self.estimate({key: stack([observation[key][i] for observation, i in rows]) for key in self.inputs})
+        require_finite(ENVIRONMENT_STATE, objects)
+        return {ENVIRONMENT_STATE: objects}
+
 
 class SeeingEnv(EnvWrapper):
     """Environments in which policies are told of the objects what an eye says, and not what is.
 
     Observations hold what the eye says under `observation.environment_state`, and the truth under `soarm.spec.TRUE_OBJECTS`,
-    for an evaluation's rows and for labels; the rest, pictures among it, is as it was.
+    for an evaluation's rows and for labels; the rest, pictures among it, is as it was. The eye looks when somebody takes what
+    it says.
 
     Args:
         env: Environments that observe the joints, the true objects and the pictures of the eye's cameras.
@@ -194,7 +206,9 @@ class SeeingEnv(EnvWrapper):
 def told_by(eye: Estimator, observation: Observation) -> Observation:
     """Return an observation with what an eye says of the objects in place of what is; see `SeeingEnv`."""
     truth = observation[ENVIRONMENT_STATE]
-    return {**observation, ENVIRONMENT_STATE: eye.estimate(observation)[0] if len(truth) else truth, TRUE_OBJECTS: truth}
+    rows = [LazyRow((observation, i)) for i in range(len(truth))]
+    told: Any = LazyRows(rows, ENVIRONMENT_STATE, truth.shape[1:], truth.dtype, eye.tell)
+    return {**observation, ENVIRONMENT_STATE: told, TRUE_OBJECTS: truth}
 
 
 def told_alone(eye: Estimator | None, observation: Observation) -> Observation:

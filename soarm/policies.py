@@ -25,16 +25,18 @@ BLOCK = 8
 def predict_in_batches(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
     """Ask a network in batches of `size` rows, the last one filled up with copies of its last row; None asks for all at once.
 
+    This is where lazy values become arrays: the network gets nothing else.
+
     Matrix products round differently for different numbers of rows (5e-5 deg in ACT's actions), and contacts amplify that to
     other outcomes. With one shape for every query, what a row does depends on its own observations alone, to the bit.
     """
     if size is None:
-        return predict(observation)
+        return predict({key: np.asarray(value) for key, value in observation.items()})
     n_rows = len(next(iter(observation.values())))
     answers = []
     for first in range(0, n_rows, size):
         rows = np.minimum(np.arange(first, first + size), n_rows - 1)
-        answers.append(predict({key: value[rows] for key, value in observation.items()}))
+        answers.append(predict({key: np.asarray(value[rows]) for key, value in observation.items()}))
     return np.concatenate(answers)[:n_rows]
 
 
@@ -86,11 +88,11 @@ class ChunkedPolicy:
         return self.player.peek(rows, self._query(observation))
 
     def _query(self, observation: Observation) -> Query:
-        for key, feature in self._spec.features.items():
-            if key.startswith("observation."):
-                _require(observation, key, feature.shape)
+        inputs = {key: feature for key, feature in self._spec.features.items() if key.startswith("observation.")}
+        for key, feature in inputs.items():
+            _require(observation, key, feature.shape)
         return lambda at: predict_in_batches(
-            self.model.predict_chunks, {key: value[at] for key, value in observation.items()}, self.block
+            self.model.predict_chunks, {key: observation[key][at] for key in inputs}, self.block
         )
 
 

@@ -14,11 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
 from soarm.errors import ObservationError
+from soarm.lazy import LazyRows
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.intp]
 Observation = Mapping[str, NDArray[Any]]
-"""Feature key -> array of the feature's dtype; one observation has its shape, a batch of B of them has (B, *shape)."""
+"""Feature key -> array of the feature's dtype; one observation has its shape, a batch of B of them has (B, *shape).
+
+A batch that `soarm.rollout.BatchEnv` observes may hold `soarm.lazy.LazyRows` in the place of arrays.
+"""
 
 
 class Policy(Protocol):
@@ -107,13 +111,13 @@ def clip_to_limits(action: ArrayLike) -> Array:
     return clipped
 
 
-def require_finite(key: str, values: NDArray[np.floating]) -> None:
-    """Refuse NaN and infinity.
+def require_finite(key: str, values: NDArray[np.floating] | LazyRows) -> None:
+    """Refuse NaN and infinity; what is not computed yet is left to whoever computes it.
 
     Raises:
         ObservationError: Names the key and the elements at fault.
     """
-    if np.isfinite(values).all():
+    if isinstance(values, LazyRows) or np.isfinite(values).all():
         return
     where = [tuple(int(i) for i in index) for index in np.argwhere(~np.isfinite(values))[:5]]
     raise ObservationError(

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm.lazy import stack
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.spec import IMAGES
 from soarm.tasks.task import Task
@@ -104,7 +105,7 @@ class Episode:
 
     Attributes:
         seed: What the scene was drawn from.
-        observations: Key -> (T, ...): what the policy saw *before* each action.
+        observations: Key -> (T, ...): what the policy saw *before* each action; what it did not look at may be lazy.
         actions: Shape (T, 6), what was executed.
         rewards: Shape (T,).
         info: Name -> (T,), after each action; see `StepResult.info`.
@@ -161,7 +162,7 @@ def rollout(env: BatchEnv, policy: BatchPolicy, seeds: Iterable[int], *, picture
         if not buffers:
             return
         active = np.array(sorted(buffers), dtype=np.intp)
-        seen = {key: np.stack([current[row][key] for row in active]) for key in current[int(active[0])]}
+        seen = {key: stack([current[row][key] for row in active]) for key in current[int(active[0])]}
         actions = policy.act(seen, active)
         result = env.step(actions, active)
         for i, row in enumerate(int(r) for r in active):
@@ -193,7 +194,7 @@ class _EpisodeBuffer:
         seen, actions, rewards, infos = zip(*self._steps, strict=True)
         return Episode(
             seed=self.seed,
-            observations={key: np.stack([one[key] for one in seen]) for key in seen[0]},
+            observations={key: stack([one[key] for one in seen]) for key in seen[0]},
             actions=np.stack(actions),
             rewards=np.array(rewards),
             info={key: np.stack([one[key] for one in infos]) for key in infos[0]},

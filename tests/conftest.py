@@ -112,6 +112,22 @@ def sim() -> SimParams:
 
 
 @pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by how many states a renderer of policies' pictures is asked to draw."""
+    from soarm.sim.cameras import PolicyCameras
+
+    states: list[int] = []
+    render_rows = PolicyCameras.render_rows
+
+    def counted(self: PolicyCameras, qpos: Any, *rest: Any) -> Any:
+        states.append(len(qpos))
+        return render_rows(self, qpos, *rest)
+
+    monkeypatch.setattr(PolicyCameras, "render_rows", counted)
+    return states
+
+
+@pytest.fixture
 def rays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw with rays, which need no trial in a process of its own."""
     from soarm.sim import camera

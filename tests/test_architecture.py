@@ -47,6 +47,7 @@ OUTSIDE: dict[str, set[str]] = {
     "export": {"numpy", "onnx", "onnxruntime", "onnxscript", "torch"},
     "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
+    "lazy": {"numpy"},
     "lerobot": {"safetensors", "torch"},
     "ownership": {"yaml"},
     "observation_error": {"numpy"},

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from soarm import arm, kinematics
+from soarm.errors import ObservationError
 from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, pose_of, told_alone
+from soarm.lazy import stack
 from soarm.policy import Array, Observation
 from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
@@ -115,6 +117,35 @@ def test_policies_are_told_what_the_eye_says_and_the_truth_stands_apart() -> Non
     alone = {key: value[0] for key, value in told.seen(1, 2.0).items()}
     np.testing.assert_allclose(told_alone(Estimator(told, told.task, ["front"]), alone)[ENVIRONMENT_STATE], [[20.0] * 7])
     np.testing.assert_array_equal(told_alone(None, alone)[ENVIRONMENT_STATE], [[2.0] * 7])
+
+
+def test_the_eye_looks_at_what_is_asked_of_it_and_no_more() -> None:
+    told, asked = Told(), []
+
+    class Counted(Told):
+        def look(self, observation: Observation) -> Array:
+            asked.append(len(observation[STATE]))
+            return super().look(observation)
+
+    env, rows = SeeingEnv(told, Estimator(Counted(), told.task, ["front"], block=None)), np.arange(2)
+    first = env.reset(rows, [0, 1])
+    later = env.step(np.zeros((2, 6), np.float32), rows).observation
+    assert asked == []
+
+    np.testing.assert_allclose(stack([later[ENVIRONMENT_STATE][1], first[ENVIRONMENT_STATE][0]]), [[20.0] * 7, [10.0] * 7])
+    np.testing.assert_allclose(later[ENVIRONMENT_STATE][1:], [[20.0] * 7])
+    assert asked == [2]
+
+
+def test_an_eye_that_answers_with_no_numbers_is_refused_when_it_is_asked() -> None:
+    class Blind(Told):
+        def look(self, observation: Observation) -> Array:
+            return np.nan * super().look(observation)
+
+    observation = SeeingEnv(Told(), Estimator(Blind(), Told.task, ["front"])).reset(np.arange(2), [0, 1])
+
+    with pytest.raises(ObservationError, match="environment_state holds values that are not finite"):
+        np.asarray(observation[ENVIRONMENT_STATE])
 
 
 def test_only_rows_of_an_evaluation_and_the_eye_s_own_room_know_of_the_truth() -> None:

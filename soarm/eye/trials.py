@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from soarm.estimation import SeeingEnv
 from soarm.evaluation.evaluator import EvaluationParams, evaluate, policy_hash
@@ -15,6 +15,7 @@ from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
 from soarm.eye.world import estimator_for
+from soarm.lazy import stack
 from soarm.policy import BatchPolicy, Observation, Rows
 from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.sim.batch_env import BatchSim
@@ -39,15 +40,15 @@ class TamperedEnv(EnvWrapper):
     def __init__(self, env: BatchEnv, how: Tampering) -> None:
         super().__init__(env)
         self._how = how
-        self._last: dict[str, NDArray[Any]] = {}
+        self._last: defaultdict[str, dict[int, Any]] = defaultdict(dict)  # key -> row -> picture
 
     def _told(self, observation: Observation, rows: Rows) -> Observation:
         seen = dict(observation)
         for key in [key for key in seen if key.startswith(f"{IMAGES}.")]:
-            every = self._last.setdefault(key, np.full((self.n_rows, *seen[key].shape[1:]), _GREY, np.uint8))
+            grey, every = np.full(seen[key].shape[1:], _GREY, np.uint8), self._last[key]
             if self._how == "permuted":
-                every[rows] = seen[key]
-            seen[key] = every[(np.asarray(rows) + 1) % self.n_rows]
+                every.update(zip(map(int, rows), seen[key], strict=True))
+            seen[key] = stack([every.get((int(row) + 1) % self.n_rows, grey) for row in rows])
         return seen
 
 

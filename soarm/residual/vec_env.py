@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from soarm import arm
 from soarm.chunking import Step
 from soarm.errors import CheckpointError
+from soarm.lazy import stack
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, ChunkModel, Observation, Rows, add_residual, require_finite
 from soarm.rollout import BatchEnv
@@ -214,7 +215,7 @@ class ResidualVecEnvWrapper(VecEnvWrapper):
         observation, rewards, dones, infos = self.venv.step_wait()
         ended = np.flatnonzero(dones)
         if len(ended):  # look at the old chunks before they are dropped
-            last = {key: np.stack([infos[i]["terminal_observation"][key] for i in ended]) for key in observation}
+            last = {key: stack([infos[i]["terminal_observation"][key] for i in ended]) for key in observation}
             step = self._base.peek(last, ended)
             for i, augmented in zip(ended, self._features.compute(last, step), strict=True):
                 infos[i]["terminal_observation"] = augmented

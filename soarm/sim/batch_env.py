@@ -6,7 +6,7 @@ at any number of rows and threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import mujoco
@@ -32,7 +32,8 @@ from soarm.tasks.task import Task
 class BatchSim:
     """`n_rows` independent episodes of the task that the parameters are of.
 
-    Where the parameters have cameras, observations hold `observation.images.<camera>`, uint8, beside the vectors.
+    Where the parameters have cameras, observations hold `observation.images.<camera>`, uint8, beside the vectors: lazy rows,
+    drawn when somebody takes them (`soarm.lazy.LazyRows`).
 
     Args:
         params: The environment.
@@ -157,7 +158,7 @@ class BatchSim:
         if self._cameras is None:
             return vectors
         qpos, mocap = self._qpos[rows], self._mocap[rows]
-        pictures = (
+        pictures: Mapping[str, Any] = (
             self._cameras.follow(rows, qpos, mocap) if started is None else self._cameras.start(rows, started, qpos, mocap)
         )
         return {**vectors, **pictures}

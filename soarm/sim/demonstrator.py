@@ -96,7 +96,7 @@ class Demonstrator(Generic[P, Phase]):
     def act(self, observation: Observation) -> Array:
         """Return the next joint targets, shape (6,) [deg x 5, percent]."""
         state = observation[STATE].astype(np.float64)
-        objects = observation[ENVIRONMENT_STATE].astype(np.float64)
+        objects = np.asarray(observation[ENVIRONMENT_STATE], np.float64)
         if self._phase is None:
             self.sent = state
         while not self._plan:

@@ -121,7 +121,7 @@ class SimEnv(EpisodeSim):
             return observation
         state = self.data.qpos[None], self.data.mocap_pos[None]
         seen = self._cameras.follow(_ROW, *state) if started is None else self._cameras.start(_ROW, [started], *state)
-        return {**observation, **{key: pictures[0] for key, pictures in seen.items()}}
+        return {**observation, **{key: np.asarray(pictures[0]) for key, pictures in seen.items()}}
 
 
 _ROW = np.zeros(1, np.intp)

@@ -1,13 +1,18 @@
-"""The cameras of running episodes: a look per row, drawn with its scene's seed, and pictures as late as it says."""
+"""The cameras of running episodes: a look per row, drawn with its scene's seed, and pictures as late as it says.
+
+A picture is drawn when somebody takes it; until then there is a copy of the state that it shows.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm.lazy import LazyRow, LazyRows
 from soarm.policy import Rows
 from soarm.sim.cameras import Pictures, PolicyCameras
 from soarm.sim.look import Look, draw_look
@@ -32,9 +37,9 @@ class EpisodeCameras:
         self._params, self._cameras = params, PolicyCameras(params)
         self._looks: list[Look | None] = [None] * n_rows
         self._steps = np.zeros(n_rows, np.int64)
-        self._queues: list[deque[Pictures] | None] = [None] * n_rows
+        self._queues: list[deque[LazyRow] | None] = [None] * n_rows
 
-    def start(self, rows: Rows, seeds: Sequence[int], qpos: Numbers, mocap_pos: Numbers) -> dict[str, NDArray[np.uint8]]:
+    def start(self, rows: Rows, seeds: Sequence[int], qpos: Numbers, mocap_pos: Numbers) -> dict[str, LazyRows]:
         """Return the first pictures of episodes that start, under feature keys, each (len(rows), H, W, 3).
 
         Args:
@@ -49,7 +54,7 @@ class EpisodeCameras:
             self._queues[row] = deque(maxlen=look.latency_steps + 1) if look.latency_steps else None
         return self._see(rows, qpos, mocap_pos)
 
-    def follow(self, rows: Rows, qpos: Numbers, mocap_pos: Numbers) -> dict[str, NDArray[np.uint8]]:
+    def follow(self, rows: Rows, qpos: Numbers, mocap_pos: Numbers) -> dict[str, LazyRows]:
         """Return the pictures after one more control step of `rows`, as in `start`; late ones are of a step before."""
         self._steps[rows] += 1
         return self._see(rows, qpos, mocap_pos)
@@ -58,12 +63,18 @@ class EpisodeCameras:
         """Free the renderer; may be called again."""
         self._cameras.close()
 
-    def _see(self, rows: Rows, qpos: Numbers, mocap_pos: Numbers) -> dict[str, NDArray[np.uint8]]:
-        looks = [self._looks[row] for row in rows]
-        seen = self._cameras.render_rows(qpos, mocap_pos, looks, self._steps[rows].tolist())
-        for i, row in enumerate(rows):
+    def _see(self, rows: Rows, qpos: Numbers, mocap_pos: Numbers) -> dict[str, LazyRows]:
+        seen = []
+        for row, *state in zip(rows, qpos.copy(), mocap_pos.copy(), strict=True):
+            shown = LazyRow((*state, self._looks[row], int(self._steps[row])))
             if (queue := self._queues[row]) is not None:
-                queue.append({name: pictures[i].copy() for name, pictures in seen.items()})
-                for name, picture in queue[0].items():
-                    seen[name][i] = picture
-        return {f"{IMAGES}.{name}": pictures for name, pictures in seen.items()}
+                queue.append(shown)
+                shown = queue[0]
+            seen.append(shown)
+        features = self._params.picture_features
+        return {key: LazyRows(seen, key, feature.shape, feature.dtype, self._draw) for key, feature in features.items()}
+
+    def _draw(self, states: Sequence[Any]) -> Pictures:
+        qpos, mocap_pos, looks, steps = zip(*states, strict=True)
+        drawn = self._cameras.render_rows(np.stack(qpos), np.stack(mocap_pos), looks, steps)
+        return {f"{IMAGES}.{name}": pictures for name, pictures in drawn.items()}

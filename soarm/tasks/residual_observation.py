@@ -39,7 +39,7 @@ class Context:
 
     def __init__(self, observation: Observation, step: Step) -> None:
         self.state: Array = observation[STATE]
-        self.objects: Array = observation[ENVIRONMENT_STATE]
+        self.objects: Array = np.asarray(observation[ENVIRONMENT_STATE])
         self.step = step
         self.tcp, self.jaw = (part.astype(np.float32) for part in kinematics.forward(self.state))
 

@@ -54,7 +54,7 @@ class RenderedCameras:
             seen = self._cameras.start(row, [seed], *state)
         else:
             seen = self._cameras.follow(row, *state)
-        self._pictures = {key.removeprefix(f"{IMAGES}."): pictures[0] for key, pictures in seen.items()}
+        self._pictures = {key.removeprefix(f"{IMAGES}."): np.asarray(pictures[0]) for key, pictures in seen.items()}
         self._drawn = seed, time_s
         return self._pictures
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
 from typing import Any
 
@@ -8,10 +9,13 @@ import pytest
 
 from soarm.errors import CheckpointError
 from soarm.policies import ChunkedPolicy
+from soarm.policy import Array, Observation
 from soarm.residual.actor import ResidualActor
 from soarm.residual.controller import ResidualController, residual_policy
 from soarm.residual.vec_env import BatchVecEnv, ResidualVecEnvWrapper
 from soarm.rollout import rollout
+from soarm.sim.batch_env import BatchSim
+from soarm.sim.params import CameraParams, SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.residual_observation import N_LOOKAHEAD
@@ -155,6 +159,39 @@ def test_restored_environments_go_on_to_the_bit(task: ModuleType) -> None:
     found, _ = play(again, residuals[18:])
 
     np.testing.assert_array_equal(np.stack(found), np.stack(rest))
+
+
+@pytest.mark.usefixtures("rays")
+def test_a_base_that_looks_draws_what_it_is_asked_for_and_a_restored_one_nothing_of_what_was(
+    task: ModuleType, sim: SimParams, drawn: list[int]
+) -> None:
+    short = dataclasses.replace(sim.task, time_limit_s=0.5)
+    sim = dataclasses.replace(sim, task=short, cameras={"front": CameraParams(24, 16), "wrist": CameraParams(16, 16)})
+    spec = dataclasses.replace(task.SPEC, features=sim.spec.features)
+
+    class Watcher:
+        def predict_chunks(self, observation: Observation) -> Array:
+            bright = observation["observation.images.front"].mean(axis=(1, 2, 3), keepdims=True)[:, 0]
+            return np.repeat(observation[STATE][:, None] + bright.astype(np.float32), spec.chunk_size, axis=1)
+
+    def fresh() -> ResidualVecEnvWrapper:
+        return ResidualVecEnvWrapper(BatchVecEnv(BatchSim(sim, 2), spec, range(1000, 1100)), Watcher(), spec, task.SCALE)
+
+    residuals = np.random.default_rng(0).uniform(-1, 1, (34, 2, 6)).astype(np.float32)
+    whole = fresh()
+    whole.reset()
+    *_, last = play(whole, residuals[:24])[0]
+    assert sum(drawn) == 2 * (1 + 3 + 1 + 2)  # the first observation, every fourth step of 15, those of the next episode
+    state = whole.state()
+    rest, ended = play(whole, residuals[24:])
+    drawn.clear()
+    again = fresh()
+    again.restore(state, last)
+    assert drawn == []
+    found, _ = play(again, residuals[24:])
+
+    np.testing.assert_array_equal(np.stack(found), np.stack(rest))
+    assert len(ended) == 2
 
 
 def test_restoring_into_a_changed_simulation_is_refused(task: ModuleType) -> None:
