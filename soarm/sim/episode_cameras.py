@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from soarm.lazy import LazyRow, LazyRows
 from soarm.policy import Rows
-from soarm.sim.cameras import Pictures, PolicyCameras
+from soarm.sim.cameras import PolicyCameras
 from soarm.sim.look import Look, draw_look
 from soarm.sim.params import SimParams
 from soarm.spec import IMAGES
@@ -74,7 +74,7 @@ class EpisodeCameras:
         features = self._params.picture_features
         return {key: LazyRows(seen, key, feature.shape, feature.dtype, self._draw) for key, feature in features.items()}
 
-    def _draw(self, states: Sequence[Any]) -> Pictures:
+    def _draw(self, states: Sequence[Any]) -> dict[str, NDArray[np.uint8]]:
         qpos, mocap_pos, looks, steps = zip(*states, strict=True)
         drawn = self._cameras.render_rows(np.stack(qpos), np.stack(mocap_pos), looks, steps)
         return {f"{IMAGES}.{name}": pictures for name, pictures in drawn.items()}
