@@ -8,7 +8,7 @@ import pytest
 
 from soarm import arm, kinematics
 from soarm.errors import ObservationError
-from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, pose_of, told_alone
+from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, told_alone
 from soarm.lazy import stack
 from soarm.policy import Array, Observation
 from soarm.rollout import StepResult
@@ -71,7 +71,7 @@ def test_the_expected_error_is_that_of_the_answer_that_counts() -> None:
 def test_an_eye_is_told_joints_gripper_point_and_jaw() -> None:
     state, _ = scenes("push")
 
-    pose = pose_of(state)
+    pose = kinematics.pose_of(state)
 
     tcp, jaw = kinematics.forward(state)
     assert pose.dtype == np.float32
