@@ -23,11 +23,11 @@ import yaml
 from soarm import params as params_file
 from soarm.act.config import ACTConfig
 from soarm.act.model import ACT
-from soarm.estimation import POSE_DIM
 from soarm.export.bundle import ByKey
 from soarm.export.graph import to_onnx
 from soarm.export.quantise import quantise
 from soarm.eye.network import Eye, EyeConfig
+from soarm.kinematics import POSE_DIM
 from soarm.runtime.bundle import EYE, EYE_OUTPUT, POSE_INPUT
 from soarm.runtime.latency import N_WARM_UP
 from soarm.runtime.session import open_session

@@ -18,15 +18,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm import arm, kinematics
+from soarm import kinematics
 from soarm.policies import BLOCK, predict_in_batches
 from soarm.policy import Array, Observation, Rows
 from soarm.rollout import BatchEnv, EnvWrapper
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, TRUE_OBJECTS
 from soarm.tasks.task import Task
 
-POSE_DIM = arm.N_JOINTS + 3 + 9
-"""Numbers that tell an eye the arm's pose: joints [deg x 5, percent], gripper point [m], and rotation of the fixed jaw."""
 NEAR_M = 0.05
 """Nearer than this to the gripper point, a thing is where the gripper's answer says [m]."""
 FAR_M = 0.10
@@ -201,12 +199,6 @@ def told_alone(eye: Estimator | None, observation: Observation) -> Observation:
     """Return what a policy is told of one arm, (1, ...) each, of an observation without rows; None tells it what is."""
     row = {key: value[None] for key, value in observation.items()}
     return row if eye is None else told_by(eye, row)
-
-
-def pose_of(state: Array) -> Array:
-    """Return what an eye is told of the arm, shape (B, `POSE_DIM`) float32, of joint positions, shape (B, 6)."""
-    tcp, jaw = kinematics.forward(state)
-    return np.concatenate([state, tcp, jaw.reshape(len(state), 9)], axis=1).astype(np.float32)
 
 
 class _Gripper:

@@ -32,6 +32,9 @@ SHOULDER_XY_M = np.array(CHAIN[0][0][:2])
 TCP_IN_JAW_M = (-0.0046, -0.0975, 0.0)
 """The gripper point (TCP) in the fixed jaw's frame: the centre of a 25 mm cube held against the fixed jaw's pads [m]."""
 
+POSE_DIM = arm.N_JOINTS + 3 + 9
+"""Numbers that tell a network the arm's pose: joints [deg x 5, percent], gripper point [m], and rotation of the fixed jaw."""
+
 MINIMUM_JERK_PEAK = 1.875
 """A minimum-jerk move is this many times as fast in its middle as on the average."""
 
@@ -49,11 +52,14 @@ def _matrix(quat: tuple[float, float, float, float]) -> NDArray[np.float64]:
     )
 
 
-_ORIGINS = np.array([origin for origin, _, _ in CHAIN])
-_FIXED = np.array([_matrix(quat) for _, quat, _ in CHAIN])
+ORIGINS = np.array([origin for origin, _, _ in CHAIN])
+"""Origin of each joint's body in its parent, shape (5, 3) [m]."""
+FIXED = np.array([_matrix(quat) for _, quat, _ in CHAIN])
+"""Fixed rotation of each body, shape (5, 3, 3)."""
 _AXES = np.array([axis for _, _, axis in CHAIN])
-_SKEW = np.array([[[0, -z, y], [z, 0, -x], [-y, x, 0]] for x, y, z in _AXES])
-_SKEW2 = _SKEW @ _SKEW
+SKEW = np.array([[[0, -z, y], [z, 0, -x], [-y, x, 0]] for x, y, z in _AXES])
+"""Each joint's axis as the matrix of its cross product, shape (5, 3, 3)."""
+_SKEW2 = SKEW @ SKEW
 
 
 def frames(q: ArrayLike) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
@@ -66,12 +72,12 @@ def frames(q: ArrayLike) -> tuple[list[NDArray[np.float64]], list[NDArray[np.flo
         Origins, five of shape (..., 3) [m], and rotations, five of shape (..., 3, 3); shoulder to fixed jaw.
     """
     angle = arm.to_radians(q)[..., :5, None, None]
-    turn = np.eye(3) + np.sin(angle) * _SKEW + (1.0 - np.cos(angle)) * _SKEW2  # (..., 5, 3, 3), Rodrigues
-    local = _FIXED @ turn
+    turn = np.eye(3) + np.sin(angle) * SKEW + (1.0 - np.cos(angle)) * _SKEW2  # (..., 5, 3, 3), Rodrigues
+    local = FIXED @ turn
     origins, rotations = [], []
     position, rotation = np.zeros(3), np.eye(3)
     for j in range(len(CHAIN)):
-        position = position + rotation @ _ORIGINS[j]
+        position = position + rotation @ ORIGINS[j]
         rotation = rotation @ local[..., j, :, :]
         origins.append(position)
         rotations.append(rotation)
@@ -89,6 +95,12 @@ def forward(q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     origins, rotations = frames(q)
     return origins[-1] + rotations[-1] @ np.array(TCP_IN_JAW_M), rotations[-1]
+
+
+def pose_of(q: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a network is told of the arm, shape (B, `POSE_DIM`), of joint positions, shape (B, 6) [deg x 5, percent]."""
+    tcp, jaw = forward(q)
+    return np.concatenate([q, tcp, jaw.reshape(len(q), 9)], axis=1).astype(np.float32)
 
 
 def jacobian(q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

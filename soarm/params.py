@@ -257,7 +257,7 @@ def _convert_dataclass(cls: type, data: Any, where: str, faults: list[str]) -> A
     _note_unknown(data, hints, where, faults)
     missing = [name for name in hints if name not in data]
     if missing:
-        faults.append(f"{where} lacks the keys {missing}")
+        faults.append(f"{where} lacks the keys {missing}, which it must hold")
     at = f"{where} " if where.endswith(":") else f"{where}."
     values = {name: _convert(kind, data[name], f"{at}{name}", faults) for name, kind in hints.items() if name in data}
     return _made(lambda: cls(**values), where, faults, before)

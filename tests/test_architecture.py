@@ -76,7 +76,7 @@ OUTSIDE: dict[str, set[str]] = {
     "twin": {"mujoco", "numpy"},
     "view": {"av", "matplotlib", "numpy", "rerun"},
     "viewer": {"mujoco", "numpy"},
-    "vision": {"safetensors", "torch"},
+    "vision": {"numpy", "safetensors", "torch"},
     "window": {"mujoco", "numpy"},
 }
 # Import name -> distribution, where they differ; and imports that come with another package we name.

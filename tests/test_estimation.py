@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from soarm import arm, kinematics
-from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, pose_of, told_alone
+from soarm.estimation import FAR_M, NEAR_M, Estimator, Questions, SeeingEnv, told_alone
 from soarm.policy import Array, Observation
 from soarm.rollout import StepResult
 from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
@@ -69,7 +69,7 @@ def test_the_expected_error_is_that_of_the_answer_that_counts() -> None:
 def test_an_eye_is_told_joints_gripper_point_and_jaw() -> None:
     state, _ = scenes("push")
 
-    pose = pose_of(state)
+    pose = kinematics.pose_of(state)
 
     tcp, jaw = kinematics.forward(state)
     assert pose.dtype == np.float32

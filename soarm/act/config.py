@@ -7,6 +7,7 @@ from typing import Annotated
 
 from soarm.quantities import Count, NotNegative, ShareBelowOne, within
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.vision.perception import PerceptionConfig
 from soarm.vision.trunks import TrunkName
 
 INPUTS = {STATE: ("robot_state", "state"), ENVIRONMENT_STATE: ("env_state", "objects")}
@@ -39,10 +40,14 @@ class ACTConfig:
         dropout: Dropout probability in every transformer layer, in [0, 1).
         vision_backbone: Trunk that looks at the pictures of every camera, one of `soarm.vision.trunks.TRUNKS`; unused without
             cameras.
-        pretrained_backbone_weights: File of the weights it starts from; None: random ones.
+        pretrained_backbone_weights: File of the weights it starts from; `eye`: those that the stage `train_eye` learnt; None:
+            random ones.
         freeze_backbone: Leave those weights as they are, which lets training compute each picture's map once.
+        perception: Sizes of what puts all cameras and the arm's pose together to one token, as an eye does
+            (`soarm.vision.perception`); weights of an eye bring all of it along. None: every cell of every camera's map is a
+            token, as in LeRobot's ACT.
 
-    The last three have defaults because checkpoints of old lack them; params.yaml says them all the same.
+    The last four have defaults because checkpoints of old lack them; params.yaml says them all the same.
     """
 
     chunk_size: Count
@@ -61,6 +66,7 @@ class ACTConfig:
     vision_backbone: TrunkName = "light"
     pretrained_backbone_weights: str | None = None
     freeze_backbone: bool = False
+    perception: PerceptionConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built or played.

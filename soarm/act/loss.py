@@ -72,7 +72,7 @@ def losses(model: ACT, batch: Batch, pose_head: PoseHead | None = None, pose_wei
     total, pose = l1 + model.config.kl_weight * kl, action.new_zeros(())
     if pose_head is not None:
         assert batch.poses is not None, "windows of a training that learns poses have them"
-        pose = pose_head([observation[key] for key in model.cameras], observation[STATE], batch.poses)
+        pose = pose_head(model.seen(observation), observation[STATE], batch.poses)
         total = total + pose_weight * pose
     return Losses(l1, kl, total, pose)
 

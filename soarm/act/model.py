@@ -18,7 +18,11 @@ from soarm.act.normalisation import Standardise, Statistics
 from soarm.errors import SpecMismatchError
 from soarm.policy import Array, Observation
 from soarm.spec import ACTION, IMAGES, STATE, PolicySpec, image_keys
+from soarm.vision.perception import ArmPose, Perception
 from soarm.vision.trunks import build_trunk, map_shape
+
+_POSE = "pose"
+"""Key of the arm's pose in what `ACT.standardised` returns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +50,10 @@ class ACT(nn.Module):
     A variational encoder reads the demonstrated chunk into a latent z, in training only; a transformer encoder mixes one token
     for z, one for each vector observed and one for each cell of a convolutional trunk's map of each picture; a transformer
     decoder turns T learned queries into T actions. At inference z is 0. Parameter names and shapes are LeRobot's, and so is
-    the function computed.
+    the function computed. With `ACTConfig.perception`, which LeRobot's has not, one token tells what all cameras see.
 
     A picture goes in as it is, uint8 (B, H, W, 3), or as floats of the same scale. In the exported graph every `Conv` belongs
-    to the path of the pictures: the trunk's, and after its map the projection `encoder_img_feat_input_proj`.
+    to the path of the pictures: the trunk's, and after its map the projection `encoder_img_feat_input_proj` or the views'.
 
     Deviations, all for speed:
         - The decoder starts from zeros, so until its first cross-attention all rows of a batch are equal: that part is
@@ -92,25 +96,40 @@ class ACT(nn.Module):
             self.vae_encoder_latent_output_proj = nn.Linear(dim, 2 * config.latent_dim)
             self.register_buffer("vae_encoder_pos_enc", sinusoidal_positions(2 + config.chunk_size, dim), persistent=False)
         if self.cameras:
-            self.backbone = build_trunk(config.vision_backbone).requires_grad_(not config.freeze_backbone)
             for key in self.cameras:
                 self.add_module(f"standardise_{_name(key)}", Standardise(3))
-                _, n_rows, n_columns = map_shape(self.backbone, *spec.features[key].shape[:2])
-                self.register_buffer(f"position_{_name(key)}", cell_positions(n_rows, n_columns, dim), persistent=False)
+            self._build_vision()
         self.encoder = _Stack(EncoderLayer(*layer) for _ in range(config.n_encoder_layers))
         self.decoder = _Stack((DecoderLayer(*layer) for _ in range(config.n_decoder_layers)), norm=nn.LayerNorm(dim))
         self.encoder_latent_input_proj = nn.Linear(config.latent_dim, dim)
         for key in self._vectors:
             self.add_module(f"encoder_{INPUTS[key][0]}_input_proj", nn.Linear(sizes[key], dim))
-        if self.cameras:
+        if self.has_perception:
+            self.encoder_perception_input_proj = nn.Sequential(nn.LayerNorm(self.n_seen), nn.Linear(self.n_seen, dim))
+        elif self.cameras:
             self.encoder_img_feat_input_proj = nn.Conv2d(self.backbone.n_channels, dim, kernel_size=1)
-        self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self._vectors), dim)
+        self.encoder_1d_feature_pos_embed = nn.Embedding(1 + len(self._vectors) + self.has_perception, dim)
         self.decoder_pos_embed = nn.Embedding(config.chunk_size, dim)
         self.action_head = nn.Linear(dim, sizes[ACTION])
         for stack in (self.encoder, self.decoder):
             for parameter in stack.parameters():
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
+
+    def _build_vision(self) -> None:
+        """Build what looks: a trunk whose cells are tokens, or perception."""
+        config, learns = self.config, not self.config.freeze_backbone
+        sizes = {key: self.spec.features[key].shape[:2] for key in self.cameras}
+        if config.perception is not None:
+            named = {_camera(key): (height, width) for key, (height, width) in sizes.items()}
+            self.perception = Perception(config.vision_backbone, config.perception, named).requires_grad_(learns)
+            self.arm_pose = ArmPose()
+            return
+        self.backbone = build_trunk(config.vision_backbone).requires_grad_(learns)
+        for key, size in sizes.items():
+            _, n_rows, n_columns = map_shape(self.backbone, *size)
+            positions = cell_positions(n_rows, n_columns, config.dim_model)
+            self.register_buffer(f"position_{_name(key)}", positions, persistent=False)
 
     @property
     def blueprint(self) -> Blueprint:
@@ -124,8 +143,20 @@ class ACT(nn.Module):
 
     @property
     def n_cells(self) -> int:
-        """Number of cells of the maps of all cameras together, a token each."""
-        return sum(len(self.get_buffer(f"position_{_name(key)}")) for key in self.cameras)
+        """Number of cells of the maps of all cameras together, a token each; none with perception."""
+        return 0 if self.has_perception else sum(len(self.get_buffer(f"position_{_name(key)}")) for key in self.cameras)
+
+    @property
+    def has_perception(self) -> bool:
+        """Whether one token tells what all cameras see."""
+        return bool(self.cameras) and self.config.perception is not None
+
+    @property
+    def n_seen(self) -> int:
+        """Numbers that a pose is read from: the features of perception, or the keypoints of every channel of every map."""
+        if self.config.perception is not None:
+            return self.config.perception.hidden
+        return 2 * self.backbone.n_channels * len(self.cameras)
 
     def fit_normalisation(self, statistics: Statistics) -> None:
         """Take over the statistics of the training data."""
@@ -163,15 +194,25 @@ class ACT(nn.Module):
             observation: Feature key -> raw values, (B, *shape). A camera may be missing, for whoever has its map.
 
         Returns:
-            Feature key -> (B, n), normalised; of a camera the trunk's map, (B, C, h, w).
+            Feature key -> (B, n), normalised; of a camera what `look` gives. With perception also the arm's pose.
         """
         vectors = {key: self._standardise(key)(observation[key]) for key in self._vectors}
+        if self.has_perception:
+            vectors[_POSE] = self.arm_pose(observation[STATE])
         return vectors | {key: self.look(key, observation[key]) for key in self.cameras if key in observation}
 
     def look(self, camera: str, pictures: Tensor) -> Tensor:
-        """Return the trunk's maps (B, C, h, w) of pictures of a camera, (B, H, W, 3) in 0..255."""
-        maps: Tensor = self.backbone(self._standardise(camera)(pictures.float() / 255.0).permute(0, 3, 1, 2))
+        """Return maps (B, C, h, w) of a camera's pictures, (B, H, W, 3) in 0..255; with perception views of them, (B, V)."""
+        normalised = self._standardise(camera)(pictures.float() / 255.0).permute(0, 3, 1, 2)
+        if self.has_perception:
+            return self.perception.view(_camera(camera), normalised)
+        maps: Tensor = self.backbone(normalised)
         return maps
+
+    def seen(self, observation: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return what tells of the pictures in what `standardised` gives: the features of perception, or a map per camera."""
+        looked = [observation[key] for key in self.cameras]
+        return [self.perception(looked, observation[_POSE])] if self.has_perception else looked
 
     def encode(self, state: Tensor, action: Tensor, is_pad: Tensor) -> Posterior:
         """Read demonstrated chunks into distributions over the latent; everything normalised.
@@ -197,7 +238,7 @@ class ACT(nn.Module):
         """Predict chunks from an observation and a latent; everything normalised.
 
         Args:
-            observation: Feature key -> (B, n), or (B, C, h, w) of a camera, for each of `inputs`.
+            observation: What `standardised` returns, of each of `inputs`.
             latent: (B, L), or (1, L) for all rows.
 
         Returns:
@@ -205,10 +246,13 @@ class ACT(nn.Module):
         """
         tokens = [self.encoder_latent_input_proj(latent).expand(observation[STATE].shape[0], -1)]
         tokens += [self.get_submodule(f"encoder_{INPUTS[key][0]}_input_proj")(observation[key]) for key in self._vectors]
-        memory = torch.stack(tokens, dim=1)  # (B, 1 + vectors, D)
+        seen = self.seen(observation)
+        if self.has_perception:
+            tokens.append(self.encoder_perception_input_proj(seen[0]))
+        memory = torch.stack(tokens, dim=1)  # (B, 1 + vectors, D), and what is perceived
         position = self.encoder_1d_feature_pos_embed.weight
-        if self.cameras:
-            cells = [self.encoder_img_feat_input_proj(observation[key]).flatten(2).mT for key in self.cameras]  # (B, h w, D)
+        if self.n_cells:
+            cells = [self.encoder_img_feat_input_proj(maps).flatten(2).mT for maps in seen]  # (B, h w, D)
             memory = torch.cat([memory, *cells], dim=1)  # (B, 1 + vectors + cells, D)
             position = torch.cat([position, *(self.get_buffer(f"position_{_name(key)}") for key in self.cameras)])
         for layer in self.encoder.layers:
@@ -252,7 +296,12 @@ class _Stack(nn.Module):
 
 def _name(key: str) -> str:
     """Return the name of a feature's normalisation; a module's name holds no "."."""
-    return INPUTS[key][1] if key in INPUTS else "image_" + key.removeprefix(f"{IMAGES}.").replace(".", "_")
+    return INPUTS[key][1] if key in INPUTS else f"image_{_camera(key)}"
+
+
+def _camera(key: str) -> str:
+    """Return the name of a camera, as a module's."""
+    return key.removeprefix(f"{IMAGES}.").replace(".", "_")
 
 
 def _require_fitting(config: ACTConfig, spec: PolicySpec) -> None:

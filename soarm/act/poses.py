@@ -34,37 +34,34 @@ def require_poses(demonstrations: Demonstrations, keys: tuple[str, ...]) -> str:
 
 
 class PoseHead(nn.Module):
-    """Reads object poses from the trunk's maps and the joints, so that the trunk learns where things are; training only.
+    """Reads object poses from what is seen and the joints, so that the trunk learns where things are; training only.
 
-    Of every channel of every map it takes the mean position of its softmax (spatial soft-argmax, Finn et al. 2016, arXiv
-    1509.06113).
+    Of every channel of a map it takes the mean position of its softmax (spatial soft-argmax, Finn et al. 2016, arXiv
+    1509.06113); the features of perception it takes as they are.
 
     Args:
-        n_channels: C.
-        n_cameras: How many maps.
+        n_seen: Numbers that it takes.
         n_state: Elements of the state.
         n_poses: Elements of the poses.
     """
 
-    def __init__(self, n_channels: int, n_cameras: int, n_state: int, n_poses: int) -> None:
+    def __init__(self, n_seen: int, n_state: int, n_poses: int) -> None:
         super().__init__()
         self.standardise = Standardise(n_poses)
         self.temperature = nn.Parameter(torch.ones(()))
-        width = 2 * n_channels * n_cameras + n_state
-        self.layers = nn.Sequential(nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, n_poses))
+        self.layers = nn.Sequential(nn.Linear(n_seen + n_state, 128), nn.ReLU(), nn.Linear(128, n_poses))
 
     @classmethod
     def of(cls, model: ACT, poses: Array, std_floor: float) -> PoseHead:
         """Return an untrained head for a network, normalised by the poses of its training data, (N, n_poses)."""
-        n_channels, n_state = model.encoder_img_feat_input_proj.in_channels, model.spec.features[STATE].shape[0]
-        head = cls(n_channels, len(model.cameras), n_state, poses.shape[1])
+        head = cls(model.n_seen, model.spec.features[STATE].shape[0], poses.shape[1])
         found = Statistics.of({ENVIRONMENT_STATE: poses}, std_floor)
         head.standardise.fit(found.mean[ENVIRONMENT_STATE], found.std[ENVIRONMENT_STATE])
         return head
 
-    def forward(self, maps: list[Tensor], state: Tensor, poses: Tensor) -> Tensor:
-        """Return the smooth-L1 error of raw `poses`, (B, n_poses), from maps (B, C, h, w) and the normalised state, (B, n)."""
-        points = [self._points(one.float()) for one in maps]
+    def forward(self, seen: list[Tensor], state: Tensor, poses: Tensor) -> Tensor:
+        """Return the smooth-L1 error of raw `poses`, (B, n_poses), from `ACT.seen` and the normalised state, (B, n)."""
+        points = [self._points(one.float()) if one.dim() == 4 else one for one in seen]
         error: Tensor = F.smooth_l1_loss(self.layers(torch.cat([*points, state], dim=1)), self.standardise(poses))
         return error
 

@@ -27,8 +27,10 @@ from soarm.act.poses import PoseHead, require_poses
 from soarm.act.windows import Shuffle, Windows, observed, require_usable, rows_of, split_episodes
 from soarm.base import Demonstrations
 from soarm.errors import ParamsError, TrainingError
-from soarm.spec import ACTION, DEFAULT_TASK, PolicySpec, content_hash, image_keys
-from soarm.vision.trunks import TRUNKS, load_trunk
+from soarm.kinematics import pose_of
+from soarm.spec import ACTION, DEFAULT_TASK, STATE, PolicySpec, content_hash, image_keys
+from soarm.vision.perception import EYE, EYE_FILE
+from soarm.vision.trunks import TRUNKS, load_part
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -63,6 +65,7 @@ class Trainer:
         seed: Seed of the data's order and split; torch's random stream is seeded by the caller.
         device: Where.
         task: Name of the task, for the specification.
+        eye: Folder of the eye that the network may start from.
         together: The processes that train this network with this one; None: there are no others.
 
     Raises:
@@ -79,6 +82,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         task: str | None = DEFAULT_TASK,
+        eye: Path | None = None,
         together: Accelerator | None = None,
     ) -> None:
         keys = observed(demonstrations, params.inputs)
@@ -102,9 +106,13 @@ class Trainer:
         self.model = Blueprint(params.network, spec).build().to(device).train()
         _require_few_cells(self.model)
         self.model.fit_normalisation(statistics)
+        if self.model.has_perception:
+            pose = pose_of(demonstrations.columns[STATE][rows_of(demonstrations, training)])
+            self.model.perception.fit(pose.mean(axis=0), np.maximum(pose.std(axis=0), params.std_floor))
         self.identity = {"params": dataclasses.asdict(params), "seed": seed, "spec": spec.to_dict()}
-        if self.model.cameras and params.network.pretrained_backbone_weights is not None:
-            self.identity["backbone"] = _bring_weights(self.model, params.network.pretrained_backbone_weights)
+        if self.model.cameras and (weights := params.network.pretrained_backbone_weights) is not None:
+            file = eye / EYE_FILE if weights == EYE and eye is not None else Path(weights)
+            self.identity["backbone"] = _bring_weights(self.model, file)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         if self.model.cameras and params.network.freeze_backbone:
             self._windows.keep_maps(self.average.look)
@@ -306,7 +314,9 @@ def _require_few_cells(model: ACT) -> None:
         )
 
 
-def _bring_weights(model: ACT, path: str) -> str:
-    """Load a model's trunk from a file and return a hash of its weights."""
-    load_trunk(model.backbone, Path(path))
-    return content_hash(b"".join(weight.cpu().numpy().tobytes() for weight in model.backbone.state_dict().values()))
+def _bring_weights(model: ACT, path: Path) -> str:
+    """Load what looks, a model's trunk or perception, from a file and return a hash of its weights."""
+    name = "perception" if model.has_perception else "backbone"
+    part = model.get_submodule(name)
+    load_part(part, path, name)
+    return content_hash(b"".join(weight.cpu().numpy().tobytes() for weight in part.state_dict().values()))

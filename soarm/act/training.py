@@ -56,6 +56,7 @@ def train(
     log: Log,
     track: Track = lambda steps, total, description: steps,
     task: str | None = DEFAULT_TASK,
+    eye: Path | None = None,
 ) -> Result:
     """Train an ACT.
 
@@ -67,6 +68,7 @@ def train(
         log: Called every `log_every` steps and after the last.
         track: Wraps the steps to show progress; takes them, their number and a description.
         task: Name of the task, for the specification.
+        eye: Folder of the eye that `params.network` may start from.
 
     Raises:
         DatasetError: The data cannot be learnt from.
@@ -75,7 +77,7 @@ def train(
         TrainingError: The loss is no longer finite.
     """
     device = resolve_device(params.device)
-    run = _Run(demonstrations, params, seed, scratch / "resume.pt", task)
+    run = _Run(demonstrations, params, seed, scratch / "resume.pt", task, eye)
     if params.processes > 1:
         parallel.together(params.processes, device, _train_as_one, run, log)  # and then this process takes the result over
     with reproducible(device, seed):
@@ -93,10 +95,12 @@ class _Run:
     seed: int
     checkpoint: Path
     task: str | None
+    eye: Path | None
 
     def trainer(self, device: torch.device, together: Accelerator | None = None) -> Trainer:
         """Return the run at its last checkpoint."""
-        trainer = Trainer(self.demonstrations, self.params, seed=self.seed, device=device, task=self.task, together=together)
+        how: dict[str, Any] = {"seed": self.seed, "device": device, "task": self.task, "eye": self.eye}
+        trainer = Trainer(self.demonstrations, self.params, together=together, **how)
         if together is not None:  # equal weights, but not the same dropout in all processes
             torch.manual_seed(self.seed + len(SEEDS) * together.process_index)
         restore(trainer, self.checkpoint)

@@ -17,8 +17,9 @@ from soarm.eye.network import Eye, EyeConfig
 from soarm.smallfile import load_json, write_atomically
 from soarm.spec import Feature
 from soarm.tasks.registry import find
+from soarm.vision.perception import EYE_FILE
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "eye.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", EYE_FILE
 _REMEDY = "train it again with `dvc repro train_eye`, or copy the whole folder again."
 
 

@@ -14,10 +14,11 @@ from torch import Tensor
 from soarm.act.trainer import set_learning_rate
 from soarm.act.windows import Shuffle
 from soarm.errors import TrainingError
-from soarm.estimation import Questions, pose_of
+from soarm.estimation import Questions
 from soarm.eye.frames import Frames
 from soarm.eye.loss import Units, counted, loss
 from soarm.eye.network import Eye, EyeConfig
+from soarm.kinematics import pose_of
 from soarm.policy import Array
 from soarm.quantities import Count, NotNegative, Positive, PositiveShare, Share, Whole
 from soarm.spec import IMAGES, STATE, Feature

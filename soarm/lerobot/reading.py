@@ -62,6 +62,7 @@ def read_policy(folder: Path, described: PolicySpec | None) -> ACT:
         "vision_backbone": "resnet18",
         "pretrained_backbone_weights": None,
         "freeze_backbone": False,
+        "perception": None,
     }  # its weights are in the file
     try:
         network = params.build(ACTConfig, sizes | trunk, where=str(folder / CONFIG_FILE))

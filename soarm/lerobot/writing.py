@@ -47,6 +47,11 @@ def write_policy(base: BasePolicy, folder: Path) -> None:
             f"the base looks at pictures with the trunk {base.config.vision_backbone!r}; LeRobot's ACT has resnet18 alone. "
             "Train it with train_act.network.vision_backbone: resnet18"
         )
+    if base.has_perception:
+        raise CheckpointError(
+            "the base looks at pictures with perception, one token for all cameras; in LeRobot's ACT every cell of a map is a "
+            "token. Train it with train_act.network.perception: null"
+        )
     features = {key: _feature(key, base.spec.features[key]) for key in (*base.inputs, ACTION)}
     modes = {str(kind_of(key)): layout.MEAN_STD for key in features}
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +79,7 @@ def write_policy(base: BasePolicy, folder: Path) -> None:
         "vision_backbone": "resnet18",
         "pretrained_backbone_weights": None,
     }
-    del config["freeze_backbone"]  # LeRobot trains all of it
+    del config["freeze_backbone"], config["perception"]  # LeRobot trains all of it
     write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=4) + "\n", CheckpointError)
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 import onnxruntime as ort
 
 from soarm.errors import BundleError, SmallFileError, SpecMismatchError
-from soarm.estimation import POSE_DIM, Questions
+from soarm.estimation import Questions
+from soarm.kinematics import POSE_DIM
 from soarm.runtime.mounting import Mounting
 from soarm.runtime.session import open_session
 from soarm.runtime.training_arm import TrainingArm

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.errors import ObservationError
-from soarm.estimation import Estimator, SeeingEnv, pose_of
+from soarm.estimation import Estimator, SeeingEnv
+from soarm.kinematics import pose_of
 from soarm.policies import BLOCK
 from soarm.policy import Array, Observation
 from soarm.rollout import BatchEnv

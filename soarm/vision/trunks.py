@@ -26,7 +26,7 @@ TrunkName = Literal["light", "resnet18", "efficientnet_lite0"]
 class Light(nn.Module):
     """A trunk for two CPU cores: convolutions of 6x6, 3x3 and 3x3 pixels, 32, 64 and 128 channels, strides 4, 2 and 2, ReLU.
 
-    The eye's (`soarm.eye`), whose file of weights `load_trunk` reads. Its maps are small because what a transformer costs
+    The eye's (`soarm.eye`), whose file of weights `load_part` reads. Its maps are small because what a transformer costs
     grows with their cells: two pictures of 96 x 64 and 64 x 64 px make 40.
 
     Attributes:
@@ -78,16 +78,17 @@ def map_shape(trunk: Trunk, height_px: int, width_px: int) -> tuple[int, int, in
     return (int(found.shape[1]), int(found.shape[2]), int(found.shape[3]))
 
 
-def load_trunk(trunk: nn.Module, path: Path) -> None:
-    """Bring weights from a file into a trunk.
+def load_part(part: nn.Module, path: Path, name: str = "backbone") -> None:
+    """Bring weights from a file into a trunk, or into a part of a network that has one.
 
     Args:
-        trunk: Gets them.
-        path: A safetensors file, or a state dict that torch saved (`resnet18-f37072fd.pth`). Its names are the trunk's, or
-            those after `backbone.`; what else the file holds, as the classifier of ImageNet, is left.
+        part: Gets them.
+        path: A safetensors file, or a state dict that torch saved (`resnet18-f37072fd.pth`). Its names are the part's, or
+            those after its name and a point; what else the file holds, as the classifier of ImageNet, is left.
+        name: Of the part.
 
     Raises:
-        CheckpointError: The file cannot be read, or lacks weights of this trunk; lists them.
+        CheckpointError: The file cannot be read, or lacks weights of this part; lists them.
     """
     try:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
@@ -97,17 +98,18 @@ def load_trunk(trunk: nn.Module, path: Path) -> None:
             f"{path} cannot be read as weights of a trunk ({why}); name a file of safetensors or of torch in "
             "train_act.network.pretrained_backbone_weights, or null to start from random weights"
         ) from error
-    own = {name.rsplit("backbone.", 1)[-1]: tensor for name, tensor in found.items()}
-    wanted = trunk.state_dict()
+    own = {key.rsplit(f"{name}.", 1)[-1]: tensor for key, tensor in found.items()}
+    wanted = part.state_dict()
     faults = [
-        f"{name}: {tuple(own[name].shape) if name in own else 'missing'} in the file, {tuple(tensor.shape)} in the trunk"
-        for name, tensor in wanted.items()
-        if name not in own or own[name].shape != tensor.shape
+        f"{key}: {tuple(own[key].shape) if key in own else 'missing'} in the file, {tuple(tensor.shape)} in the network"
+        for key, tensor in wanted.items()
+        if key not in own or own[key].shape != tensor.shape
     ]
     if faults:
         more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise CheckpointError(
-            f"{path} does not hold the weights of {type(trunk).__name__}:\n  " + "\n  ".join(faults[:5]) + more + "\n"
-            "Name the file of the trunk that train_act.network.vision_backbone says, or change that."
+            f"{path} does not hold the weights of {type(part).__name__}:\n  " + "\n  ".join(faults[:5]) + more + "\n"
+            "Name the file of what train_act.network says, or change that: of the trunk of vision_backbone; with perception, "
+            "of an eye of the same trunk, sizes and cameras."
         )
-    trunk.load_state_dict({name: own[name] for name in wanted})
+    part.load_state_dict({key: own[key] for key in wanted})

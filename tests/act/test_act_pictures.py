@@ -107,7 +107,7 @@ def test_a_checkpoint_brings_trunk_and_cameras_along(make_act, features, seen, t
 def test_a_checkpoint_from_before_there_were_cameras_is_read(tiny_act, observation, tmp_path):
     save_base(tiny_act, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    for name in ("vision_backbone", "pretrained_backbone_weights", "freeze_backbone"):
+    for name in ("vision_backbone", "pretrained_backbone_weights", "freeze_backbone", "perception"):
         del config["network"][name]
     (tmp_path / "config.json").write_text(json.dumps(config))
 

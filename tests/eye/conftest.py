@@ -24,7 +24,7 @@ TINY = TrainEyeParams(
     moments=MomentParams(n_episodes=2, noise_deg=4.0, as_was=0.3, near=0.4),
     n_rows=2,
     n_workers=1,
-    network=EyeConfig("light", 4, 2, 2, 4, 8),
+    network=EyeConfig(4, 2, 2, 4, 8, "light"),
     learn=LearnParams(6, 8, 1e-3, 1, 1e-4, 1.0, 0.15, 3, 2),
 )
 

@@ -15,7 +15,7 @@ from soarm.eye.world import environments, eye_of
 from soarm.sim.env import SimEnv
 from soarm.sim.params import CameraParams, SimParams
 from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
-from soarm.vision.trunks import build_trunk, load_trunk
+from soarm.vision.trunks import build_trunk, load_part
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_an_eye_that_is_read_sees_the_same(tried: TrainedEye, folder: Path, tmp_
 def test_a_base_may_start_from_what_the_eye_has_learnt(tried: TrainedEye, folder: Path) -> None:
     trunk = build_trunk("light")
 
-    load_trunk(trunk, folder / checkpoint.WEIGHTS_FILE)
+    load_part(trunk, folder / checkpoint.WEIGHTS_FILE)
 
     for name, weight in trunk.state_dict().items():
-        assert torch.equal(weight, tried.model.backbone.state_dict()[name]), name
+        assert torch.equal(weight, tried.model.perception.backbone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import nn
 
 from soarm.errors import CheckpointError
 from soarm.vision.imagenet import FrozenBatchNorm, _conv, _normed, _padded
-from soarm.vision.trunks import TRUNKS, build_trunk, load_trunk, map_shape
+from soarm.vision.trunks import TRUNKS, build_trunk, load_part, map_shape
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_weights_are_read_under_their_own_names_or_a_backbones(tmp_path, suffix)
     else:
         save_file(weights, path)
 
-    load_trunk(trunk, path)
+    load_part(trunk, path)
 
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(trunk.parameters(), source.parameters(), strict=True))
 
@@ -79,7 +79,7 @@ def test_the_weights_of_another_trunk_are_refused(trunks, tmp_path):
 
     told = r"(?s)does not hold the weights of ResNet18:\n  conv1.weight: missing in the file.*and 95 more.*vision_backbone"
     with pytest.raises(CheckpointError, match=told):
-        load_trunk(trunks["resnet18"], tmp_path / "light.safetensors")
+        load_part(trunks["resnet18"], tmp_path / "light.safetensors")
 
 
 @pytest.mark.parametrize("name", ["absent.safetensors", "torn.safetensors", "torn.pth"])
@@ -88,7 +88,7 @@ def test_a_file_that_holds_no_weights_is_refused_by_name(tmp_path, name):
         (tmp_path / name).write_bytes(b"nonsense")
 
     with pytest.raises(CheckpointError, match=rf"{name} cannot be read as weights of a trunk .*or null to start from random"):
-        load_trunk(build_trunk("light"), tmp_path / name)
+        load_part(build_trunk("light"), tmp_path / name)
 
 
 def test_every_trunk_learns(trunks):
