@@ -1,25 +1,43 @@
 """Policies that play chunks, over any network: torch in training and evaluation, ONNX on the robot.
 
 `ChunkedPolicy` is ACT as the arm sees it. `ResidualPolicy` is the same with a residual network on top: with a residual of zero
-it does, to the bit, what `ChunkedPolicy` does.
+it does, to the bit, what `ChunkedPolicy` does. Around any policy, `PushedPolicy` adds noise to what it does, and
+`NotingPolicy` notes what happens meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm import arm
 from soarm.chunking import ChunkPlayer, Query, Step
 from soarm.errors import ObservationError
-from soarm.policy import Array, ChunkModel, Observation, ResidualModel, Rows, add_residual, clip_to_limits, require_finite
+from soarm.policy import (
+    Array,
+    BatchPolicy,
+    ChunkModel,
+    Observation,
+    ResidualModel,
+    Rows,
+    add_residual,
+    clip_to_limits,
+    require_finite,
+)
 from soarm.spec import PolicySpec
 from soarm.tasks.registry import find
 from soarm.tasks.residual_observation import ResidualObservation
 
 BLOCK = 8
 """Rows in one query of a network, when there are so many; large enough to batch, small enough not to waste."""
+HOLD_STEPS = 8
+"""Control steps for which a `PushedPolicy` holds its noise; what is drawn anew at every step hardly moves an arm."""
+_STREAM = 0xDA27
+"""Sets the random numbers of an episode's noise apart from those of its scene."""
+Note = TypeVar("Note")
 
 
 def predict_in_batches(predict: Callable[[Observation], Array], observation: Observation, size: int | None) -> Array:
@@ -121,6 +139,99 @@ class ResidualPolicy:
         seen = {"residual": self._features.compute(observation, step)}
         residual = predict_in_batches(lambda one: self._model.predict_residual(one["residual"]), seen, self._block)
         return add_residual(step.action, residual, self._scale)
+
+
+class Noise(Protocol):
+    """Noise is what a `PushedPolicy` adds to actions."""
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Start an episode in each of `rows`."""
+
+    def draw(self, rows: Rows) -> NDArray[np.floating[Any]]:
+        """Return the noise of the next `HOLD_STEPS` control steps of `rows`, shape (len(rows), 6) [deg x 5, percent]."""
+
+
+class SceneNoise:
+    """Gaussian `Noise` that follows from the seed of each episode alone.
+
+    Args:
+        std_deg: Standard deviation per joint [deg, percent].
+        n_rows: Number of arms.
+    """
+
+    def __init__(self, std_deg: float, n_rows: int) -> None:
+        self._std_deg = std_deg
+        self._rngs = [np.random.default_rng() for _ in range(n_rows)]
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """See `Noise`."""
+        for row, seed in zip(rows, seeds, strict=True):
+            self._rngs[row] = np.random.default_rng([seed, _STREAM])
+
+    def draw(self, rows: Rows) -> NDArray[np.floating[Any]]:
+        """See `Noise`."""
+        drawn = [self._rngs[row].normal(0.0, self._std_deg, arm.N_JOINTS) for row in rows]
+        return np.array(drawn).reshape(len(rows), arm.N_JOINTS)
+
+
+class PushedPolicy:
+    """A `BatchPolicy` that adds noise to the actions of another, which is held for `HOLD_STEPS` control steps.
+
+    Args:
+        policy: The other.
+        noise: Where the noise comes from.
+        n_rows: Number of arms.
+    """
+
+    def __init__(self, policy: BatchPolicy, noise: Noise, n_rows: int) -> None:
+        self._policy, self._noise = policy, noise
+        self._held = np.zeros((n_rows, arm.N_JOINTS))
+        self._age = np.zeros(n_rows, np.int64)
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Start episodes."""
+        self._policy.reset(rows, seeds)
+        self._noise.reset(rows, seeds)
+        self._age[rows] = 0
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return the other's actions with noise; they may be outside the joint limits."""
+        due = rows[self._age[rows] % HOLD_STEPS == 0]
+        self._held[due] = self._noise.draw(due)
+        self._age[rows] += 1
+        return (self._policy.act(observation, rows) + self._held[rows]).astype(np.float32)
+
+
+class NotingPolicy(Generic[Note]):
+    """A `BatchPolicy` that does what another does, and notes something at every control step.
+
+    Args:
+        policy: The other.
+        note: Takes the other's actions and the rows, and returns a note for each row.
+        n_rows: Number of arms.
+    """
+
+    def __init__(self, policy: BatchPolicy, note: Callable[[Array, Rows], Iterable[Note]], n_rows: int) -> None:
+        self._policy, self._note = policy, note
+        self._running: list[list[Note]] = [[] for _ in range(n_rows)]
+        self._by_seed: dict[int, list[Note]] = {}
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Start episodes, whose seeds differ."""
+        self._policy.reset(rows, seeds)
+        for row, seed in zip(rows, seeds, strict=True):
+            self._running[row] = self._by_seed[seed] = []
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return the other's actions."""
+        actions = self._policy.act(observation, rows)
+        for row, one in zip(rows, self._note(actions, rows), strict=True):
+            self._running[row].append(one)
+        return actions
+
+    def take(self, seed: int) -> list[Note]:
+        """Return what was noted in the episode of a seed, one per control step, and forget it."""
+        return self._by_seed.pop(seed)
 
 
 def _require(observation: Observation, key: str, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,9 @@
-"""Scripted demonstrations: the expert in the simulator, its successful episodes kept as a dataset.
+"""Demonstrations in the simulator: successful episodes of the scripted expert, or of a policy, kept as a dataset.
+
+Noise (`noise_deg`) pushes the demonstrator off its path, and the recorded actions are those that it chose, without the noise:
+a learner sees how to come back. This is noise injection (Laskey et al. 2017, "DART: Noise Injection for Robust Imitation
+Learning", arXiv 1703.09327) with two differences. DART fits the noise to the learner's errors; here `noise_deg` is chosen, so
+that no learner is needed. And noise is held for `soarm.policies.HOLD_STEPS` control steps: servos average white noise away.
 
 Knows simulator and dataset; knows no stage, so that whoever needs more demonstrations records them the same way.
 """
@@ -12,12 +17,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
+
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
 from soarm.dataset.video import CRF, Codec, Encoding
-from soarm.errors import ParamsError
-from soarm.policy import VectorPolicy
-from soarm.quantities import Count, Threads
+from soarm.errors import ParamsError, SimulationError
+from soarm.policies import NotingPolicy, PushedPolicy, SceneNoise
+from soarm.policy import Array, BatchPolicy, VectorPolicy
+from soarm.quantities import Count, NotNegative, Threads
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
 from soarm.sim.batch_env import BatchSim
@@ -27,6 +35,8 @@ from soarm.sim.task import DemonstratorParams
 from soarm.spec import Feature
 
 Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
+_FIRST_TRIES, _LEAST_SUCCESS = 100, 0.05
+"""From so many tries on, at least this share must have succeeded; recording stops otherwise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +50,9 @@ class RecordParams:
         pictures: Whether what the cameras of `sim.cameras` see is recorded as well, as videos.
         codec: Of the videos.
         crf: Their quality, 0 (best) upwards.
-        expert: How the demonstrator moves.
+        policy: Folder of an exported bundle that demonstrates in the expert's place; None: the expert.
+        noise_deg: Standard deviation of the noise on what is executed, which is not recorded [deg, percent].
+        expert: How the scripted demonstrator moves.
     """
 
     n_episodes: Scenes
@@ -49,6 +61,8 @@ class RecordParams:
     pictures: bool
     codec: Codec
     crf: Annotated[int, CRF]
+    policy: str | None
+    noise_deg: NotNegative
     expert: DemonstratorParams
 
     @classmethod
@@ -78,33 +92,54 @@ def record(
     params: RecordParams,
     scene_seeds: Iterable[int],
     track: Track = lambda episodes, total: episodes,
+    policy: BatchPolicy | None = None,
+    cameras: Iterable[str] = (),
 ) -> Recorded:
     """Write a dataset of `params.n_episodes` successful demonstrations.
 
     Args:
         folder: Where to; a folder that is new or empty.
-        sim: The environment.
+        sim: The environment; policies are told where the objects are.
         params: What to record.
         scene_seeds: Scenes to try, in order.
         track: Wraps the tries to show progress; takes them and the number of demonstrations wanted.
+        policy: What demonstrates, for `params.n_rows` arms; None: the scripted expert. `params.policy` is not read.
+        cameras: Those that it looks through.
 
     Raises:
         ParamsError: Pictures are to be recorded, and there are no cameras.
+        SimulationError: Too few tries succeed, or there are too few scenes; what was recorded until then stays in `folder`.
     """
     if params.pictures and not sim.cameras:
         raise ParamsError("record.pictures is true, and sim.cameras names no camera; name one (docs/cameras.md), or say false")
-    env = BatchSim(sim.told(sim.cameras if params.pictures else ()), params.n_rows, params.n_threads)
+    env = BatchSim(sim.told(sim.cameras if params.pictures else cameras), params.n_rows, params.n_threads)
     encoding = Encoding(params.codec, params.crf, simd=False)
-    policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+    if policy is None:
+        policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+    chosen: NotingPolicy[Array] = NotingPolicy(policy, lambda actions, rows: actions, params.n_rows)
+    noise = SceneNoise(params.noise_deg, params.n_rows)
+    executed = PushedPolicy(chosen, noise, params.n_rows) if params.noise_deg else chosen
     tries = frames = 0
     features = features_of(sim, params)
     made = Recorder.create(folder, features, sim.control_hz, layout.ROBOT_TYPE, env.task.instruction, encoding)
     with contextlib.closing(env), made as recorder:
-        for episode in track(rollout(env, policy, scene_seeds, pictures=params.pictures), params.n_episodes):
+        for episode in track(rollout(env, executed, scene_seeds, pictures=params.pictures), params.n_episodes):
             tries += 1
+            actions = np.stack(chosen.take(episode.seed))
             if episode.success:
-                recorder.save_episode(episode.observations, episode.actions)
+                recorder.save_episode(episode.observations, actions)
                 frames += len(episode)
             if recorder.n_episodes == params.n_episodes:
+                return Recorded(params.n_episodes, tries, frames)
+            if tries >= _FIRST_TRIES and recorder.n_episodes < _LEAST_SUCCESS * tries:
                 break
-    return Recorded(params.n_episodes, tries, frames)
+        raise SimulationError(_too_few(recorder.n_episodes, tries, params))
+
+
+def _too_few(n_episodes: int, tries: int, params: RecordParams) -> str:
+    who = "the scripted demonstrator" if params.policy is None else f"the policy {params.policy} (record.policy)"
+    return (
+        f"{who} solved {n_episodes} of {tries} scenes with record.noise_deg {params.noise_deg:g}; record.n_episodes asks for "
+        f"{params.n_episodes} solved ones, and after {_FIRST_TRIES} tries at least {_LEAST_SUCCESS:.0%} must be. Lower "
+        "noise_deg, name another policy, or make scenes easier (sim.task, sim.physics)"
+    )

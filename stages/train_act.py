@@ -18,8 +18,14 @@ def main() -> None:
         params = run.params("train_act", TrainActParams)
         dataset = Dataset.open(run.dataset(), run.dataset_units)
         require_fitting({str(dataset.path): dataset.spec}, run.task.spec(run.control_hz()))
-        given: dict[str, Any] = {"seed": run.seed, "scratch": run.scratch, "log": run.log, "track": run.track}
-        result = train(dataset.with_cache(), params, **given, task=run.task.name, eye=run.input("train_eye"))
+        given: dict[str, Any] = {
+            "seed": run.seed,
+            "eye": run.input_if_any("train_eye"),
+            "scratch": run.scratch,
+            "log": run.log,
+            "track": run.track,
+        }
+        result = train(dataset.with_cache(), params, **given, task=run.task.name)
         save_base(result.model, run.out)
         run.finish(result.metrics, headline={"l1_deg": result.metrics["val_l1_deg"]})
 

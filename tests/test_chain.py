@@ -176,9 +176,21 @@ def test_the_chain_runs_from_pictures_and_says_what_they_are_worth(repository: R
     text = re.sub(r"(?m)^profile: ci$", "profile: ci_pixels", params.read_text())
     params.write_text(text.replace("    int8: false ", "    int8: true "))
 
-    for stage in ("train_eye", "eval_base", "train_residual", "compare", "export", "deploy_check"):
+    shutil.rmtree(seeing.path / "data" / "record")
+    for stage in (
+        "train_eye",
+        "record",
+        "train_act",
+        "eval_base",
+        "reach",
+        "train_residual",
+        "compare",
+        "export",
+        "deploy_check",
+    ):
         seeing.run(sys.executable, "-m", f"stages.{stage}")
 
+    assert seeing.metrics("train_act")["val_l1_deg"] > 0
     eye, others = seeing.metrics("train_eye"), seeing.metrics("compare")["without_the_eye"]
     assert eye["cube"]["all"]["median_mm"] > 0
     assert {name: one["n_scenes"] for name, one in others.items()} == {

@@ -84,7 +84,7 @@ NONSENSE: dict[str, Any] = {
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any words do": (
         ("text", "number as text"),
-        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights"),
+        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights", "record.policy"),
     ),
     "a switch is on or off": (
         ("truth",),
@@ -145,6 +145,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "record.expert.*_offset_m",
             "record.expert.tremor_deg",
             "record.expert.settle_s.0",
+            "record.noise_deg",
             "train_residual.exploration.*_std",
             "*.target_policy_noise",
             "*.target_noise_clip",

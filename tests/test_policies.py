@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from soarm import kinematics
 from soarm.chunking import Step
 from soarm.errors import ObservationError
-from soarm.policies import ChunkedPolicy, ResidualPolicy, predict_in_batches
-from soarm.policy import Array, Observation
+from soarm.policies import (
+    HOLD_STEPS,
+    ChunkedPolicy,
+    NotingPolicy,
+    PushedPolicy,
+    ResidualPolicy,
+    SceneNoise,
+    predict_in_batches,
+)
+from soarm.policy import Array, Observation, Rows
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, PolicySpec
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.residual_observation import N_LOOKAHEAD
@@ -184,3 +194,61 @@ def test_an_observation_the_policy_was_not_trained_on_is_refused(change: dict[st
 def test_a_specification_that_does_not_say_how_to_play_is_a_mistake_of_ours() -> None:
     with pytest.raises(AssertionError, match="how long its chunks are"):
         ChunkedPolicy(Ramp(), PolicySpec(SPEC.features, 30), 1)
+
+
+class Still:
+    """Always the same action."""
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Forget nothing."""
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        return np.full((len(rows), 6), 50.0, np.float32)
+
+
+def pushes(n_rows: int, seeds: Sequence[int], steps: int) -> Array:
+    """Return the noise on each step's actions, shape (steps, n_rows, 6)."""
+    policy, rows = PushedPolicy(Still(), SceneNoise(3.0, n_rows), n_rows), np.arange(n_rows)
+    policy.reset(rows, seeds)
+    return np.stack([policy.act({}, rows) for _ in range(steps)]) - 50.0
+
+
+def test_noise_is_held_and_then_drawn_anew() -> None:
+    noise = pushes(2, [1, 2], 3 * HOLD_STEPS)
+
+    blocks = noise.reshape(3, HOLD_STEPS, 2, 6)
+    assert (blocks == blocks[:, :1]).all()
+    assert len(np.unique(blocks[:, 0])) == 3 * 2 * 6
+    assert np.std(pushes(1, [0], 400 * HOLD_STEPS)) == pytest.approx(3.0, rel=0.1)
+
+
+def test_the_noise_of_an_episode_follows_from_its_seed_alone() -> None:
+    together, alone = pushes(3, [4, 5, 6], 20), pushes(1, [5], 20)
+
+    np.testing.assert_array_equal(together[:, 1], alone[:, 0])
+
+
+def test_noise_starts_anew_with_an_episode_and_leaves_other_rows_alone() -> None:
+    policy = PushedPolicy(Still(), SceneNoise(3.0, 2), 2)
+    policy.reset(np.arange(2), [7, 8])
+    before = [policy.act({}, np.arange(2)) for _ in range(3)]
+    policy.reset(np.array([0]), [7])
+    after = policy.act({}, np.arange(2))
+
+    np.testing.assert_array_equal(after, before[0])
+    assert (policy.act({}, np.array([1])) == before[0][1]).all()
+
+
+def test_notes_are_taken_by_seed_one_per_step() -> None:
+    policy = NotingPolicy(Still(), lambda actions, rows: zip(actions[:, 0], rows, strict=True), 2)
+    policy.reset(np.arange(2), [21, 22])
+    for rows in ([0, 1], [1], [1]):
+        policy.act({}, np.array(rows))
+    policy.reset(np.array([0]), [23])
+    policy.act({}, np.array([0]))
+
+    assert policy.take(21) == [(50.0, 0)]
+    assert policy.take(22) == [(50.0, 1)] * 3
+    assert policy.take(23) == [(50.0, 0)]
+    with pytest.raises(KeyError):
+        policy.take(21)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,8 +18,9 @@ import yaml
 
 from soarm.dataset import layout
 from soarm.dataset.recorder import Recorder
-from soarm.errors import SpecMismatchError
-from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
+from soarm.errors import SoarmError, SpecMismatchError
+from soarm.runtime.bundle import Bundle
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, content_hash
 from soarm.tasks.pick_place import TASK
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +31,13 @@ TWELVE = Feature((12,), tuple(f"{side}_{name}" for side in ("left", "right") for
 @pytest.fixture
 def train_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The stage, in a repository with the parameters; its training is done when it begins."""
+    stage = in_a_repository("train_act", tmp_path, monkeypatch)
+    monkeypatch.setattr(stage, "train", lambda dataset, *_, **__: (_ for _ in ()).throw(InterruptedError(dataset.features)))
+    return stage
+
+
+def in_a_repository(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a stage, in a repository with the parameters."""
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "start"]):
@@ -34,9 +45,7 @@ def train_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # a stage that fails leaves its own
-    stage = importlib.import_module("stages.train_act")
-    monkeypatch.setattr(stage, "train", lambda dataset, *_, **__: (_ for _ in ()).throw(InterruptedError(dataset.features)))
-    return stage
+    return importlib.import_module(f"stages.{name}")
 
 
 def named(folder: Path, **values: object) -> None:
@@ -86,9 +95,69 @@ def test_units_that_nobody_said_are_asked_for_once(train_act: ModuleType, tmp_pa
     assert begun.value.args[0] == TASK.features
 
 
+BUNDLE = ROOT / "examples" / "bundle"
+
+
+@pytest.fixture
+def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what runs the stage `record`, of one episode, with a policy in the expert's place."""
+    stage = in_a_repository("record", tmp_path, monkeypatch)
+    monkeypatch.setenv("SOARM_TRACKING", "off")
+
+    def run(policy: Path | str, task: str = "pick_place", sim: Mapping[str, object] = {}, **record: object) -> None:
+        data = yaml.safe_load(Path("params.yaml").read_text())
+        data["base"]["record"] |= {"policy": str(policy), "n_episodes": 1, "n_rows": 1, **record}
+        data["base"]["sim"] |= sim
+        Path("params.yaml").write_text(yaml.safe_dump({**data, "task": task}))
+        stage.main()
+
+    return run
+
+
+def test_a_policy_demonstrates_in_the_expert_s_place_and_is_named(taught: Callable[..., None]) -> None:
+    taught(BUNDLE, noise_deg=3.0)
+
+    found = json.loads(Path("data/metrics/record.json").read_text())
+    bundle = content_hash((BUNDLE / "checksums.json").read_bytes())
+    assert (found["policy"], found["bundle"], found["episodes"]) == ("residual", bundle, 1)
+    assert (found["noise_deg"], found["policy_success_rate"]) == (3.0, 1.0)
+    card = Path("data/record/README.md").read_text()
+    for told in ("of a trained policy", bundle, "noise_deg: 3.0", "arXiv 1703.09327"):
+        assert told in card
+    assert "script" not in card
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault"),
+    [
+        ({"policy": "nowhere"}, r"record\.policy is nowhere, and there is no such folder; name a bundle .* or null"),
+        ({"policy": "."}, r"checksums\.json .* is not a whole bundle"),
+        ({"policy": BUNDLE, "task": "push"}, r"its task is pick_place; `task` in params\.yaml is push"),
+        ({"policy": BUNDLE, "sim": {"control_hz": 15}}, r"its rate is 30 Hz; the simulator runs at sim\.control_hz 15"),
+    ],
+)
+def test_a_policy_that_cannot_demonstrate_is_refused_before_the_first_step(
+    taught: Callable[..., None], asked: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(SoarmError, match=f"(?s){fault}"):
+        taught(**asked)
+    assert not Path("data/record").exists()
+
+
+def test_a_policy_that_looks_through_a_camera_needs_it_in_the_simulator(
+    taught: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Bundle.open(BUNDLE).spec
+    seeing = dataclasses.replace(spec, features={**spec.features, "observation.images.front": Feature.image(64, 96)})
+    monkeypatch.setattr(Bundle, "open", lambda folder: Bundle(folder, seeing, {}, {}))
+
+    with pytest.raises(SpecMismatchError, match=r"observation\.images\.front .* name the camera in\s+base\.sim\.cameras"):
+        taught(BUNDLE)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_whatever_takes_a_dataset_or_a_network_compares_it(path: Path) -> None:
     source = path.read_text()
-    takes = re.search(r"Dataset\.open|load_base|actor\.load|Bundle\.open\(run\.input", source) is not None
+    takes = re.search(r"Dataset\.open|load_base|actor\.load|Bundle\.open\((run\.input|folder)", source) is not None
 
     assert ("require_fitting(" in source) == takes

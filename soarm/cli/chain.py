@@ -120,7 +120,7 @@ def _compared(found: dict[str, Any]) -> list[str]:
 
 
 _add("repro", None, "Run the whole chain: every stage whose inputs have changed.", "soarm repro --profile ci")
-_add("record", "record", "Record scripted demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
+_add("record", "record", "Record demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
 _add("train", "train_act", "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
 _add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone)
 _add("reach", "reach", "Measure how far a residual must reach.", "soarm reach")

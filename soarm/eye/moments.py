@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm, kinematics
-from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.policies import NotingPolicy, PushedPolicy
+from soarm.policy import Array, BatchPolicy, Rows
 from soarm.quantities import NotNegative, Share
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
@@ -28,8 +29,6 @@ from soarm.tasks.tabletop import CUBE_HALF_M
 from soarm.tasks.thing import Thing
 
 Floats = NDArray[np.float64]
-_HOLD_STEPS = 8
-"""Control steps for which a push off the path lasts."""
 _STRENGTHS = (0.0, 0.5, 1.0)
 """Of the noise, one per episode: some stay on the path."""
 _HAND_M = (0.035, 0.04, 0.035)
@@ -99,8 +98,9 @@ def collect(
     env: BatchSim, policy: BatchPolicy, params: MomentParams, seeds: Iterable[int], rng: np.random.Generator
 ) -> Moments:
     """Run a policy in the scenes of `seeds`, pushed off its path in two of three episodes, and return every moment."""
-    pushed = _Pushed(policy, env, params.noise_deg, rng)
-    gathered = [pushed.moments(episode) for episode in rollout(env, pushed, seeds)]
+    pushed = PushedPolicy(policy, _SomeNoise(params.noise_deg, env.n_rows, rng), env.n_rows)
+    watched = NotingPolicy(pushed, lambda _, rows: zip(*env.positions(rows), strict=True), env.n_rows)
+    gathered = [_moments(episode, watched.take(episode.seed)) for episode in rollout(env, watched, seeds)]
     return Moments(*(np.concatenate(parts) for parts in zip(*gathered, strict=True)))
 
 
@@ -141,38 +141,25 @@ def free_things(task: SimTask) -> list[Thing]:
     return [thing for thing in task.task.things if "z" in task.task.elements[thing.name]]
 
 
-class _Pushed:
-    """A policy with noise on its actions that keeps where everything was; a `BatchPolicy`."""
+class _SomeNoise:
+    """The `Noise` of an episode is none, half of it or all of it; drawn from one generator."""
 
-    def __init__(self, policy: BatchPolicy, env: BatchSim, noise_deg: float, rng: np.random.Generator) -> None:
-        self._policy, self._env, self._noise_deg, self._rng = policy, env, noise_deg, rng
-        self._noise = np.zeros((env.n_rows, arm.N_JOINTS), np.float32)
-        self._strength, self._age = np.zeros(env.n_rows), np.zeros(env.n_rows, np.int64)
-        self._seen: list[list[tuple[Floats, Floats]]] = [[] for _ in range(env.n_rows)]
-        self._by_seed: dict[int, list[tuple[Floats, Floats]]] = {}
+    def __init__(self, std_deg: float, n_rows: int, rng: np.random.Generator) -> None:
+        self._std_deg, self._rng = std_deg, rng
+        self._strength = np.zeros(n_rows)
 
     def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
-        """Start episodes."""
-        self._policy.reset(rows, seeds)
-        self._age[rows], self._strength[rows] = 0, self._rng.choice(_STRENGTHS, len(rows))
-        for row, seed in zip(rows, seeds, strict=True):
-            self._seen[row] = self._by_seed[seed] = []
+        self._strength[rows] = self._rng.choice(_STRENGTHS, len(rows))
 
-    def act(self, observation: Observation, rows: Rows) -> Array:
-        """Ask the policy, and push."""
-        for row, qpos, mocap_pos in zip(rows, *self._env.positions(rows), strict=True):
-            self._seen[row].append((qpos, mocap_pos))
-        due = rows[self._age[rows] % _HOLD_STEPS == 0]
-        self._noise[due] = self._rng.normal(0.0, self._noise_deg, (len(due), arm.N_JOINTS))
-        self._age[rows] += 1
-        action: Array = self._policy.act(observation, rows)
-        return (action + self._strength[rows, None] * self._noise[rows]).astype(np.float32)
+    def draw(self, rows: Rows) -> Floats:
+        noise = self._rng.normal(0.0, self._std_deg, (len(rows), arm.N_JOINTS)).astype(np.float32)
+        return self._strength[rows, None] * noise
 
-    def moments(self, episode: Episode) -> Moments:
-        """Return the moments of an episode that ended, and forget them."""
-        qpos, mocap_pos = (np.stack(part) for part in zip(*self._by_seed.pop(episode.seed), strict=True))
-        stage = episode.info["stage"].astype(np.int64)
-        return Moments(qpos, mocap_pos, stage, np.ones(len(qpos), bool))
+
+def _moments(episode: Episode, positions: Iterable[tuple[Floats, Floats]]) -> Moments:
+    """Return the moments of an episode with the positions at each of its steps."""
+    qpos, mocap_pos = (np.stack(part) for part in zip(*positions, strict=True))
+    return Moments(qpos, mocap_pos, episode.info["stage"].astype(np.int64), np.ones(len(qpos), bool))
 
 
 def _sectors(sim: SimParams) -> dict[str, Sector]:

@@ -151,17 +151,24 @@ def model_card(
 
 
 def dataset_card(
-    task: Task, features: Mapping[str, Feature], info: Values, params: Values, n_tries: int, robot_type: str
+    task: Task,
+    features: Mapping[str, Feature],
+    info: Values,
+    params: Values,
+    n_tries: int,
+    robot_type: str,
+    scripted: bool = True,
 ) -> str:
-    """Return the card of scripted demonstrations: the README.md of a LeRobot dataset. It names no revision and no time.
+    """Return the card of simulated demonstrations: the README.md of a LeRobot dataset. It names no revision and no time.
 
     Args:
         task: What was demonstrated.
         features: Key -> Feature of the dataset.
         info: Its meta/info.json.
-        params: How the demonstrator moves, for the reader: values of params.yaml.
+        params: How the demonstrator moves, for the reader: values of params.yaml, and of a policy which one it is.
         n_tries: How many episodes were tried; those that failed were not kept.
         robot_type: LeRobot's name of the robot.
+        scripted: Whether a script demonstrated, and not a trained policy.
     """
     n_episodes, n_frames, fps = info["total_episodes"], info["total_frames"], info["fps"]
     front = {
@@ -170,12 +177,13 @@ def dataset_card(
         "tags": [*_TAGS, "imitation-learning", "simulation", task.name],
         "configs": [{"config_name": "default", "data_files": "data/*/*.parquet"}],
     }
+    who = "a scripted demonstrator" if scripted else "a trained policy"
     load = 'from lerobot.datasets.lerobot_dataset import LeRobotDataset\ndataset = LeRobotDataset("local", root="FOLDER")'
     return document(
         front,
-        f"Scripted demonstrations: {task.name}",
+        f"{'Scripted demonstrations' if scripted else 'Demonstrations of a policy'}: {task.name}",
         [
-            f"{n_episodes} episodes, {n_frames} frames at {fps} Hz ({n_frames / fps:.0f} s) of a scripted demonstrator in "
+            f"{n_episodes} episodes, {n_frames} frames at {fps} Hz ({n_frames / fps:.0f} s) of {who} in "
             f"MuJoCo, in LeRobot's format {info['codebase_version']}. Robot: {robot_type}. Task: {task.instruction}",
             f"The demonstrator solved {n_episodes} of {n_tries} scenes it tried; only successful episodes are kept. It knows "
             "where everything lies, and no human drove an arm.",
@@ -185,13 +193,14 @@ def dataset_card(
             "How it was made": [
                 "Made by soarm's stage `record` with these parameters; where there are two, each episode draws between them:",
                 code("yaml", _yaml(params)),
+                *([_NOISE] if "noise_deg" in params else []),
             ],
             "Dataset structure": ["[meta/info.json](meta/info.json):", code("json", json.dumps(dict(info), indent=2))],
             "How to load it": [code("bash", "soarm info FOLDER"), code("python", load)],
             "Intended use": ["To train ACT and residuals for this task in simulation, and as an example of the format."],
             "Limits": [
                 f"{_pictures_of(features)} Objects are given as positions, which a real robot has to measure. The motions are "
-                "those of a script and vary less than a person's."
+                f"those of a {'script' if scripted else 'policy'} and vary less than a person's."
             ],
         },
     )
@@ -203,6 +212,10 @@ _COMMANDS: Mapping[Network, str] = {
     "bundle": "python -m soarm.runtime check BUNDLE\nsoarm drive BUNDLE --port PORT --calibration arm.json {seen}",
 }
 _EYE = " `eye.onnx` says where the objects are; `cameras.json` how its cameras were mounted."
+_NOISE = (
+    "The noise was added to what was executed. The recorded actions are what the demonstrator chose, without it: they lead "
+    "back to its path (noise injection, arXiv 1703.09327)."
+)
 _SAFETY = (
     "On an arm every action passes soarm's safety chain (range, lead, speed, acceleration, height above the table), which "
     "cuts what exceeds its limits. It is no substitute for a person: keep hands out of reach and the switch of the supply at "

@@ -16,6 +16,7 @@ from stable_baselines3.common.buffers import NStepReplayBuffer
 
 from soarm import arm
 from soarm.base import Pictures
+from soarm.errors import DatasetError
 from soarm.policies import ChunkedPolicy
 from soarm.policy import Array, ChunkModel
 from soarm.spec import ACTION, ENVIRONMENT_STATE, PolicySpec
@@ -48,7 +49,15 @@ def label(
         gamma: Discount per step.
         n_steps: Of the n-step return.
         pictures: Feature key -> pictures of all rows, of a base that looks at them.
+
+    Raises:
+        DatasetError: They do not tell where the objects are.
     """
+    if ENVIRONMENT_STATE not in columns:
+        raise DatasetError(
+            f"the demonstrations hold {sorted(columns)}, and not {ENVIRONMENT_STATE}, which a residual observes. Set "
+            "train_residual.learner.demonstration_share to 0 to learn without them"
+        )
     assert spec.residual_scale is not None
     scale = np.asarray(spec.residual_scale, np.float32)
     features = find(spec.task).residual_observation
@@ -78,7 +87,7 @@ def _along(
     pictures: Mapping[str, Pictures],
 ) -> Array:
     """Return the residual observations along all episodes, played side by side, shape (N, D)."""
-    keys = {key for key in spec.features if key != ACTION} | ({ENVIRONMENT_STATE} & columns.keys())
+    keys = [key for key in spec.features if key != ACTION]
     lengths = np.diff(starts)
     policy = ChunkedPolicy(base, spec, len(lengths), N_LOOKAHEAD, block=None)
     features = find(spec.task).residual_observation

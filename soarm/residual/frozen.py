@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,7 +17,20 @@ from soarm.errors import CheckpointError
 from soarm.policy import ChunkModel
 from soarm.residual.feature_keys import with_feature_keys
 from soarm.residual.vec_env import ResidualVecEnvWrapper
-from soarm.spec import PolicySpec
+from soarm.spec import ENVIRONMENT_STATE, PolicySpec
+from soarm.tasks.registry import find
+
+
+def spec_of_both(base: PolicySpec, scale: Sequence[float]) -> PolicySpec:
+    """Return the specification of base and residual: what the base observes, and the objects, which a residual always does.
+
+    Args:
+        base: That of the base.
+        scale: Bound of the residual per joint, shape (6,) [deg x 5, percent].
+    """
+    objects = base.features.get(ENVIRONMENT_STATE, find(base.task).objects)
+    features = {**base.features, ENVIRONMENT_STATE: objects}
+    return dataclasses.replace(base, features=features, residual_scale=tuple(float(bound) for bound in scale))
 
 
 def wrap_with_base(env: GymEnv, base: ChunkModel, spec: PolicySpec) -> ResidualVecEnvWrapper:

@@ -5,7 +5,6 @@ Knows environments as `VecEnv`, the base as a `soarm.base.BasePolicy`, and no si
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
@@ -28,7 +27,7 @@ from soarm.residual.batches import PreparedBatch, prepare
 from soarm.residual.diagnostics import Smoothness, critic_calibration, residual_diagnostics
 from soarm.residual.exploration import ExplorationParams, Explorer
 from soarm.residual.feature_keys import refuse_raw
-from soarm.residual.frozen import base_of, wrap_with_base
+from soarm.residual.frozen import base_of, spec_of_both, wrap_with_base
 from soarm.residual.gradients import descend, fit_critics, polyak_update
 from soarm.residual.learner import LearnerParams
 from soarm.residual.overlap import LearnsWhileStepping
@@ -97,7 +96,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
             return
         self.base_model, self.blueprint = base_model, base_model.blueprint
         self.overlap, self.updates_per_rollout = learner.overlap, learner.gradient_steps
-        self.spec = dataclasses.replace(base_model.spec, residual_scale=tuple(float(bound) for bound in residual_scale))
+        self.spec = spec_of_both(base_model.spec, residual_scale)
         super().__init__(
             policy,
             wrap_with_base(env, base_model, self.spec),

@@ -78,7 +78,8 @@ def describe(provenance: Provenance, results: Mapping[str, Metrics], ran: Collec
 def _what(provenance: Provenance, results: Mapping[str, Metrics]) -> Iterator[str]:
     yield f"Task **{provenance.task}**, profile **{provenance.profile}**, seed {provenance.seed}."
     if (record := results.get("record")) and provenance.dataset == "data/record":
-        yield f"Trained on {record['episodes']} scripted demonstrations ({record['frames']} frames)."
+        taught = f"demonstrations of the bundle `{record['bundle']}`" if "bundle" in record else "scripted demonstrations"
+        yield f"Trained on {record['episodes']} {taught} ({record['frames']} frames)."
     else:
         yield f"Trained on the demonstrations in `{provenance.dataset}`."
     if act := results.get("train_act"):

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from soarm import kinematics
 from soarm.eye.moments import MomentParams, Moments, collect, free_things, scatter, without
-from soarm.policy import BatchPolicy
+from soarm.policies import HOLD_STEPS
+from soarm.policy import Array, BatchPolicy, Observation, Rows
+from soarm.rollout import StepResult
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.sim.registry import sim_task
@@ -25,6 +29,30 @@ def test_every_step_of_every_rollout_is_a_moment(moments: Moments) -> None:
     assert moments.mocap_pos.shape == (90, 1, 3)
     assert moments.as_was.all()
     assert moments.stage.min() == 0
+
+
+def test_pushes_are_drawn_from_one_generator_a_strength_per_episode_first(seeing: SimParams) -> None:
+    class Watched(BatchSim):
+        executed: list[Array] = []  # noqa: RUF012
+
+        def step(self, actions: Array, rows: Rows) -> StepResult:
+            self.executed.append(actions)
+            return super().step(actions, rows)
+
+    class Still:
+        def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+            """Do nothing."""
+
+        def act(self, observation: Observation, rows: Rows) -> Array:
+            return np.full((len(rows), 6), 20.0, np.float32)
+
+    collect(Watched(seeing.told(), 2), Still(), HOW, range(2), np.random.default_rng(9))
+
+    rng = np.random.default_rng(9)
+    strength = rng.choice((0.0, 0.5, 1.0), 2)
+    for actions in Watched.executed[::HOLD_STEPS]:
+        noise = rng.normal(0.0, HOW.noise_deg, (2, 6)).astype(np.float32)
+        np.testing.assert_array_equal(actions, (np.float32(20.0) + strength[:, None] * noise).astype(np.float32))
 
 
 def test_objects_stay_lie_anywhere_or_come_near_the_gripper(moments: Moments, seeing: SimParams) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from soarm.errors import DatasetError
 from soarm.policy import Array
 from soarm.residual.batches import PreparedBatch
 from soarm.residual.demonstrations import label
@@ -55,6 +56,13 @@ def test_reward_comes_with_the_last_step_and_does_not_leak_into_the_episode_befo
 
     np.testing.assert_allclose(samples.rewards[:, 0], [0, 0, 0, 0, 0.25, 0.5, 1, 0, 0, 0.25, 0.5, 1])
     np.testing.assert_allclose(samples.dones[:, 0], [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1])
+
+
+def test_demonstrations_that_do_not_tell_where_the_objects_are_are_refused(task: ModuleType, spec: PolicySpec) -> None:
+    known = {key: values for key, values in columns().items() if key != ENVIRONMENT_STATE}
+
+    with pytest.raises(DatasetError, match=r"not observation.environment_state, .*demonstration_share to 0"):
+        label(known, STARTS, task.Aimer(spec, 1.0), spec, torch.device("cpu"), 0.9, 3)
 
 
 def test_training_with_demonstrations_changes_what_is_learnt(task: ModuleType, spec: PolicySpec) -> None:
