@@ -36,6 +36,12 @@ from soarm.tasks.pick_place import TASK
 
 CAMERAS = ("front", "wrist")
 NUMBERS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+NETWORKS: dict[str, dict[str, Any]] = {  # ACT's -> in what they differ from the default
+    "light": {},
+    "light, a token per cell": {"perception": None},
+    "resnet18, a token per cell": {"vision_backbone": "resnet18", "perception": None},
+    "seed size": NUMBERS["seed_size"]["train_act"]["network"],
+}
 
 
 def graph(name: str, height_px: int, width_px: int) -> tuple[bytes, dict[str, Any]]:
@@ -49,9 +55,7 @@ def graph(name: str, height_px: int, width_px: int) -> tuple[bytes, dict[str, An
         eye = Eye(config, TASK, {camera: pictures[f"{IMAGES}.{camera}"] for camera in CAMERAS})
         asked[POSE_INPUT] = np.zeros((1, POSE_DIM), np.float32)
         return to_onnx(ByKey(eye, CAMERAS), {**shapes, POSE_INPUT: (POSE_DIM,)}, [EYE_OUTPUT], {}, 20, by_name=True), asked
-    trunk, _, size = name.partition(", ")
-    sizes = NUMBERS["base"]["train_act"]["network"] | (NUMBERS["seed_size"]["train_act"]["network"] if size else {})
-    network = params_file.build(ACTConfig, sizes | {"vision_backbone": trunk}, "train_act.network")
+    network = params_file.build(ACTConfig, NUMBERS["base"]["train_act"]["network"] | NETWORKS[name], "train_act.network")
     features = {STATE: JOINT_FEATURE, **pictures, ACTION: JOINT_FEATURE}
     spec = PolicySpec(features, 30, network.chunk_size, network.n_action_steps)
     act = ACT(network, spec)
@@ -66,7 +70,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100)
     sizes = ["96x96", "128x96", "160x120", "320x240"]
     parser.add_argument("--sizes", nargs="+", default=sizes, metavar="WIDTHxHEIGHT")
-    parser.add_argument("--networks", nargs="+", default=[EYE, "light", "resnet18", "resnet18, seed size"])
+    parser.add_argument("--networks", nargs="+", default=[EYE, *NETWORKS])
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     torch.set_num_threads(1)

@@ -81,7 +81,7 @@ def looking(folder: Path, objects: bool) -> Path:
                 for key, one in features.items()
             }
             recorder.save_episode(seen, seen.pop(ACTION))
-    network = {"vision_backbone": "resnet18", "dim_model": 64, "chunk_size": 8, "n_action_steps": 4}
+    network = {"vision_backbone": "resnet18", "perception": None, "dim_model": 64, "chunk_size": 8, "n_action_steps": 4}
     short = {"steps": 4, "batch_size": 8, "warmup_steps": 1, "val_windows": 8, "log_every": 4, "checkpoint_every": 4}
     section = params.load(Path("params.yaml")).section("train_act", TrainActParams)
     chosen = params.changed(section, {**short, "network": network}, "train_act")

@@ -182,6 +182,8 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool)
     """Return `over` laid over `base`, key by key; note a fault where it adds a key and may not, or replaces a mapping."""
     if not isinstance(base, dict):
         return over
+    if over is None and where.count(".") > 1 + adds:  # inside a section; whether it may be null is for the dataclass to say
+        return over
     if not isinstance(over, dict):
         who = "the task" if adds else "the profile"
         faults.append(f"{where} is {_shown(over)}; it must be a mapping, {{}} where {who} has nothing of its own")

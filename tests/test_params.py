@@ -206,6 +206,15 @@ def test_the_repository_s_own_file_loads_under_each_of_its_profiles(tmp_path: Pa
             assert set(params.load(path, task).sections) == set(data["base"])
 
 
+def test_a_profile_leaves_out_what_may_be_null() -> None:
+    file = Path(__file__).parents[1] / "params.yaml"
+    data = yaml.safe_load(file.read_text())
+
+    network = params._overlay(data["base"], data["seed_size"], "seed_size", faults := [], adds=False)["train_act"]["network"]
+
+    assert (network["perception"], faults) == (None, [])
+
+
 def test_every_task_has_its_parameters_in_every_section_so_that_dvc_finds_them() -> None:
     data = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
 

@@ -155,6 +155,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "train_eye.moments.*",
             "train_eye.learn.brightness",
             "train_eye.network.n_glimpses",
+            "train_act.network.perception.n_glimpses",
         ),
     ),
     "no steps of that sort": (

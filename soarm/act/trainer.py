@@ -103,7 +103,8 @@ class Trainer:
             dataset_hash=demonstrations.hash,
             task=task,
         )
-        self.model = Blueprint(params.network, spec).build().to(device).train()
+        network = params.network if image_keys(spec.features) else dataclasses.replace(params.network, perception=None)
+        self.model = Blueprint(network, spec).build().to(device).train()
         _require_few_cells(self.model)
         self.model.fit_normalisation(statistics)
         if self.model.has_perception:

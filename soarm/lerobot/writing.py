@@ -42,15 +42,11 @@ def write_policy(base: BasePolicy, folder: Path) -> None:
             f"the base observes {STATE} alone; LeRobot's ACT needs the environment state or a camera as well. Train on a "
             "dataset that has one of them"
         )
-    if base.cameras and base.config.vision_backbone != "resnet18":
+    if base.cameras and (base.config.vision_backbone != "resnet18" or base.has_perception):
+        tokens = "one token for all cameras" if base.has_perception else "a token per cell"
         raise CheckpointError(
-            f"the base looks at pictures with the trunk {base.config.vision_backbone!r}; LeRobot's ACT has resnet18 alone. "
-            "Train it with train_act.network.vision_backbone: resnet18"
-        )
-    if base.has_perception:
-        raise CheckpointError(
-            "the base looks at pictures with perception, one token for all cameras; in LeRobot's ACT every cell of a map is a "
-            "token. Train it with train_act.network.perception: null"
+            f"the base looks at pictures with the trunk {base.config.vision_backbone!r} and {tokens}; LeRobot's ACT has "
+            "resnet18 and a token per cell. Train it with train_act.network.vision_backbone: resnet18 and perception: null"
         )
     features = {key: _feature(key, base.spec.features[key]) for key in (*base.inputs, ACTION)}
     modes = {str(kind_of(key)): layout.MEAN_STD for key in features}

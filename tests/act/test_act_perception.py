@@ -12,7 +12,7 @@ from soarm.eye import checkpoint
 from soarm.eye.network import Eye, EyeConfig
 from soarm.lerobot.writing import write_policy
 from soarm.params import changed
-from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature
 from soarm.tasks.pick_place import TASK
 from soarm.vision.perception import PerceptionConfig
 
@@ -109,6 +109,12 @@ def test_without_a_file_it_learns_and_knows_where_the_arm_is(make_seen, params):
     assert trainer.report()["pose"] > 0.0
 
 
+def test_a_policy_without_cameras_says_nothing_of_perception(make_seen, params):
+    inputs = (STATE, ENVIRONMENT_STATE)
+
+    assert Trainer(make_seen(), dataclasses.replace(params, inputs=inputs), seed=0, device=CPU).model.config.perception is None
+
+
 def test_an_eye_of_other_sizes_is_refused(make_seen, params):
     other = dataclasses.asdict(dataclasses.replace(SIZES, n_keypoints=4))
 
@@ -119,5 +125,5 @@ def test_an_eye_of_other_sizes_is_refused(make_seen, params):
 def test_lerobot_has_no_such_network(make_act, features, tmp_path):
     model = make_act(features=features, perception=SIZES, vision_backbone="resnet18")
 
-    with pytest.raises(CheckpointError, match=r"one token for all cameras; in LeRobot's ACT .*perception: null"):
+    with pytest.raises(CheckpointError, match=r"'resnet18' and one token for all cameras; LeRobot.*perception: null"):
         write_policy(model, tmp_path)
