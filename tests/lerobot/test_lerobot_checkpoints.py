@@ -79,7 +79,7 @@ def test_a_trunk_that_lerobot_does_not_have_is_refused_by_name(theirs, tmp_path)
     act = read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
     act.config = dataclasses.replace(act.config, vision_backbone="light")
     with pytest.raises(
-        CheckpointError, match=r"the trunk 'light' and a token per cell; LeRobot's ACT has resnet18 and a token per cell"
+        CheckpointError, match=r"the trunk 'light' and a token per cell; LeRobot's ACT has resnet18"
     ):
         write_policy(act, tmp_path / "out")
     change(folder, vision_backbone="resnet34")
