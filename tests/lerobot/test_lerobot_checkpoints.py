@@ -78,9 +78,7 @@ def test_a_trunk_that_lerobot_does_not_have_is_refused_by_name(theirs, tmp_path)
     folder = theirs("front")
     act = read_policy(folder, joints_in_degrees(folder, 30, "pick_place"))
     act.config = dataclasses.replace(act.config, vision_backbone="light")
-    with pytest.raises(
-        CheckpointError, match=r"the trunk 'light' and a token per cell; LeRobot's ACT has resnet18"
-    ):
+    with pytest.raises(CheckpointError, match=r"the trunk 'light' and a token per cell; LeRobot's ACT has resnet18"):
         write_policy(act, tmp_path / "out")
     change(folder, vision_backbone="resnet34")
     with pytest.raises(CheckpointError, match=r"vision_backbone is 'resnet34'; it must be 'resnet18'"):
