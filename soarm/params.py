@@ -178,11 +178,12 @@ def _mapping(name: str, value: Any, faults: list[str]) -> dict[Any, Any]:
     return {}
 
 
-def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool) -> Any:
-    """Return `over` laid over `base`, key by key; note a fault where it adds a key and may not, or replaces a mapping."""
-    if not isinstance(base, dict):
-        return over
-    if over is None and where.count(".") > 1 + adds:  # inside a section; whether it may be null is for the dataclass to say
+def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool, depth: int = 0) -> Any:
+    """Return `over` laid over `base`, key by key; note a fault where it adds a key and may not, or replaces a mapping.
+
+    Inside a section, which is at `depth` 1, null may replace a mapping: whether it may is for the section's dataclass to say.
+    """
+    if not isinstance(base, dict) or (over is None and depth > 1):
         return over
     if not isinstance(over, dict):
         who = "the task" if adds else "the profile"
@@ -192,7 +193,7 @@ def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool)
     if unknown:
         faults.append(f"{where} sets {unknown}, which base does not have; legal keys here are {sorted(base, key=str)}")
     laid = {
-        key: _overlay(base[key], value, f"{where}.{key}", faults, adds=adds) if key in base else value
+        key: _overlay(base[key], value, f"{where}.{key}", faults, adds=adds, depth=depth + 1) if key in base else value
         for key, value in over.items()
     }
     return base | laid

@@ -251,7 +251,7 @@ class ACT(nn.Module):
             tokens.append(self.encoder_perception_input_proj(seen[0]))
         memory = torch.stack(tokens, dim=1)  # (B, 1 + vectors, D), and what is perceived
         position = self.encoder_1d_feature_pos_embed.weight
-        if self.n_cells:
+        if self.cameras and not self.has_perception:
             cells = [self.encoder_img_feat_input_proj(maps).flatten(2).mT for maps in seen]  # (B, h w, D)
             memory = torch.cat([memory, *cells], dim=1)  # (B, 1 + vectors + cells, D)
             position = torch.cat([position, *(self.get_buffer(f"position_{_name(key)}") for key in self.cameras)])
