@@ -221,7 +221,7 @@ class _EpisodeBuffer:
     def __init__(self, twin: Twin, driver: Arm, stats: WireStats) -> None:
         self._twin, self._driver, self._stats = twin, driver, stats
         self._began_s = 0.0
-        self._truth = twin.objects()
+        self._truth = twin.true_objects()
         self._truths: list[NDArray[np.float32]] = []
         self.records: list[NDArray[np.void]] = []
         self._outcomes: list[StepOutcome] = []
@@ -231,7 +231,7 @@ class _EpisodeBuffer:
         return bool(self._outcomes) and (self._outcomes[-1].terminated or self._outcomes[-1].truncated)
 
     def begin(self) -> None:
-        self._truth, self._began_s = self._twin.objects(), time.perf_counter()
+        self._truth, self._began_s = self._twin.true_objects(), time.perf_counter()
 
     def note(self, text: str) -> None:
         """Events of a run in lockstep are of no interest; why one ended is in its report."""

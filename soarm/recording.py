@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -24,7 +24,7 @@ from soarm.dataset.recorder import Recorder
 from soarm.dataset.video import CRF, Codec, Encoding
 from soarm.errors import ParamsError, SimulationError
 from soarm.policies import NotingPolicy, PushedPolicy, SceneNoise
-from soarm.policy import Array, BatchPolicy, VectorPolicy
+from soarm.policy import Array, BatchPolicy, Observation, Rows, VectorPolicy
 from soarm.quantities import Count, NotNegative, Threads
 from soarm.rollout import Episode, rollout
 from soarm.seeds import Scenes
@@ -32,7 +32,7 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.sim.registry import sim_task
 from soarm.sim.task import DemonstratorParams
-from soarm.spec import Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TRUE_OBJECTS, Feature
 
 Track = Callable[[Iterable[Episode], int], Iterable[Episode]]
 _FIRST_TRIES, _LEAST_SUCCESS = 100, 0.05
@@ -81,6 +81,36 @@ class Recorded(NamedTuple):
     frames: int
 
 
+class Demonstrator:
+    """The scripted demonstrator of every arm, a `BatchPolicy` who sees objects and arm as they are.
+
+    What policies are told with errors, and what an arm with wrong zeros reads, a person with a leader arm in hand sees and
+    makes up for. The observations that are recorded are the policies'.
+
+    Args:
+        env: The environments.
+        sim: What they are of.
+        params: How it moves.
+    """
+
+    def __init__(self, env: BatchSim, sim: SimParams, params: DemonstratorParams) -> None:
+        self._env, self._sees_otherwise = env, sim.tells_wrongly or not sim.plain_servos
+        self._scripts = VectorPolicy([sim.sim_task.expert(params, sim.control_hz) for _ in range(env.n_rows)])
+
+    def reset(self, rows: Rows, seeds: Sequence[int]) -> None:
+        """Start an episode in each of `rows`."""
+        self._scripts.reset(rows, seeds)
+
+    def act(self, observation: Observation, rows: Rows) -> Array:
+        """Return joint targets, shape (len(rows), 6) [deg x 5, percent]."""
+        if not self._sees_otherwise:
+            return self._scripts.act(observation, rows)
+        zeros = self._env.zeros(rows).astype(np.float32)
+        objects = observation.get(TRUE_OBJECTS, observation[ENVIRONMENT_STATE])
+        seen = {**observation, STATE: observation[STATE] - zeros, ENVIRONMENT_STATE: objects}
+        return self._scripts.act(seen, rows) + zeros
+
+
 def features_of(sim: SimParams, params: RecordParams) -> dict[str, Feature]:
     """Return the features of the dataset that `record` writes."""
     return {**sim.sim_task.task.features, **(sim.picture_features if params.pictures else {})}
@@ -115,7 +145,7 @@ def record(
     env = BatchSim(sim.told(sim.cameras if params.pictures else cameras), params.n_rows, params.n_threads)
     encoding = Encoding(params.codec, params.crf, simd=False)
     if policy is None:
-        policy = VectorPolicy([sim.sim_task.expert(params.expert, sim.control_hz) for _ in range(params.n_rows)])
+        policy = Demonstrator(env, sim, params.expert)
     chosen: NotingPolicy[Array] = NotingPolicy(policy, lambda actions, rows: actions, params.n_rows)
     noise = SceneNoise(params.noise_deg, params.n_rows)
     executed = PushedPolicy(chosen, noise, params.n_rows) if params.noise_deg else chosen
@@ -127,7 +157,7 @@ def record(
             tries += 1
             actions = np.stack(chosen.take(episode.seed))
             if episode.success:
-                recorder.save_episode(episode.observations, actions)
+                recorder.save_episode({key: episode.observations[key] for key in features if key != ACTION}, actions)
                 frames += len(episode)
             if recorder.n_episodes == params.n_episodes:
                 return Recorded(params.n_episodes, tries, frames)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 STATE = "observation.state"
 ENVIRONMENT_STATE = "observation.environment_state"
 TRUE_OBJECTS = "simulator.environment_state"
-"""Where the objects are in the simulator, where policies are told what an eye says; no network on a robot's path reads it."""
+"""Where the objects are in the simulator, where policies are told otherwise; no network on a robot's path reads it."""
 IMAGES = "observation.images"
 ACTION = "action"
 _WHOLE = {"control_hz": (1, 1000), "chunk_size": (1, 10_000), "n_action_steps": (1, 10_000)}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from soarm.base import load_base
 from soarm.policies import ChunkedPolicy
-from soarm.policy import VectorPolicy
-from soarm.recording import RecordParams
+from soarm.recording import Demonstrator, RecordParams
 from soarm.report import gallery, tables
 from soarm.residual import reach
 from soarm.seeds import scene_seeds
@@ -24,8 +23,7 @@ def main() -> None:
         require_fitting({"data/train_act": act.spec}, sim.spec)
         env = BatchSim(sim.told(act.spec.cameras), params.n_rows, params.n_threads)
         base = ChunkedPolicy(act, act.spec, params.n_rows)
-        noiseless = recorded.expert.noiseless()
-        expert = VectorPolicy([sim.sim_task.expert(noiseless, sim.control_hz) for _ in range(params.n_rows)])
+        expert = Demonstrator(env, sim, recorded.expert.noiseless())
         seeds = scene_seeds("validation")[: params.n_scenes]
 
         def at(bound: reach.Bound, factor: float) -> reach.OracleResult:

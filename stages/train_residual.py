@@ -24,7 +24,7 @@ def main() -> None:
         act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
         require_fitting(artefacts, sim.spec)
-        make_env = training_environments(sim, run.input("train_eye"), params.observation_error, act.spec.cameras)
+        make_env = training_environments(sim, run.input("train_eye"), act.spec.cameras)
         result = train(
             functools.partial(make_env, n_threads=params.n_threads),
             act,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Protocol
 from soarm.errors import SpecMismatchError
 from soarm.estimation import Estimator, SeeingEnv
 from soarm.eye import checkpoint
-from soarm.observation_error import ErringEnv, ObservationError
 from soarm.rollout import BatchEnv
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
@@ -44,23 +44,17 @@ def environments(sim: SimParams, eye: Path) -> MakeEnv:
     return make
 
 
-def training_environments(sim: SimParams, eye: Path, error: ObservationError, cameras: Iterable[str]) -> MakeEnv:
-    """Return what makes environments to train a residual in: as `environments`, or on true poses with errors like an eye's.
+def training_environments(sim: SimParams, eye: Path, cameras: Iterable[str]) -> MakeEnv:
+    """Return what makes environments to train a residual in: as `environments`, or with errors like an eye's in its place.
 
     Args:
-        sim: The simulator.
+        sim: The simulator; without any `observation_error` the eye itself tells where the objects are.
         eye: Folder of the eye.
-        error: Of the poses; none of it leaves the environments as they are.
         cameras: Those that the base looks through.
     """
-    if error.is_none:
+    if sim.objects_from == "simulator" or sim.observation_error.is_none:
         return environments(sim, eye)
-    told = sim.told(cameras)
-
-    def make(n_rows: int, n_threads: int) -> BatchEnv:
-        return ErringEnv(BatchSim(told, n_rows, n_threads), error)
-
-    return make
+    return functools.partial(BatchSim, dataclasses.replace(sim.told(cameras), observation_error=sim.observation_error))
 
 
 def estimator_for(sim: SimParams, eye: Path) -> Estimator:

@@ -12,7 +12,6 @@
     bringup        before an arm may move: is it the right one, torque on without a jump
     torque         torque off, proved
     config         gains, supply, temperatures, each number with its source
-    motor          the STS3215's motor in numbers
 
     bus            six servos as registers by name
     readings       the latest telemetry of each servo, and its age

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from soarm.hardware.bus import Reading
 from soarm.hardware.calibration import TICKS_PER_DEG, Calibration
-from soarm.hardware.motor import stiffness
 from soarm.hardware.registers import Telemetry
+from soarm.motor import stiffness
 
 Joints = NDArray[np.float64]
 WEIGHT_NM = 1.5

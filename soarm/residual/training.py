@@ -20,7 +20,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from soarm.base import BasePolicy, Demonstrations
-from soarm.observation_error import ObservationError
 from soarm.quantities import SOME, Count, Positive, Threads, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
@@ -56,7 +55,6 @@ class TrainResidualParams:
             (RLPD, arXiv 2302.02948); the actor has it as well, as ResFiT's.
         n_critics: Heads of the critic. With more than two the target takes the least of a pair drawn anew at every update
             (Chen et al. 2021, arXiv 2101.05982). Two are the least there can be.
-        observation_error: Errors of the object poses that it is trained on, in the place of an eye; all zero is none.
         actor_observation: What of the observation the actor is given.
         critic_observation: What the critics are given.
         exploration: How it explores.
@@ -73,7 +71,6 @@ class TrainResidualParams:
     hidden: Annotated[tuple[Count, ...], SOME]
     layer_norm: bool
     n_critics: Annotated[int, within(least=2, most=100, why="targets take the least of two heads")]
-    observation_error: ObservationError
     actor_observation: ObservationParams
     critic_observation: ObservationParams
     exploration: ExplorationParams

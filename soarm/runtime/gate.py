@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from soarm import arm
 from soarm.errors import GateError
 from soarm.hardware.config import ArmConfig
-from soarm.hardware.motor import p_for, stall_torque, stiffness
+from soarm.motor import p_for, stall_torque, stiffness
 from soarm.runtime.training_arm import TrainingArm
 from soarm.spec import ACTION, STATE, PolicySpec
 

@@ -21,11 +21,13 @@ from soarm.rollout import StepResult
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState
 from soarm.sim.episode_cameras import EpisodeCameras
+from soarm.sim.observation_error import Tracker
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
+from soarm.sim.servos import Servos
 from soarm.sim.task import ARRAYS, StateView
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, Feature
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TRUE_OBJECTS, Feature
 from soarm.tasks.task import Task
 
 
@@ -33,7 +35,8 @@ class BatchSim:
     """`n_rows` independent episodes of the task that the parameters are of.
 
     Where the parameters have cameras, observations hold `observation.images.<camera>`, uint8, beside the vectors: lazy rows,
-    drawn when somebody takes them (`soarm.lazy.LazyRows`).
+    drawn when somebody takes them (`soarm.lazy.LazyRows`). Where policies are told of the objects with errors, the truth
+    stands under `soarm.spec.TRUE_OBJECTS`.
 
     Args:
         params: The environment.
@@ -55,6 +58,10 @@ class BatchSim:
         self._qpos, self._qvel, self._ctrl, self._mocap = bind("qpos"), bind("qvel"), bind("ctrl"), bind("mocap_pos")
         self._tcp = bind("site_xpos")[:, model.site("tcp").id]
         self._sensors = bind("sensordata")
+        self._servos = None if params.plain_servos else Servos(params.servos, n_rows, params.n_substeps, params.sim_dt_s)
+        self._tracker: Tracker | None = None
+        if params.tells_wrongly:
+            self._tracker = Tracker(params.observation_error, self._task.task, n_rows, params.control_hz)
         self._fields = {name: self._batch.expand(name) for name in self._writer.varying}
         blank: tuple[Any, ...] = tuple(np.zeros(n_rows) for _ in self._task.task.terms)
         self._episodes = EpisodeState(blank, np.zeros(n_rows, np.int64), *(np.zeros(n_rows) for _ in range(5)))
@@ -93,6 +100,8 @@ class BatchSim:
             self._batch.state[row] = self._writer.state(scene)
         if self._fields:
             self._batch.set_const(order)
+        if self._servos is not None:
+            self._servos.start(rows, [scene.physics for scene in scenes], self._qpos[rows, : arm.N_JOINTS])
         self._batch.forward(order)
         view = self._read(rows)
         self._keep(self._rules.start(self._task.state(view)), rows)
@@ -111,10 +120,11 @@ class BatchSim:
         """
         rows = np.asarray(rows)
         require_finite(ACTION, actions)
-        self._ctrl[rows] = arm.to_radians(clip_to_limits(actions))
         ids = None if len(rows) == self._rows else np.sort(rows)
         try:
-            self._batch.step(ids, nstep=self._params.n_substeps)
+            for goals_rad, n_substeps in self._goals_rad(actions, rows):
+                self._ctrl[rows] = goals_rad
+                self._batch.step(ids, nstep=n_substeps)
         except mujoco_batch.SimulationError as error:
             raise SimulationError(
                 f"the physics of rows {error.ids.tolist()} broke down: {error}; look at the actions that led there"
@@ -124,6 +134,10 @@ class BatchSim:
         outcome = self._rules.step(episodes, self._task.state(view))
         self._keep(outcome.state, rows)
         return StepResult(self._observe(view, rows), outcome.reward, outcome.terminated, outcome.truncated, outcome.info)
+
+    def zeros(self, rows: Rows) -> NDArray[np.float64]:
+        """Return how far the joints' own zeros are off in `rows`, shape (len(rows), 6) [deg x 5, percent]."""
+        return np.zeros((len(rows), arm.N_JOINTS)) if self._servos is None else self._servos.zero[rows]
 
     def positions(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where everything is in `rows`, for pictures: qpos, shape (len(rows), nq), and mocap_pos, copied."""
@@ -144,17 +158,33 @@ class BatchSim:
         mujoco.mj_camlight(data.model, data)
         return data.model, data
 
+    def _goals_rad(self, actions: Array, rows: NDArray[Any]) -> Iterable[tuple[NDArray[np.float64], int]]:
+        """Return goals of the joints and for how many physics steps each holds; see `soarm.sim.servos.Servos.goals_rad`."""
+        if self._servos is not None:
+            return self._servos.goals_rad(actions, rows)
+        return [(arm.to_radians(clip_to_limits(actions)), self._params.n_substeps)]
+
     def _read(self, rows: Rows) -> StateView:
         qpos, qvel, tcp, sensors = (part[rows].T for part in (self._qpos, self._qvel, self._tcp, self._sensors))
         return StateView(qpos, qvel, tcp, self._mocap[rows].transpose(1, 2, 0), sensors)
 
     def _observe(self, view: StateView, rows: Rows, started: Sequence[int] | None = None) -> Observation:
         """Return what rows observe; `started` are the seeds of their scenes, where these have just begun."""
-        joints = np.asarray(view.qpos)[: arm.N_JOINTS].T
+        joints = arm.from_radians(np.asarray(view.qpos)[: arm.N_JOINTS].T)
+        if self._servos is not None:
+            joints = self._servos.read(joints, rows)
         objects = np.empty((len(joints), *self._task.task.objects.shape), np.float32)
         for i, number in enumerate(self._task.objects(view)):
             objects[:, i] = number
-        vectors = {STATE: arm.from_radians(joints).astype(np.float32), ENVIRONMENT_STATE: objects}
+        vectors = {STATE: joints.astype(np.float32), ENVIRONMENT_STATE: objects}
+        if self._tracker is not None:
+            tcp_m = np.asarray(view.tcp).T
+            told = (
+                self._tracker.start(rows, started, objects)
+                if started is not None
+                else self._tracker.follow(rows, objects, tcp_m)
+            )
+            vectors |= {ENVIRONMENT_STATE: told, TRUE_OBJECTS: objects}
         if self._cameras is None:
             return vectors
         qpos, mocap = self._qpos[rows], self._mocap[rows]

@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
+from soarm.quantities import LOW_HIGH, within
 from soarm.sim.params import PhysicsParams, PhysicsRange
 from soarm.sim.scene import ARM_BIT, OBJECT_BIT
-from soarm.sim.task import Number, Ops, StateView
+from soarm.sim.task import Number, Ops, Physics, StateView
 from soarm.tasks import tabletop
 
 CUBE_HALF_M = tabletop.CUBE_HALF_M
@@ -33,8 +35,16 @@ AT_REST2 = 0.03**2
 """A cube slower than 0.03 m/s is at rest (squared)."""
 BLUE = (0.13, 0.44, 0.92, 1.0)
 """Colour of a cube that is to be moved."""
-FIELDS = {"cube_friction": ("geom_friction",), "cube_mass_kg": ("body_mass", "body_inertia")}
+FIELDS = {
+    "cube_friction": ("geom_friction",),
+    "cube_mass_kg": ("body_mass", "body_inertia"),
+    "cube_edge_m": ("geom_size", "body_inertia"),
+}
 """Field of `CubePhysics` -> the model fields it is written to."""
+_Edge = Annotated[float, within(least=0.015, most=0.035)]
+
+
+EdgeRange = Annotated[tuple[_Edge, _Edge], LOW_HIGH]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +54,12 @@ class CubePhysics(PhysicsParams):
     Attributes:
         cube_friction: Sliding friction of a cube [1].
         cube_mass_kg: Mass of a cube [kg]. A printed 25 mm cube weighs 0.016.
+        cube_edge_m: Its edge [m]. Tasks, scripts and trackers take it for 25 mm whatever it is.
     """
 
     cube_friction: PhysicsRange
     cube_mass_kg: PhysicsRange
+    cube_edge_m: EdgeRange
 
 
 def add_cube(spec: mujoco.MjSpec, name: str, physics: CubePhysics, rgba: tuple[float, float, float, float] = BLUE) -> None:
@@ -57,7 +69,8 @@ def add_cube(spec: mujoco.MjSpec, name: str, physics: CubePhysics, rgba: tuple[f
     cube.add_geom(
         name=name,
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[CUBE_HALF_M] * 3,
+        size=[physics.cube_edge_m[1] / 2]
+        * 3,  # the largest: what bounds it in MuJoCo's broad phase stays when scenes write less
         mass=sum(physics.cube_mass_kg) / 2,
         friction=[sum(physics.cube_friction) / 2, 0.005, 0.0001],
         rgba=rgba,
@@ -80,27 +93,30 @@ def add_touch_sensors(spec: mujoco.MjSpec, name: str) -> None:
         )
 
 
-def write_cube(data: mujoco.MjData, i: int, xy: ArrayLike, yaw: float) -> None:
-    """Put cube `i` flat on the table, at xy, shape (2,) [m], turned by yaw [rad]."""
+def write_cube(data: mujoco.MjData, i: int, xy: ArrayLike, yaw: float, physics: Physics) -> None:
+    """Put cube `i` of a scene's physics flat on the table, at xy, shape (2,) [m], turned by yaw [rad]."""
     at = _first_of(i)
     data.qpos[at : at + 2] = xy
-    data.qpos[at + 2] = CUBE_HALF_M
+    data.qpos[at + 2] = physics["cube_edge_m"] / 2
     data.qpos[at + 3 : at + 7] = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
 
 
-PhysicsWriter = Callable[[mujoco.MjModel, Mapping[str, NDArray[np.float64]], Mapping[str, float]], None]
+PhysicsWriter = Callable[[mujoco.MjModel, Mapping[str, NDArray[np.float64]], Physics], None]
 
 
 def physics_writer(*names: str) -> PhysicsWriter:
-    """Return `SimTask.write_physics` of a task with these cubes: it writes their friction and mass."""
+    """Return `SimTask.write_physics` of a task with these cubes: it writes their friction, mass and size."""
 
-    def write(model: mujoco.MjModel, fields: Mapping[str, NDArray[np.float64]], physics: Mapping[str, float]) -> None:
+    def write(model: mujoco.MjModel, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:
+        if "geom_size" in fields:
+            fields["geom_size"][[model.geom(name).id for name in names]] = physics["cube_edge_m"] / 2
         if "geom_friction" in fields:
             fields["geom_friction"][[model.geom(name).id for name in names], 0] = physics["cube_friction"]
-        if "body_mass" in fields:
+        if "body_inertia" in fields:
             mass, bodies = physics["cube_mass_kg"], [model.body(name).id for name in names]
-            fields["body_mass"][bodies] = mass
-            fields["body_inertia"][bodies] = mass * (2 * CUBE_HALF_M) ** 2 / 6
+            if "body_mass" in fields:
+                fields["body_mass"][bodies] = mass
+            fields["body_inertia"][bodies] = mass * physics["cube_edge_m"] ** 2 / 6
 
     return write
 

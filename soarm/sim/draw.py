@@ -11,7 +11,7 @@ from soarm import arm, kinematics
 from soarm.errors import ParamsError
 from soarm.policy import clip_to_limits
 from soarm.sim.params import PhysicsParams, Sector, SimParams, TabletopParams, TaskParams
-from soarm.sim.task import Scene
+from soarm.sim.task import Physics, Scene
 
 
 def draw_scene(params: SimParams, seed: int) -> Scene:
@@ -55,7 +55,12 @@ def draw_apart(rng: np.random.Generator, task: TabletopParams) -> tuple[NDArray[
     )
 
 
-def draw_physics(rng: np.random.Generator, physics: PhysicsParams) -> dict[str, float]:
-    """Draw the physics of an episode: field -> value; a range of one value takes no random number."""
-    ranges = vars(physics)
-    return {name: float(rng.uniform(low, high)) if low < high else low for name, (low, high) in ranges.items()}
+def draw_physics(rng: np.random.Generator, physics: PhysicsParams) -> Physics:
+    """Draw the physics of an episode; a range of one value takes no random number."""
+    drawn: Physics = {}
+    for name, (low, high) in vars(physics).items():
+        if name in physics.PER_JOINT:
+            drawn[name] = rng.uniform(low, high, arm.N_JOINTS) if low < high else np.full(arm.N_JOINTS, low)
+        else:
+            drawn[name] = float(rng.uniform(low, high)) if low < high else low
+    return drawn

@@ -14,11 +14,13 @@ from soarm.policy import Array, clip_to_limits, require_finite
 from soarm.sim.draw import draw_scene
 from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
 from soarm.sim.episode_cameras import EpisodeCameras
+from soarm.sim.observation_error import Tracker
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
-from soarm.sim.task import FLOATS, DataReader, StateView
-from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
+from soarm.sim.servos import Servos
+from soarm.sim.task import FLOATS, DataReader, Physics, StateView
+from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
 
 
 class EpisodeSim:
@@ -41,18 +43,39 @@ class EpisodeSim:
         self.data = mujoco.MjData(self.model)
         self._rules, self._task, self._read = EpisodeRules(params, FLOATS), params.sim_task, DataReader(self.data)
         self._episode: EpisodeState | None = None
+        self._servos = Servos(params.servos, 1, params.n_substeps, params.sim_dt_s)
+        self._tracker: Tracker | None = None
+        if params.tells_wrongly:
+            self._tracker = Tracker(params.observation_error, self._task.task, 1, params.control_hz)
+        self._physics: Physics = {}
 
-    def start(self, seed: int, *, draw_physics: bool = True) -> StateView:
-        """Start the scene of a seed and return its state; without `draw_physics` the model stays as it is."""
+    def start(self, seed: int) -> StateView:
+        """Start the scene of a seed and return its state."""
         scene = draw_scene(self.params, seed)
-        if self._fields and draw_physics:
+        self._physics = scene.physics
+        if self._fields:
             self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
         self._writer.write_state(self.data, scene)
+        self._servos.start(_ROW, [scene.physics], self.data.qpos[None, : arm.N_JOINTS])
         mujoco.mj_forward(self.model, self.data)
         view = self._read()
         self._episode = self._rules.start(self._task.state(view))
         return view
+
+    def tell(self, view: StateView, started: int | None = None) -> tuple[Array, Array]:
+        """Return what policies are told of the objects, and where they are, shape (n,) each; once per control step.
+
+        Args:
+            view: The state.
+            started: The scene's seed, where it has just begun.
+        """
+        truth = np.array(self._task.objects(view), np.float32)
+        if self._tracker is None:
+            return truth, truth
+        if started is not None:
+            return self._tracker.start(_ROW, [started], truth[None])[0], truth
+        return self._tracker.follow(_ROW, truth[None], np.array([view.tcp]))[0], truth
 
     def account(self, view: StateView) -> StepOutcome:
         """Account for a control step that led to this state."""
@@ -74,6 +97,7 @@ class SimEnv(EpisodeSim):
     def __init__(self, params: SimParams, *, visuals: bool = False) -> None:
         super().__init__(params, visuals=visuals)
         self._ctrl, self._objects, self._n_substeps = self.data.ctrl, self._task.objects, params.n_substeps
+        self._plain = params.plain_servos
         self._cameras = EpisodeCameras(params, 1) if params.cameras else None
 
     def reset(self, *, seed: int) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -98,12 +122,17 @@ class SimEnv(EpisodeSim):
         wanted = action.tolist()
         if not math.isfinite(sum(wanted)):
             require_finite(ACTION, action)
-        # arm.to_radians(clip_to_limits(action)) on floats: six of them are too few for NumPy to pay off.
-        self._ctrl[:] = [
-            (q if low <= q <= high else low if q < low else high) / per_rad + zero
-            for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS)  # noqa: B905 - a keyword costs a quarter of it
-        ]
-        mujoco.mj_step(self.model, self.data, self._n_substeps)
+        if self._plain:
+            # arm.to_radians(clip_to_limits(action)) on floats: six of them are too few for NumPy to pay off.
+            self._ctrl[:] = [
+                (q if low <= q <= high else low if q < low else high) / per_rad + zero
+                for q, (low, high, per_rad, zero) in zip(wanted, _JOINTS)  # noqa: B905 - a keyword costs a quarter of it
+            ]
+            mujoco.mj_step(self.model, self.data, self._n_substeps)
+        else:
+            for goals_rad, n_substeps in self._servos.goals_rad(action[None], _ROW):
+                self._ctrl[:] = goals_rad[0]
+                mujoco.mj_step(self.model, self.data, n_substeps)
         view = self._read()
         outcome = self.account(view)
         return self._observe(view), float(outcome.reward), outcome.terminated, outcome.truncated, outcome.info
@@ -115,8 +144,15 @@ class SimEnv(EpisodeSim):
 
     def _observe(self, view: StateView, started: int | None = None) -> dict[str, Array]:
         numbers = [(q - zero) * per_rad for q, (_, _, per_rad, zero) in zip(view.qpos, _JOINTS)]  # noqa: B905 - as above
-        both = np.array([*numbers, *self._objects(view)], np.float32)
-        observation = {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
+        if self._plain and self._tracker is None:
+            both = np.array([*numbers, *self._objects(view)], np.float32)
+            observation = {STATE: both[:6], ENVIRONMENT_STATE: both[6:]}
+        else:
+            told, truth = self.tell(view, started)
+            read = self._servos.read(np.array([numbers]), _ROW)[0].astype(np.float32)
+            observation = {STATE: read, ENVIRONMENT_STATE: told}
+            if self._tracker is not None:
+                observation[TRUE_OBJECTS] = truth
         if self._cameras is None:
             return observation
         state = self.data.qpos[None], self.data.mocap_pos[None]

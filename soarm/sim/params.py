@@ -10,7 +10,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from soarm import arm
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
 from soarm.sim.look_params import LookParams
+from soarm.sim.observation_error import ObservationErrorParams
 from soarm.sim.registry import sim_task
+from soarm.sim.servos import ServoParams
 from soarm.sim.task import SimTask
 from soarm.spec import IMAGES, Feature, PolicySpec
 
@@ -26,6 +28,11 @@ _Angle = Annotated[float, within(least=-180, most=180)]
 LengthRange = Annotated[tuple[_Length, _Length], LOW_HIGH]
 """The same, of a radius or a height around the arm [m]."""
 AngleRange = Annotated[tuple[_Angle, _Angle], LOW_HIGH]
+_Error = Annotated[float, within(least=-20, most=20)]
+ErrorRange = Annotated[tuple[_Error, _Error], LOW_HIGH]
+"""The same, of what is off to either side [deg, percent]."""
+_Gap = Annotated[float, within(least=0, most=20)]
+GapRange = Annotated[tuple[_Gap, _Gap], LOW_HIGH]
 _Jitter = Annotated[float, within(least=0, most=180)]
 _Width = Annotated[int, within(least=1, most=1280)]
 _Height = Annotated[int, within(least=1, most=960)]
@@ -49,11 +56,20 @@ class PhysicsParams:
         position_gain: Stiffness of the position servo [N m/rad]. Menagerie has 50.
         force_limit: Largest torque of a servo [N m]. Menagerie has 3.5; an STS3215 at 12 V stalls at 2.94.
         latency_s: Delay from a goal being commanded to the servo following it [s].
+        volts: Supply of the servos [V], where `servos.law` is `sts3215`: then it stands for stiffness and torque.
+        zero_deg: How far a joint's own zero is off, drawn for each joint [deg, percent].
+        backlash_deg: Way that gears go before they move the joint back [deg, percent].
     """
 
     position_gain: PhysicsRange
     force_limit: PhysicsRange
     latency_s: NotNegativeRange
+    volts: PhysicsRange
+    zero_deg: ErrorRange
+    backlash_deg: GapRange
+
+    PER_JOINT: ClassVar[tuple[str, ...]] = ("zero_deg",)
+    """What is drawn for every joint by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,10 +196,13 @@ class SimParams:
             (Ng, Harada, Russell 1999).
         weights: Of the reward's terms.
         physics: Servo and object properties.
+        servos: What of the servos is known.
         task: Geometry and success.
         cameras: Name of a camera in the scene -> how policies see it; none: they see no pictures.
         objects_from: Who tells policies where the objects are: `simulator`, which knows, or `eye`, which sees the pictures of
             the cameras and was trained by the stage `train_eye`.
+        observation_error: How wrong the simulator is when it tells; where an eye tells, a residual is trained under these in
+            the eye's place, and nothing else is.
         look: How much these pictures differ from episode to episode.
     """
 
@@ -196,9 +215,11 @@ class SimParams:
     shaping_gamma: PositiveShare
     weights: RewardWeights
     physics: PhysicsParams
+    servos: ServoParams
     task: TaskParams
     cameras: Mapping[str, CameraParams]
     objects_from: Literal["simulator", "eye"]
+    observation_error: ObservationErrorParams
     look: LookParams
 
     def __post_init__(self) -> None:
@@ -235,9 +256,24 @@ class SimParams:
         return dataclasses.replace(task.spec(self.control_hz), features=features)
 
     def told(self, cameras: Iterable[str] = ()) -> Self:
-        """Return the same environment with some of its cameras, where policies are told where the objects are."""
+        """Return the same environment with some of its cameras, where policies are told where the objects are.
+
+        Where that was an eye's to say, they are told the truth.
+        """
         kept = {name: self.cameras[name] for name in cameras}
-        return dataclasses.replace(self, cameras=kept, objects_from="simulator")
+        error = self.observation_error if self.objects_from == "simulator" else ObservationErrorParams.none()
+        return dataclasses.replace(self, cameras=kept, objects_from="simulator", observation_error=error)
+
+    @property
+    def tells_wrongly(self) -> bool:
+        """Whether the simulator tells policies of the objects, and with errors."""
+        return self.objects_from == "simulator" and not self.observation_error.is_none
+
+    @property
+    def plain_servos(self) -> bool:
+        """Whether joints go where policies say, and read where they are: MuJoCo's actuators, right zeros, no backlash."""
+        drawn = (*self.physics.zero_deg, *self.physics.backlash_deg)
+        return self.servos.law == "position" and not any((*drawn, *self.servos.zero_deg))
 
     @property
     def sim_dt_s(self) -> float:

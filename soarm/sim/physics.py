@@ -8,13 +8,17 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm import arm, motor
 from soarm.sim.params import SimParams
-from soarm.sim.task import Scene
+from soarm.sim.task import Physics, Scene
 
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "position_gain": ("actuator_gainprm", "actuator_biasprm"),
     "force_limit": ("actuator_forcerange",),
     "latency_s": ("actuator_delay",),
+    "volts": ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"),
+    "zero_deg": (),
+    "backlash_deg": (),
 }
 
 
@@ -30,32 +34,41 @@ class SceneWriter:
         self._data = mujoco.MjData(model)
         self._spec = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._size = mujoco.mj_stateSize(model, self._spec)
-        self._task = params.sim_task
+        self._task, self._servos = params.sim_task, params.servos
         ranges, parameters = vars(params.physics), {**_FIELDS, **self._task.fields}
-        self.varying = tuple(
-            field for name, fields in parameters.items() if ranges[name][0] < ranges[name][1] for field in fields
-        )
+        varying = (field for name, fields in parameters.items() if ranges[name][0] < ranges[name][1] for field in fields)
+        self.varying = tuple(dict.fromkeys(varying))
         self._mean_damping = model.actuator_biasprm[:, 2].copy()
         self._mean_gain = model.actuator_gainprm[:, 0].copy()
         every = {field: getattr(model, field) for fields in parameters.values() for field in fields if hasattr(model, field)}
         self.write_model(every, {name: sum(pair) / 2 for name, pair in ranges.items()})
         mujoco.mj_setConst(model, self._data)
 
-    def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Mapping[str, float]) -> None:
+    def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:
         """Write a scene's physics into model fields; `fields` holds those to be written, as views.
 
-        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1.
+        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1; the motor's law has none
+        in its controller.
         """
+        gain, limit = self._gain_and_limit(physics)
         if "actuator_gainprm" in fields:
-            gain = physics["position_gain"]
             fields["actuator_gainprm"][:, 0] = gain
             fields["actuator_biasprm"][:, 1] = -gain
-            fields["actuator_biasprm"][:, 2] = self._mean_damping * np.sqrt(gain / self._mean_gain)
+            by_law = self._servos.law == "sts3215"
+            fields["actuator_biasprm"][:, 2] = 0.0 if by_law else self._mean_damping * np.sqrt(gain / self._mean_gain)
         if "actuator_forcerange" in fields:
-            fields["actuator_forcerange"][:] = (-physics["force_limit"], physics["force_limit"])
+            fields["actuator_forcerange"][:, 0], fields["actuator_forcerange"][:, 1] = -limit, limit
         if "actuator_delay" in fields:
             fields["actuator_delay"][:] = physics["latency_s"]
         self._task.write_physics(self._model, fields, physics)
+
+    def _gain_and_limit(self, physics: Physics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return stiffness [N m/rad] and largest torque [N m] of the servos, shape (6,) each."""
+        gain, limit = physics["position_gain"], np.full(arm.N_JOINTS, physics["force_limit"])
+        if self._servos.law == "sts3215":
+            gain = motor.stiffness(self._servos.p, physics["volts"])
+            limit = np.array([motor.stall_torque(most, physics["volts"]) for most in motor.TORQUE_LIMIT])
+        return gain * np.asarray(self._servos.gain_factor), limit
 
     def state(self, scene: Scene) -> NDArray[np.float64]:
         """Return the scene's start as an integration state, shape (nstate,)."""

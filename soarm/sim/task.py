@@ -88,6 +88,10 @@ class Progress(NamedTuple):
     info: dict[str, Number]
 
 
+Physics = dict[str, Any]
+"""Field of a task's physics parameters -> what an episode has of it: a float, or shape (6,) of what is drawn per joint."""
+
+
 class Scene(Protocol):
     """A drawn start: where everything is and how the physics differs from the mean."""
 
@@ -96,8 +100,8 @@ class Scene(Protocol):
         """The arm, shape (6,) [rad]."""
 
     @property
-    def physics(self) -> dict[str, float]:
-        """Field of the task's physics parameters -> value."""
+    def physics(self) -> Physics:
+        """What was drawn of the physics."""
 
 
 class DemonstratorParams(Protocol):
@@ -134,7 +138,7 @@ class SimTask:
     add_to: Callable[[mujoco.MjSpec, Any], None]
     draw: Callable[[np.random.Generator, Any], Scene]
     write: Callable[[mujoco.MjData, Any], None]
-    write_physics: Callable[[mujoco.MjModel, Mapping[str, NDArray[np.float64]], Mapping[str, float]], None]
+    write_physics: Callable[[mujoco.MjModel, Mapping[str, NDArray[np.float64]], Physics], None]
     state: Callable[[StateView], Any]
     objects: Callable[[StateView], Sequence[Number]]
     evaluate_progress: Callable[[Ops, Any], Progress]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from soarm import arm, kinematics
 from soarm.hardware.config import DEFAULT
-from soarm.hardware.motor import DUTY_PER_P_RAD
+from soarm.motor import DUTY_PER_P_RAD
 from soarm.policy import Array, clip_to_limits
 from soarm.runtime.safety import lowest_m
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm.hardware.motor import ARMATURE, COULOMB_NM, DUTY_MAX, DUTY_PER_P_RAD, KT, OHM, VISCOUS
+from soarm.motor import ARMATURE, COULOMB_NM, DUTY_MAX, DUTY_PER_P_RAD, KT, OHM, VISCOUS
 
 ActuatorName = Literal["position", "sts3215"]
 Floats = NDArray[np.float64]
@@ -44,6 +44,9 @@ class ActuatorModel(Protocol):
     def apply(self, drive: Drive) -> None:
         """Set the actuators for the next physics step."""
 
+    def refresh(self) -> None:
+        """Take what a scene has drawn anew from the model, or write it over."""
+
     def load(self) -> Floats:
         """Return the PWM duty, or what stands for it, -1..1, shape (6,), in the direction of the model's joints."""
 
@@ -64,7 +67,7 @@ class PositionActuator:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take gains and limits anew from the model: a scene has drawn them."""
+        """Take gains and limits anew from the model."""
         model, n = self._model, arm.N_JOINTS
         self._gain, self._bias = model.actuator_gainprm[:n].copy(), model.actuator_biasprm[:n].copy()
         self._limit = model.actuator_forcerange[:n].copy()
@@ -103,11 +106,17 @@ class Sts3215Actuator:
         self._model, self._data = model, data
         model.dof_armature[:n], model.dof_frictionloss[:n] = ARMATURE, COULOMB_NM
         model.dof_damping[:n] = VISCOUS + KT * KT / OHM
-        model.actuator_gainprm[:n], model.actuator_biasprm[:n] = 0.0, 0.0
-        model.actuator_gainprm[:n, 0] = 1.0
         model.actuator_forcelimited[:n], model.actuator_ctrllimited[:n] = 0, 0  # its range is of angles, ours are torques
         self._duty = np.zeros(n)
         self._volts = np.zeros(n)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See `ActuatorModel`: what drives are torques, at once; a delay is one of goals, which are not MuJoCo's here."""
+        n = arm.N_JOINTS
+        self._model.actuator_gainprm[:n], self._model.actuator_biasprm[:n] = 0.0, 0.0
+        self._model.actuator_gainprm[:n, 0] = 1.0
+        self._model.actuator_delay[:n] = 0.0
 
     def apply(self, drive: Drive) -> None:
         """See `ActuatorModel`."""

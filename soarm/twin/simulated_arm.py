@@ -6,6 +6,7 @@ what the wire does: positions and goals are whole ticks, and nothing moves that 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from soarm import arm
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.motor import MAX_SPEED_TICKS_S
 from soarm.hardware.registers import TICKS_PER_TURN, Status
+from soarm.motor import MAX_SPEED_TICKS_S
 from soarm.sim.env import EpisodeSim
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
+from soarm.sim.servos import play, slew
 from soarm.twin.actuator import ActuatorModel, ActuatorName, Drive, PositionActuator, Sts3215Actuator
 from soarm.twin.servo import Servo
 
@@ -69,10 +71,12 @@ class SimulatedArm(EpisodeSim):
         self.servos = tuple(servos)
         make = PositionActuator if servo_model == "position" else Sts3215Actuator
         self._actuator: ActuatorModel = make(self.model, self.data)
+        self._delays = servo_model == "position"  # MuJoCo's actuators delay their goals
         self._outcome: StepOutcome | None = None
         self._substep = 0
         joints = calibration.joints
-        self._zero = np.array([joint.zero_ticks + joint.homing_offset for joint in joints])
+        self._mounted = np.array([joint.zero_ticks + joint.homing_offset for joint in joints])
+        self._zero = self._mounted  # where the model's zeros are, in this episode
         self._per_unit = np.array([joint.sign * joint.ticks_per_unit for joint in joints])
         self._per_rad = self._per_unit * arm.PER_RAD  # ticks per radian of the model's joint
         self.volts = np.full(arm.N_JOINTS, volts)
@@ -80,17 +84,21 @@ class SimulatedArm(EpisodeSim):
         self.frozen: set[int] = set()
         self._slewed = np.zeros(arm.N_JOINTS)  # goals as the servos follow them [ticks, before the offset]
         self._slew_speed = np.zeros(arm.N_JOINTS)  # how fast those run [ticks/s]
+        self._played_rad = np.zeros(arm.N_JOINTS)  # where gears with backlash put the joints that follow them
+        self._late: deque[Floats] = deque(maxlen=1)  # goals on their way, where MuJoCo does not delay them
         self._overloaded_s = np.zeros(arm.N_JOINTS)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
-        if isinstance(self._actuator, PositionActuator):
-            self.start(seed)
-            if self._fields:
-                self._actuator.refresh()
-        else:
-            self.start(seed, draw_physics=False)
+        view = self.start(seed)
+        self._told, _ = self.tell(view, seed)
+        if self._fields:
+            self._actuator.refresh()
+        self._zero = self._mounted + self._per_unit * self._servos.zero[0]
+        self._played_rad = self.data.qpos[: arm.N_JOINTS].copy()
+        steps = 0 if self._delays else round(self._physics["latency_s"] / self.params.sim_dt_s)
+        self._late = deque(maxlen=1 + steps)
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
         self._outcome, self._substep = None, 0
         self.report()
@@ -103,8 +111,9 @@ class SimulatedArm(EpisodeSim):
         profile, drive = self._registers()
         for _ in range(n_substeps):
             self._slew(profile)
-            goal_rad = (self._slewed - self._zero) / self._per_rad + arm.ZERO_RAD
-            self._actuator.apply(drive._replace(goal_rad=goal_rad))
+            self._late.append((self._slewed - self._zero) / self._per_rad + arm.ZERO_RAD)
+            self._played_rad = play(self._played_rad, self._late[0], self._servos.backlash_rad[0])
+            self._actuator.apply(drive._replace(goal_rad=self._played_rad))
             mujoco.mj_step(self.model, self.data)
             self._substep += 1
             if self._substep % self.params.n_substeps == 0:
@@ -116,6 +125,8 @@ class SimulatedArm(EpisodeSim):
         self.data.qpos[: arm.N_JOINTS] = arm.to_radians(q)
         self.data.qvel[: arm.N_JOINTS] = 0.0
         self._slewed, self._slew_speed = self._zero + self._per_unit * q, np.zeros(arm.N_JOINTS)  # where torque begins
+        self._played_rad = arm.to_radians(q)
+        self._late.clear()
         mujoco.mj_forward(self.model, self.data)
         self.report()
 
@@ -129,6 +140,10 @@ class SimulatedArm(EpisodeSim):
         return arm.from_radians(self.data.qpos[: arm.N_JOINTS])
 
     def objects(self) -> NDArray[np.float32]:
+        """Return what policies are told of the objects: as they are, or with `sim.observation_error`'s errors; shape (n,)."""
+        return self.true_objects() if self._tracker is None else self._told
+
+    def true_objects(self) -> NDArray[np.float32]:
         """Return the objects as `observation.environment_state`, shape (n,)."""
         return np.array(self._task.objects(self._read()), np.float32)
 
@@ -150,7 +165,7 @@ class SimulatedArm(EpisodeSim):
         live = np.array([servo.live for servo in servos])
         speed = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
         acceleration = np.full(arm.N_JOINTS, np.inf)
-        if not isinstance(self._actuator, PositionActuator):
+        if not isinstance(self._actuator, PositionActuator) or self.params.servos.law == "sts3215":
             speed = np.minimum(speed, MAX_SPEED_TICKS_S)
             acceleration = np.array([100.0 * servo.get("acceleration") or np.inf for servo in servos])
         if not live.all():
@@ -161,23 +176,18 @@ class SimulatedArm(EpisodeSim):
         return Profile(self._goals(), speed, acceleration), Drive(self._slewed, live, share, p, self.volts)
 
     def _slew(self, profile: Profile) -> None:
-        """Move the goals that the servos follow by one physics step: no faster than they may, and able to brake in time."""
-        dt_s = self.params.sim_dt_s
-        way = profile.goals - self._slewed
-        limited = np.isfinite(profile.acceleration)
-        a = np.where(limited, profile.acceleration, 0.0)
-        # The speed from which it can still brake, counted in whole steps: v dt (1 + v / (a dt)) / 2 = way.
-        braking = np.where(limited, np.sqrt((a * dt_s / 2) ** 2 + 2 * a * np.abs(way)) - a * dt_s / 2, np.inf)
-        wanted = np.sign(way) * np.minimum(np.minimum(np.abs(way) / dt_s, profile.speed), braking)
-        change = np.where(limited, a * dt_s, np.inf)
-        self._slew_speed = np.clip(wanted, self._slew_speed - change, self._slew_speed + change)
-        self._slewed = self._slewed + self._slew_speed * dt_s
+        """Move the goals that the servos follow by one physics step."""
+        at, bounds = (self._slewed, self._slew_speed), (profile.speed, profile.acceleration)
+        self._slewed, self._slew_speed = slew(profile.goals, *at, *bounds, self.params.sim_dt_s)
 
     def _goals(self) -> Floats:
         return np.array([servo.goal_ticks for servo in self.servos], np.float64)
 
     def _end_period(self) -> None:
-        self._outcome = self.account(self._read())
+        view = self._read()
+        self._outcome = self.account(view)
+        if self._tracker is not None:
+            self._told, _ = self.tell(view)
         self._protect()
         self.report()
 
@@ -193,7 +203,7 @@ class SimulatedArm(EpisodeSim):
 
     def report(self) -> None:
         """Write into the registers what the servos measure; after every period, and whenever something was changed outside."""
-        ticks = self._zero + self._per_unit * self.q()
+        ticks = self._zero + self._per_unit * self.q()  # an encoder is at the joint, after the gears
         speed = self._per_rad * self.data.qvel[: arm.N_JOINTS]
         load = np.clip(np.sign(self._per_rad) * self._actuator.load() * 1000, -1000, 1000)
         amperes = self._actuator.amperes()

@@ -127,9 +127,14 @@ class Twin:
         return self._sim.sim_task.task
 
     def objects(self) -> NDArray[np.float32]:
-        """Return the objects as `observation.environment_state`, in the order of `Task.objects`."""
+        """Return what a tracker tells of the objects, in the order of `Task.objects`: see `sim.observation_error`."""
         with self._lock:
             return self._simulated.objects()
+
+    def true_objects(self) -> NDArray[np.float32]:
+        """Return where the objects are, in the same order."""
+        with self._lock:
+            return self._simulated.true_objects()
 
     def outcome(self) -> StepOutcome | None:
         """Return what the last control period gave the task; None right after `reset`."""

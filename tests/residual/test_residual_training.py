@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from soarm.errors import CheckpointError, ParamsError
-from soarm.observation_error import ObservationError
 from soarm.params import build
 from soarm.residual import checkpoint, validation
 from soarm.residual.encoder import NOTHING_MASKED, ObservationParams
@@ -33,7 +32,6 @@ def params(task: ModuleType) -> TrainResidualParams:
         time_limit_s=1.0,
         hidden=(16, 16),
         layer_norm=True,
-        observation_error=ObservationError(0.0, 0.0, 0.0, 0.0),
         n_critics=2,
         actor_observation=NOTHING_MASKED,
         critic_observation=NOTHING_MASKED,

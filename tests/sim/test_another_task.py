@@ -15,10 +15,11 @@ from soarm.evaluation.results import Results
 from soarm.evaluation.summary import summarise
 from soarm.quantities import NotNegative
 from soarm.sim.batch_env import BatchSim
+from soarm.sim.draw import draw_physics
 from soarm.sim.env import SimEnv
 from soarm.sim.params import PhysicsParams, RewardWeights, SimParams, TaskParams
 from soarm.sim.pick_place.params import PickPlaceParams
-from soarm.sim.task import Number, Ops, Progress, SimTask
+from soarm.sim.task import Number, Ops, Physics, Progress, SimTask
 from soarm.spec import ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.registry import TASKS
 from soarm.tasks.residual_observation import N_LOOKAHEAD, Term
@@ -65,7 +66,7 @@ class PointParams(SimParams):
 @dataclasses.dataclass(frozen=True)
 class Scene:
     qpos: np.ndarray
-    physics: dict[str, float]
+    physics: Physics
 
 
 def evaluate_progress(ops: Ops, tcp: Any) -> Progress:
@@ -80,7 +81,7 @@ SIM_POINT = SimTask(
     expert_params=object,
     fields={},
     add_to=lambda spec, params: None,
-    draw=lambda rng, params: Scene(np.radians(rng.uniform(-5.0, 5.0, 6)), {k: v[0] for k, v in vars(params.physics).items()}),
+    draw=lambda rng, params: Scene(np.radians(rng.uniform(-5.0, 5.0, 6)), draw_physics(rng, params.physics)),
     write=lambda data, scene: None,
     write_physics=lambda model, fields, physics: None,
     state=lambda view: view.tcp,
@@ -94,7 +95,7 @@ SIM_POINT = SimTask(
 def params(sim: PickPlaceParams, monkeypatch: pytest.MonkeyPatch) -> PointParams:
     monkeypatch.setitem(TASKS, "point", POINT)
     monkeypatch.setattr("soarm.sim.params.sim_task", {"point": SIM_POINT}.__getitem__)
-    servos = {name: getattr(sim.physics, name) for name in ("position_gain", "force_limit", "latency_s")}
+    servos = {field.name: getattr(sim.physics, field.name) for field in dataclasses.fields(PhysicsParams)}
     shared = {field.name: getattr(sim, field.name) for field in dataclasses.fields(SimParams)}
     task = TaskParams(sim.task.home, sim.task.home_jitter, success_hold_s=0.2, time_limit_s=0.5)
     own = {"weights": Weights(1.0, 0.5), "physics": PhysicsParams(**servos), "task": task, "reward": "shaped"}

@@ -16,6 +16,7 @@ from soarm.rollout import Episode, rollout
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.env import SimEnv
+from soarm.sim.observation_error import ObservationErrorParams
 from soarm.sim.params import SimParams
 from soarm.spec import STATE
 from soarm.tasks.registry import TASKS
@@ -44,11 +45,27 @@ def task(request: pytest.FixtureRequest) -> OfTask:
 def varied(sim: SimParams) -> SimParams:
     """Return the environment with the shaped reward and every physics parameter a range."""
     ranges = {name: (0.8 * low, 1.2 * high) for name, (low, high) in vars(sim.physics).items()}
-    physics = dataclasses.replace(sim.physics, **ranges | {"latency_s": (0.0, 0.05)})
-    return dataclasses.replace(sim, reward="shaped", physics=physics)
+    ranges |= {"latency_s": (0.0, 0.05), "zero_deg": (-2.0, 2.0), "backlash_deg": (0.0, 1.0)}
+    return dataclasses.replace(sim, reward="shaped", physics=dataclasses.replace(sim.physics, **ranges))
 
 
-@pytest.mark.parametrize("change", [lambda sim: sim, varied], ids=["default", "varied physics, shaped"])
+def as_a_servo(sim: SimParams) -> SimParams:
+    """Return the varied environment with the motor's law, and with poses that are told wrongly, late and rarely."""
+    seen = ObservationErrorParams(
+        offset_m=(0.0, 0.005),
+        jitter_m=(0.0, 0.002),
+        offset_deg=(0.0, 5.0),
+        jitter_deg=(0.0, 2.0),
+        period_s=(0.0, 0.1),
+        delay_s=(0.0, 0.1),
+        dropout=(0.0, 0.5),
+        hidden_m=(0.0, 0.1),
+    )
+    servos = dataclasses.replace(sim.servos, law="sts3215", zero_deg=(0.5, 0.0, -0.5, 0.0, 0.0, 1.0))
+    return dataclasses.replace(varied(sim), servos=servos, observation_error=seen)
+
+
+@pytest.mark.parametrize("change", [lambda sim: sim, varied, as_a_servo], ids=["default", "varied, shaped", "motor, errors"])
 def test_batched_rows_are_the_single_environment_to_the_bit(task: OfTask, change: Any) -> None:
     params = change(task.sim)
     rows, seeds = np.arange(3), [5, 6, 7]

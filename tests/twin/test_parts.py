@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -12,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soarm import motor
 from soarm.cli import main
 from soarm.errors import TwinError
-from soarm.hardware import motor
 from soarm.hardware.bus import Bus
-from soarm.hardware.config import ArmConfig
+from soarm.hardware.config import ArmConfig, Gains
 from soarm.hardware.driver import Arm
 from soarm.hardware.registers import Status
 from soarm.sim.env import SimEnv
@@ -25,6 +26,7 @@ from soarm.twin.emulator import BusEmulator
 from soarm.twin.faults import Fault
 from soarm.twin.port import Port
 from soarm.twin.servo import FirmwareAssumptions, Servo
+from soarm.twin.twin import Twin
 from soarm.twin.twin_config import TwinConfig
 from soarm.twin.wire import Instruction, Parser
 
@@ -248,6 +250,36 @@ def test_under_the_position_law_the_wire_costs_ticks_and_nothing_else(twin, acti
             observation, *_ = env.step(q.astype(np.float32))
 
             np.testing.assert_allclose(seen.q, observation["observation.state"], atol=0.3)
+
+
+@pytest.mark.parametrize("law", ["position", "sts3215"])
+def test_the_wire_has_the_errors_of_a_desk_as_direct_simulation_has_them(connect, sim, law):
+    drawn = {"position_gain": (17.8, 50.0), "latency_s": (0.0, 0.066), "zero_deg": (-2.0, 2.0), "backlash_deg": (0.0, 1.0)}
+    wrong = {"offset_m": (0.003, 0.003), "delay_s": (0.066, 0.066), "period_s": (0.1, 0.1)}
+    sim = dataclasses.replace(
+        sim,
+        physics=dataclasses.replace(sim.physics, cube_edge_m=(0.023, 0.027), **drawn),
+        servos=dataclasses.replace(sim.servos, law=law, gain_factor=(1.0, 0.8, 1.2, 1.0, 1.0, 1.0)),
+        observation_error=dataclasses.replace(sim.observation_error, **wrong),
+    )
+    env = SimEnv(sim)
+    with Twin.start(sim, TwinConfig(registers={"overload_torque": 100})) as twin:
+        arm = connect(twin, gains=dataclasses.replace(Gains(), torque_limit=(1000,) * 6))
+        arm.hold()
+        arm.activate()
+        for seed in (3, 4):
+            twin.reset(seed)
+            observation, _ = env.reset(seed=seed)
+            q, rng = observation["observation.state"].astype(float), np.random.default_rng(seed)
+            np.testing.assert_allclose(arm.observe().q, q, atol=0.1)
+            for _ in range(40):
+                q = np.clip(q + rng.normal(0, 1, 6), arm.calibration.lower, arm.calibration.upper)
+                arm.command(q)
+                seen = arm.observe()
+                observation, *_ = env.step(q.astype(np.float32))
+
+                np.testing.assert_allclose(seen.q, observation["observation.state"], atol=0.5)
+                np.testing.assert_allclose(twin.objects(), observation["observation.environment_state"], atol=1e-4)
 
 
 def test_a_limp_arm_falls_under_either_law(make_twin):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from soarm.sim.cubes import write_cube
 from soarm.sim.draw import draw_apart, draw_physics, draw_pose, draw_yaw
 from soarm.sim.pick_place.params import PickPlaceParams
+from soarm.sim.task import Physics
 
 
 class PickPlaceScene(NamedTuple):
@@ -21,14 +22,14 @@ class PickPlaceScene(NamedTuple):
         cube_xy: Shape (2,) [m].
         cube_yaw: [rad].
         bin_xy: Shape (2,) [m].
-        physics: `CubePhysics` field -> value.
+        physics: What was drawn of `CubePhysics`.
     """
 
     qpos: NDArray[np.float64]
     cube_xy: NDArray[np.float64]
     cube_yaw: float
     bin_xy: NDArray[np.float64]
-    physics: dict[str, float]
+    physics: Physics
 
 
 def draw(rng: np.random.Generator, params: PickPlaceParams) -> PickPlaceScene:
@@ -40,5 +41,5 @@ def draw(rng: np.random.Generator, params: PickPlaceParams) -> PickPlaceScene:
 
 def write(data: mujoco.MjData, scene: PickPlaceScene) -> None:
     """Write where cube and bin are."""
-    write_cube(data, 0, scene.cube_xy, scene.cube_yaw)
+    write_cube(data, 0, scene.cube_xy, scene.cube_yaw, scene.physics)
     data.mocap_pos[0] = (scene.bin_xy[0], scene.bin_xy[1], 0.0)

@@ -14,6 +14,7 @@ from soarm.errors import ParamsError
 from soarm.sim.cubes import write_cube
 from soarm.sim.draw import draw_apart, draw_physics, draw_pose, draw_yaw
 from soarm.sim.push.params import PushParams, PushTaskParams
+from soarm.sim.task import Physics
 
 BEHIND_M = 0.035
 """From the cube's middle to where the fingers come down behind it, whatever its yaw."""
@@ -27,14 +28,14 @@ class PushScene(NamedTuple):
         cube_xy: Shape (2,) [m].
         cube_yaw: [rad].
         square_xy: Shape (2,), the square's middle [m].
-        physics: `CubePhysics` field -> value.
+        physics: What was drawn of `CubePhysics`.
     """
 
     qpos: NDArray[np.float64]
     cube_xy: NDArray[np.float64]
     cube_yaw: float
     square_xy: NDArray[np.float64]
-    physics: dict[str, float]
+    physics: Physics
 
 
 def draw(rng: np.random.Generator, params: PushParams) -> PushScene:
@@ -61,5 +62,5 @@ def is_feasible(task: PushTaskParams, cube_xy: NDArray[np.float64], square_xy: N
 
 def write(data: mujoco.MjData, scene: PushScene) -> None:
     """Write where cube and square are."""
-    write_cube(data, 0, scene.cube_xy, scene.cube_yaw)
+    write_cube(data, 0, scene.cube_xy, scene.cube_yaw, scene.physics)
     data.mocap_pos[0] = (scene.square_xy[0], scene.square_xy[1], 0.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from soarm.sim.cubes import write_cube
 from soarm.sim.draw import draw_apart, draw_physics, draw_pose, draw_yaw
 from soarm.sim.stack.params import StackParams
+from soarm.sim.task import Physics
 
 
 class StackScene(NamedTuple):
@@ -22,7 +23,7 @@ class StackScene(NamedTuple):
         cube_yaw: [rad].
         base_xy: Shape (2,), the lower cube [m].
         base_yaw: [rad].
-        physics: `CubePhysics` field -> value.
+        physics: What was drawn of `CubePhysics`.
     """
 
     qpos: NDArray[np.float64]
@@ -30,7 +31,7 @@ class StackScene(NamedTuple):
     cube_yaw: float
     base_xy: NDArray[np.float64]
     base_yaw: float
-    physics: dict[str, float]
+    physics: Physics
 
 
 def draw(rng: np.random.Generator, params: StackParams) -> StackScene:
@@ -42,5 +43,5 @@ def draw(rng: np.random.Generator, params: StackParams) -> StackScene:
 
 def write(data: mujoco.MjData, scene: StackScene) -> None:
     """Write where the cubes are."""
-    write_cube(data, 0, scene.cube_xy, scene.cube_yaw)
-    write_cube(data, 1, scene.base_xy, scene.base_yaw)
+    write_cube(data, 0, scene.cube_xy, scene.cube_yaw, scene.physics)
+    write_cube(data, 1, scene.base_xy, scene.base_yaw, scene.physics)

@@ -15,6 +15,12 @@ ARMATURE, COULOMB_NM, VISCOUS = 0.0284, 0.052, 0.059
 """Of motor and gears, at the output shaft [kg m2, N m, N m s/rad]."""
 MAX_SPEED_TICKS_S = 3400.0
 """The servo slews its goal no faster [ticks/s]."""
+P = 32
+"""Register 21 as the factory sets it."""
+TORQUE_LIMIT = (1000, 1000, 1000, 1000, 1000, 500)
+"""Register 48 of the six servos [0.1 %]. The gripper's is half, as in LeRobot: a full one cooks its servo."""
+ACCELERATION = 254
+"""Register 41, the most that it takes [100 ticks/s2]."""
 
 
 def stiffness(p: float, volts: float) -> float:
