@@ -52,11 +52,17 @@ class Params(Header):
 
     Attributes:
         sections: Section name -> merged mapping.
+        of_task: The same without the profile.
         path: Where it was read from, for messages.
     """
 
     sections: Mapping[str, Mapping[str, Any]]
+    of_task: Mapping[str, Mapping[str, Any]]
     path: Path
+
+    def without_profile(self) -> Params:
+        """Return the same file with its task applied and no profile."""
+        return dataclasses.replace(self, sections=self.of_task)
 
     def section(self, name: str, cls: type[T]) -> T:
         """Return section `name` as an instance of the dataclass `cls`; of `cls.for_task(task)`, where it differs by task.
@@ -106,7 +112,7 @@ def load(path: Path, task: str | None = None) -> Params:
     merged = _overlay(ours, own, header.profile, faults, adds=False)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
-    return Params(**vars(header), sections=merged, path=path)
+    return Params(**vars(header), sections=merged, of_task=ours, path=path)
 
 
 _LAYERS = ("base", "tasks")

@@ -100,6 +100,12 @@ class StageRun:
         self._tracker.params(section, self._params.sections[section])
         return value
 
+    def without_profile(self, section: str, cls: type[T]) -> T:
+        """Return a section of params.yaml as the task has it, whatever the profile; raises as `params`."""
+        plain = self._params.without_profile()
+        self._identify(f"params.without_profile.{section}", plain.sections[section])
+        return plain.section(section, cls)
+
     def values(self, section: str) -> Mapping[str, Any]:
         """Return a section of params.yaml as it stands there, task and profile applied: for what a result says of others."""
         self._identify(f"params.{section}", self._params.sections[section])

@@ -15,7 +15,7 @@ from soarm.eye import trials
 from soarm.eye.world import environments, eye_of
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
-from soarm.report import clips, gallery, tables
+from soarm.report import clips, desk, gallery, tables
 from soarm.report import comparison as report
 from soarm.residual import actor as residual_actor
 from soarm.residual.controller import residual_policy
@@ -67,7 +67,8 @@ def main() -> None:
         origin = report.Origin(
             datetime.datetime.now(datetime.UTC).date(), run.git_rev, run.task.name, run.profile, run.seed, source
         )
-        page = report.render(base, residual, result, results, training, films, origin)
+        under_a_desk = desk.section(desk.load(run.input("gauntlet")))
+        page = report.render(base, residual, result, results, training, films, origin, [under_a_desk])
         (run.out / "report.html").write_text(page, encoding="utf-8")
         for path in [run.out / "report.html", *sorted(run.out.glob("figures/*.png")), *sorted(run.out.glob("clips/*.mp4"))]:
             run.artifact(path)

@@ -38,6 +38,7 @@ OUTSIDE: dict[str, set[str]] = {
     "cli": {"typer"},
     "entry": set(),
     "estimation": {"numpy"},
+    "gauntlet": set(),
     "eye": {"mujoco", "numpy", "safetensors", "torch"},
     "envs": {"gymnasium", "mujoco", "numpy"},
     "dataset": {"av", "numpy", "pyarrow"},

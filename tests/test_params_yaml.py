@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
 from soarm.eye.training import TrainEyeParams
+from soarm.gauntlet import GauntletParams, rows_of
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -48,6 +50,7 @@ SECTIONS: dict[str, type[Any]] = {
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
+    "gauntlet": GauntletParams,
     "compare": CompareParams,
     "export": ExportParams,
     "deploy_check": DeployParams,
@@ -84,7 +87,13 @@ NONSENSE: dict[str, Any] = {
 LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any words do": (
         ("text", "number as text"),
-        ("study.variants.*.label", "sim.look.background.photos", "*.pretrained_backbone_weights", "record.policy"),
+        (
+            "study.variants.*.label",
+            "gauntlet.rows.*.label",
+            "sim.look.background.photos",
+            "*.pretrained_backbone_weights",
+            "record.policy",
+        ),
     ),
     "a switch is on or off": (
         ("truth",),
@@ -98,9 +107,10 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "export.int8",
         ),
     ),
+    "null runs all rows": (("nothing",), ("gauntlet.only",)),
     "null takes what all variants have": (("nothing",), ("study.variants.*.seeds", "study.variants.*.env_steps")),
     "null plays chunks open loop": (("nothing",), ("*.temporal_ensemble_coeff",)),
-    "nothing is hidden": (("empty list",), ("*.masked_blocks",)),
+    "nothing is hidden, nothing else is run": (("empty list",), ("*.masked_blocks", "gauntlet.only")),
     "an angle, a logarithm, a value and an exponent have a sign": (
         ("zero", "minus one", "negative"),
         (
@@ -198,6 +208,7 @@ def replaced(data: Any, at: Place, value: Any) -> Any:
 
 
 TRAIN_RESIDUAL = build(TrainResidualParams, BASE["train_residual"], "train_residual")
+SIM = load(PARAMS_FILE, DEFAULT_TASK).section("sim", SimParams)
 NETWORK = build(ACTConfig, BASE["train_act"]["network"], "network")
 
 
@@ -216,7 +227,10 @@ def read(task: str, section: str, data: Any, at: Place) -> None:
     """Read a section as its stages do, and of the study the variants that a place has to do with."""
     if section != "study":
         kind = SECTIONS[section]
-        build(kind.for_task(task) if hasattr(kind, "for_task") else kind, data, f"params.yaml: {section}")
+        found = build(kind.for_task(task) if hasattr(kind, "for_task") else kind, data, f"params.yaml: {section}")
+        if isinstance(found, GauntletParams):
+            only = None if at[0] != "rows" else (str(at[1]),)
+            rows_of(dataclasses.replace(found, only=only), SIM, SIM)
     elif at[0] == "variants":
         read_study(data, [str(at[1])])
     else:
@@ -226,6 +240,11 @@ def read(task: str, section: str, data: Any, at: Place) -> None:
 def to_try(task: str, section: str) -> Iterator[tuple[Place, Any]]:
     """Yield the leaves of a section: all of the default task's, of another task those that it has for itself."""
     return leaves(BASE[section] if task == DEFAULT_TASK else OF_TASK[task][section])
+
+
+def matches(place: str, pattern: str) -> bool:
+    """Whether a pattern means a place; rows of the gauntlet change parameters of the simulator, which are matched as these."""
+    return fnmatch(place, pattern) or fnmatch(re.sub(r"^gauntlet\.rows\.\w+\.sim\.", "sim.", place), pattern)
 
 
 CASES = [(task, section) for task in OF_TASK for section in BASE if task == DEFAULT_TASK or OF_TASK[task].get(section)]
@@ -253,7 +272,7 @@ def test_every_leaf_refuses_nonsense_by_its_path_with_what_is_allowed(task: str,
     allowed = {
         (kind, place)
         for kind, place in taken
-        if any(kind in kinds and fnmatch(place, pattern) for kinds, patterns in LEGITIMATE.values() for pattern in patterns)
+        if any(kind in kinds and matches(place, pattern) for kinds, patterns in LEGITIMATE.values() for pattern in patterns)
     }
     assert sorted(taken - allowed) == []
 

@@ -33,6 +33,7 @@ from soarm.errors import (
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot
+from soarm.report import desk
 from soarm.residual import actor, reach
 from soarm.runtime import log
 from soarm.runtime.bundle import Bundle
@@ -86,6 +87,14 @@ class Reader(NamedTuple):
 def _spec() -> dict[str, Any]:
     features = {STATE: JOINT_FEATURE, ACTION: JOINT_FEATURE}
     return PolicySpec(features, 30, 5, 3, residual_scale=(1.0,) * 6, dataset_hash="0" * 16).to_dict()
+
+
+def _gauntlet_line() -> dict[str, Any]:
+    words, numbers = (
+        ("row", "label", "policy"),
+        ("success_rate", "ci95_low", "ci95_high", "n_scenes", "gained", "lost", "mcnemar_p"),
+    )
+    return dict.fromkeys(words, "late") | dict.fromkeys(numbers, 1)
 
 
 def _calibration() -> dict[str, Any]:
@@ -158,6 +167,7 @@ READERS = {
         },
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
+    "gauntlet": Reader(_beside(desk.TABLE, desk.load), (StageError,), [_gauntlet_line()]),
     "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),
     "journal": Reader(_beside(f".recording/{journal.HEADER}", lambda root: journal.header(root)), (DatasetError,)),
 }

@@ -119,12 +119,24 @@ def _compared(found: dict[str, Any]) -> list[str]:
     return [*lines, gained, f"report: {REPORT}"]
 
 
+def _crossed(found: dict[str, Any]) -> list[str]:
+    """Return how many scenes base and residual solve in each row of the gauntlet."""
+    width = max(map(len, found["rows"]))
+    lines = [f"{found['n_scenes']} scenes{'':<{width - 8}}{'ACT':>8}{'ACT + residual':>18}   lost / gained"]
+    for name, row in found["rows"].items():
+        base, residual = row["base"], row["residual"]
+        rates = f"{100 * base['success_rate']:>8.0f}{100 * residual['success_rate']:>18.0f}"
+        lines.append(f"{name:<{width + 2}}{rates}   {residual['lost']} / {residual['gained']}")
+    return lines
+
+
 _add("repro", None, "Run the whole chain: every stage whose inputs have changed.", "soarm repro --profile ci")
 _add("record", "record", "Record demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
 _add("train", "train_act", "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
 _add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone)
 _add("reach", "reach", "Measure how far a residual must reach.", "soarm reach")
 _add("rl-train", "train_residual", "Train the residual on the frozen ACT.", "soarm rl-train --seed 1")
+_add("gauntlet", "gauntlet", "Run base and residual under what a desk does, on the same scenes.", "soarm gauntlet", _crossed)
 _add("rl-eval", "compare", "Compare ACT with ACT and residual on the same held-out scenes.", "soarm rl-eval", _compared)
 _add("export", "export", "Export ACT and residual to an ONNX bundle, equal to torch.", "soarm export")
 

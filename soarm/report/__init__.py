@@ -18,4 +18,5 @@
     markdown       Markdown as the Hugging Face Hub reads it
     page           a page of HTML that needs nothing but itself
     comparison     the report of a comparison
+    desk           the gauntlet: its table, figure and section of the report
 """

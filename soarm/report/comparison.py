@@ -51,6 +51,7 @@ def render(
     training: Sequence[Figure],
     films: Sequence[tuple[Path, Clip]],
     origin: Origin,
+    more: Sequence[page.Section] = (),
 ) -> str:
     """Return the page, of at most `MOST_BYTES` with its films.
 
@@ -62,6 +63,7 @@ def render(
         training: Figures of the two trainings.
         films: Scenes to watch, and the file of each.
         origin: Of the rows.
+        more: Sections that follow what came out.
     """
     lead = [
         page.paragraph(
@@ -72,6 +74,7 @@ def render(
     ]
     before = [
         page.Section("What came out", [_grid(results)]),
+        *more,
         page.Section("Who solved what", [_solved(comparison)]),
         page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
         page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison)]),
