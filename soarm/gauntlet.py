@@ -76,7 +76,8 @@ def rows_of(params: GauntletParams, sim: SimParams, plain: SimParams) -> dict[st
     Raises:
         ParamsError: A row does not fit the simulator; lists every fault.
     """
-    start = dataclasses.replace(sim, physics=plain.physics, servos=plain.servos, observation_error=plain.observation_error)
+    kept = {name: getattr(plain, name) for name in ("physics", "servos", "observation_error", "disturbances")}
+    start = dataclasses.replace(sim, **kept)
     made, faults = {UNPERTURBED: Row(UNPERTURBED, start)}, []
     for name, row in params.rows.items():
         if params.only is not None and name not in params.only:

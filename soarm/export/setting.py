@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from soarm import motor
 from soarm.errors import SimulationError
 from soarm.runtime.mounting import MountedCamera, Mounting
 from soarm.runtime.training_arm import TrainingArm
@@ -19,8 +20,13 @@ _DIGITS = 6
 
 def training_arm_of(sim: SimParams) -> TrainingArm:
     """Return the arm of a simulator."""
-    servos = sim.physics.position_gain, sim.physics.force_limit, sim.physics.latency_s
-    return TrainingArm(sim.control_hz, *servos, sim.task.home, sim.task.success_hold_s)
+    widest, servos = sim.widest_physics, sim.servos
+    gains, limits = widest["position_gain"], widest["force_limit"]
+    if servos.law == "sts3215":
+        low, high = widest["volts"]
+        gains = motor.stiffness(servos.p, low), motor.stiffness(servos.p, high)
+        limits = motor.stall_torque(max(motor.TORQUE_LIMIT), low), motor.stall_torque(max(motor.TORQUE_LIMIT), high)
+    return TrainingArm(sim.control_hz, gains, limits, widest["latency_s"], sim.task.home, sim.task.success_hold_s)
 
 
 def mounting_of(sim: SimParams) -> Mounting | None:

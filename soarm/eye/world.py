@@ -52,9 +52,10 @@ def training_environments(sim: SimParams, eye: Path, cameras: Iterable[str]) -> 
         eye: Folder of the eye.
         cameras: Those that the base looks through.
     """
-    if sim.objects_from == "simulator" or sim.observation_error.is_none:
+    erring = dataclasses.replace(sim.told(cameras), observation_error=sim.observation_error, disturbances=sim.disturbances)
+    if sim.objects_from == "simulator" or not erring.tells_wrongly:
         return environments(sim, eye)
-    return functools.partial(BatchSim, dataclasses.replace(sim.told(cameras), observation_error=sim.observation_error))
+    return functools.partial(BatchSim, erring)
 
 
 def estimator_for(sim: SimParams, eye: Path) -> Estimator:

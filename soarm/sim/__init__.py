@@ -8,6 +8,7 @@ scene.py         arm, table, lights and cameras as an MjModel, with the task's b
 cubes.py         free cubes: bodies, touch sensors, physics, potentials
 demonstrator.py  how every scripted demonstrator moves; grasping.py one that picks up a cube and lets it go elsewhere
 servos.py        zeros, backlash and slewing goals between a policy and the joints; observation_error.py what policies are told
+disturbances.py  what of both is drawn more widely in some episodes
 physics.py       SceneWriter: a drawn scene into model and data
 episode.py       EpisodeRules: reward, furthest stage, held success, time limit
 env.py           SimEnv: one episode at a time, of any task

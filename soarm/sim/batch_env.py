@@ -18,10 +18,9 @@ from soarm import arm
 from soarm.errors import SimulationError
 from soarm.policy import Array, Observation, Rows, clip_to_limits, require_finite
 from soarm.rollout import StepResult
-from soarm.sim.draw import draw_scene
+from soarm.sim.draw import draw_scene, tracker_of
 from soarm.sim.episode import EpisodeRules, EpisodeState
 from soarm.sim.episode_cameras import EpisodeCameras
-from soarm.sim.observation_error import Tracker
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -59,9 +58,7 @@ class BatchSim:
         self._tcp = bind("site_xpos")[:, model.site("tcp").id]
         self._sensors = bind("sensordata")
         self._servos = None if params.plain_servos else Servos(params.servos, n_rows, params.n_substeps, params.sim_dt_s)
-        self._tracker: Tracker | None = None
-        if params.tells_wrongly:
-            self._tracker = Tracker(params.observation_error, self._task.task, n_rows, params.control_hz)
+        self._tracker = tracker_of(params, n_rows)
         self._fields = {name: self._batch.expand(name) for name in self._writer.varying}
         blank: tuple[Any, ...] = tuple(np.zeros(n_rows) for _ in self._task.task.terms)
         self._episodes = EpisodeState(blank, np.zeros(n_rows, np.int64), *(np.zeros(n_rows) for _ in range(5)))

@@ -62,15 +62,28 @@ class CubePhysics(PhysicsParams):
     cube_edge_m: EdgeRange
 
 
-def add_cube(spec: mujoco.MjSpec, name: str, physics: CubePhysics, rgba: tuple[float, float, float, float] = BLUE) -> None:
-    """Add a cube with a free joint; both have the name."""
+def add_cube(
+    spec: mujoco.MjSpec,
+    name: str,
+    physics: CubePhysics,
+    largest_m: float,
+    rgba: tuple[float, float, float, float] = BLUE,
+) -> None:
+    """Add a cube with a free joint; both have the name.
+
+    Args:
+        spec: The scene.
+        name: Of the cube.
+        physics: Of cubes.
+        largest_m: Largest edge that an episode may have [m]: its bounds in the broad phase stay when a scene writes less.
+        rgba: Its colour.
+    """
     cube = spec.worldbody.add_body(name=name, pos=[0, -0.25, CUBE_HALF_M])
     cube.add_freejoint(name=name)
     cube.add_geom(
         name=name,
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[physics.cube_edge_m[1] / 2]
-        * 3,  # the largest: what bounds it in MuJoCo's broad phase stays when scenes write less
+        size=[largest_m / 2] * 3,
         mass=sum(physics.cube_mass_kg) / 2,
         friction=[sum(physics.cube_friction) / 2, 0.005, 0.0001],
         rgba=rgba,

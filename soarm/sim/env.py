@@ -11,10 +11,9 @@ import numpy as np
 from soarm import arm
 from soarm.errors import ObservationError
 from soarm.policy import Array, clip_to_limits, require_finite
-from soarm.sim.draw import draw_scene
+from soarm.sim.draw import draw_scene, tracker_of
 from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
 from soarm.sim.episode_cameras import EpisodeCameras
-from soarm.sim.observation_error import Tracker
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
 from soarm.sim.scene import build_model
@@ -44,9 +43,7 @@ class EpisodeSim:
         self._rules, self._task, self._read = EpisodeRules(params, FLOATS), params.sim_task, DataReader(self.data)
         self._episode: EpisodeState | None = None
         self._servos = Servos(params.servos, 1, params.n_substeps, params.sim_dt_s)
-        self._tracker: Tracker | None = None
-        if params.tells_wrongly:
-            self._tracker = Tracker(params.observation_error, self._task.task, 1, params.control_hz)
+        self._tracker = tracker_of(params, 1)
         self._physics: Physics = {}
 
     def start(self, seed: int) -> StateView:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from soarm import arm
+from soarm.errors import ParamsError
+from soarm.params import changed
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
+from soarm.sim.disturbances import DisturbanceParams, Range
 from soarm.sim.look_params import LookParams
 from soarm.sim.observation_error import ObservationErrorParams
 from soarm.sim.registry import sim_task
@@ -203,6 +206,7 @@ class SimParams:
             the cameras and was trained by the stage `train_eye`.
         observation_error: How wrong the simulator is when it tells; where an eye tells, a residual is trained under these in
             the eye's place, and nothing else is.
+        disturbances: What of physics and observation errors is drawn more widely in some episodes.
         look: How much these pictures differ from episode to episode.
     """
 
@@ -220,6 +224,7 @@ class SimParams:
     cameras: Mapping[str, CameraParams]
     objects_from: Literal["simulator", "eye"]
     observation_error: ObservationErrorParams
+    disturbances: DisturbanceParams
     look: LookParams
 
     def __post_init__(self) -> None:
@@ -231,6 +236,31 @@ class SimParams:
             raise ValueError(
                 "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
             )
+        try:
+            self.disturbed(self.physics, "physics")
+            self.disturbed(self.observation_error, "observation_error")
+        except ParamsError as error:
+            _, *faults = str(error).splitlines()
+            raise ValueError("; ".join(fault.strip() for fault in faults)) from None
+
+    def disturbed(self, section: Any, name: str) -> Mapping[str, Range]:
+        """Return the ranges of the disturbances of a section, by field.
+
+        Raises:
+            ParamsError: One is no field of the section, or not what the field may be.
+        """
+        fields = getattr(self.disturbances, name)
+        found = vars(changed(section, fields, f"disturbances.{name}"))
+        return {field: found[field] for field in fields}
+
+    @property
+    def widest_physics(self) -> Mapping[str, Range]:
+        """Field of `physics` -> lowest and highest value that an episode may have."""
+        ranges = dict(vars(self.physics))
+        if self.disturbances.share > 0:
+            for name, (low, high) in self.disturbed(self.physics, "physics").items():
+                ranges[name] = min(low, ranges[name][0]), max(high, ranges[name][1])
+        return ranges
 
     @staticmethod
     def for_task(name: str) -> type[SimParams]:
@@ -261,18 +291,22 @@ class SimParams:
         Where that was an eye's to say, they are told the truth.
         """
         kept = {name: self.cameras[name] for name in cameras}
-        error = self.observation_error if self.objects_from == "simulator" else ObservationErrorParams.none()
-        return dataclasses.replace(self, cameras=kept, objects_from="simulator", observation_error=error)
+        told = dataclasses.replace(self, cameras=kept, objects_from="simulator")
+        if self.objects_from == "simulator":
+            return told
+        physics_alone = dataclasses.replace(self.disturbances, observation_error={})
+        return dataclasses.replace(told, observation_error=ObservationErrorParams.none(), disturbances=physics_alone)
 
     @property
     def tells_wrongly(self) -> bool:
         """Whether the simulator tells policies of the objects, and with errors."""
-        return self.objects_from == "simulator" and not self.observation_error.is_none
+        disturbed = self.disturbances.share > 0 and any(self.disturbances.observation_error)
+        return self.objects_from == "simulator" and (disturbed or not self.observation_error.is_none)
 
     @property
     def plain_servos(self) -> bool:
         """Whether joints go where policies say, and read where they are: MuJoCo's actuators, right zeros, no backlash."""
-        drawn = (*self.physics.zero_deg, *self.physics.backlash_deg)
+        drawn = (*self.widest_physics["zero_deg"], *self.widest_physics["backlash_deg"])
         return self.servos.law == "position" and not any((*drawn, *self.servos.zero_deg))
 
     @property

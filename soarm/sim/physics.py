@@ -35,13 +35,13 @@ class SceneWriter:
         self._spec = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._size = mujoco.mj_stateSize(model, self._spec)
         self._task, self._servos = params.sim_task, params.servos
-        ranges, parameters = vars(params.physics), {**_FIELDS, **self._task.fields}
+        ranges, parameters = params.widest_physics, {**_FIELDS, **self._task.fields}
         varying = (field for name, fields in parameters.items() if ranges[name][0] < ranges[name][1] for field in fields)
         self.varying = tuple(dict.fromkeys(varying))
         self._mean_damping = model.actuator_biasprm[:, 2].copy()
         self._mean_gain = model.actuator_gainprm[:, 0].copy()
         every = {field: getattr(model, field) for fields in parameters.values() for field in fields if hasattr(model, field)}
-        self.write_model(every, {name: sum(pair) / 2 for name, pair in ranges.items()})
+        self.write_model(every, {name: sum(pair) / 2 for name, pair in vars(params.physics).items()})
         mujoco.mj_setConst(model, self._data)
 
     def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:

@@ -185,7 +185,7 @@ def _set_servos(spec: mujoco.MjSpec, params: SimParams) -> None:
 
 
 def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:
-    longest = params.physics.latency_s[1]
+    longest = params.widest_physics["latency_s"][1]
     if longest <= 0:
         return
     for actuator in spec.actuators:

@@ -53,6 +53,14 @@ def test_networks_of_tiny_settings_are_registered_nowhere():
     }
 
     assert registered == {
-        **{"default": True, "full": True, "pixels": True, "pixels_mild": True, "seed_size": True, "visual": True},
+        **{
+            "default": True,
+            "desk": True,
+            "full": True,
+            "pixels": True,
+            "pixels_mild": True,
+            "seed_size": True,
+            "visual": True,
+        },
         **{"ci": False, "ci_pixels": False},
     }

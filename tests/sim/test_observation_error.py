@@ -9,7 +9,7 @@ import pytest
 
 from soarm.kinematics import forward
 from soarm.sim.batch_env import BatchSim
-from soarm.sim.observation_error import ObservationErrorParams, Tracker
+from soarm.sim.observation_error import ObjectTracker, ObservationErrorParams
 from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, STATE, TRUE_OBJECTS
 from soarm.tasks.pick_place import TASK
@@ -38,7 +38,7 @@ def told(env: BatchSim, n_steps: int = 1, seeds: tuple[int, int] = (4, 5)) -> li
 
 def along(xs_m: list[float], **values: float) -> list[float]:
     """Return where a cube is told to be along x that moves through these places, one per control step at 10 Hz."""
-    tracker, row = Tracker(wrong(**values), TASK, 1, 10), np.zeros(1, np.intp)
+    tracker, row = ObjectTracker(wrong(**values), TASK, 1, 10), np.zeros(1, np.intp)
     places = [LYING + np.float32([x, 0, 0, 0, 0, 0, 0]) for x in xs_m]
     seen = [tracker.start(row, [3], places[0]), *(tracker.follow(row, place, FAR) for place in places[1:])]
     return [round(float(one[0, 0]), 3) for one in seen]
@@ -112,7 +112,11 @@ def test_a_look_that_finds_nothing_tells_where_a_thing_was_seen_last() -> None:
 
 
 def test_a_hand_hides_what_lies_under_it_and_knows_what_it_holds() -> None:
-    tracker, row, near = Tracker(wrong(hidden_m=0.04), TASK, 1, 10), np.zeros(1, np.intp), LYING[:, :3].astype(np.float64)
+    tracker, row, near = (
+        ObjectTracker(wrong(hidden_m=0.04), TASK, 1, 10),
+        np.zeros(1, np.intp),
+        LYING[:, :3].astype(np.float64),
+    )
     tracker.start(row, [0], LYING)
     pushed, lifted = LYING + np.float32([0.01, 0, 0, 0, 0, 0, 0]), LYING + np.float32([0.01, 0, 0.02, 0, 0, 0, 0])
 

@@ -12,7 +12,7 @@ from soarm.tasks.pick_place.things import BIN_HALF_M, BIN_WALL_HEIGHT_M, BIN_WAL
 
 def add_to(spec: mujoco.MjSpec, params: PickPlaceParams) -> None:
     """Add cube, bin and one touch sensor per finger."""
-    add_cube(spec, "cube", params.physics)
+    add_cube(spec, "cube", params.physics, params.widest_physics["cube_edge_m"][1])
     _add_bin(spec)
     add_touch_sensors(spec, "cube")
 

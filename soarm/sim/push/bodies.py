@@ -13,7 +13,7 @@ _THICK_M = 0.0002
 
 def add_to(spec: mujoco.MjSpec, params: PushParams) -> None:
     """Add the cube, the mark, which nothing touches, and one touch sensor per finger."""
-    add_cube(spec, "cube", params.physics)
+    add_cube(spec, "cube", params.physics, params.widest_physics["cube_edge_m"][1])
     spec.geom("cube").priority = 1  # MuJoCo takes the cube's friction on the table and at the fingers, not the larger of two
     square = spec.worldbody.add_body(name="square", pos=[0.1, -0.2, 0.0], mocap=True)
     square.add_geom(

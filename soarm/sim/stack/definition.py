@@ -14,8 +14,9 @@ from soarm.tasks.stack import TASK
 
 
 def _add_to(spec: mujoco.MjSpec, params: StackParams) -> None:
-    cubes.add_cube(spec, "cube", params.physics)
-    cubes.add_cube(spec, "base_cube", params.physics, rgba=(0.90, 0.52, 0.16, 1))
+    largest_m = params.widest_physics["cube_edge_m"][1]
+    cubes.add_cube(spec, "cube", params.physics, largest_m)
+    cubes.add_cube(spec, "base_cube", params.physics, largest_m, rgba=(0.90, 0.52, 0.16, 1))
     cubes.add_touch_sensors(spec, "cube")
 
 
