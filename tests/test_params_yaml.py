@@ -169,7 +169,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "*.margin",
             "*.noise_std",
             "sim.physics.backlash_deg.*",
-            "sim.disturbances.share",
+            "sim.disturbances.severity.*",
             "sim.observation_error.*",
             "train_eye.moments.*",
             "train_eye.learn.brightness",

@@ -1,45 +1,52 @@
-"""Disturbances: what is otherwise nominal in an episode is drawn from a wide range in some, each by itself.
+"""Disturbances: how far the physics and the tellings of an episode go from what is usual.
 
-An episode that has all of a desk's errors at their worst is one that hardly any desk has, and from which little is learnt: of
-ranges that were drawn together a residual learnt to solve 64 %, of these 84 % of the same scenes (docs/notebook.md).
+Each episode has a severity, at which all of its ranges lie between the usual ones and the worst: hardly any desk is the worst
+in everything, and from nothing but such episodes little is learnt (docs/notebook.md, "A desk").
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
-from soarm.quantities import within
+from soarm.quantities import LOW_HIGH, within
 
-Range = tuple[float, float]
+Ranges = TypeVar("Ranges")
+_STREAM = 0xD157
+"""Sets the random number of an episode's severity apart from those of its scene."""
+_Severity = Annotated[float, within(least=0, most=1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class DisturbanceParams:
-    """Ranges that take the place of others in some of the episodes.
+    """The worst that episodes may have.
 
     Attributes:
-        share: Chance of each of them to be in an episode.
-        physics: Field of `sim.physics` -> [low, high].
-        observation_error: Field of `sim.observation_error` -> [low, high].
+        severity: Of an episode, drawn from [low, high]: 0 is as usual, 1 the worst.
+        physics: Field of `sim.physics` -> its worst [low, high].
+        observation_error: Field of `sim.observation_error` -> its worst [low, high].
     """
 
-    share: Annotated[float, within(least=0, most=1)]
+    severity: Annotated[tuple[_Severity, _Severity], LOW_HIGH]
     physics: dict[str, Any]
     observation_error: dict[str, Any]
 
-    @property
-    def is_none(self) -> bool:
-        """Whether no episode has any."""
-        return self.share == 0 or not (self.physics or self.observation_error)
+    def of_episode(self, seed: int) -> float:
+        """Return the severity of the episode of a seed."""
+        low, high = self.severity
+        return float(np.random.default_rng([seed, _STREAM]).uniform(low, high)) if low < high else low
 
 
-def drawn_ranges(
-    rng: np.random.Generator, usual: Mapping[str, Range], disturbed: Mapping[str, Range], share: float
-) -> Iterator[tuple[str, Range]]:
-    """Yield the range of each parameter in an episode: the usual one, or a disturbance; without these no number is drawn."""
-    for name, pair in usual.items():
-        yield name, disturbed[name] if name in disturbed and rng.uniform() < share else pair
+def between(usual: Ranges, worst: Ranges, severity: float) -> Ranges:
+    """Return the ranges that lie between those of two dataclasses; the usual ones themselves where they do not differ."""
+    if severity == 0:
+        return usual
+    found = {}
+    for name, (low, high) in vars(usual).items():
+        lowest, highest = getattr(worst, name)
+        if (lowest, highest) != (low, high):
+            found[name] = low + severity * (lowest - low), high + severity * (highest - high)
+    made: Ranges = dataclasses.replace(usual, **found)  # type: ignore[type-var]
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,14 +11,15 @@ from numpy.typing import NDArray
 from soarm import arm, kinematics
 from soarm.errors import ParamsError
 from soarm.policy import clip_to_limits
-from soarm.sim.disturbances import drawn_ranges
 from soarm.sim.observation_error import ObjectTracker
-from soarm.sim.params import Sector, SimParams, TabletopParams, TaskParams
+from soarm.sim.params import PhysicsParams, Sector, SimParams, TabletopParams, TaskParams
 from soarm.sim.task import Physics, Scene
 
 
 def draw_scene(params: SimParams, seed: int) -> Scene:
     """Draw the scene of `seed`: the same scene for the same seed and parameters, whatever ran before."""
+    if params.disturbances.severity[1] > 0:
+        params = dataclasses.replace(params, physics=params.physics_of(seed))
     return params.sim_task.draw(np.random.default_rng(seed), params)
 
 
@@ -25,8 +27,8 @@ def tracker_of(params: SimParams, n_rows: int) -> ObjectTracker | None:
     """Return what tells policies of the objects in so many arms; None where they are told the truth."""
     if not params.tells_wrongly:
         return None
-    disturbed = params.disturbed(params.observation_error, "observation_error"), params.disturbances.share
-    return ObjectTracker(params.observation_error, params.sim_task.task, n_rows, params.control_hz, *disturbed)
+    task, ranges_of = params.sim_task.task, params.observation_error_of
+    return ObjectTracker(params.largest_error, task, n_rows, params.control_hz, ranges_of)
 
 
 def draw_pose(rng: np.random.Generator, task: TaskParams) -> NDArray[np.float64]:
@@ -65,12 +67,11 @@ def draw_apart(rng: np.random.Generator, task: TabletopParams) -> tuple[NDArray[
     )
 
 
-def draw_physics(rng: np.random.Generator, params: SimParams) -> Physics:
+def draw_physics(rng: np.random.Generator, physics: PhysicsParams) -> Physics:
     """Draw the physics of an episode; a range of one value takes no random number."""
     drawn: Physics = {}
-    ranges = params.disturbed(params.physics, "physics"), params.disturbances.share
-    for name, (low, high) in drawn_ranges(rng, vars(params.physics), *ranges):
-        if name in params.physics.PER_JOINT:
+    for name, (low, high) in vars(physics).items():
+        if name in physics.PER_JOINT:
             drawn[name] = rng.uniform(low, high, arm.N_JOINTS) if low < high else np.full(arm.N_JOINTS, low)
         else:
             drawn[name] = float(rng.uniform(low, high)) if low < high else low

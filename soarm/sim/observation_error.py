@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soarm.quantities import LOW_HIGH, NotNegative, within
-from soarm.sim.disturbances import Range, drawn_ranges
 from soarm.tasks.task import Task
 
 _STREAM = 0xE220
@@ -71,12 +69,11 @@ class ObjectTracker:
     """Tells where the objects of a number of arms are, with errors that follow from each episode's seed.
 
     Args:
-        error: How wrong.
+        error: How wrong at most.
         task: What there is to be told.
         n_rows: Number of arms.
         control_hz: Control steps per second [Hz].
-        disturbed: Field of the error -> range in a share of the episodes.
-        share: That share.
+        ranges_of: Returns what the errors of an episode are drawn from, by its seed; None: `error`.
     """
 
     def __init__(
@@ -85,21 +82,19 @@ class ObjectTracker:
         task: Task,
         n_rows: int,
         control_hz: int,
-        disturbed: Mapping[str, Range] = MappingProxyType({}),
-        share: float = 0.0,
+        ranges_of: Callable[[int], ObservationErrorParams] | None = None,
     ) -> None:
-        self._ranges, self._hz, n = vars(error), control_hz, task.objects.shape[0]
-        self._disturbed = disturbed, share
-        highest = {name: max(pair[1], disturbed.get(name, pair)[1]) for name, pair in self._ranges.items()}
-        self._jitters = max(highest["jitter_m"], highest["jitter_deg"]) > 0
+        self._hz, n = control_hz, task.objects.shape[0]
+        self._ranges_of = ranges_of or (lambda seed: error)
+        self._jitters = max(error.jitter_m[1], error.jitter_deg[1]) > 0
         things = [task.elements[thing.name] for thing in task.things]
         self._at = [[one[name] for name in ("x", "y", "z") if name in one] for one in things]
         self._yaw = [(one["yaw4_cos"], one["yaw4_sin"]) for one in things if "yaw4_cos" in one]
         self._elements = [sorted(one.values()) for one in things]
         self._height = [one.get("z") for one in things]
-        longest = 1 + round(highest["delay_s"] * control_hz)
+        longest = 1 + round(error.delay_s[1] * control_hz)
         self._rngs = [np.random.default_rng() for _ in range(n_rows)]
-        self._drawn = {name: np.zeros(n_rows) for name in self._ranges}
+        self._drawn = {name: np.zeros(n_rows) for name in vars(error)}
         self._offsets: Floats = np.zeros((n_rows, sum(map(len, self._at)) + len(self._yaw)))
         self._step, self._phase = np.zeros(n_rows, np.int64), np.zeros(n_rows, np.int64)
         self._start, self._seen = np.zeros((n_rows, n), np.float32), np.zeros((n_rows, n), np.float32)
@@ -109,7 +104,7 @@ class ObjectTracker:
         """Start the episode of each seed in each of `rows`; return what is told of the objects, shape (k, n), as `truth`."""
         for row, seed in zip(rows, seeds, strict=True):
             rng = self._rngs[row] = np.random.default_rng([seed, _STREAM])
-            for name, (low, high) in drawn_ranges(rng, self._ranges, *self._disturbed):
+            for name, (low, high) in vars(self._ranges_of(seed)).items():
                 self._drawn[name][row] = rng.uniform(low, high) if low < high else low
             self._phase[row] = rng.integers(self._period(row)) if self._period(row) > 1 else 0
             self._offsets[row] = self._errors(row, "offset")

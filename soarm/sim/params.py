@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from soarm import arm
 from soarm.errors import ParamsError
 from soarm.params import changed
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
-from soarm.sim.disturbances import DisturbanceParams, Range
+from soarm.sim.disturbances import DisturbanceParams, between
 from soarm.sim.look_params import LookParams
 from soarm.sim.observation_error import ObservationErrorParams
 from soarm.sim.registry import sim_task
@@ -206,7 +207,7 @@ class SimParams:
             the cameras and was trained by the stage `train_eye`.
         observation_error: How wrong the simulator is when it tells; where an eye tells, a residual is trained under these in
             the eye's place, and nothing else is.
-        disturbances: What of physics and observation errors is drawn more widely in some episodes.
+        disturbances: How far physics and errors go from these.
         look: How much these pictures differ from episode to episode.
     """
 
@@ -237,30 +238,39 @@ class SimParams:
                 "objects_from is 'eye', and cameras names none that it could look through; profile `pixels` has two"
             )
         try:
-            self.disturbed(self.physics, "physics")
-            self.disturbed(self.observation_error, "observation_error")
+            _ = self.worst_physics, self.worst_observation_error
         except ParamsError as error:
             _, *faults = str(error).splitlines()
             raise ValueError("; ".join(fault.strip() for fault in faults)) from None
 
-    def disturbed(self, section: Any, name: str) -> Mapping[str, Range]:
-        """Return the ranges of the disturbances of a section, by field.
+    @functools.cached_property
+    def worst_physics(self) -> PhysicsParams:
+        """The physics at severity 1."""
+        return changed(self.physics, self.disturbances.physics, "disturbances.physics")
 
-        Raises:
-            ParamsError: One is no field of the section, or not what the field may be.
-        """
-        fields = getattr(self.disturbances, name)
-        found = vars(changed(section, fields, f"disturbances.{name}"))
-        return {field: found[field] for field in fields}
+    @functools.cached_property
+    def worst_observation_error(self) -> ObservationErrorParams:
+        """The errors at severity 1."""
+        return changed(self.observation_error, self.disturbances.observation_error, "disturbances.observation_error")
 
-    @property
-    def widest_physics(self) -> Mapping[str, Range]:
+    def physics_of(self, seed: int) -> PhysicsParams:
+        """Return the physics of the episode of a seed, as ranges to draw from."""
+        return between(self.physics, self.worst_physics, self.disturbances.of_episode(seed))
+
+    def observation_error_of(self, seed: int) -> ObservationErrorParams:
+        """Return the errors of the episode of a seed, as ranges to draw from."""
+        return between(self.observation_error, self.worst_observation_error, self.disturbances.of_episode(seed))
+
+    @functools.cached_property
+    def widest_physics(self) -> Mapping[str, tuple[float, float]]:
         """Field of `physics` -> lowest and highest value that an episode may have."""
-        ranges = dict(vars(self.physics))
-        if self.disturbances.share > 0:
-            for name, (low, high) in self.disturbed(self.physics, "physics").items():
-                ranges[name] = min(low, ranges[name][0]), max(high, ranges[name][1])
-        return ranges
+        usual, worst = (vars(between(self.physics, self.worst_physics, severity)) for severity in self.disturbances.severity)
+        return {name: (min(low, worst[name][0]), max(high, worst[name][1])) for name, (low, high) in usual.items()}
+
+    @functools.cached_property
+    def largest_error(self) -> ObservationErrorParams:
+        """The errors at the highest severity."""
+        return between(self.observation_error, self.worst_observation_error, self.disturbances.severity[1])
 
     @staticmethod
     def for_task(name: str) -> type[SimParams]:
@@ -300,8 +310,7 @@ class SimParams:
     @property
     def tells_wrongly(self) -> bool:
         """Whether the simulator tells policies of the objects, and with errors."""
-        disturbed = self.disturbances.share > 0 and any(self.disturbances.observation_error)
-        return self.objects_from == "simulator" and (disturbed or not self.observation_error.is_none)
+        return self.objects_from == "simulator" and not self.largest_error.is_none
 
     @property
     def plain_servos(self) -> bool:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -13,8 +11,8 @@ from soarm.sim.params import SimParams
 from soarm.spec import ENVIRONMENT_STATE, TRUE_OBJECTS
 
 SOME = {
-    "share": 0.3,
-    "physics": {"cube_mass_kg": [0.03, 0.04], "zero_deg": [-2.0, 2.0], "cube_edge_m": [0.026, 0.027]},
+    "severity": [0.0, 1.0],
+    "physics": {"cube_mass_kg": [0.036, 0.056], "zero_deg": [-2.0, 2.0], "cube_edge_m": [0.027, 0.027]},
     "observation_error": {"offset_m": [0.01, 0.01]},
 }
 
@@ -24,27 +22,34 @@ def disturbed(sim: SimParams) -> SimParams:
     return changed(sim, {"disturbances": SOME}, "sim")
 
 
-def test_each_is_in_its_share_of_the_episodes_and_by_itself(sim: SimParams, disturbed: SimParams) -> None:
-    scenes = [draw_scene(disturbed, seed).physics for seed in range(400)]
-    heavy = np.array([scene["cube_mass_kg"] >= 0.03 for scene in scenes])
-    off = np.array([bool(scene["zero_deg"].any()) for scene in scenes])
-    usual = sim.physics.cube_mass_kg[0]
+def test_ranges_of_an_episode_lie_between_the_usual_and_the_worst_at_one_severity(disturbed: SimParams) -> None:
+    for seed in range(40):
+        severity = disturbed.disturbances.of_episode(seed)
+        scene = draw_scene(disturbed, seed).physics
 
-    assert {scene["cube_mass_kg"] for scene, one in zip(scenes, heavy, strict=True) if not one} == {usual}
-    assert heavy.mean() == pytest.approx(0.3, abs=0.07)
-    assert off.mean() == pytest.approx(0.3, abs=0.07)
-    assert (heavy & off).mean() == pytest.approx(0.09, abs=0.05)
-
-
-def test_policies_are_told_wrongly_in_its_share_of_the_episodes(disturbed: SimParams) -> None:
-    seen = BatchSim(disturbed, 100).reset(np.arange(100), range(100))
-    wrong = np.abs(seen[ENVIRONMENT_STATE] - seen[TRUE_OBJECTS]).max(axis=1) > 1e-4
-
-    assert wrong.mean() == pytest.approx(0.3, abs=0.12)
+        assert scene["cube_edge_m"] == pytest.approx(0.025 + severity * 0.002)
+        assert 0.016 + severity * 0.02 - 1e-9 <= scene["cube_mass_kg"] <= 0.016 + severity * 0.04 + 1e-9
+        assert np.abs(scene["zero_deg"]).max() <= 2.0 * severity
+        assert disturbed.observation_error_of(seed).offset_m == pytest.approx((0.01 * severity,) * 2)
 
 
-def test_without_a_share_a_scene_is_what_it_was(sim: SimParams, disturbed: SimParams) -> None:
-    never = dataclasses.replace(disturbed, disturbances=dataclasses.replace(disturbed.disturbances, share=0.0))
+def test_severities_are_spread_over_their_range_and_follow_from_the_seed(disturbed: SimParams) -> None:
+    drawn = [disturbed.disturbances.of_episode(seed) for seed in range(300)]
+
+    assert drawn == [disturbed.disturbances.of_episode(seed) for seed in range(300)]
+    assert np.histogram(drawn, 3, (0.0, 1.0))[0].min() > 70
+
+
+def test_policies_are_told_as_wrongly_as_the_severity_says(disturbed: SimParams) -> None:
+    seen = BatchSim(disturbed, 200).reset(np.arange(200), range(200))
+    wrong_m = np.abs(seen[ENVIRONMENT_STATE] - seen[TRUE_OBJECTS])[:, [0, 1, 5, 6]].mean(axis=1)
+    severity = [disturbed.disturbances.of_episode(seed) for seed in range(200)]
+
+    assert np.corrcoef(wrong_m, severity)[0, 1] > 0.6
+
+
+def test_at_severity_zero_a_scene_is_what_it_was(sim: SimParams, disturbed: SimParams) -> None:
+    never = changed(disturbed, {"disturbances": {"severity": [0.0, 0.0]}}, "sim")
 
     for seed in range(5):
         was, now = draw_scene(sim, seed), draw_scene(never, seed)
@@ -56,9 +61,10 @@ def test_without_a_share_a_scene_is_what_it_was(sim: SimParams, disturbed: SimPa
 
 
 def test_the_widest_physics_holds_both(sim: SimParams, disturbed: SimParams) -> None:
-    assert disturbed.widest_physics["cube_mass_kg"] == (sim.physics.cube_mass_kg[0], 0.04)
+    assert disturbed.widest_physics["cube_mass_kg"] == pytest.approx((sim.physics.cube_mass_kg[0], 0.056))
     assert disturbed.widest_physics["cube_edge_m"] == (0.025, 0.027)
     assert not disturbed.plain_servos
+    assert disturbed.tells_wrongly
 
 
 @pytest.mark.parametrize(
@@ -67,7 +73,7 @@ def test_the_widest_physics_holds_both(sim: SimParams, disturbed: SimParams) -> 
         ({"physics": {"mass": [1, 2]}}, r"disturbances\.physics has unknown keys.*mass.*cube_mass_kg"),
         ({"physics": {"zero_deg": [2.0, -2.0]}}, r"disturbances\.physics\.zero_deg.*low <= high"),
         ({"observation_error": {"dropout": [0.0, 1.0]}}, r"disturbances\.observation_error\.dropout.*at most 0\.95"),
-        ({"share": 1.5}, r"disturbances\.share is 1\.5; it must be at least 0 and at most 1"),
+        ({"severity": [0.5, 1.5]}, r"disturbances\.severity\[1\] is 1\.5; it must be at least 0 and at most 1"),
     ],
 )
 def test_what_is_no_range_of_a_field_is_refused(sim: SimParams, change: dict[str, object], message: str) -> None:

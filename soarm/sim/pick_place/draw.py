@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator, params: PickPlaceParams) -> PickPlaceScene:
     """Draw a scene: pose, yaw, cube and bin until they are apart, physics."""
     qpos, cube_yaw = draw_pose(rng, params.task), draw_yaw(rng)
     cube_xy, bin_xy = draw_apart(rng, params.task)
-    return PickPlaceScene(qpos, cube_xy, cube_yaw, bin_xy, draw_physics(rng, params))
+    return PickPlaceScene(qpos, cube_xy, cube_yaw, bin_xy, draw_physics(rng, params.physics))
 
 
 def write(data: mujoco.MjData, scene: PickPlaceScene) -> None:

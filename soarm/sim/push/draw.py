@@ -45,7 +45,7 @@ def draw(rng: np.random.Generator, params: PushParams) -> PushScene:
     for _ in range(1000):
         cube_xy, square_xy = draw_apart(rng, task)
         if is_feasible(task, cube_xy, square_xy):
-            return PushScene(qpos, cube_xy, cube_yaw, square_xy, draw_physics(rng, params))
+            return PushScene(qpos, cube_xy, cube_yaw, square_xy, draw_physics(rng, params.physics))
     raise ParamsError(
         f"no push of at most {task.longest_m} m in the ranges of sim.task begins with the fingers inside reach_m "
         f"({list(task.reach_m)}); raise longest_m or widen reach_m"

@@ -38,7 +38,7 @@ def draw(rng: np.random.Generator, params: StackParams) -> StackScene:
     """Draw a scene: pose, yaws, both cubes until they are apart, physics."""
     qpos, cube_yaw, base_yaw = draw_pose(rng, params.task), draw_yaw(rng), draw_yaw(rng)
     cube_xy, base_xy = draw_apart(rng, params.task)
-    return StackScene(qpos, cube_xy, cube_yaw, base_xy, base_yaw, draw_physics(rng, params))
+    return StackScene(qpos, cube_xy, cube_yaw, base_xy, base_yaw, draw_physics(rng, params.physics))
 
 
 def write(data: mujoco.MjData, scene: StackScene) -> None:
