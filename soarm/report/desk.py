@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from soarm.errors import StageError
 from soarm.evaluation.summary import Summary
 from soarm.report import page
+from soarm.report.figures import show_solved
 from soarm.report.findings import between, percent
 from soarm.report.style import COLOURS, LABELS, Figure, Table, svg
 from soarm.smallfile import read_json, shown
@@ -116,11 +116,7 @@ def _draw(ax: Axes, lines: Table) -> None:
             ax.annotate(f"{100 * rate:.0f}", (1.02, at), xycoords=to_the_right, va="center", color=colour, size=8)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.6)
-    ax.set_xlim(0.0, 1.0)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    ax.set_xlabel(f"scenes solved (n = {lines[0]['n_scenes']}; bars: Wilson 95 % interval)")
-    ax.set_title("What a desk does to it")
-    ax.grid(visible=False, axis="y")
+    show_solved(ax, lines[0]["n_scenes"], "What a desk does to it")
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
 
 

@@ -63,10 +63,15 @@ def draw_success(ax: Axes, table: Table) -> None:
         ax.annotate(text, (rate, i), (0, 11), textcoords="offset points", ha="center")
     ax.set_yticks(range(len(table)), [LABELS[row["policy"]] for row in table])
     ax.set_ylim(len(table) - 0.5, -0.65)
+    show_solved(ax, table[0]["n_scenes"], "Success")
+
+
+def show_solved(ax: Axes, n_scenes: int, title: str) -> None:
+    """Have x be the share of scenes solved, 0 to 1."""
     ax.set_xlim(0.0, 1.0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    ax.set_xlabel(f"scenes solved (n = {table[0]['n_scenes']}; bars: Wilson 95 % interval)")
-    ax.set_title("Success")
+    ax.set_xlabel(f"scenes solved (n = {n_scenes}; bars: Wilson 95 % interval)")
+    ax.set_title(title)
     ax.grid(visible=False, axis="y")
 
 
