@@ -16,16 +16,17 @@ from soarm.sim.params import CameraParams, SimParams
 from soarm.sim.scene import build_model
 
 _DIGITS = 6
+_FULL = max(motor.TORQUE_LIMIT)
 
 
 def training_arm_of(sim: SimParams) -> TrainingArm:
     """Return the arm of a simulator."""
     widest, servos = sim.widest_physics, sim.servos
     gains, limits = widest["position_gain"], widest["force_limit"]
-    if servos.law == "sts3215":
-        low, high = widest["volts"]
-        gains = motor.stiffness(servos.p, low), motor.stiffness(servos.p, high)
-        limits = motor.stall_torque(max(motor.TORQUE_LIMIT), low), motor.stall_torque(max(motor.TORQUE_LIMIT), high)
+    if servos.law != "position":
+        by_motor = [(motor.stiffness(servos.p, volts), motor.stall_torque(_FULL, volts)) for volts in widest["volts"]]
+        either = zip(gains, limits, strict=True) if servos.law == "either" else ()
+        gains, limits = ((min(one), max(one)) for one in zip(*by_motor, *either, strict=True))
     return TrainingArm(sim.control_hz, gains, limits, widest["latency_s"], sim.task.home, sim.task.success_hold_s)
 
 

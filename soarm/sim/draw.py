@@ -13,14 +13,16 @@ from soarm.errors import ParamsError
 from soarm.policy import clip_to_limits
 from soarm.sim.observation_error import ObjectTracker
 from soarm.sim.params import PhysicsParams, Sector, SimParams, TabletopParams, TaskParams
-from soarm.sim.task import Physics, Scene
+from soarm.sim.task import BY_MOTOR, Physics, Scene
 
 
 def draw_scene(params: SimParams, seed: int) -> Scene:
     """Draw the scene of `seed`: the same scene for the same seed and parameters, whatever ran before."""
     if params.disturbances.severity[1] > 0:
         params = dataclasses.replace(params, physics=params.physics_of(seed))
-    return params.sim_task.draw(np.random.default_rng(seed), params)
+    scene: Scene = params.sim_task.draw(np.random.default_rng(seed), params)
+    scene.physics[BY_MOTOR] = params.servos.by_motor(seed)
+    return scene
 
 
 def tracker_of(params: SimParams, n_rows: int) -> ObjectTracker | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soarm import arm, motor
 from soarm.sim.params import SimParams
-from soarm.sim.task import Physics, Scene
+from soarm.sim.task import BY_MOTOR, Physics, Scene
 
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "position_gain": ("actuator_gainprm", "actuator_biasprm"),
@@ -20,6 +20,13 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "zero_deg": (),
     "backlash_deg": (),
 }
+
+
+_BY_LAW = ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "dof_armature", "dof_frictionloss", "dof_damping")
+"""What differs between a position actuator and the motor's law."""
+_MOTOR = motor.ARMATURE, motor.COULOMB_NM, motor.VISCOUS + motor.KT * motor.KT / motor.OHM
+"""Armature [kg m2], Coulomb friction [N m] and damping [N m s/rad] of a joint under the motor's law."""
+_N = arm.N_JOINTS
 
 
 class SceneWriter:
@@ -38,10 +45,16 @@ class SceneWriter:
         ranges, parameters = params.widest_physics, {**_FIELDS, **self._task.fields}
         varying = (field for name, fields in parameters.items() if ranges[name][0] < ranges[name][1] for field in fields)
         self.varying = tuple(dict.fromkeys(varying))
+        if params.servos.law == "either":
+            self.varying = tuple(dict.fromkeys((*self.varying, *_BY_LAW)))
         self._mean_damping = model.actuator_biasprm[:, 2].copy()
         self._mean_gain = model.actuator_gainprm[:, 0].copy()
+        self._joints = model.dof_armature[:_N].copy(), model.dof_frictionloss[:_N].copy(), model.dof_damping[:_N].copy()
         every = {field: getattr(model, field) for fields in parameters.values() for field in fields if hasattr(model, field)}
-        self.write_model(every, {name: sum(pair) / 2 for name, pair in vars(params.physics).items()})
+        if params.servos.law != "position":
+            every |= {field: getattr(model, field) for field in _BY_LAW}
+        means: Physics = {name: sum(pair) / 2 for name, pair in vars(params.physics).items()}
+        self.write_model(every, {**means, BY_MOTOR: params.servos.law == "sts3215"})
         mujoco.mj_setConst(model, self._data)
 
     def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:
@@ -54,8 +67,12 @@ class SceneWriter:
         if "actuator_gainprm" in fields:
             fields["actuator_gainprm"][:, 0] = gain
             fields["actuator_biasprm"][:, 1] = -gain
-            by_law = self._servos.law == "sts3215"
-            fields["actuator_biasprm"][:, 2] = 0.0 if by_law else self._mean_damping * np.sqrt(gain / self._mean_gain)
+            damping = 0.0 if physics[BY_MOTOR] else self._mean_damping * np.sqrt(gain / self._mean_gain)
+            fields["actuator_biasprm"][:, 2] = damping
+        if "dof_armature" in fields:
+            armature, friction, damping = _MOTOR if physics[BY_MOTOR] else self._joints
+            fields["dof_armature"][:_N], fields["dof_damping"][:_N] = armature, damping
+            fields["dof_frictionloss"][:_N] = friction if self._servos.friction_nm is None else self._servos.friction_nm
         if "actuator_forcerange" in fields:
             fields["actuator_forcerange"][:, 0], fields["actuator_forcerange"][:, 1] = -limit, limit
         if "actuator_delay" in fields:
@@ -65,7 +82,7 @@ class SceneWriter:
     def _gain_and_limit(self, physics: Physics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return stiffness [N m/rad] and largest torque [N m] of the servos, shape (6,) each."""
         gain, limit = physics["position_gain"], np.full(arm.N_JOINTS, physics["force_limit"])
-        if self._servos.law == "sts3215":
+        if physics[BY_MOTOR]:
             gain = motor.stiffness(self._servos.p, physics["volts"])
             limit = np.array([motor.stall_torque(most, physics["volts"]) for most in motor.TORQUE_LIMIT])
         return gain * np.asarray(self._servos.gain_factor), limit

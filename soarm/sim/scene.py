@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from soarm import arm, kinematics, motor
+from soarm import arm, kinematics
 from soarm.errors import SimulationError, how_to_install
 from soarm.sim.params import SimParams
 
@@ -51,7 +51,7 @@ def build_model(params: SimParams, *, visuals: bool = True) -> mujoco.MjModel:
     option.impratio = 10.0  # keeps a grasped cube from creeping, as in Menagerie
     _add_world(spec)
     params.sim_task.add_to(spec, params)
-    _set_servos(spec, params)
+    _set_friction(spec, params)
     _set_latency(spec, params)
     spec.compiler.discardvisual = not visuals
     return spec.compile()
@@ -172,16 +172,9 @@ def looking(position: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     return quat
 
 
-def _set_servos(spec: mujoco.MjSpec, params: SimParams) -> None:
-    """Write what is known of the servos into the joints; their actuators are `soarm.sim.physics.SceneWriter`'s."""
-    servos = params.servos
-    for i, name in enumerate(arm.JOINT_NAMES):
-        joint = spec.joint(name)
-        if servos.law == "sts3215":
-            joint.armature, joint.frictionloss = motor.ARMATURE, motor.COULOMB_NM
-            joint.damping = [motor.VISCOUS + motor.KT * motor.KT / motor.OHM, 0.0, 0.0]
-        if servos.friction_nm is not None:
-            joint.frictionloss = servos.friction_nm[i]
+def _set_friction(spec: mujoco.MjSpec, params: SimParams) -> None:
+    for name, friction_nm in zip(arm.JOINT_NAMES, params.servos.friction_nm or (), strict=False):
+        spec.joint(name).frictionloss = friction_nm
 
 
 def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:

@@ -16,9 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from soarm import arm, motor
 from soarm.policy import clip_to_limits
 from soarm.quantities import NotNegative, Positive, within
+from soarm.sim.task import BY_MOTOR
 
 Floats = NDArray[np.float64]
 _Zero = Annotated[float, within(least=-45, most=45)]
+_STREAM = 0x3215
+"""Sets the random number by which an episode gets its law apart from those of its scene."""
 _RAD_PER_TICK = 2 * math.pi / 4096
 
 
@@ -29,18 +32,24 @@ class ServoParams:
     Attributes:
         law: How a servo makes torque: `position`, MuJoCo's actuator, with `physics.position_gain` and `physics.force_limit`;
             or `sts3215`, Rhoban's identified motor (`soarm.motor`), with `p` and `physics.volts`, whose goal slews no faster
-            than the servo's.
+            than the servo's; or `either` of them, drawn for every episode.
         p: Register 21 of an `sts3215`.
         gain_factor: Stiffness of a joint's servo, times that of the law.
         friction_nm: Coulomb friction of the joints [N m]; None: what the arm's model has, or the motor's law.
         zero_deg: How far the zero of a joint is off: it reads its true position plus this [deg x 5, percent].
     """
 
-    law: Literal["position", "sts3215"]
+    law: Literal["position", "sts3215", "either"]
     p: Annotated[int, within(least=1, most=254)]
     gain_factor: tuple[Positive, Positive, Positive, Positive, Positive, Positive]
     friction_nm: tuple[NotNegative, NotNegative, NotNegative, NotNegative, NotNegative, NotNegative] | None
     zero_deg: tuple[_Zero, _Zero, _Zero, _Zero, _Zero, _Zero]
+
+    def by_motor(self, seed: int) -> bool:
+        """Return whether servos follow the motor's law in the episode of a seed."""
+        if self.law == "either":
+            return bool(np.random.default_rng([seed, _STREAM]).integers(2))
+        return self.law == "sts3215"
 
 
 def play(before: Floats, goal: Floats, width: Floats) -> Floats:
@@ -94,7 +103,8 @@ class Servos:
     """
 
     def __init__(self, params: ServoParams, n_rows: int, n_substeps: int, dt_s: float) -> None:
-        self._slews, self._own_zero = params.law == "sts3215", np.asarray(params.zero_deg)
+        self._own_zero = np.asarray(params.zero_deg)
+        self._slews = np.zeros((n_rows, 1), bool)
         self._n_substeps, self._dt_s = n_substeps, dt_s
         self.zero, self.backlash_rad = np.zeros((n_rows, arm.N_JOINTS)), np.zeros((n_rows, arm.N_JOINTS))
         self._slewed, self._speed, self._played = (np.zeros((n_rows, arm.N_JOINTS)) for _ in range(3))  # [rad], [rad/s]
@@ -103,6 +113,7 @@ class Servos:
         """Start an episode in each of `rows`, the joints at rest; `physics` of each, and positions, shape (k, 6) [rad]."""
         for row, one in zip(rows, physics, strict=True):
             self.zero[row] = self._own_zero + one["zero_deg"]
+            self._slews[row] = one[BY_MOTOR]
             self.backlash_rad[row] = one["backlash_deg"] / np.abs(arm.PER_RAD)
         self._slewed[rows], self._speed[rows], self._played[rows] = q_rad, 0.0, q_rad
 
@@ -114,14 +125,15 @@ class Servos:
             rows: Of which arms.
         """
         goals = arm.to_radians(clip_to_limits(actions) - self.zero[rows])
-        if not self._slews:
+        slews = self._slews[rows]
+        if not slews.any():
             yield self._through_gears(goals, rows), self._n_substeps
             return
         bounds = motor.MAX_SPEED_TICKS_S * _RAD_PER_TICK, 100.0 * motor.ACCELERATION * _RAD_PER_TICK
         for _ in range(self._n_substeps):
             followed = slew(goals, self._slewed[rows], self._speed[rows], *bounds, self._dt_s)
             self._slewed[rows], self._speed[rows] = followed
-            yield self._through_gears(followed[0], rows), 1
+            yield self._through_gears(np.where(slews, followed[0], goals), rows), 1
 
     def _through_gears(self, motors_rad: Floats, rows: NDArray[Any]) -> Floats:
         """Return where motors that stand there put the joints, shape (k, 6) [rad]."""

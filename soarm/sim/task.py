@@ -89,7 +89,10 @@ class Progress(NamedTuple):
 
 
 Physics = dict[str, Any]
-"""Field of a task's physics parameters -> what an episode has of it: a float, or shape (6,) of what is drawn per joint."""
+"""Field of a task's physics parameters -> what an episode has of it: a float, or shape (6,) of what is drawn per joint; and
+`BY_MOTOR`."""
+BY_MOTOR = "by_motor"
+"""Whether the servos of an episode follow the motor's law; see `soarm.sim.servos.ServoParams.law`."""
 
 
 class Scene(Protocol):

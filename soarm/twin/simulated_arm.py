@@ -22,6 +22,7 @@ from soarm.sim.env import EpisodeSim
 from soarm.sim.episode import StepOutcome
 from soarm.sim.params import SimParams
 from soarm.sim.servos import play, slew
+from soarm.sim.task import BY_MOTOR
 from soarm.twin.actuator import ActuatorModel, ActuatorName, Drive, PositionActuator, Sts3215Actuator
 from soarm.twin.servo import Servo
 
@@ -165,7 +166,7 @@ class SimulatedArm(EpisodeSim):
         live = np.array([servo.live for servo in servos])
         speed = np.array([servo.get("goal_velocity") or np.inf for servo in servos], np.float64)
         acceleration = np.full(arm.N_JOINTS, np.inf)
-        if not isinstance(self._actuator, PositionActuator) or self.params.servos.law == "sts3215":
+        if not isinstance(self._actuator, PositionActuator) or self._physics[BY_MOTOR]:
             speed = np.minimum(speed, MAX_SPEED_TICKS_S)
             acceleration = np.array([100.0 * servo.get("acceleration") or np.inf for servo in servos])
         if not live.all():

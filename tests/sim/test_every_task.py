@@ -61,7 +61,7 @@ def as_a_servo(sim: SimParams) -> SimParams:
         dropout=(0.0, 0.5),
         hidden_m=(0.0, 0.1),
     )
-    servos = dataclasses.replace(sim.servos, law="sts3215", zero_deg=(0.5, 0.0, -0.5, 0.0, 0.0, 1.0))
+    servos = dataclasses.replace(sim.servos, law="either", zero_deg=(0.5, 0.0, -0.5, 0.0, 0.0, 1.0))
     return dataclasses.replace(varied(sim), servos=servos, observation_error=seen)
 
 
