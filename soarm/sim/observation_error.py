@@ -174,6 +174,8 @@ class ObjectTracker:
             errors = errors + np.stack([self._errors(row, "jitter") for row in rows])
         at = [i for elements in self._at for i in elements]
         seen[:, at] += errors[:, : len(at)].astype(np.float32)
+        for height in (height for height in self._height if height is not None):
+            seen[:, height] = np.maximum(seen[:, height], 0.0)  # nothing is under the table, and no robot host believes it
         for k, (cosine, sine) in enumerate(self._yaw):
             turned = (truth[:, cosine] + 1j * truth[:, sine]) * np.exp(4j * math.pi / 180.0 * errors[:, len(at) + k])
             seen[:, cosine], seen[:, sine] = turned.real, turned.imag

@@ -73,6 +73,15 @@ def test_the_errors_of_an_episode_follow_from_its_seed_whatever_runs_beside_it(s
         np.testing.assert_array_equal(one[1], three[1])
 
 
+def test_nothing_is_told_to_lie_under_the_table() -> None:
+    tracker, row = ObjectTracker(wrong(jitter_m=0.05), TASK, 1, 10), np.zeros(1, np.intp)
+    tracker.start(row, [0], LYING)
+    heights = [float(tracker.follow(row, LYING, FAR)[0, 2]) for _ in range(50)]
+
+    assert min(heights) == 0.0
+    assert max(heights) > 0.05
+
+
 def test_joints_are_told_as_they_are(sim: SimParams) -> None:
     seen = erring(sim, **SOME).reset(ROWS, (4, 5))
 
