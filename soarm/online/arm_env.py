@@ -145,6 +145,7 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         """
         super().reset(seed=seed)
         refuse_options(options)
+        self._cell.arm.bus.line.adopt()  # a learner may step in one thread, and reset in another
         self._end_run()
         scene = scene_seed(self.np_random) if seed is None else seed
         cell, sim = self._cell, self._interface.params
@@ -173,6 +174,7 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         if self._run is None:
             raise ObservationError("step was called before reset, or after the episode ended; call reset first")
         cell, run = self._cell, self._run
+        cell.arm.bus.line.adopt()
         targets = self._interface.targets(action, self.action_space.shape or ())
         by_hand = cell.intervention.targets(self._features)
         goes_on = self._advance(targets if by_hand is None else by_hand)
@@ -198,6 +200,7 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
 
     def close(self) -> None:
         """Park and release the arm; may be called again."""
+        self._cell.arm.bus.line.adopt()
         self._end_run()
         self._opened.close()
 
@@ -257,7 +260,7 @@ class _Run:
     @property
     def cause(self) -> str:
         """Why it ended."""
-        return self._loop.report.cause or "the arm held by itself"
+        return self._loop.report.cause or f"the arm held by itself: {self._cell.arm.fault or 'a sensor was silent'}"
 
     @property
     def is_done(self) -> bool:

@@ -127,7 +127,10 @@ def twin_cell(sim: SimParams, config: TwinConfig | None = None, intervention: In
     clock = Clock()
     now, sleep = (clock.now, clock.sleep) if lockstep else (time.monotonic, time.sleep)
     settings = arm_config_of_twin(twin_config)
-    with Twin.start(sim, twin_config) as twin, Arm.connect(twin.ports[0], twin_config.calibration, settings) as arm:
+    with (
+        Twin.start(sim, twin_config) as twin,
+        Arm.connect(twin.ports[0], twin_config.calibration, settings, sleep=sleep) as arm,
+    ):
         arm.hold()
         arm.activate()
         limits = Limits.usual(arm.calibration.lower, arm.calibration.upper)

@@ -196,7 +196,7 @@ class StepFile:
             logger.warning("%s ended in the middle of a step, as after a power cut: %d bytes were cut off", self.path, torn)
             self._file.truncate(start + len(content) - torn)
         self._file.seek(start + len(content) - torn)
-        return int(records["episode"][:whole].max(initial=-1)) + 1
+        return int(records["episode"][:whole].max()) + 1 if whole else 0
 
 
 class StepReader:

@@ -179,8 +179,12 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         assert self._explorer is not None
         assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
-        base = self._last_obs[:, self.policy.critic.sight.base_action]
-        executed = add_residual(base, buffer_action, np.asarray(self.spec.residual_scale, np.float32))
+        base, scale = self._last_obs[:, self.policy.critic.sight.base_action], np.asarray(self.spec.residual_scale, np.float32)
+        executed = add_residual(base, buffer_action, scale)
+        for row, info in enumerate(infos):
+            if "executed" in info:  # an arm's safety chain may cut, and a person may take over
+                executed[row] = info["executed"]
+                buffer_action[row] = (executed[row] - base[row]) / scale
         self._smoothness.add(executed, dones)
         self._explorer.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
