@@ -27,7 +27,9 @@ def rl_train(
     force: chain.Force = False,
     as_json: Json = False,
     arm: Annotated[bool, typer.Option("--arm", help="Go on learning on an arm, real or emulated.")] = False,
-    port: Annotated[str | None, typer.Option(help=f"{_ON_ARM}its serial port, or that of `soarm twin`.")] = None,
+    port: Annotated[
+        str | None, typer.Option(help=f"{_ON_ARM}its serial port; `twin` starts an emulated arm, in real time.")
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help=f"{_ON_ARM}its calibration.")] = None,
     out: Annotated[Path, typer.Option(help=f"{_ON_ARM}folder of steps and networks; one that was begun goes on.")] = Path(
         "runs/arm"
@@ -62,8 +64,8 @@ def rl_train(
     of_chain = {"--set": sets, "--profile": profile, "--task": task, "--units": units, "--temp": temp, "--force": force}
     if wrong := [name for name, value in {**of_chain, "--json": as_json}.items() if value]:
         raise typer.BadParameter(f"{', '.join(wrong)} belong to the training in the simulator; with --arm leave them out")
-    if port is None or calibration is None:
-        raise typer.BadParameter("--arm needs --port and --calibration")
+    if port is None or (calibration is None and port != "twin"):
+        raise typer.BadParameter("--arm needs --port and --calibration; --port twin is an emulated arm and needs neither")
     with loading():
         from soarm.online.arm_training import ArmTraining, train_on_arm
         from soarm.online.make import ArmOptions

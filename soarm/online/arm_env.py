@@ -105,6 +105,8 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
     it is not, or that the episode is to be discarded (`info["discarded"]`). `truncated` comes after `spec.max_episode_steps`,
     and where the arm stopped or held by itself (`info["stopped"]` says why).
 
+    At the end `info["late_s"]` says how late the loop's ticks began, 99 % of them no later [s].
+
     ## Reset
 
     The arm goes out of the way, whoever stands beside it lays out the scene that is named, and the arm goes to where episodes
@@ -195,7 +197,7 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         if said is None:
             said = Judgement.FAILURE if "stopped" in info else cell.operator.judge(run.is_done, cell.wait)
         success = said is Judgement.SUCCESS
-        info |= {"is_success": success, "discarded": said is Judgement.DISCARDED}
+        info |= {"is_success": success, "discarded": said is Judgement.DISCARDED, "late_s": run.late_s}
         return self._interface.observation(self._features), float(success), success, not success, info
 
     def close(self) -> None:
@@ -266,6 +268,11 @@ class _Run:
     def is_done(self) -> bool:
         """Whether the sensors say that the task is done."""
         return self._loop.report.success_s is not None
+
+    @property
+    def late_s(self) -> float:
+        """How late its ticks began: 99 % of them no later than this [s]."""
+        return float(np.percentile(self._loop.report.lateness_s or [0.0], 99))
 
     def advance(self, targets: Array | None) -> Observation | None:
         """Command targets, and every tick until the next control step; return what is then observed, None where it ended."""

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ from soarm.online.beside import Beside
 from soarm.online.collecting import Collector, EpisodeReport
 from soarm.online.folder import RunFolder
 from soarm.online.intervention import ByHand, Intervention, Nobody, TypedKeys
-from soarm.online.make import ArmOptions, arm_cell
+from soarm.online.make import AS_SIMULATED, TWIN, ArmOptions, arm_cell, twin_cell
 from soarm.online.params import OnlineParams
 from soarm.online.steps import StepFile, read_all
 from soarm.policy import Array
@@ -41,13 +42,15 @@ from soarm.residual.actor import ResidualActor
 from soarm.residual.exploration import Explorer
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.seeds import scene_seeds
-from soarm.signals import recorded_signals
+from soarm.signals import StopRequests, recorded_signals
+from soarm.sim.params import SimParams
 from soarm.teleop import arms
 from soarm.teleop.cartesian import leads
 from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.teleoperator import Teleoperator
+from soarm.twin.twin_config import TwinConfig
 
 logger = logging.getLogger(__name__)
 RECENT = 20
@@ -159,7 +162,7 @@ class Tally:
         return (
             f"episode {self.n_episodes}: {how} after {report.n_steps / control_hz:.1f} s; success of the last "
             f"{len(self.recent)}: {success}; {self.n_steps} steps, {share:.0f} % by hand; warmest servo "
-            f"{report.temperature_c} degC; stopped {self.n_stopped} times"
+            f"{report.temperature_c} degC; stopped {self.n_stopped} times; ticks up to {1e3 * report.late_s:.1f} ms late"
         )
 
 
@@ -195,9 +198,10 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
             tally = Tally.of(run.path / layout.STEPS)
             learner = stack.enter_context(Beside(run))
             actor = FollowedActor(model.policy.actor.mu, run.path / layout.ACTOR)
-            read = keys or stack.enter_context(Terminal()).read
+            nobody_types = config.arm.port == TWIN and config.leader == "none"
+            read = keys or ((lambda: "") if nobody_types else stack.enter_context(Terminal()).read)
             typed, by_hand = _taking_over(config, read, interface.params.control_hz, stack)
-            cell = stack.enter_context(arm_cell(config.arm, interface.params, typed, by_hand, stop))
+            cell = stack.enter_context(_cell(config, interface.params, typed, by_hand, stop))
             explorer = Explorer(1, run.params.exploration, np.random.default_rng([config.seed, tally.n_episodes]))
             collector = Collector(
                 ArmEnv(interface, cell),
@@ -213,6 +217,15 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
         if (run.path / layout.ACTOR).exists():
             _write_bundle(run, model, loaded.section("export", ExportParams).opset, interface)
     return tally
+
+
+def _cell(
+    config: ArmTraining, sim: SimParams, keys: TypedKeys, by_hand: Intervention, stop: StopRequests
+) -> AbstractContextManager[Cell]:
+    """Return the arm that is asked for, to be opened."""
+    if config.arm.port != TWIN:
+        return arm_cell(config.arm, sim, keys, by_hand, stop)
+    return twin_cell(sim, TwinConfig(clock="wall", registers=AS_SIMULATED), by_hand, keys, stop)
 
 
 def _run_episodes(

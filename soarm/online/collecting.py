@@ -31,6 +31,7 @@ class EpisodeReport(NamedTuple):
         discarded: Whether nothing is learnt from it.
         stopped: Why the arm stopped; None where it did not.
         temperature_c: Of the warmest servo at the end [degC].
+        late_s: How late the loop's ticks began, 99 % of them no later [s].
     """
 
     n_steps: int
@@ -39,6 +40,7 @@ class EpisodeReport(NamedTuple):
     discarded: bool
     stopped: str | None
     temperature_c: int
+    late_s: float
 
 
 class Collector:
@@ -101,7 +103,8 @@ class Collector:
         self._explorer.end_episodes(np.ones(1, np.bool_))
         discarded = bool(info["discarded"])
         self._steps.end(self._look(observation)[0][0], success=info["is_success"], discarded=discarded)
-        return EpisodeReport(n_steps, n_human, info["is_success"], discarded, info.get("stopped"), int(info["temperature_c"]))
+        how = info["is_success"], discarded, info.get("stopped")
+        return EpisodeReport(n_steps, n_human, *how, int(info["temperature_c"]), info["late_s"])
 
     def _look(self, observation: dict[str, Any]) -> tuple[Array, Array]:
         """Return what the residual observes, shape (1, D), and the base's action, shape (1, 6)."""

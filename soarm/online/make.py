@@ -30,6 +30,8 @@ from soarm.twin.twin_config import TwinConfig
 TWIN = "twin"
 """The port of a twin in lockstep that the environment starts itself."""
 Reward = Literal["confirmed", "key", "sensed"]
+AS_SIMULATED = {"overload_torque": 100}
+"""Registers of a twin whose servos are the simulator's, which know no overload."""
 _OFTEN = 1_000_000
 _PATIENCE_S = 2.0
 """How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy [s]."""
@@ -113,16 +115,28 @@ def make(
     raise AssertionError("an ExitStack without an error swallows none")
 
 
+def _never() -> bool:
+    return False
+
+
 @contextmanager
-def twin_cell(sim: SimParams, config: TwinConfig | None = None, intervention: Intervention | None = None) -> Iterator[Cell]:
+def twin_cell(
+    sim: SimParams,
+    config: TwinConfig | None = None,
+    intervention: Intervention | None = None,
+    keys: Callable[[], str] = lambda: "",
+    signals: StopRequests | None = None,
+) -> Iterator[Cell]:
     """Start a twin, connect to it, and let it stand in for the person too.
 
     Args:
         sim: The simulator; its own episodes end when the twin's do.
         config: How the arm is emulated; None for the servos of the simulator, in lockstep.
         intervention: Who may take over.
+        keys: Returns what was typed since the last call; the twin judges by itself, but whoever takes over types.
+        signals: Those noted so far.
     """
-    twin_config = config or TwinConfig(registers={"overload_torque": 100})
+    twin_config = config or TwinConfig(registers=AS_SIMULATED)
     lockstep = twin_config.clock == "lockstep"
     clock = Clock()
     now, sleep = (clock.now, clock.sleep) if lockstep else (time.monotonic, time.sleep)
@@ -134,8 +148,10 @@ def twin_cell(sim: SimParams, config: TwinConfig | None = None, intervention: In
         arm.hold()
         arm.activate()
         limits = Limits.usual(arm.calibration.lower, arm.calibration.upper)
-        operator = TwinOperator(twin, arm, now)
-        yield Cell(arm, operator, limits, now, sleep, intervention=intervention or Nobody(), senses_success=False)
+        operator = TwinOperator(twin, arm, now, keys)
+        stop = _never if signals is None else (lambda: bool(signals))
+        hand = intervention or Nobody()
+        yield Cell(arm, operator, limits, now, sleep, intervention=hand, stop=stop, senses_success=False)
 
 
 def arm_config_of_twin(config: TwinConfig) -> ArmConfig:
@@ -191,7 +207,7 @@ def arm_cell(
             time.sleep,
             beat,
             intervention or Nobody(),
-            (lambda: False) if signals is None else (lambda: bool(signals)),
+            _never if signals is None else (lambda: bool(signals)),
             options.reward != "key",
             options.bus_hz,
         )

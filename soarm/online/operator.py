@@ -160,13 +160,13 @@ class TwinOperator:
         twin: The twin.
         arm: The driver on it.
         now: The clock of the sensors [s].
-        objects: Returns what is told of the objects, where that is not what is true.
+        keys: Read once per control step, for whoever takes over.
     """
 
     needs_room = False
 
-    def __init__(self, twin: Twin, arm: Arm, now: Callable[[], float]) -> None:
-        self._twin, self._arm, self._now = twin, arm, now
+    def __init__(self, twin: Twin, arm: Arm, now: Callable[[], float], keys: Callable[[], str] = lambda: "") -> None:
+        self._twin, self._arm, self._now, self._keys = twin, arm, now, keys
 
     @property
     def task(self) -> Task:
@@ -182,6 +182,7 @@ class TwinOperator:
 
     def said(self) -> Judgement | None:
         """See `Operator`."""
+        self._keys()
         outcome = self._twin.outcome()
         if outcome is None or not (outcome.terminated or outcome.truncated):
             return None

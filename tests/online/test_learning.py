@@ -241,9 +241,9 @@ def test_a_folder_of_a_stage_is_no_place_for_it(residual_zip, params):
 def test_the_line_of_an_episode_says_success_share_by_hand_temperature_and_stops():
     tally = Tally()
     for success, stopped in ((True, None), (False, "the arm is in FAULT")):
-        report = EpisodeReport(60, 15, success, False, stopped, 41)
+        report = EpisodeReport(60, 15, success, False, stopped, 41, 0.0012)
         tally.add(report)
 
     line = tally.line(report, 30)
     assert "episode 2: the arm is in FAULT after 2.0 s; success of the last 2: 50 %" in line
-    assert "120 steps, 25 % by hand; warmest servo 41 degC; stopped 1 times" in line
+    assert "120 steps, 25 % by hand; warmest servo 41 degC; stopped 1 times; ticks up to 1.2 ms late" in line
