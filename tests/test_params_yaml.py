@@ -22,7 +22,11 @@ from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
 from soarm.eye.training import TrainEyeParams
+<<<<<<< HEAD
 from soarm.gauntlet import GauntletParams, rows_of
+=======
+from soarm.online.params import OnlineParams
+>>>>>>> 488747c (Pull to the residual it started from, and sample a person's steps as often as recorded ones)
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -50,7 +54,11 @@ SECTIONS: dict[str, type[Any]] = {
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
+<<<<<<< HEAD
     "gauntlet": GauntletParams,
+=======
+    "online": OnlineParams,
+>>>>>>> 488747c (Pull to the residual it started from, and sample a person's steps as often as recorded ones)
     "compare": CompareParams,
     "export": ExportParams,
     "deploy_check": DeployParams,
@@ -134,6 +142,8 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "train_act.pose_loss_weight",
             "*.weight_decay",
             "*.penalty.start",
+            "online.penalty",
+            "online.imitation",
             "*.penalty.end",
             "*.imitation.start",
             "*.imitation.end",
@@ -163,7 +173,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "record.expert.tremor_deg",
             "record.expert.settle_s.0",
             "record.noise_deg",
-            "train_residual.exploration.*_std",
+            "*.exploration.*_std",
             "*.target_policy_noise",
             "*.target_noise_clip",
             "*.margin",

@@ -66,6 +66,7 @@ def rl_train(
         raise typer.BadParameter(f"{', '.join(wrong)} belong to the training in the simulator; with --arm leave them out")
     if port is None or (calibration is None and port != "twin"):
         raise typer.BadParameter("--arm needs --port and --calibration; --port twin is an emulated arm and needs neither")
+    logging.getLogger("soarm.hardware.driver").setLevel(logging.WARNING)  # it says of every episode that the arm holds
     with loading():
         from soarm.online.arm_training import ArmTraining, train_on_arm
         from soarm.online.make import ArmOptions

@@ -52,7 +52,7 @@ class Chosen(NamedTuple):
     task: str | None
     seed: int | None
     dataset: Path | None
-    units: str | None
+    units: Literal["degrees"] | None
     temp: bool
     force: bool
     as_json: bool

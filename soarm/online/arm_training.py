@@ -44,6 +44,7 @@ from soarm.residual.td3bc import ResidualTD3BC
 from soarm.seeds import scene_seeds
 from soarm.signals import StopRequests, recorded_signals
 from soarm.sim.params import SimParams
+from soarm.spec import DEFAULT_TASK
 from soarm.teleop import arms
 from soarm.teleop.cartesian import leads
 from soarm.teleop.gamepad import Gamepad
@@ -180,7 +181,7 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
     """
     model = ResidualTD3BC.load(_residual_of(config), device="cpu")
     loaded = params_file.load(params_file.here_or_packaged(), model.spec.task)
-    interface = Interface(task=model.spec.task)
+    interface = Interface(task=model.spec.task or DEFAULT_TASK)
     demonstrations = config.demonstrations
     run = layout.begin(
         config.out,

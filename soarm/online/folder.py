@@ -115,7 +115,13 @@ def opened(path: Path) -> RunFolder:
         OnlineError: It was not, or its `run.json` cannot be read.
     """
     text = read_json(path / RUN, OnlineError, _REMEDY)
-    expected = {"online": dict, "fresh": bool, "demonstrations": (str, type(None)), "seed": int, "residual": str}
+    expected: dict[str, type | tuple[type, ...]] = {
+        "online": dict,
+        "fresh": bool,
+        "demonstrations": (str, type(None)),
+        "seed": int,
+        "residual": str,
+    }
     faults = [name for name, kind in expected.items() if not isinstance(text.get(name), kind)]
     try:
         if faults:

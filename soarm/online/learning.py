@@ -6,8 +6,10 @@ were made between them, and the seed.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from gymnasium import spaces
 from safetensors.torch import save as to_bytes
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from torch import Tensor
 
 from soarm.base import Demonstrations
 from soarm.errors import OnlineError
@@ -27,6 +31,25 @@ from soarm.residual.objective import Ramp
 from soarm.residual.replay import EpisodeReplayBuffer
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.smallfile import replacing
+
+
+class InTurn:
+    """Buffers that are sampled as one, as much from each: a person's steps are few, and of this arm.
+
+    Args:
+        buffers: At least one.
+    """
+
+    def __init__(self, buffers: Sequence[NStepReplayBuffer]) -> None:
+        self._buffers = tuple(buffers)
+
+    def sample(self, batch_size: int) -> ReplayBufferSamples:
+        """Return transitions, those of the buffers in turn."""
+        n = len(self._buffers)
+        sizes = [(batch_size + i) // n for i in range(n)]
+        parts = [buffer.sample(size) for buffer, size in zip(self._buffers, sizes, strict=True) if size]
+        order = torch.argsort(torch.cat([torch.arange(len(part.rewards)) / len(part.rewards) for part in parts]), stable=True)
+        return ReplayBufferSamples(*(torch.cat(column)[order] for column in zip(*map(_filled, parts), strict=True)))
 
 
 class OnlineLearner:
@@ -68,6 +91,8 @@ class OnlineLearner:
         if fresh:
             model.seed = seed
             model._setup_model()
+        else:
+            model.set_reference(copy.deepcopy(model.policy.actor.mu.net))
         model.set_logger(Logger(None, []))
         model.replay_buffer = EpisodeReplayBuffer(
             params.buffer_size,
@@ -79,24 +104,28 @@ class OnlineLearner:
             handle_timeout_termination=True,
         )
         self.n_steps = self.n_human = 0
-        self._demonstrations = self._labelled(demonstrations)
+        self._by_hand = self._empty()
+        self._recorded = None if demonstrations is None else self._labelled(demonstrations)
         self._offer_demonstrations()
 
-    def _labelled(self, demonstrations: Demonstrations | None) -> NStepReplayBuffer:
-        """Return demonstrations as transitions, with room for a person's steps."""
-        model, room = self.model, self._params.buffer_size
-        if demonstrations is None or not self._params.demonstration_share:
-            observed, action = model.observation_space, model.action_space
-            assert isinstance(action, spaces.Box)
-            how: dict[str, Any] = {"n_steps": self._params.n_steps, "gamma": model.gamma}
-            return NStepReplayBuffer(room, observed, action, device=model.device, **how)
+    def _empty(self) -> NStepReplayBuffer:
+        model, params = self.model, self._params
+        observed, action = model.observation_space, model.action_space
+        assert isinstance(action, spaces.Box)
+        how: dict[str, Any] = {"n_steps": params.n_steps, "gamma": model.gamma}
+        return NStepReplayBuffer(params.buffer_size, observed, action, device=model.device, **how)
+
+    def _labelled(self, demonstrations: Demonstrations) -> NStepReplayBuffer:
         columns, starts, pictures = demonstrations.columns, demonstrations.episode_starts, demonstrations.pictures
+        model = self.model
         what = model.device, model.gamma, self._params.n_steps
-        return label(columns, starts, model.base_model, model.spec, *what, pictures, room=room)
+        return label(columns, starts, model.base_model, model.spec, *what, pictures)
 
     def _offer_demonstrations(self) -> None:
-        if self._params.demonstration_share and self._demonstrations.size():
-            self.model.set_demonstrations(self._demonstrations)
+        """Have batches hold the demonstrations that there are: recorded ones, and steps that a person drove here."""
+        parts = [buffer for buffer in (self._recorded, self._by_hand) if buffer is not None and buffer.size()]
+        if self._params.demonstration_share and parts:
+            self.model.set_demonstrations(InTurn(parts))
 
     @property
     def n_updates(self) -> int:
@@ -122,8 +151,8 @@ class OnlineLearner:
         assert isinstance(buffer, EpisodeReplayBuffer)
         for t in range(n):
             _remember(buffer, episode, t, ends=t == n - 1)
-        for t in np.flatnonzero(episode.human):
-            _remember(self._demonstrations, episode, int(t), ends=t == n - 1 or not episode.human[t + 1])
+        for t in np.flatnonzero(episode.human).tolist():
+            _remember(self._by_hand, episode, t, ends=t == n - 1 or not episode.human[t + 1])
         self.n_steps, self.n_human = self.n_steps + n, self.n_human + int(episode.human.sum())
         self._offer_demonstrations()
 
@@ -181,6 +210,10 @@ class OnlineLearner:
             raise OnlineError(
                 f"{path} cannot be gone on from ({error!s:.200}). Remove it: the steps beside it are learnt from again"
             ) from error
+
+
+def _filled(samples: ReplayBufferSamples) -> list[Tensor]:
+    return [part for part in samples if part is not None]
 
 
 def _remember(buffer: NStepReplayBuffer, episode: Episode, t: int, *, ends: bool) -> None:

@@ -102,8 +102,9 @@ def make(
         HardwareError: The arm must not or cannot be driven.
         TeleopError: There is no terminal to read keys from.
     """
-    paths = [None if path is None else Path(path) for path in (calibration, objects, settings, limits)]
-    chosen = ArmOptions(port, *paths, reward, bus_hz, deadman)
+    chosen = ArmOptions(
+        port, _path(calibration), _path(objects), _path(settings), _path(limits), reward, bus_hz=bus_hz, deadman=deadman
+    )
     interface = Interface(**options)
     with ExitStack() as stack:
         if chosen.port == TWIN:
@@ -113,6 +114,10 @@ def make(
             cell = stack.enter_context(arm_cell(chosen, interface.params, read))
         return ArmEnv(interface, cell, stack.pop_all())
     raise AssertionError("an ExitStack without an error swallows none")
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _never() -> bool:

@@ -21,9 +21,9 @@ class OnlineParams:
         actor_lr: Adam's learning rate for the actor.
         critic_lr: And for the critics.
         n_steps: Steps of reward before the critic takes over.
-        penalty: beta, the pull to the base.
-        imitation: beta_d, the pull to demonstrated corrections; those of a person's steps count as demonstrated.
-        demonstration_share: Share of demonstrated transitions in a batch.
+        penalty: beta, the pull to the residual that it started from: to the base, where it started from zero.
+        imitation: beta_d, the pull to demonstrated corrections; a person's steps count as demonstrated.
+        demonstration_share: Share of demonstrated transitions in a batch; where there are some of a person, half are theirs.
         publish_every: Updates between two actors that are handed to the arm.
         checkpoint_s: Seconds between two checkpoints of the networks; the steps are on disk in any case [s].
     """

@@ -33,8 +33,6 @@ def label(
     gamma: float,
     n_steps: int,
     pictures: Mapping[str, Pictures] = MappingProxyType({}),
-    *,
-    room: int = 0,
 ) -> NStepReplayBuffer:
     """Return demonstrations as transitions of the residual's environment.
 
@@ -51,7 +49,6 @@ def label(
         gamma: Discount per step.
         n_steps: Of the n-step return.
         pictures: Feature key -> pictures of all rows, of a base that looks at them.
-        room: Transitions that can be added later.
 
     Raises:
         DatasetError: They do not tell where the objects are.
@@ -67,7 +64,7 @@ def label(
     observations = _along(columns, episode_starts, base, spec, pictures)
     corrections = (columns[ACTION] - observations[:, features.base_action]) / scale
     buffer = NStepReplayBuffer(
-        len(corrections) + room,
+        len(corrections),
         spaces.Box(-np.inf, np.inf, (features.dim,), np.float32),
         spaces.Box(-1.0, 1.0, (arm.N_JOINTS,), np.float32),
         device=device,

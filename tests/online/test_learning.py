@@ -69,16 +69,17 @@ def test_a_success_ends_the_value_and_a_cut_episode_does_not(learner):
 
 
 def test_a_person_s_steps_count_as_demonstrated_and_their_value_goes_on_where_the_policy_took_over(learner):
-    shown = learner.model.demonstrations
-    n = shown.size()
-    learner.add(episode(0, 6, True, human=(1, 2, 5), dim=dim(learner)))
-    at = slice(n, n + 3)
+    one = episode(0, 6, True, human=(1, 2, 5), dim=dim(learner))
+    learner.add(one)
+    shown = learner._by_hand
+    drawn = learner.model.demonstrations.sample(8)
 
-    assert learner.n_human == 3
-    assert shown.size() == n + 3
-    assert shown.rewards[at, 0].tolist() == [0, 0, 1]
-    assert shown.dones[at, 0].tolist() == [0, 1, 1]
-    assert shown.timeouts[at, 0].tolist() == [0, 1, 0]
+    assert (learner.n_human, shown.size()) == (3, 3)
+    assert shown.rewards[:3, 0].tolist() == [0, 0, 1]
+    assert shown.dones[:3, 0].tolist() == [0, 1, 1]
+    assert shown.timeouts[:3, 0].tolist() == [0, 1, 0]
+    of_hand = [any(np.array_equal(seen, own) for own in one.observations[[1, 2, 5]]) for seen in drawn.observations.numpy()]
+    assert of_hand == [False, True] * 4
 
 
 def test_without_demonstrations_a_person_s_steps_are_the_first(model, params):
@@ -88,7 +89,7 @@ def test_without_demonstrations_a_person_s_steps_are_the_first(model, params):
     learner.update()
 
     assert before is None
-    assert learner.model.demonstrations.size() == 5
+    assert learner.model.demonstrations.sample(4).actions.shape == (4, 6)
 
 
 def test_from_zero_it_is_the_base_until_it_learns_and_takes_its_own_statistics(model, params):
@@ -247,3 +248,22 @@ def test_the_line_of_an_episode_says_success_share_by_hand_temperature_and_stops
     line = tally.line(report, 30)
     assert "episode 2: the arm is in FAULT after 2.0 s; success of the last 2: 50 %" in line
     assert "120 steps, 25 % by hand; warmest servo 41 degC; stopped 1 times; ticks up to 1.2 ms late" in line
+
+
+def test_the_penalty_pulls_to_the_residual_it_started_from(residual_zip, params):
+    def moved(penalty):
+        model = ResidualTD3BC.load(residual_zip, device="cpu")
+        torch.manual_seed(1)
+        torch.nn.init.normal_(model.policy.actor.mu.net[-2].weight, std=0.3)
+        alone = dataclasses.replace(params, penalty=penalty, demonstration_share=0.0, warmup_updates=0, actor_lr=3e-3)
+        learner = OnlineLearner(model, alone, None, fresh=False, seed=0)
+        learner.add(episode(0, 30, True, dim=dim(learner)))
+        before = model.policy.actor.mu.predict_residual(learner.model.replay_buffer.observations[:30, 0])
+        for _ in range(60):
+            learner.update()
+        after = model.policy.actor.mu.predict_residual(learner.model.replay_buffer.observations[:30, 0])
+        return np.abs(before).mean(), np.abs(after - before).mean()
+
+    (size, free), (_, held) = moved(0.0), moved(100.0)
+    assert size > 0.2
+    assert held < free / 3
