@@ -8,10 +8,12 @@
     intervention   who takes over from the policy
 
     arm_training   a session: episodes, the learner beside them, and what a person reads of it
+    tally          what happened, counted and in a line per episode
     collecting     episodes of base and residual, written as they were executed
     steps          the file of all steps, appended to and checksummed
     folder         the folder of steps and networks
 
+    followed_actor the actor that the learner hands over
     beside         the learner in a process of its own
     learning       the update of `ResidualTD3BC` on these steps
     params         how an arm learns

@@ -27,7 +27,7 @@ from soarm.runtime.deadman import nobody
 from soarm.runtime.limits import Limits
 from soarm.runtime.lockstep import SyncInference
 from soarm.runtime.loop import BegunTick, Loop, LoopConfig
-from soarm.runtime.persist import travel
+from soarm.runtime.persist import bring_back, travel
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import first_values
 from soarm.runtime.standing import Box, boxes
@@ -151,6 +151,7 @@ class ArmEnv(HasLimit, gymnasium.Env[dict[str, Any], Array]):
         self._end_run()
         scene = scene_seed(self.np_random) if seed is None else seed
         cell, sim = self._cell, self._interface.params
+        bring_back(cell.arm, cell.each)
         if cell.operator.needs_room:
             travel(cell.arm, cell.arm.config.park, cell.limits, cell.each, cell.around)
         sensors = cell.operator.lay_out(scene, cell.wait)

@@ -10,15 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
 
 from soarm import params as params_file
 from soarm.envs.interface import Interface
@@ -31,20 +28,20 @@ from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.online import folder as layout
 from soarm.online.arm_env import ArmEnv, Cell
 from soarm.online.beside import Beside
-from soarm.online.collecting import Collector, EpisodeReport
+from soarm.online.collecting import Collector
 from soarm.online.folder import RunFolder
+from soarm.online.followed_actor import FollowedActor
 from soarm.online.intervention import ByHand, Intervention, Nobody, TypedKeys
 from soarm.online.make import AS_SIMULATED, TWIN, ArmOptions, arm_cell, twin_cell
 from soarm.online.params import OnlineParams
-from soarm.online.steps import StepFile, read_all
-from soarm.policy import Array
-from soarm.residual.actor import ResidualActor
+from soarm.online.steps import StepFile
+from soarm.online.tally import Tally
 from soarm.residual.exploration import Explorer
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.seeds import scene_seeds
 from soarm.signals import StopRequests, recorded_signals
 from soarm.sim.params import SimParams
-from soarm.spec import DEFAULT_TASK
+from soarm.spec import DEFAULT_TASK, PolicySpec
 from soarm.teleop import arms
 from soarm.teleop.cartesian import leads
 from soarm.teleop.gamepad import Gamepad
@@ -54,8 +51,6 @@ from soarm.teleop.teleoperator import Teleoperator
 from soarm.twin.twin_config import TwinConfig
 
 logger = logging.getLogger(__name__)
-RECENT = 20
-"""Episodes over which success is shown."""
 WARM_C, COOL_C = 55, 48
 """A servo this warm makes the arm rest in its parking pose until all are this cool [degC]; at 70 they switch off."""
 LeaderName = Literal["none", "keyboard", "gamepad", "arm"]
@@ -90,83 +85,6 @@ class ArmTraining:
     leader_calibration: Path | None = None
 
 
-class FollowedActor:
-    """The actor that a learner hands over, as it stands in a file; read again when the file has changed.
-
-    Args:
-        actor: A network of the same sizes.
-        path: The file.
-    """
-
-    def __init__(self, actor: ResidualActor, path: Path) -> None:
-        self._actor, self._path = actor.eval(), path
-        self._seen = 0
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Take the newest actor."""
-        stamp = self._path.stat().st_mtime_ns
-        if stamp == self._seen:
-            return
-        self._seen = stamp
-        try:
-            self._actor.load_state_dict(from_bytes(self._path.read_bytes()))
-        except (SafetensorError, RuntimeError) as error:
-            raise OnlineError(f"{self._path} holds no actor of this residual ({error}); remove it and start again") from None
-
-    def predict_residual(self, residual_observation: Array) -> Array:
-        """See `soarm.policy.ResidualModel`."""
-        return self._actor.predict_residual(residual_observation)
-
-
-@dataclasses.dataclass
-class Tally:
-    """What happened so far, in all sessions of a folder.
-
-    Attributes:
-        n_episodes: Episodes with an end, discarded ones left out.
-        n_steps: Their steps.
-        n_human: Of these, those that a person drove.
-        recent: Whether the last episodes succeeded.
-        n_stopped: Episodes of this session in which the arm stopped.
-    """
-
-    n_episodes: int = 0
-    n_steps: int = 0
-    n_human: int = 0
-    recent: deque[bool] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT))
-    n_stopped: int = 0
-
-    @classmethod
-    def of(cls, path: Path) -> Tally:
-        """Return what a file of steps holds."""
-        tally = cls()
-        for episode in read_all(path):
-            tally._count(len(episode), int(episode.human.sum()), episode.success)
-        return tally
-
-    def add(self, report: EpisodeReport) -> None:
-        """Account for an episode."""
-        self.n_stopped += report.stopped is not None
-        if not report.discarded:
-            self._count(report.n_steps, report.n_human, report.success)
-
-    def _count(self, n_steps: int, n_human: int, success: bool) -> None:
-        self.n_episodes, self.n_steps, self.n_human = self.n_episodes + 1, self.n_steps + n_steps, self.n_human + n_human
-        self.recent.append(success)
-
-    def line(self, report: EpisodeReport, control_hz: int) -> str:
-        """Return an episode and the state of things in a line."""
-        how = "discarded" if report.discarded else "success" if report.success else report.stopped or "failure"
-        share = 100 * self.n_human / max(self.n_steps, 1)
-        success = f"{100 * np.mean(self.recent):.0f} %" if self.recent else "-"
-        return (
-            f"episode {self.n_episodes}: {how} after {report.n_steps / control_hz:.1f} s; success of the last "
-            f"{len(self.recent)}: {success}; {self.n_steps} steps, {share:.0f} % by hand; warmest servo "
-            f"{report.temperature_c} degC; stopped {self.n_stopped} times; ticks up to {1e3 * report.late_s:.1f} ms late"
-        )
-
-
 def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> Tally:
     """Learn on an arm.
 
@@ -181,43 +99,70 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
     """
     model = ResidualTD3BC.load(_residual_of(config), device="cpu")
     loaded = params_file.load(params_file.here_or_packaged(), model.spec.task)
-    interface = Interface(task=model.spec.task or DEFAULT_TASK)
-    demonstrations = config.demonstrations
-    run = layout.begin(
-        config.out,
-        config.residual,
-        loaded.section("online", OnlineParams),
-        demonstrations,
-        fresh=config.fresh,
-        seed=config.seed,
-    )
-    n_observed = model.observation_space.shape
-    assert n_observed is not None
-    try:
-        with recorded_signals() as stop, contextlib.ExitStack() as stack:
-            steps = stack.enter_context(StepFile(run.path / layout.STEPS, n_observed[0], run.about))
-            tally = Tally.of(run.path / layout.STEPS)
-            learner = stack.enter_context(Beside(run))
-            actor = FollowedActor(model.policy.actor.mu, run.path / layout.ACTOR)
-            nobody_types = config.arm.port == TWIN and config.leader == "none"
-            read = keys or ((lambda: "") if nobody_types else stack.enter_context(Terminal()).read)
-            typed, by_hand = _taking_over(config, read, interface.params.control_hz, stack)
-            cell = stack.enter_context(_cell(config, interface.params, typed, by_hand, stop))
-            explorer = Explorer(1, run.params.exploration, np.random.default_rng([config.seed, tally.n_episodes]))
-            collector = Collector(
-                ArmEnv(interface, cell),
-                model.base_model,
-                model.spec,
-                actor,
-                explorer,
-                steps,
-                lambda: run.fresh and tally.n_steps < run.params.exploration.prefill_steps,
-            )
-            _run_episodes(config, collector, tally, cell, learner, actor)
-    finally:
-        if (run.path / layout.ACTOR).exists():
-            _write_bundle(run, model, loaded.section("export", ExportParams).opset, interface)
+    interface = Interface(task=model.spec.task or DEFAULT_TASK, params=loaded.section("sim", SimParams))
+    _require_fitting(model.spec, interface)
+    online = loaded.section("online", OnlineParams)
+    run = layout.begin(config.out, config.residual, online, config.demonstrations, fresh=config.fresh, seed=config.seed)
+    assert model.observation_space.shape is not None
+    with StepFile(run.path / layout.STEPS, model.observation_space.shape[0], run.about) as steps:
+        tally = Tally.of(run.path / layout.STEPS)
+        if tally.n_steps < config.env_steps:
+            try:
+                _session(config, run, model, interface, steps, tally, keys)
+            finally:
+                if (run.path / layout.ACTOR).exists():
+                    _write_bundle(run, model, loaded.section("export", ExportParams).opset, interface)
+    logger.info("%d of %d steps are made; start again with the same folder to go on", tally.n_steps, config.env_steps)
     return tally
+
+
+def _require_fitting(spec: PolicySpec, interface: Interface) -> None:
+    """Refuse a policy that cannot learn on this arm."""
+    if spec.cameras:
+        raise OnlineError(
+            f"the base looks through {', '.join(spec.cameras)}; on an arm only a residual learns whose base is told where the "
+            "objects are"
+        )
+    if spec.control_hz != interface.params.control_hz:
+        raise OnlineError(
+            f"the residual acts at {spec.control_hz} Hz, and sim.control_hz is {interface.params.control_hz}; set it as in "
+            "training"
+        )
+
+
+def _session(
+    config: ArmTraining,
+    run: RunFolder,
+    model: ResidualTD3BC,
+    interface: Interface,
+    steps: StepFile,
+    tally: Tally,
+    keys: Callable[[], str] | None,
+) -> None:
+    """Open everything, and run episodes."""
+    prefill_steps = run.params.exploration.prefill_steps if run.fresh else 0
+    with recorded_signals() as stop, contextlib.ExitStack() as stack:
+        learner = stack.enter_context(Beside(run))
+        actor = FollowedActor(model.policy.actor.mu, run.path / layout.ACTOR)
+        nobody_types = config.arm.port == TWIN and config.leader == "none"
+        read = keys or ((lambda: "") if nobody_types else stack.enter_context(Terminal()).read)
+        typed, by_hand = _taking_over(config, read, interface.params.control_hz, stack)
+        cell = stack.enter_context(_cell(config, interface.params, typed, by_hand, stop))
+        explorer = Explorer(1, run.params.exploration, np.random.default_rng([config.seed, steps.n_episodes]))
+        env, prefills = ArmEnv(interface, cell), lambda: tally.n_steps < prefill_steps
+        collector = Collector(env, model.base_model, model.spec, actor, explorer, steps, prefills)
+        scenes = scene_seeds("residual", config.seed)
+        while tally.n_steps < config.env_steps and not cell.stop():
+            learner.require_alive()
+            try:
+                report = collector.episode(scenes[steps.n_episodes], actor.refresh)
+            except OnlineError:
+                if cell.stop():
+                    return
+                raise
+            tally.add(report)
+            logger.info("%s", tally.line(report, interface.params.control_hz))
+            _cool_down(cell, report.temperature_c)
 
 
 def _cell(
@@ -227,24 +172,6 @@ def _cell(
     if config.arm.port != TWIN:
         return arm_cell(config.arm, sim, keys, by_hand, stop)
     return twin_cell(sim, TwinConfig(clock="wall", registers=AS_SIMULATED), by_hand, keys, stop)
-
-
-def _run_episodes(
-    config: ArmTraining, collector: Collector, tally: Tally, cell: Cell, learner: Beside, actor: FollowedActor
-) -> None:
-    scenes = scene_seeds("residual", config.seed)
-    while tally.n_steps < config.env_steps and not cell.stop():
-        learner.require_alive()
-        try:
-            report = collector.episode(scenes[collector.n_episodes], actor.refresh)
-        except OnlineError:
-            if cell.stop():
-                break
-            raise
-        tally.add(report)
-        logger.info("%s", tally.line(report, 30))
-        _cool_down(cell, report.temperature_c)
-    logger.info("%d of %d steps are made; start again with the same folder to go on", tally.n_steps, config.env_steps)
 
 
 def _cool_down(cell: Cell, warmest_c: int) -> None:

@@ -72,11 +72,6 @@ class Collector:
         self._scale = np.asarray(spec.residual_scale, np.float32)
         self._terms = find(spec.task).residual_observation
 
-    @property
-    def n_episodes(self) -> int:
-        """Episodes in the file."""
-        return self._steps.n_episodes
-
     def episode(self, seed: int, each: Callable[[], None] = lambda: None) -> EpisodeReport:
         """Run one episode.
 

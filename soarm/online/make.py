@@ -153,7 +153,7 @@ def twin_cell(
         arm.hold()
         arm.activate()
         limits = Limits.usual(arm.calibration.lower, arm.calibration.upper)
-        operator = TwinOperator(twin, arm, now, keys)
+        operator = TwinOperator(twin, now, keys)
         stop = _never if signals is None else (lambda: bool(signals))
         hand = intervention or Nobody()
         yield Cell(arm, operator, limits, now, sleep, intervention=hand, stop=stop, senses_success=False)

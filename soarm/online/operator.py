@@ -15,8 +15,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from soarm.errors import OnlineError
-from soarm.hardware.driver import Arm
-from soarm.hardware.states import State
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.objects import CalledObjects, FileObjects, on_the_table
 from soarm.runtime.sensors import Sensor
@@ -158,32 +156,29 @@ class TwinOperator:
 
     Args:
         twin: The twin.
-        arm: The driver on it.
         now: The clock of the sensors [s].
         keys: Read once per control step, for whoever takes over.
     """
 
     needs_room = False
 
-    def __init__(self, twin: Twin, arm: Arm, now: Callable[[], float], keys: Callable[[], str] = lambda: "") -> None:
-        self._twin, self._arm, self._now, self._keys = twin, arm, now, keys
+    def __init__(self, twin: Twin, now: Callable[[], float], keys: Callable[[], str] = lambda: "") -> None:
+        self.twin, self._now, self._keys = twin, now, keys
 
     @property
     def task(self) -> Task:
         """The task of its scenes."""
-        return self._twin.task
+        return self.twin.task
 
     def lay_out(self, seed: int, wait: Callable[[], None]) -> dict[str, Sensor]:
         """See `Operator`; the arm is home at once."""
-        if self._arm.state is State.FAULT:
-            self._arm.recover()
-        self._twin.reset(seed)
-        return {ENVIRONMENT_STATE: CalledObjects(self.task, self._twin.objects, self._now)}
+        self.twin.reset(seed)
+        return {ENVIRONMENT_STATE: CalledObjects(self.task, self.twin.objects, self._now)}
 
     def said(self) -> Judgement | None:
         """See `Operator`."""
         self._keys()
-        outcome = self._twin.outcome()
+        outcome = self.twin.outcome()
         if outcome is None or not (outcome.terminated or outcome.truncated):
             return None
         return Judgement.SUCCESS if outcome.terminated else Judgement.FAILURE

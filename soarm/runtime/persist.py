@@ -82,7 +82,24 @@ def travel(arm: Arm, pose: ArrayLike, limits: Limits, each: Each, around: Sequen
         clearance.move_clear(arm, pose, limits, each, around)
         arm.move_to(pose, each)
 
-    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
+    persist(arm, go, each, lambda: _moves(arm))
+
+
+def bring_back(arm: Arm, each: Each) -> None:
+    """Bring an arm back that stopped: wait for its port and for what passes, and clear a fault.
+
+    Args:
+        arm: In any state but LIMP and DISCONNECTED.
+        each: Called in every step; what it raises ends the wait.
+
+    Raises:
+        FaultError: It does not come back.
+    """
+    persist(arm, lambda each: None, each, lambda: _moves(arm))
+
+
+def _moves(arm: Arm) -> bool:
+    return arm.state in (State.HOLD, State.ACTIVE) and not passing(arm)
 
 
 def passing(arm: Arm) -> frozenset[int]:

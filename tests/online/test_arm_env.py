@@ -96,7 +96,7 @@ def test_the_time_limit_truncates(sim, cell):
 
 
 def test_an_arm_that_stops_truncates_the_episode_and_the_next_one_runs(env, cell):
-    cell.operator._twin.inject(Fault("overload", servo_id=6, after_writes=20))
+    cell.operator.twin.inject(Fault("overload", servo_id=6, after_writes=20))
     _, reward, terminated, truncated, info = play(env, expert(), 5)
     after = play(env, expert(), 6)
 
@@ -105,16 +105,28 @@ def test_an_arm_that_stops_truncates_the_episode_and_the_next_one_runs(env, cell
     assert after[2]
 
 
+def test_a_cable_that_was_pulled_ends_the_episode_and_the_next_one_runs_when_it_is_back(env, cell):
+    observation, _ = env.reset(seed=5)
+    cell.operator.twin.unplug()
+    _, reward, terminated, truncated, info = env.step(observation["agent_pos"])
+    cell.operator.twin.replug()
+    after = play(env, expert(), 6)
+
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert "stopped" in info
+    assert after[2]
+
+
 def test_commands_may_be_sent_more_often_than_actions_are_asked_for(sim):
     with twin_cell(dataclasses.replace(sim)) as cell:
         cell.bus_hz = 60
         env = ArmEnv(Interface(params=sim), cell)
         env.reset(seed=0)
-        before = cell.operator._twin.goal_writes()
+        before = cell.operator.twin.goal_writes()
         env.step(np.array(sim.task.home, np.float32))
         env.step(np.array(sim.task.home, np.float32))
 
-        assert cell.operator._twin.goal_writes() - before == 4
+        assert cell.operator.twin.goal_writes() - before == 4
         env.close()
 
 

@@ -11,12 +11,13 @@ import torch
 from soarm.errors import DatasetError, OnlineError
 from soarm.online import beside
 from soarm.online import folder as layout
-from soarm.online.arm_training import FollowedActor, Tally
 from soarm.online.beside import Learning
 from soarm.online.collecting import Collector, EpisodeReport
+from soarm.online.followed_actor import FollowedActor
 from soarm.online.learning import OnlineLearner
 from soarm.online.make import make
 from soarm.online.steps import Episode, StepFile, read_all
+from soarm.online.tally import Tally
 from soarm.residual.exploration import Explorer
 from soarm.residual.td3bc import ResidualTD3BC
 
