@@ -10,6 +10,7 @@ import typer
 
 from soarm.cli import chain
 from soarm.cli.command import CHAIN, Json, command, loading, whole
+from soarm.quantities import SEEDS
 
 logger = logging.getLogger(__name__)
 _ON_ARM = "With --arm: "
@@ -67,6 +68,8 @@ def rl_train(
     if port is None or (calibration is None and port != "twin"):
         raise typer.BadParameter("--arm needs --port and --calibration; --port twin is an emulated arm and needs neither")
     logging.getLogger("soarm.hardware.driver").setLevel(logging.WARNING)  # it says of every episode that the arm holds
+    if seed is not None and seed not in SEEDS:
+        raise typer.BadParameter(f"--seed is {seed}; with --arm it must be in {SEEDS.start}..{SEEDS.stop - 1}")
     with loading():
         from soarm.online.arm_training import ArmTraining, train_on_arm
         from soarm.online.make import ArmOptions

@@ -83,7 +83,11 @@ class Cell:
     def wait(self) -> None:
         """Let a moment pass while the arm holds."""
         self.each()
-        self.arm.observe()
+        try:
+            self.arm.observe()
+        except FaultError as error:
+            logger.warning("%s", error)
+            bring_back(self.arm, self.each)
         self.sleep(_WAIT_S)
 
 

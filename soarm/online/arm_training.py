@@ -146,7 +146,7 @@ def _session(
         actor = FollowedActor(model.policy.actor.mu, run.path / layout.ACTOR)
         nobody_types = config.arm.port == TWIN and config.leader == "none"
         read = keys or ((lambda: "") if nobody_types else stack.enter_context(Terminal()).read)
-        typed, by_hand = _taking_over(config, read, interface.params.control_hz, stack)
+        typed, by_hand = taking_over(config, read, interface.params.control_hz, stack)
         cell = stack.enter_context(_cell(config, interface.params, typed, by_hand, stop))
         explorer = Explorer(1, run.params.exploration, np.random.default_rng([config.seed, steps.n_episodes]))
         env, prefills = ArmEnv(interface, cell), lambda: tally.n_steps < prefill_steps
@@ -191,7 +191,7 @@ def _residual_of(config: ArmTraining) -> Path:
     return kept if kept.exists() else config.residual
 
 
-def _taking_over(
+def taking_over(
     config: ArmTraining, read: Callable[[], str], control_hz: int, stack: contextlib.ExitStack
 ) -> tuple[TypedKeys, Intervention]:
     """Return the keys, and who may take over."""

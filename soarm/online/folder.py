@@ -20,7 +20,8 @@ from soarm import params as params_file
 from soarm.errors import OnlineError, ParamsError
 from soarm.online.params import OnlineParams
 from soarm.ownership import require_free
-from soarm.smallfile import read_json, write_atomically
+from soarm.quantities import SEEDS
+from soarm.smallfile import read_json, shown, write_atomically
 
 RUN, RESIDUAL, STEPS, LEARNER, ACTOR, BUNDLE = (
     "run.json",
@@ -122,10 +123,12 @@ def opened(path: Path) -> RunFolder:
         "seed": int,
         "residual": str,
     }
-    faults = [name for name, kind in expected.items() if not isinstance(text.get(name), kind)]
+    faults = [f"{name} is {shown(text.get(name))}" for name, kind in expected.items() if not isinstance(text.get(name), kind)]
+    if not faults and (isinstance(text["seed"], bool) or text["seed"] not in SEEDS):
+        faults.append(f"seed is {shown(text['seed'])}; allowed are {SEEDS.start}..{SEEDS.stop - 1}")
     try:
         if faults:
-            raise ParamsError(f"it lacks {', '.join(faults)}")
+            raise ParamsError("; ".join(faults))
         params = params_file.build(OnlineParams, text["online"], "online")
     except ParamsError as error:
         raise OnlineError(f"{path / RUN} does not say how it learns: {error}. {_REMEDY}") from None

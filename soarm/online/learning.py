@@ -93,6 +93,10 @@ class OnlineLearner:
             model._setup_model()
         else:
             model.set_reference(copy.deepcopy(model.policy.actor.mu.net))
+        # Adam divides by the size of past gradients. Those of the end of a training are small, and those of another arm are
+        # not: with the simulator's averages the first 25 updates moved the actor as far as a thousand, and success halved.
+        for network in (model.policy.actor, model.policy.critic):
+            network.optimizer.state.clear()
         model.set_logger(Logger(None, []))
         model.replay_buffer = EpisodeReplayBuffer(
             params.buffer_size,

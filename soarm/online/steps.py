@@ -216,6 +216,8 @@ class StepReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        if not path.is_file():  # before it is opened: a pipe would wait
+            raise OnlineError(f"{path} cannot be read: there is no such file; `soarm rl-train --arm` writes it")
         try:
             self._file = path.open("rb")
         except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -14,9 +16,10 @@ from soarm import params as params_file
 from soarm.envs.interface import Interface
 from soarm.errors import ObservationError, OnlineError, ParamsError
 from soarm.online.arm_env import ArmEnv
+from soarm.online.arm_training import ArmTraining, taking_over
 from soarm.online.intervention import ByHand, TypedKeys
 from soarm.online.make import ArmOptions, make, twin_cell
-from soarm.online.operator import Judgement, Person, draw_places
+from soarm.online.operator import Judgement, Person, TwinOperator, draw_places
 from soarm.recording import RecordParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.runtime.objects import on_the_table
@@ -277,3 +280,23 @@ def test_a_twin_of_the_motor_s_law_runs_too(sim):
 def test_an_arm_behind_a_port_needs_its_calibration():
     with pytest.raises(ParamsError, match="soarm calibrate"):
         ArmOptions("/dev/ttyACM0")
+
+
+def test_the_keyboard_takes_over_at_the_first_key_that_moves_the_arm(sim, cell):
+    typed = iter(["", "", *["d"] * 20, " "])
+    training = ArmTraining(Path("out"), ArmOptions("twin"), Path("zip"), None, False, 1, 0, leader="keyboard")
+    with ExitStack() as stack:
+        keys, cell.intervention = taking_over(training, lambda: next(typed, ""), 30, stack)
+        cell.operator = TwinOperator(cell.operator.twin, cell.now, keys)
+        env = ArmEnv(Interface(params=sim), cell)
+        observation, _ = env.reset(seed=5)
+        start, by_hand, turned = observation["agent_pos"], [], []
+        for _ in range(26):
+            observation, _, _, _, info = env.step(start)
+            by_hand.append(info["intervention"])
+            turned += [info["executed"][0] - start[0]] if info["intervention"] else []
+
+    assert by_hand[:2] == [False, False]
+    assert by_hand.count(True) == 20
+    assert by_hand[-1] is False
+    assert abs(turned[-1]) > 3.0  # to the right: the shoulder turned

@@ -268,3 +268,19 @@ def test_the_penalty_pulls_to_the_residual_it_started_from(residual_zip, params)
     (size, free), (_, held) = moved(0.0), moved(100.0)
     assert size > 0.2
     assert held < free / 3
+
+
+def test_the_first_updates_are_no_larger_than_the_learning_rate_whatever_the_optimisers_bring(residual_zip, params):
+    model = ResidualTD3BC.load(residual_zip, device="cpu")
+    for network in (model.policy.actor, model.policy.critic):  # as at the end of a training
+        for parameter in network.optimizer.param_groups[0]["params"]:
+            tiny = torch.full_like(parameter, 1e-12)
+            network.optimizer.state[parameter] = {"step": torch.tensor(1e4), "exp_avg": 0 * tiny, "exp_avg_sq": tiny}
+    learner = OnlineLearner(model, dataclasses.replace(params, warmup_updates=0), None, fresh=False, seed=0)
+    learner.add(episode(0, 30, True, dim=dim(learner)))
+    before = [p.clone() for p in model.policy.actor.parameters()]
+    for _ in range(4):  # two of them are the actor's
+        learner.update()
+
+    moved = max(float((p - old).abs().max()) for p, old in zip(model.policy.actor.parameters(), before, strict=True))
+    assert 0 < moved <= 2.1 * params.actor_lr
