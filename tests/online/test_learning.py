@@ -282,5 +282,5 @@ def test_the_first_updates_are_no_larger_than_the_learning_rate_whatever_the_opt
     for _ in range(4):  # two of them are the actor's
         learner.update()
 
-    moved = max(float((p - old).abs().max()) for p, old in zip(model.policy.actor.parameters(), before, strict=True))
+    moved = max(float((p - old).abs().max().detach()) for p, old in zip(model.policy.actor.parameters(), before, strict=True))
     assert 0 < moved <= 2.1 * params.actor_lr
