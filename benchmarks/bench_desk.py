@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=100, help="on which success is counted (%(default)s)")
     parser.add_argument("--by-hand", type=float, default=0.0, help="share of episodes in which somebody takes over")
     parser.add_argument("--residual", type=Path, default=Path("data/train_residual/residual.zip"))
-    parser.add_argument("--dataset", type=Path, default=Path("data/record"))
+    parser.add_argument("--dataset", type=Path, help="demonstrations that are mixed in (none by default)")
     parser.add_argument("--set", nargs="*", default=[], help="of the section online: actor_lr=1e-4")
     parser.add_argument("--out", type=Path, default=Path("runs/desks"))
     options = parser.parse_args()

@@ -75,7 +75,7 @@ class Place(NamedTuple):
     yaw_deg: float
 
     def words(self) -> str:
-        """Return it for a person: with distance and direction from the shoulder's axis too."""
+        """Return it for a person with a ruler."""
         return f"x {100 * self.x:+.1f} cm, y {100 * self.y:+.1f} cm, turned {self.yaw_deg:+.0f} deg"
 
 
@@ -103,8 +103,7 @@ class Person:
         sim: Where the things of a scene may lie.
         keys: Returns what was typed since the last call.
         objects: File that somebody keeps fresh; None takes the things to lie where they were asked for.
-        confirms: Whether a person confirms what sensors say; else they alone judge.
-        senses: Whether sensors end an episode when the task is done.
+        confirms: Whether a person confirms what sensors say; else the sensors alone judge.
         say: Shows a line.
     """
 
