@@ -22,11 +22,8 @@ from soarm.evaluation.evaluator import EvaluationParams
 from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
 from soarm.eye.training import TrainEyeParams
-<<<<<<< HEAD
 from soarm.gauntlet import GauntletParams, rows_of
-=======
 from soarm.online.params import OnlineParams
->>>>>>> 488747c (Pull to the residual it started from, and sample a person's steps as often as recorded ones)
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -54,11 +51,8 @@ SECTIONS: dict[str, type[Any]] = {
     "eval_base": EvaluationParams,
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
-<<<<<<< HEAD
     "gauntlet": GauntletParams,
-=======
     "online": OnlineParams,
->>>>>>> 488747c (Pull to the residual it started from, and sample a person's steps as often as recorded ones)
     "compare": CompareParams,
     "export": ExportParams,
     "deploy_check": DeployParams,
