@@ -51,6 +51,7 @@ OUTSIDE: dict[str, set[str]] = {
     "lazy": {"numpy"},
     "motor": set(),
     "lerobot": {"safetensors", "torch"},
+    "online": {"gymnasium", "numpy", "safetensors", "stable_baselines3", "torch"},
     "ownership": {"yaml"},
     "params": {"yaml"},
     "policies": {"numpy"},

@@ -23,6 +23,7 @@ from soarm.evaluation.paired import CompareParams
 from soarm.export.params import ExportParams
 from soarm.eye.training import TrainEyeParams
 from soarm.gauntlet import GauntletParams, rows_of
+from soarm.online.params import OnlineParams
 from soarm.params import build, changed, load
 from soarm.recording import RecordParams
 from soarm.residual.reach import ReachParams
@@ -51,6 +52,7 @@ SECTIONS: dict[str, type[Any]] = {
     "reach": ReachParams,
     "train_residual": TrainResidualParams,
     "gauntlet": GauntletParams,
+    "online": OnlineParams,
     "compare": CompareParams,
     "export": ExportParams,
     "deploy_check": DeployParams,
@@ -134,6 +136,8 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "train_act.pose_loss_weight",
             "*.weight_decay",
             "*.penalty.start",
+            "online.penalty",
+            "online.imitation",
             "*.penalty.end",
             "*.imitation.start",
             "*.imitation.end",
@@ -163,7 +167,7 @@ LEGITIMATE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "record.expert.tremor_deg",
             "record.expert.settle_s.0",
             "record.noise_deg",
-            "train_residual.exploration.*_std",
+            "*.exploration.*_std",
             "*.target_policy_noise",
             "*.target_noise_clip",
             "*.margin",

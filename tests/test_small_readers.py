@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from soarm import arm, cli
+from soarm import arm, cli, params
 from soarm.base import load_base
 from soarm.cli import look
 from soarm.dataset import journal
@@ -24,6 +24,7 @@ from soarm.errors import (
     DatasetError,
     FaultError,
     LogError,
+    OnlineError,
     SmallFileError,
     SoarmError,
     SpecMismatchError,
@@ -33,6 +34,8 @@ from soarm.errors import (
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot
+from soarm.online import folder
+from soarm.online.steps import read_all
 from soarm.report import desk
 from soarm.residual import actor, reach
 from soarm.runtime import log
@@ -150,6 +153,18 @@ READERS = {
         json.loads(TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), (0.0,) * 6).to_json()),
     ),
     "log": Reader(log.read, (LogError,)),
+    "steps": Reader(read_all, (OnlineError,), {"format": "soarm-online-steps", "version": 1, "dim": 4, "about": {}}),
+    "run of an arm": Reader(
+        _beside("run.json", folder.opened),
+        (OnlineError,),
+        {
+            "online": params.load(params.packaged(), "pick_place").sections["online"],
+            "fresh": False,
+            "demonstrations": None,
+            "seed": 0,
+            "residual": "abc",
+        },
+    ),
     "motion": Reader(Motion.load, (TwinError,), {"t_s": [0.0, 1.0], "q": [[0] * 6, [1] * 6]}),
     "checkpoint": Reader(
         _beside("config.json", load_base, model_safetensors=b""),

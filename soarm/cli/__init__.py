@@ -3,6 +3,7 @@
     program    parses the arguments and runs a command
     command    the application, the decorator `command`, and the options that many commands share
     chain      train and evaluate: stages of the chain, run through DVC
+    arm_learning   train a residual: the stage, or on an arm
     robot      set up an arm and drive it
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs

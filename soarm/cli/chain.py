@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -44,8 +44,56 @@ Force = Annotated[bool, typer.Option("--force", help="Run stages although nothin
 Lines = Callable[[dict[str, Any]], list[str]]
 
 
+class Chosen(NamedTuple):
+    """The options of a command that runs a stage, as typed."""
+
+    sets: list[str] | None
+    profile: str | None
+    task: str | None
+    seed: int | None
+    dataset: Path | None
+    units: Literal["degrees"] | None
+    temp: bool
+    force: bool
+    as_json: bool
+
+
+def run_stage(name: str, stage: str | None, chosen: Chosen, lines: Lines | None = None) -> int:
+    """Run a stage, and those it depends on where something has changed, and return the exit status.
+
+    Args:
+        name: Of the command.
+        stage: The stage; None for the whole chain.
+        chosen: The options.
+        lines: What is shown of the stage's metrics in the end.
+    """
+    if chosen.temp and chosen.as_json:
+        raise typer.BadParameter(
+            "--json shows the metrics in this folder, which --temp leaves alone; `dvc metrics diff HEAD EXPERIMENT` has "
+            "those of an experiment"
+        )
+    with loading():
+        from soarm.reproduce import Changes, experiments, reproduce, told
+    changes = Changes(chosen.sets or (), chosen.profile, chosen.task, chosen.seed, chosen.dataset, chosen.units)
+    stages = [] if stage is None else [stage]
+    before = experiments() if chosen.temp else set()
+    status = reproduce(stages, changes, temp=chosen.temp, force=chosen.force, out=sys.stderr if chosen.as_json else None)
+    if chosen.temp and not status:
+        for experiment in sorted(experiments() - before):
+            logger.info("%s", "\n".join(told(experiment, stage or "compare")))
+    if status or chosen.temp or not (chosen.as_json or lines):
+        return status
+    metrics = Path("data", "metrics", f"{stage or 'compare'}.json")
+    found = read_json(metrics, StageError, f"Make it with `soarm {name} --force`", most_bytes=DATASET_BYTES)
+    if chosen.as_json:
+        write_json(found)
+    elif lines is not None:
+        logger.info("%s", "\n".join(lines(found)))
+    return status
+
+
 def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | None = None) -> None:
-    """Add a command that runs a stage, and those it depends on where something has changed.
+    """Add a command that runs a stage; see `run_stage`.
 
     Args:
         name: Of the command.
@@ -66,29 +114,7 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
         force: Force = False,
         as_json: Json = False,
     ) -> int:
-        if temp and as_json:
-            raise typer.BadParameter(
-                "--json shows the metrics in this folder, which --temp leaves alone; `dvc metrics diff HEAD EXPERIMENT` has "
-                "those of an experiment"
-            )
-        with loading():
-            from soarm.reproduce import Changes, experiments, reproduce, told
-        changes = Changes(sets or (), profile, task, seed, dataset, units)
-        stages = [] if stage is None else [stage]
-        before = experiments() if temp else set()
-        status = reproduce(stages, changes, temp=temp, force=force, out=sys.stderr if as_json else None)
-        if temp and not status:
-            for experiment in sorted(experiments() - before):
-                logger.info("%s", "\n".join(told(experiment, stage or "compare")))
-        if status or temp or not (as_json or lines):
-            return status
-        metrics = Path("data", "metrics", f"{stage or 'compare'}.json")
-        found = read_json(metrics, StageError, f"Make it with `soarm {name} --force`", most_bytes=DATASET_BYTES)
-        if as_json:
-            write_json(found)
-        elif lines is not None:
-            logger.info("%s", "\n".join(lines(found)))
-        return status
+        return run_stage(name, stage, Chosen(sets, profile, task, seed, dataset, units, temp, force, as_json), lines)
 
     body.__doc__ = text
     command(CHAIN, example, name=name)(body)
@@ -135,7 +161,6 @@ _add("record", "record", "Record demonstrations in the simulator.", "soarm recor
 _add("train", "train_act", "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
 _add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone)
 _add("reach", "reach", "Measure how far a residual must reach.", "soarm reach")
-_add("rl-train", "train_residual", "Train the residual on the frozen ACT.", "soarm rl-train --seed 1")
 _add("gauntlet", "gauntlet", "Run base and residual under what a desk does, on the same scenes.", "soarm gauntlet", _crossed)
 _add("rl-eval", "compare", "Compare ACT with ACT and residual on the same held-out scenes.", "soarm rl-eval", _compared)
 _add("export", "export", "Export ACT and residual to an ONNX bundle, equal to torch.", "soarm export")

@@ -113,6 +113,7 @@ def actor_loss(
     imitation: float,
     q_floor: float,
     q_term_on: Literal["own", "all"] = "own",
+    towards: Tensor | None = None,
 ) -> Tensor:
     """Return the actor's loss, shape ().
 
@@ -125,6 +126,7 @@ def actor_loss(
         q_floor: Least normaliser. While rewards are rare |Q| is near zero, and a bare quotient would blow up its noise.
         q_term_on: Whether the Q term is of the policy's own steps, because a critic is trusted where the policy goes (arXiv
             2603.10263), or of all.
+        towards: Residuals of the policy's own steps that the penalty pulls to, shape (B - M, 6); None pulls to the base.
     """
     n_own, corrections = batch.n_own, batch.corrections
     if imitation == 0.0 and q_term_on == "own":
@@ -132,7 +134,8 @@ def actor_loss(
     residual = policy.actor(batch.for_actor if corrections is not None or q_term_on == "all" else batch.for_actor[:n_own])
     n_valued = n_own if q_term_on == "own" else len(batch.for_actor)
     value = mean_value(policy.critic(batch.for_critics[:n_valued], residual[:n_valued], heads))
-    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * residual[:n_own].square().mean()
+    apart = residual[:n_own] if towards is None else residual[:n_own] - towards
+    loss: Tensor = -value.mean() / value.abs().mean().detach().clamp(min=q_floor) + penalty * apart.square().mean()
     if corrections is None:
         return loss
     error = (residual[n_own:] - corrections.clamp(-1.0, 1.0)).square().mean(dim=1, keepdim=True)

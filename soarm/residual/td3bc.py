@@ -85,6 +85,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
     ) -> None:
         self.learner, self.exploration = learner, exploration
         self.demonstrations: ReplayBuffer | None = None
+        self.reference: nn.Module | None = None
         self._n_actor_updates = 0
         self._worst_loss = 0.0  # of the critics, since it was last logged
         self._explorer: Explorer | None = None
@@ -144,6 +145,10 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         """Mix demonstrated transitions into the batches (`soarm.residual.demonstrations`)."""
         self.demonstrations = buffer
 
+    def set_reference(self, net: nn.Module) -> None:
+        """Have the penalty pull to another residual than the base's; given are its layers behind the encoder."""
+        self.reference = net.eval().requires_grad_(False)
+
     @property
     def _settings(self) -> LearnerParams:
         assert self.learner is not None
@@ -179,8 +184,12 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         assert self._explorer is not None
         assert self._smoothness is not None
         assert isinstance(self._last_obs, np.ndarray)
-        base = self._last_obs[:, self.policy.critic.sight.base_action]
-        executed = add_residual(base, buffer_action, np.asarray(self.spec.residual_scale, np.float32))
+        base, scale = self._last_obs[:, self.policy.critic.sight.base_action], np.asarray(self.spec.residual_scale, np.float32)
+        executed = add_residual(base, buffer_action, scale)
+        for row, info in enumerate(infos):
+            if "executed" in info:  # an arm's safety chain may cut, and a person may take over
+                executed[row] = info["executed"]
+                buffer_action[row] = (executed[row] - base[row]) / scale
         self._smoothness.add(executed, dones)
         self._explorer.end_episodes(dones)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
@@ -251,6 +260,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
                     imitation=learner.imitation.at(self.progress),
                     q_floor=learner.q_floor,
                     q_term_on=learner.q_term_on,
+                    towards=self._towards(batch),
                 )
                 descend(policy.actor, learner.actor_lr, learner.max_grad_norm, actor_loss)
                 self._n_actor_updates += 1
@@ -261,6 +271,11 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         # Target networks: theta' <- (1 - tau) theta' + tau theta, once per update of theta.
         polyak_update(policy.critic, policy.critic_target, learner.tau, len(batches))
         polyak_update(policy.actor, policy.actor_target, learner.tau, sum(actor_is_due))
+
+    @torch.no_grad()
+    def _towards(self, batch: PreparedBatch) -> Tensor | None:
+        """Return the residuals that the penalty pulls to; None for those of the base, which are zero."""
+        return None if self.reference is None else self.reference(batch.for_actor[: batch.n_own].features)
 
     def _actor_heads(self) -> tuple[int, ...]:
         """Return the heads in the Q term of the actor's next update."""
@@ -342,7 +357,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         return super().predict(observation, *args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "demonstrations"]
+        return [*super()._excluded_save_params(), "demonstrations", "reference"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         names, variables = super()._get_torch_save_params()

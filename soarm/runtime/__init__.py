@@ -11,6 +11,7 @@
     safety         the safety chain, a pure function
     limits         its numbers, and a file for them
     watchdogs      when a run must not go on
+    held_arm       an arm that holds, watched, and is parked and released in the end
     deadman        a process that looks after the arm when this one dies
     sensors        the values of features beside the joints, and their age
     success        when the task is done

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +72,29 @@ class LoopConfig:
             )
 
 
+class BegunTick(NamedTuple):
+    """A tick that was observed and has not been commanded yet.
+
+    Attributes:
+        due_s: When it was due [s].
+        began_s: When it began [s].
+        t_s: The same since the start of the run [s].
+        place: Its place in the control tick; 0 begins one.
+        observed: What the arm said.
+    """
+
+    due_s: float
+    began_s: float
+    t_s: float
+    place: int
+    observed: Observed
+
+
 class Loop:
     """A run of a policy on an arm.
+
+    `run` makes all of it. Where the policy is outside, as in an environment of reinforcement learning, `ticks` observes tick
+    by tick, and `command` ends each of them.
 
     Args:
         arm: A driver that holds.
@@ -132,6 +154,19 @@ class Loop:
             seconds: How long at most.
             stop: Asked before every tick.
         """
+        for tick in self.ticks(seconds, stop):
+            self.command(tick)
+        return self.report
+
+    def ticks(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> Iterator[BegunTick]:
+        """Yield every tick when it was observed; `command` ends it, before the next one is asked for.
+
+        Ends, and makes the arm hold, as `run` does, and where whoever asks closes it.
+
+        Args:
+            seconds: How long at most.
+            stop: Asked before every tick.
+        """
         bus_hz = self._config.bus_hz
         started_s, every = self._now(), bus_hz // self._config.control_hz
         due = asked = 0  # the deadline that is due, in ticks since the start, and ticks so far
@@ -146,7 +181,9 @@ class Loop:
                 elif due >= seconds * bus_hz:
                     self.report.cause = TIME_WAS_UP
                 else:
-                    self._tick(started_s + due / bus_hz, started_s, asked % every)
+                    tick = self._observe(started_s + due / bus_hz, started_s, asked % every)
+                    if tick is not None:
+                        yield tick
                     asked += 1
                     due = self._next(due, started_s)
         finally:
@@ -156,7 +193,6 @@ class Loop:
             self.report.log = None if self._log is None else self._log.incomplete
             if self._arm.state is State.ACTIVE:
                 self._arm.hold()
-        return self.report
 
     def _next(self, due: int, started_s: float) -> int:
         """Sleep until the next deadline and return it; those that have passed as a whole are left out."""
@@ -170,22 +206,28 @@ class Loop:
         self.report.missed += skipped
         return due + skipped
 
-    def _tick(self, due_s: float, started_s: float, place: int) -> None:
-        began_s = self._now()
-        report, config = self.report, self._config
-        control, dt_s = place == 0, 1.0 / config.bus_hz
+    def _observe(self, due_s: float, started_s: float, place: int) -> BegunTick | None:
+        """Read servos and sensors, and see whether the task is done; None where the run ends here."""
+        began_s, report = self._now(), self.report
         try:
             self._beat()
             observed = self._arm.observe()
         except FaultError as error:
             report.cause = str(error)
-            return
+            return None
         self._take_chunk(began_s)
-        if control and not report.cause:
+        if place == 0 and not report.cause:
             self._sensors.read(observed.q, observed.q if self._last is None else self._last.q)
             self._look_for_success(began_s - started_s, observed)
-            if not report.cause:
-                self._control(began_s, observed)
+        return None if report.cause else BegunTick(due_s, began_s, began_s - started_s, place, observed)
+
+    def command(self, tick: BegunTick) -> None:
+        """Decide what the arm is told in a tick, and tell it; `report.cause` says where the run ends here."""
+        due_s, began_s, t_s, place, observed = tick
+        report, config = self.report, self._config
+        control, dt_s = place == 0, 1.0 / config.bus_hz
+        if control:
+            self._control(began_s, observed)
         if report.cause:
             return
         last = self._last or Last(observed.q, np.zeros(6))
@@ -200,7 +242,7 @@ class Loop:
         oldest_s, subject = self._sensors.oldest(began_s)
         age_s = max(oldest_s, 0.0)
         verdict = self._verdict(began_s, (age_s, subject), checked.refused, base is None, observed, control)
-        ticks = self._execute(verdict, checked.q, began_s - started_s)
+        ticks = self._execute(verdict, checked.q, t_s)
         self._last = Last(observed.q, np.zeros(6)) if ticks is None else Last(checked.q, checked.velocity)
         report.add(checked, began_s - due_s, base is None)
         if self._log is not None:
@@ -208,7 +250,7 @@ class Loop:
             flags = (control, arrived, self._arm.state, verdict.action)
             seen = records.seen(self._task, self.latest, began_s)
             policy = records.Policy(base, correction, wanted)
-            self._log.add(records.make(began_s - started_s, flags, times_s, observed, seen, policy, last, checked, ticks))
+            self._log.add(records.make(t_s, flags, times_s, observed, seen, policy, last, checked, ticks))
 
     def _wanted(self, t_s: float, place: int, last: Last) -> tuple[Array | None, Array, Joints]:
         """Return what the base says, the correction at this place in the control tick, and what the arm is to do."""

@@ -7,13 +7,18 @@ starts and to the parking pose. A missed answer is usual on a busy machine, and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from numpy.typing import ArrayLike
 
 from soarm.errors import BusError, FaultError
 from soarm.hardware.driver import Arm
 from soarm.hardware.moves import MOVE_HZ
 from soarm.hardware.registers import Status
 from soarm.hardware.states import State
+from soarm.runtime import clearance
+from soarm.runtime.limits import Limits
+from soarm.runtime.standing import Box
 
 logger = logging.getLogger(__name__)
 Each = Callable[[], None]
@@ -57,6 +62,44 @@ def persist(arm: Arm, go: Callable[[Each], None], each: Each, able: Callable[[],
             why = str(error)
             logger.warning("held up on its way: %s", error)
     raise FaultError(f"the move was given up: {why}")
+
+
+def travel(arm: Arm, pose: ArrayLike, limits: Limits, each: Each, around: Sequence[Box] = ()) -> None:
+    """Move to a pose clear of what stands on the table, and hold there; go on after a fault that passes.
+
+    Args:
+        arm: In any state but LIMP and DISCONNECTED.
+        pose: Shape (6,) [deg x 5, percent].
+        limits: Range, and height of the table.
+        each: Called in every step; what it raises ends the move.
+        around: What stands on the table.
+
+    Raises:
+        FaultError: The arm is not able to move, or was held up too often.
+    """
+
+    def go(each: Each) -> None:
+        clearance.move_clear(arm, pose, limits, each, around)
+        arm.move_to(pose, each)
+
+    persist(arm, go, each, lambda: _moves(arm))
+
+
+def bring_back(arm: Arm, each: Each) -> None:
+    """Bring an arm back that stopped: wait for its port and for what passes, and clear a fault.
+
+    Args:
+        arm: In any state but LIMP and DISCONNECTED.
+        each: Called in every step; what it raises ends the wait.
+
+    Raises:
+        FaultError: It does not come back.
+    """
+    persist(arm, lambda each: None, each, lambda: _moves(arm))
+
+
+def _moves(arm: Arm) -> bool:
+    return arm.state in (State.HOLD, State.ACTIVE) and not passing(arm)
 
 
 def passing(arm: Arm) -> frozenset[int]:

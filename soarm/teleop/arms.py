@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
-from soarm.errors import FaultError, ObservationError, TeleopError
+from soarm.errors import ObservationError, TeleopError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
 from soarm.policy import Array
-from soarm.runtime.deadman import DeadMan, nobody
+from soarm.runtime.held_arm import held_arm
 from soarm.runtime.safety import Last, Limits, check
 from soarm.runtime.sensors import Sensor, first_values
-from soarm.runtime.shutdown import Shutdown, shut_down
 from soarm.runtime.standing import Box, boxes
 from soarm.runtime.watchdogs import WatchdogLimits
 from soarm.signals import StopRequests
@@ -26,10 +26,6 @@ from soarm.tasks.task import Task
 from soarm.teleop.follower import ArmFollower
 
 logger = logging.getLogger(__name__)
-SILENCE_S = 3.0
-"""Without a step for so long, the dead man's switch takes the arm [s]: an episode on its way to a slow card takes one or two.
-
-A program that is gone is noticed at once, by the end of the pipe."""
 
 
 class SafetyFilter:
@@ -91,34 +87,10 @@ def follower(
         ObservationError: Things cannot be where they are said to be, or a sensor's value is too old.
     """
     first_values(sensors, WatchdogLimits().stop_age_s)
-    with Arm.connect(port, calibration, config) as arm, ExitStack() as stack:
-        beat: Callable[[], None] = nobody
-        watcher = None
-        if deadman:
-            watcher = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S))
-            beat = watcher.beat
+    around = functools.partial(_standing, task, sensors)
+    with held_arm(port, calibration, config, around, signals, deadman=deadman) as (arm, beat):
         safety = SafetyFilter(Limits.usual(calibration.lower, calibration.upper), control_hz)
-        try:
-            arm.hold()
-            arm.activate()
-            yield ArmFollower(arm, sensors, safety, control_hz, lambda _: safety.forget(), beat=beat)
-        except BaseException:  # whatever it is, it goes on after the arm was released
-            _end(arm, beat, watcher, signals, _standing(task, sensors))
-            raise
-        ended = _end(arm, beat, watcher, signals, _standing(task, sensors))
-        if ended.live:
-            raise FaultError(f"{', '.join(ended.live)} may still be live: cut the power")
-        if ended.parked is False:
-            raise FaultError("the arm was released above its rest pose; why stands above, and kept episodes are safe")
-
-
-def _end(
-    arm: Arm, beat: Callable[[], None], watcher: DeadMan | None, signals: StopRequests | None, around: tuple[Box, ...]
-) -> Shutdown:
-    ended = shut_down(arm, beat, park=True, signals=signals, around=around)
-    if ended.lost and watcher is not None:
-        watcher.stay()
-    return ended
+        yield ArmFollower(arm, sensors, safety, control_hz, lambda _: safety.forget(), beat=beat)
 
 
 def _standing(task: Task, sensors: Mapping[str, Sensor]) -> tuple[Box, ...]:
