@@ -21,6 +21,7 @@
     │   └── FaultError         the arm stopped, or must not start: overload, heat, voltage, a joint that went silent
     ├── GateError              a bundle that was not trained for the arm it is to drive
     ├── LogError               the log of a run that cannot be read or replayed
+    ├── ProofError             an evaluation on an arm: its folder is damaged, in use or of another bundle, or it is not over
     ├── TeleopError            an input device that is missing, or a session that cannot go on
     └── TwinError              an emulated arm that cannot be set up: unknown fault, unknown servo model, no pseudo-terminal
 
@@ -115,6 +116,10 @@ class GateError(SoarmError, ValueError):
 
 class LogError(SoarmError, ValueError):
     """The log of a run cannot be read or replayed."""
+
+
+class ProofError(SoarmError, ValueError):
+    """An evaluation on an arm cannot go on, or cannot be reported yet."""
 
 
 class TeleopError(SoarmError, RuntimeError):

@@ -63,19 +63,8 @@ def render(
         films: Scenes to watch, and the file of each.
         origin: Of the rows.
     """
-    lead = [
-        page.paragraph(
-            f"The same {comparison.base.n_scenes} held-out scenes, each run once by both policies. Intervals are 95 %.", "soft"
-        ),
-        page.paragraph(verdict(comparison), "verdict"),
-        page.cards(_cards(comparison)),
-    ]
-    before = [
-        page.Section("What came out", [_grid(results)]),
-        page.Section("Who solved what", [_solved(comparison)]),
-        page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
-        page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison)]),
-    ]
+    scope = f"The same {comparison.base.n_scenes} held-out scenes, each run once by both policies. Intervals are 95 %."
+    lead, before = beginning(comparison, scope), sections(base, residual, comparison, results)
     after = [page.Section("Training", [_grid(training)])] if training else []
     after.append(page.Section("Where this comes from", [page.paragraph(note) for note in _notes(base, residual, origin)]))
 
@@ -83,6 +72,31 @@ def render(
         return page.page(TITLE, lead, [*before, *watched, *after], _facts(origin))
 
     return _with_films(whole, films)
+
+
+def beginning(comparison: Comparison, scope: str) -> list[str]:
+    """Return what stands before the first section: what was compared, what came out, and the few numbers to it."""
+    return [page.paragraph(scope, "soft"), page.paragraph(verdict(comparison), "verdict"), page.cards(_cards(comparison))]
+
+
+def sections(
+    base: Results, residual: Results, comparison: Comparison, results: Sequence[Figure], scene: str = "scene seed"
+) -> list[page.Section]:
+    """Return the sections on what came out.
+
+    Args:
+        base: Rows of the base.
+        residual: Rows of the residual on the same scenes.
+        comparison: Of the two.
+        results: Its figures.
+        scene: What a row's seed is called.
+    """
+    return [
+        page.Section("What came out", [_grid(results)]),
+        page.Section("Who solved what", [_solved(comparison)]),
+        page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
+        page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison, scene)]),
+    ]
 
 
 def _with_films(whole: Callable[[Sequence[page.Section]], str], films: Sequence[tuple[Path, Clip]]) -> str:
@@ -191,6 +205,7 @@ def _numbers(comparison: Comparison) -> str:
         row(_ACCELERATION, "action_acceleration_rms_deg_s2", "action_acceleration_rms_deg_s2", 1.0, 0),
         row("steps", "steps_mean", "steps", 1.0, 1),
     ]
+    rows = [one for one in rows if one[1:3] != (_NO_NUMBER, _NO_NUMBER)]  # an arm gives no reward
     header = ("mean over scenes", LABELS["base"], LABELS["residual"], "paired difference", "95 % interval", "scenes")
     return page.table(
         header,
@@ -213,7 +228,7 @@ def _failures(comparison: Comparison, labels: Mapping[str, str]) -> str:
     return page.folded("Failure classes as numbers", page.table(header, rows, caption))
 
 
-def _disagreements(base: Results, residual: Results, comparison: Comparison) -> str:
+def _disagreements(base: Results, residual: Results, comparison: Comparison, scene: str) -> str:
     places = [column.name for column in base.task.scene_columns]
 
     def listing(seeds: Sequence[int], caption: str) -> str:
@@ -228,7 +243,7 @@ def _disagreements(base: Results, residual: Results, comparison: Comparison) -> 
             for b, r in pairs
         ]
         heads = [f"{words.replace('_', ' ')} [{unit}]" for words, _, unit in (name.rpartition("_") for name in places)]
-        header = ("scene seed", LABELS["base"], LABELS["residual"], *heads)
+        header = (scene, LABELS["base"], LABELS["residual"], *heads)
         return page.table(header, rows, f"{caption}. A row is one scene: how each policy ended, and where things lay.")
 
     parts = []
@@ -247,14 +262,15 @@ def _p(p: float) -> str:
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
-    return "\u2013" if math.isnan(value) else f"{value:{sign},.{digits}f}"
+    return _NO_NUMBER if math.isnan(value) else f"{value:{sign},.{digits}f}"
 
 
 def _interval(estimate: Estimate, scale: float = 1.0, digits: int = 1) -> str:
     if math.isnan(estimate.low):
-        return "\u2013"
+        return _NO_NUMBER
     return f"{_number(scale * estimate.low, digits, '+')} to {_number(scale * estimate.high, digits, '+')}"
 
 
+_NO_NUMBER = "\u2013"
 _JERK = "jerk of the command, RMS [deg/s\u00b3]"
 _ACCELERATION = "acceleration of the command, RMS [deg/s\u00b2]"

@@ -7,6 +7,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 from soarm import arm
 from soarm.errors import ObservationError
@@ -16,6 +17,7 @@ from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
 from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
+from soarm.sim.placing import place
 from soarm.sim.scene import build_model
 from soarm.sim.task import FLOATS, DataReader, StateView
 from soarm.spec import ACTION, ENVIRONMENT_STATE, STATE
@@ -42,13 +44,21 @@ class EpisodeSim:
         self._rules, self._task, self._read = EpisodeRules(params, FLOATS), params.sim_task, DataReader(self.data)
         self._episode: EpisodeState | None = None
 
-    def start(self, seed: int, *, draw_physics: bool = True) -> StateView:
-        """Start the scene of a seed and return its state; without `draw_physics` the model stays as it is."""
+    def start(self, seed: int, *, draw_physics: bool = True, objects: ArrayLike | None = None) -> StateView:
+        """Start the scene of a seed and return its state.
+
+        Args:
+            seed: Of the scene.
+            draw_physics: Whether the model gets the scene's physics, or stays as it is.
+            objects: Where the things lie, in the order of `Task.objects`; None leaves them where the seed has them.
+        """
         scene = draw_scene(self.params, seed)
         if self._fields and draw_physics:
             self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
         self._writer.write_state(self.data, scene)
+        if objects is not None:
+            place(self.data, self._task.task, objects)
         mujoco.mj_forward(self.model, self.data)
         view = self._read()
         self._episode = self._rules.start(self._task.state(view))

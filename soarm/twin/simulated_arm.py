@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
 from soarm.hardware.calibration import Calibration
@@ -83,16 +83,24 @@ class SimulatedArm(EpisodeSim):
         self._overloaded_s = np.zeros(arm.N_JOINTS)
         self.reset(0)
 
-    def reset(self, seed: int) -> None:
-        """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
+    def reset(self, seed: int, objects: ArrayLike | None = None, q: Floats | None = None) -> None:
+        """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still.
+
+        Args:
+            seed: Of the scene.
+            objects: Where its things lie, in the order of `Task.objects`; None leaves them where the seed has them.
+            q: Where the arm is, shape (6,) [deg x 5, percent]; None for the scene's start.
+        """
         if isinstance(self._actuator, PositionActuator):
-            self.start(seed)
+            self.start(seed, objects=objects)
             if self._fields:
                 self._actuator.refresh()
         else:
-            self.start(seed, draw_physics=False)
+            self.start(seed, draw_physics=False, objects=objects)
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
         self._outcome, self._substep = None, 0
+        if q is not None:
+            self.carry(q)
         self.report()
         for servo in self.servos:
             servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))
