@@ -32,7 +32,7 @@ class Power(NamedTuple):
 def exact_p(gains: int, losses: int) -> float:
     """Return the two-sided p-value of the exact McNemar test: "gains and losses are equally likely"."""
     n, least = gains + losses, min(gains, losses)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)
+    return min(1.0, sum(math.comb(n, k) for k in range(least + 1)) / float(2 ** (n - 1))) if n else 1.0
 
 
 def power(n: int, gained: float, lost: float) -> float:

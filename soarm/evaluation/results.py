@@ -24,7 +24,6 @@ from soarm.spec import DEFAULT_TASK
 from soarm.tasks.registry import find as find_task
 from soarm.tasks.task import Task
 
-
 UNSEEN = ""
 """In the place of the furthest stage of an episode that a person judged by its end."""
 

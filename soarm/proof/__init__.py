@@ -3,6 +3,7 @@
 ::
 
     plan        places drawn from a seed, and who acts when
+    start       a new evaluation, or one that goes on
     sheet       the places on paper, in their true size
     folder      what is planned, what came of it, and that it is whole
     trial       one run, as `soarm drive` makes it

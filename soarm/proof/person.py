@@ -48,8 +48,8 @@ class AtTerminal:
         """See `Person`."""
         if cause is not None:
             self._say(
-                f"The arm stopped by itself: {cause}. If the policy brought it about, it is a failure; a cable, a hand or the supply: "
-                "discard"
+                f"The arm stopped by itself: {cause}. If the policy brought it about, it is a failure; if a cable, a hand or "
+                "the supply did, discard it"
             )
         self._say(f"Trial {trial}: {self._task.goal.words}?   {KEYS}")
         chosen = self._pressed("sfd")

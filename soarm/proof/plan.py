@@ -124,7 +124,9 @@ def things(task: Task) -> tuple[Thing, Thing]:
     moved = [thing for thing in task.things if thing.name == task.goal.thing]
     others = [thing for thing in task.things if thing.name != task.goal.thing]
     if len(moved) != 1 or len(others) != 1:
-        raise ParamsError(f"the task {task.name} has the things {task.subject}; places are drawn for one that is moved and one more")
+        raise ParamsError(
+            f"the task {task.name} has the things {task.subject}; places are drawn for one that is moved and one more"
+        )
     return moved[0], others[0]
 
 
@@ -142,8 +144,8 @@ def sectors_of(params: Params, task: Task) -> Sectors:
     further = sorted(key for key in section if key.endswith("_m") and key not in keys.values())
     if further:
         raise ParamsError(
-            f"{where} of {task.name} asks more of its places than a sector each and a clearance: {', '.join(further)}. `soarm prove` "
-            "draws none of those"
+            f"{where} of {task.name} asks more of its places than a sector each and a clearance: {', '.join(further)}. "
+            "`soarm prove` draws none of those"
         )
     return build(Sectors, {key: section[name] for key, name in keys.items() if name in section}, where)
 
@@ -171,8 +173,8 @@ def draw(seed: int, n_spots: int, task: Task, sectors: Sectors) -> tuple[Spot, .
         apart = [(there, sectors.clearance_m)]
         before = [spot.places[moved.name] for spot in spots]
         xy = _farthest(rng, (sectors.moved_radius_m, sectors.moved_angle_deg), before, apart)
-        placed = {name: at for name, at in ((moved, xy), (other, there))}
-        spots.append(Spot(i + 1, letter, {thing.name: _measured(rng, task, thing, at) for thing, at in placed.items()}))
+        placed = ((moved, xy), (other, there))
+        spots.append(Spot(i + 1, letter, {thing.name: _measured(rng, task, thing, at) for thing, at in placed}))
     return tuple(spots)
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soarm import params as params_file
+from soarm.evaluation.evaluator import EvaluationParams
+from soarm.export.setting import seen_as
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.sweep import REST
@@ -39,6 +43,10 @@ _PATIENCE_S = 2.0
 """How long a question on the emulated bus may take: nothing is late in lockstep unless the machine is very busy."""
 _LONGEST_STALL_S = 60.0
 """The driver counts a gripper's push on the wall clock, which is not that of the twin."""
+
+
+OFF_DEG = 3.0
+"""How far a hand turns a cube from the lines of its spot, standard deviation [deg]."""
 
 
 class Hand(NamedTuple):
@@ -100,6 +108,19 @@ def _put(rng: np.random.Generator, task: Task, spot: Spot, hand: Hand) -> NDArra
     return dataclasses.replace(spot, places={**spot.places, moved.name: there}).objects(task)
 
 
+def world(bundle: Bundle, path: Path | None) -> tuple[SimParams, float]:
+    """Return the simulator of a bundle's task with the cameras that it wants, and `EvaluationParams.knocked_away_m` [m].
+
+    Args:
+        bundle: What acts.
+        path: A params file; that of this folder, or else the package's, by default.
+    """
+    params = params_file.load(path or params_file.here_or_packaged(), bundle.task.name)
+    sim = params.section("sim", SimParams)
+    sim = sim.told() if bundle.mounting is None else seen_as(sim, bundle.mounting)
+    return sim, params.section("eval_base", EvaluationParams).knocked_away_m
+
+
 @contextlib.contextmanager
 def opened(
     bundle: Bundle, sim: SimParams, seconds: float, servo_model: ActuatorName, config: ArmConfig, *, tracked: bool
@@ -135,6 +156,4 @@ def opened(
             return contextlib.nullcontext(dict(source(Scene(bundle.task, twin.objects, cameras.take, pace.now))))
 
         hz = bundle.spec.control_hz
-        yield twin, Setup(
-            bundle, twin.ports[0], calibration, config, senses, seconds, pace=lockstep, bus_hz=hz, deadman=False
-        )
+        yield twin, Setup(bundle, twin.ports[0], calibration, config, senses, seconds, pace=lockstep, bus_hz=hz, deadman=False)

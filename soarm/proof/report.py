@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,15 @@ _RESAMPLES = 10_000
 TITLE = f"On the arm: {LABELS['base']} against {LABELS['residual']}"
 
 
-def write(folder: ProofFolder) -> Path:
-    """Write rows, figures, numbers and the page into an evaluation's folder, and return the page.
+class Written(NamedTuple):
+    """The page, and what came out in sentences."""
+
+    page: Path
+    finding: str
+
+
+def write(folder: ProofFolder) -> Written:
+    """Write rows, figures, numbers and the page into an evaluation's folder.
 
     Raises:
         ProofError: No spot has two outcomes yet, or a file cannot be written.
@@ -46,7 +53,9 @@ def write(folder: ProofFolder) -> Path:
             rows.save(folder.path, which)
         gallery.save_all(figures, folder.path / "figures")
     except OSError as error:
-        raise ProofError(f"{error.filename} cannot be written ({error.strerror}); make room, and ask for the report again") from None
+        raise ProofError(
+            f"{error.filename} cannot be written ({error.strerror}); make room, and ask for the report again"
+        ) from None
     numbers = {**result.to_dict(), "discarded": tally.discards(folder), "servos": _servos(folder), "safety": _safety(folder)}
     numbers["looks"] = [vars(look) for look in folder.looks()]
     write_atomically(folder.path / "report.json", json.dumps(plain(numbers), indent=2, allow_nan=False) + "\n", ProofError)
@@ -58,15 +67,15 @@ def write(folder: ProofFolder) -> Path:
     ]
     target = folder.path / "report.html"
     write_atomically(target, page.page(TITLE, lead, sections, _facts(folder, base)), ProofError)
-    return target
+    return Written(target, f"{figures[0].finding} {pages.verdict(result)}")
 
 
 def _scope(folder: ProofFolder, result: Comparison) -> str:
     n, planned = result.base.n_scenes, len(folder.plan.spots)
     part = "" if n == planned else f" This is an early look: {planned} spots were planned."
     return (
-        f"{n} spots that were drawn beforehand, each tried once by both policies, one right after the other, in an order that was drawn "
-        f"and not shown. A scene is a spot. Intervals are 95 %.{part}"
+        f"{n} spots that were drawn beforehand, each tried once by both policies, one right after the other, in an order "
+        f"that was drawn and not shown. A scene is a spot. Intervals are 95 %.{part}"
     )
 
 
@@ -120,7 +129,7 @@ def _servos(folder: ProofFolder) -> dict[str, Any]:
 
 
 def _safety(folder: ProofFolder) -> dict[str, Any]:
-    """Return policy -> share of the commands that the safety chain cut, in all and by reason; and runs that ended by a fault."""
+    """Return policy -> share of the commands that the safety chain cut, in all and by reason; and faults that ended runs."""
     found: dict[str, Any] = {}
     for which in BOTH:
         runs = [one.ran for one in _attempts(folder, which)]
@@ -136,10 +145,7 @@ def _safety(folder: ProofFolder) -> dict[str, Any]:
 
 def _servo_table(folder: ProofFolder) -> str:
     of = _servos(folder)
-    rows = [
-        (name, *(text for which in BOTH for text in _celsius(of[which].get(name))))
-        for name in arm.JOINT_NAMES
-    ]
+    rows = [(name, *(text for which in BOTH for text in _celsius(of[which].get(name)))) for name in arm.JOINT_NAMES]
     heads = [f"{LABELS[which]}: {what}" for which in BOTH for what in ("mean rise [\u00b0C]", "most [\u00b0C]")]
     volts = ", ".join(f"{LABELS[which]} {of[which]['least_volts']:.1f} V" for which in BOTH)
     caption = f"Temperature of the servos over a trial, from before the arm moved until it was parked. Least supply: {volts}."

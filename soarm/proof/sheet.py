@@ -8,7 +8,7 @@ shows whether the printer kept the scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from soarm import kinematics
 from soarm.errors import ProofError
 from soarm.proof.plan import Plan, Spot, things
+from soarm.runtime.objects import measured
 from soarm.smallfile import write_atomically
 from soarm.tasks.task import Task
 from soarm.tasks.thing import Thing
@@ -45,6 +46,10 @@ class _Box(NamedTuple):
     def view(self) -> str:
         return f"{self.x:.2f} {self.y:.2f} {self.width:.2f} {self.height:.2f}"
 
+    @property
+    def place(self) -> str:
+        return f'x="{self.x:.2f}" y="{self.y:.2f}" width="{self.width:.2f}" height="{self.height:.2f}"'
+
 
 class _Tiling(NamedTuple):
     """How a drawing is cut: the sheet's width and height [mm], and its tiles, row by row."""
@@ -68,8 +73,9 @@ def write(folder: Path, plan: Plan, task: Task, paper: Paper) -> list[Path]:
     """
     drawing, bounds = _drawing(plan, task)
     tiling = _tiling(bounds, PAPERS_MM[paper])
-    pages = [_page(plan, drawing, bounds, tiling, number) for number in range(len(tiling.tiles))]
-    whole = f'{_svg(bounds.width, bounds.height, bounds.view)}<rect x="{bounds.x}" y="{bounds.y}" width="100%" height="100%" fill="white"/>{drawing}</svg>\n'
+    pages = [_page(plan, drawing, tiling, number) for number in range(len(tiling.tiles))]
+    ground = _rect(bounds, ' fill="white"')
+    whole = f"{_svg(bounds.width, bounds.height, bounds.view)}{ground}{drawing}</svg>\n"
     written = {"sheet.svg": whole, **{f"sheet-{i}.svg": page for i, page in enumerate(pages, start=1)}}
     written["sheet.html"] = _html(plan, task, pages, tiling)
     for name, content in written.items():
@@ -108,8 +114,8 @@ def _letters(plan: Plan) -> dict[str, Spot]:
 def _base() -> Iterator[str]:
     (left, right), (front, back) = ([1000 * end for end in ends] for ends in BASE_M)
     shoulder_x, shoulder_y = 1000 * kinematics.SHOULDER_XY_M
-    size = f'width="{right - left:.2f}" height="{back - front:.2f}"'
-    yield f'<rect x="{left:.2f}" y="{-back:.2f}" {size} fill="#eee" stroke="black" stroke-width="0.5"/>'
+    foot = _Box(left, -back, right - left, back - front)
+    yield _rect(foot, ' fill="#eee" stroke="black" stroke-width="0.5"')
     yield _text(0.0, -back + 8, "base of the arm", 5)
     yield _text(0.0, -back + 14, "it reaches down the page", 4)
     yield _cross(shoulder_x, -shoulder_y, 5)
@@ -121,9 +127,7 @@ def _square(thing: Thing, spot: Spot, look: str) -> str:
     """Return the outline of a thing on its place, its edges longer than it is."""
     x, y, *yaw = spot.places[thing.name]
     half, far = 1000 * thing.half_m, 1000 * thing.half_m + _BEYOND_MM
-    edges = "".join(
-        f"M{-far:.2f} {side * half:.2f}H{far:.2f}M{side * half:.2f} {-far:.2f}V{far:.2f}" for side in (-1, 1)
-    )
+    edges = "".join(f"M{-far:.2f} {side * half:.2f}H{far:.2f}M{side * half:.2f} {-far:.2f}V{far:.2f}" for side in (-1, 1))
     turn = -yaw[0] if yaw else 0.0  # yaw turns x towards y, which is up the page
     at = f'transform="translate({1000 * x:.2f} {-1000 * y:.2f}) rotate({turn:g})"'
     return f'<path {at} d="{edges}" fill="none" stroke-width="0.3"{look}/>'
@@ -159,13 +163,14 @@ def _n_tiles(length: float, room: float) -> int:
     return max(1, math.ceil((length - _OVERLAP_MM) / (room - _OVERLAP_MM)))
 
 
-def _page(plan: Plan, drawing: str, bounds: _Box, tiling: _Tiling, number: int) -> str:
+def _page(plan: Plan, drawing: str, tiling: _Tiling, number: int) -> str:
     (width, height), tile = tiling.sheet, tiling.tiles[number]
     row, column = divmod(number, tiling.columns)
     where = f"page {number + 1} of {len(tiling.tiles)}: row {row + 1}, column {column + 1}"
     foot_y = height - _MARGIN_MM
-    inside = f'<svg x="{_MARGIN_MM:g}" y="{_MARGIN_MM:g}" width="{tile.width:.2f}" height="{tile.height:.2f}" viewBox="{tile.view}">'
-    frame = f'<rect x="{_MARGIN_MM:g}" y="{_MARGIN_MM:g}" width="{tile.width:.2f}" height="{tile.height:.2f}" fill="none" stroke="#bbb" stroke-width="0.2"/>'
+    room = _Box(_MARGIN_MM, _MARGIN_MM, tile.width, tile.height)
+    inside = f'<svg {room.place} viewBox="{tile.view}">'
+    frame = _rect(room, ' fill="none" stroke="#bbb" stroke-width="0.2"')
     ticks = "".join(f"M{_MARGIN_MM + mm:g} {foot_y:.2f}v{-3 if mm % 50 else -5}" for mm in range(0, RULER_MM + 1, 10))
     ruler = f'<path d="M{_MARGIN_MM:g} {foot_y:.2f}h{RULER_MM}{ticks}" fill="none" stroke="black" stroke-width="0.3"/>'
     label = _text(_MARGIN_MM + RULER_MM + 3, foot_y - 4.5, f"{RULER_MM} mm: measure it; print at 100 %", 3.5, "start")
@@ -191,40 +196,35 @@ def _crosses(tiling: _Tiling) -> str:
 def _html(plan: Plan, task: Task, pages: Sequence[str], tiling: _Tiling) -> str:
     """Return all pages for a browser to print, and the places as numbers for whoever has a ruler."""
     width, height = tiling.sheet
-    moved, other = things(task)
-    millimetres: Callable[[float], str] = lambda metres: f"{1000 * metres:+.0f}"
-    rows = []
+    ordered = things(task)
+    rows, head = [], ["spot", "place"]
+    for thing in ordered:
+        head += [f"{thing.name} {axis}" for axis in ("x [mm]", "y [mm]", "turned [deg]")[: len(measured(task, thing))]]
     for spot in plan.spots:
-        numbers = [
-            *map(millimetres, spot.places[moved.name][:2]),
-            *(f"{yaw:+.0f}" for yaw in spot.places[moved.name][2:]),
-            spot.letter,
-            *map(millimetres, spot.places[other.name][:2]),
-            *(f"{yaw:+.0f}" for yaw in spot.places[other.name][2:]),
-        ]
-        rows.append(f"<tr><th>{spot.number}</th>{''.join(f'<td>{one}</td>' for one in numbers)}</tr>")
-    heads = [
-        f"<th>{escape(thing.name)} {axis}</th>"
-        for thing in (moved, other)
-        for axis in ("x [mm]", "y [mm]", "turned [deg]")[: len(plan.spots[0].places[thing.name])]
-    ]
-    after = len(plan.spots[0].places[moved.name])
-    head = "".join(["<th>spot</th>", *heads[:after], "<th>place</th>", *heads[after:]])
+        cells = [str(spot.number), spot.letter]
+        for x, y, *yaw in (spot.places[thing.name] for thing in ordered):
+            cells += [f"{1000 * x:+.0f}", f"{1000 * y:+.0f}", *(f"{one:+.0f}" for one in yaw)]
+        rows.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
     style = (
         f"@page {{ size: {width:g}mm {height:g}mm; margin: 0 }} body {{ margin: 0; font: 11pt sans-serif }} "
         "svg { display: block; break-after: page } table { margin: 12mm; border-collapse: collapse } "
         "td, th { padding: 0.6mm 3mm; text-align: right; border-bottom: 0.2mm solid #bbb }"
     )
+    heads = "</th><th>".join(map(escape, head))
     title = f"Places of soarm prove, {escape(plan.task)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>\n'
-        f"<body>\n{''.join(pages)}<table><thead><tr>{head}</tr></thead><tbody>\n{''.join(rows)}</tbody></table>\n</body>\n</html>\n"
+        f"<body>\n{''.join(pages)}<table><thead><tr><th>{heads}</th></tr></thead><tbody>\n{''.join(rows)}</tbody></table>\n</body>\n</html>\n"
     )
 
 
 def _svg(width: float, height: float, view: str) -> str:
     size = f'width="{width:.2f}mm" height="{height:.2f}mm" viewBox="{view}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'
+
+
+def _rect(box: _Box, look: str) -> str:
+    return f"<rect {box.place}{look}/>"
 
 
 def _text(x: float, y: float, words: str, size_mm: float, anchor: str = "middle", look: str = "") -> str:

@@ -152,4 +152,3 @@ def quiet_cause(ran: Ran) -> str | None:
     if ran.ended_well or was_stopped(ran):
         return None
     return "the policy failed; the log says how" if "residual" in ran.cause else ran.cause
-

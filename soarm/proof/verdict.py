@@ -31,7 +31,10 @@ def results(folder: ProofFolder, which: Which) -> Results:
         actions, control_hz = _actions(folder, attempt)
         rows.append(_row(task, folder.plan.spots[number - 1], attempt, actions, control_hz))
     bundle = folder.plan.bundle
-    provenance = {"policy": bundle.get("act.onnx" if which == "base" else "residual.onnx", "unknown")[:16], "plan": folder.plan.seal[:16]}
+    provenance = {
+        "policy": bundle.get("act.onnx" if which == "base" else "residual.onnx", "unknown")[:16],
+        "plan": folder.plan.seal[:16],
+    }
     return Results(tuple(rows), task, provenance)
 
 
@@ -63,6 +66,6 @@ def _actions(folder: ProofFolder, attempt: Attempt) -> tuple[Array, int]:
     try:
         read = log.read(folder.path / "logs" / attempt.log)
     except LogError:
-        return np.zeros((0, arm.N_JOINTS)), 1
+        return np.zeros((0, arm.N_JOINTS), np.float32), 1
     sent = read.records[read.records["control"] == 1]
-    return np.asarray(sent["q_sent"], np.float64), int(read.header["control_hz"])
+    return np.asarray(sent["q_sent"], np.float32), int(read.header["control_hz"])

@@ -144,7 +144,7 @@ def _of_summaries(
     success_in: tuple[float, float],
     failures_in: tuple[float, float] = (6.0, 3.6),
 ) -> list[Figure]:
-    """Return success, failure classes and, where somebody saw them, stages of policies on the same scenes; two sizes [inch]."""
+    """Return success, failures and, where somebody saw them, stages of policies on the same scenes; two sizes [inch]."""
     n = next(iter(policies.values())).n_scenes
     success, failures, reached = tables.success(policies), tables.failures(policies), tables.reached(policies)
     draw = partial(figures.draw_failures, labels=task.outcomes)
