@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from soarm.errors import (
     DatasetError,
     FaultError,
     LogError,
+    ProofError,
     SmallFileError,
     SoarmError,
     SpecMismatchError,
@@ -33,6 +35,7 @@ from soarm.errors import (
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot
+from soarm.proof.folder import ProofFolder
 from soarm.residual import actor, reach
 from soarm.runtime import log
 from soarm.runtime.bundle import Bundle
@@ -113,6 +116,27 @@ def _beside(name: str, read: Callable[[Path], Any], **others: bytes) -> Callable
     return at
 
 
+_WHICH = b'{"which": ["base", "residual", "residual", "base"]}'
+
+
+def _plan() -> dict[str, Any]:
+    spots = [{"number": i, "letter": "A", "places": {"cube": [0, -0.2, 15], "bin": [0.15, -0.2]}} for i in (1, 2)]
+    fixed = {
+        "task": "pick_place",
+        "seed": 0,
+        "seconds": 10,
+        "bundle": {"act.onnx": "0"},
+        "seal": hashlib.sha256(_WHICH).hexdigest(),
+    }
+    return {**fixed, "spots": spots, "trials": [2, 2, 1, 1]}
+
+
+def _trial() -> dict[str, Any]:
+    ran = {"cause": "done", "ended_well": True, "success_s": None, "seconds": 2, "ticks": 9, "clamped": 0, "least_volts": 7.4}
+    ran |= {"reasons": {"RANGE": 1}, "celsius": {"gripper": [30, 31, 31]}}
+    return {"attempts": [{"log": "001-1.log", "began": "now", "ran": ran, "outcome": "success", "before": []}]}
+
+
 READERS = {
     "calibration": Reader(Calibration.load, (CalibrationError,), _calibration()),
     "lerobot": Reader(read_lerobot, (CalibrationError,), _lerobot()),
@@ -158,6 +182,25 @@ READERS = {
         },
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
+    "plan": Reader(_beside("plan.json", ProofFolder.open, assignment_json=_WHICH), (ProofError,), _plan()),
+    "trial": Reader(
+        _beside("trials/001.json", ProofFolder.open, assignment_json=_WHICH, plan_json=json.dumps(_plan()).encode()),
+        (ProofError,),
+        _trial(),
+    ),
+    "assignment": Reader(
+        _beside("assignment.json", ProofFolder.open, plan_json=json.dumps(_plan()).encode()), (ProofError,), json.loads(_WHICH)
+    ),
+    "looks": Reader(
+        _beside(
+            "unblinded.json",
+            lambda path: ProofFolder.open(path).looks(),
+            assignment_json=_WHICH,
+            plan_json=json.dumps(_plan()).encode(),
+        ),
+        (ProofError,),
+        {"looks": [{"at": "now", "trials": 3}]},
+    ),
     "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),
     "journal": Reader(_beside(f".recording/{journal.HEADER}", lambda root: journal.header(root)), (DatasetError,)),
 }

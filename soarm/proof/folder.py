@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -245,7 +246,7 @@ class ProofFolder:
     def looks(self) -> tuple[Look, ...]:
         """Return when somebody looked before the end."""
         path = self.path / "unblinded.json"
-        return _built(_Looks, path).looks if path.exists() else ()
+        return _built(_Looks, path).looks if os.path.lexists(path) else ()
 
     def unblind(self) -> None:
         """Record that somebody looks now."""
@@ -258,7 +259,7 @@ class ProofFolder:
 
     def _read(self, trial: int) -> tuple[Attempt, ...]:
         path = self._trial(trial)
-        return _built(_Trial, path).attempts if path.exists() else ()
+        return _built(_Trial, path).attempts if os.path.lexists(path) else ()
 
 
 def now() -> str:
