@@ -121,14 +121,11 @@ _WHICH = b'{"which": ["base", "residual", "residual", "base"]}'
 
 def _plan() -> dict[str, Any]:
     spots = [{"number": i, "letter": "A", "places": {"cube": [0, -0.2, 15], "bin": [0.15, -0.2]}} for i in (1, 2)]
-    fixed = {
-        "task": "pick_place",
-        "seed": 0,
-        "seconds": 10,
-        "bundle": {"act.onnx": "0"},
-        "seal": hashlib.sha256(_WHICH).hexdigest(),
-    }
-    return {**fixed, "spots": spots, "trials": [2, 2, 1, 1]}
+    fixed = {"task": "pick_place", "seed": 0, "seconds": 10, "bundle": {"act.onnx": "0"}}
+    return {**fixed, "spots": spots, "trials": [2, 2, 1, 1], "seal": hashlib.sha256(_WHICH).hexdigest()}
+
+
+_PLANNED = {"assignment_json": _WHICH, "plan_json": json.dumps(_plan()).encode()}
 
 
 def _trial() -> dict[str, Any]:
@@ -183,21 +180,10 @@ READERS = {
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
     "plan": Reader(_beside("plan.json", ProofFolder.open, assignment_json=_WHICH), (ProofError,), _plan()),
-    "trial": Reader(
-        _beside("trials/001.json", ProofFolder.open, assignment_json=_WHICH, plan_json=json.dumps(_plan()).encode()),
-        (ProofError,),
-        _trial(),
-    ),
-    "assignment": Reader(
-        _beside("assignment.json", ProofFolder.open, plan_json=json.dumps(_plan()).encode()), (ProofError,), json.loads(_WHICH)
-    ),
+    "trial": Reader(_beside("trials/001.json", ProofFolder.open, **_PLANNED), (ProofError,), _trial()),
+    "assignment": Reader(_beside("assignment.json", ProofFolder.open, **_PLANNED), (ProofError,), json.loads(_WHICH)),
     "looks": Reader(
-        _beside(
-            "unblinded.json",
-            lambda path: ProofFolder.open(path).looks(),
-            assignment_json=_WHICH,
-            plan_json=json.dumps(_plan()).encode(),
-        ),
+        _beside("unblinded.json", lambda path: ProofFolder.open(path).looks(), **_PLANNED),
         (ProofError,),
         {"looks": [{"at": "now", "trials": 3}]},
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_the_other_thing_has_a_place_for_every_five_spots_which_are_run_together
 
     assert [spot.letter for spot in spots] == [*"AAAAABBBBBCC"]
     assert len({spot.places["bin"] for spot in spots}) == 3
-    assert sum(a != b for a, b in zip(letters, letters[1:], strict=False)) == 2
+    assert sum(a != b for a, b in itertools.pairwise(letters)) == 2
 
 
 def test_each_spot_is_tried_by_both_and_each_policy_is_first_equally_often(sectors):

@@ -13,7 +13,7 @@ from soarm.tasks.pick_place import TASK
 
 @pytest.fixture
 def sit(folder, make_ran):
-    """Return a function that runs a session with keys that are pressed in turn: whether it is done, what was said, who acted."""
+    """Return a function that runs a session with keys pressed in turn: whether it is done, what was said, who acted."""
 
     def run(keys, **changes):
         waiting, said, ran = list(keys), [], []
