@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import termios
 import time
 from collections.abc import Callable, Collection
 
@@ -30,14 +32,17 @@ class AtTerminal:
         self, task: Task, say: Callable[[str], None], pressed: Callable[[Collection[str]], str] | None = None
     ) -> None:
         self._task, self._say, self._pressed = task, say, pressed or key
+        self._forget = forget if pressed is None else lambda: None
 
     def ready(self, ask: Ask) -> Answer:
         """See `Person`."""
         head = f"Trial {ask.trial}{' again' if ask.again else ''} ({ask.n_done} of {ask.n_trials} are done)."
         correct = "   c correct the last judgement" if ask.can_correct else ""
-        self._say(f"\n{head} {where(self._task, ask.spot, other_moves=ask.other_moves)}")
-        self._say(f"Hands away from the arm?   Enter run{correct}   q stop here, go on later")
-        chosen = self._pressed("\nqc" if ask.can_correct else "\nq")
+        chosen = self._ask(
+            f"\n{head} {where(self._task, ask.spot, other_moves=ask.other_moves)}\n"
+            f"Hands away from the arm?   Enter run{correct}   q stop here, go on later",
+            "\nqc" if ask.can_correct else "\nq",
+        )
         return {"\n": Answer.RUN, "c": Answer.CORRECT, "q": Answer.QUIT}[chosen]
 
     def run_over(self) -> None:
@@ -51,16 +56,21 @@ class AtTerminal:
                 f"The arm stopped by itself: {cause}. If the policy brought it about, it is a failure; if a cable, a hand or "
                 "the supply did, discard it"
             )
-        self._say(f"Trial {trial}: {self._task.goal.words}?   {KEYS}")
-        chosen = self._pressed("sfd")
+        chosen = self._ask(f"Trial {trial}: {self._task.goal.words}?   {KEYS}", "sfd")
         if chosen == "s":
             return SUCCESS
         return DISCARDED if chosen == "d" else self._class()
 
     def _class(self) -> str:
         classes = {str(i): name for i, name in enumerate(self._task.failures, start=1)}
-        self._say("How did it fail?   " + "   ".join(f"{i} {self._task.outcomes[name]}" for i, name in classes.items()))
-        return classes[self._pressed(classes)]
+        listed = "   ".join(f"{i} {self._task.outcomes[name]}" for i, name in classes.items())
+        return classes[self._ask(f"How did it fail?   {listed}", classes)]
+
+    def _ask(self, question: str, allowed: Collection[str]) -> str:
+        """Ask, and return the key; what was typed before the question does not count."""
+        self._forget()
+        self._say(question)
+        return self._pressed(allowed)
 
 
 def where(task: Task, spot: Spot, *, other_moves: bool) -> str:
@@ -75,14 +85,19 @@ def where(task: Task, spot: Spot, *, other_moves: bool) -> str:
     return f"Put {' and '.join(parts)}."
 
 
+def forget() -> None:
+    """Drop what was typed on the terminal and not read."""
+    if sys.stdin.isatty():
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
 def key(allowed: Collection[str]) -> str:
-    """Wait for one of some keys on the terminal; what was typed before does not count.
+    """Wait for one of some keys on the terminal.
 
     Raises:
         TeleopError: The standard input is no terminal, or was closed.
     """
     with Terminal() as terminal:
-        terminal.read()
         while True:
             for pressed in terminal.read().replace("\r", "\n"):
                 if pressed in allowed:

@@ -6,7 +6,7 @@ import os
 import pty
 import threading
 
-from soarm.proof.person import key
+from soarm.proof.person import forget, key
 
 
 def test_a_key_counts_that_is_pressed_after_the_question_and_is_allowed(monkeypatch):
@@ -21,6 +21,7 @@ def test_a_key_counts_that_is_pressed_after_the_question_and_is_allowed(monkeypa
     typist = threading.Thread(target=type_on)
     with os.fdopen(slave) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
+        forget()
         typist.start()
         try:
             chosen, entered = key("sfd"), key("\n")
