@@ -33,7 +33,9 @@ def prove(
     spots: Annotated[int | None, whole(2, 100, "Places to draw, 20 by default; each is tried by both policies.")] = None,
     seed: Annotated[int | None, whole(0, 999, "What places and order are drawn from; 0 by default.")] = None,
     seconds: Annotated[float | None, number(0.1, 3600, "How long a trial lasts at most [s]; 10 by default.")] = None,
-    paper: Annotated[Literal["a4", "a3", "letter"], typer.Option(help="What the sheet is printed on.")] = "a4",
+    paper: Annotated[
+        Literal["a4", "a3", "letter"] | None, typer.Option(help="What the sheet is printed on; A4 by default.")
+    ] = None,
     settings: Annotated[Path | None, typer.Option(help="JSON with gains, part, park (`soarm.hardware.config`).")] = None,
     limits: Annotated[Path | None, typer.Option(help="JSON with limits of the safety chain (`soarm.runtime.limits`).")] = None,
     objects: Annotated[

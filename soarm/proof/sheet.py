@@ -78,6 +78,9 @@ def write(folder: Path, plan: Plan, task: Task, paper: Paper) -> list[Path]:
     whole = f"{_svg(bounds.width, bounds.height, bounds.view)}{ground}{drawing}</svg>\n"
     written = {"sheet.svg": whole, **{f"sheet-{i}.svg": page for i, page in enumerate(pages, start=1)}}
     written["sheet.html"] = _html(plan, task, pages, tiling)
+    for old in folder.glob("sheet-*.svg"):  # of another paper
+        if old.name not in written:
+            old.unlink()
     for name, content in written.items():
         write_atomically(folder / name, content, ProofError, durable=False)
     return [folder / name for name in written]

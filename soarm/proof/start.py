@@ -33,7 +33,7 @@ def begin(
     seed: int | None = None,
     seconds: float | None = None,
     params: Path | None = None,
-    paper: sheet.Paper = "a4",
+    paper: sheet.Paper | None = "a4",
 ) -> ProofFolder:
     """Return the evaluation of a folder; where there is none, draw its plan and its sheet.
 
@@ -44,7 +44,7 @@ def begin(
         seed: Of the places and of the order.
         seconds: How long a trial lasts at most [s].
         params: File that says where policies saw the things; that of this folder, or else the package's, by default.
-        paper: What the sheet is printed on.
+        paper: What the sheet is printed on; None leaves the sheet of an evaluation that goes on as it is.
 
     Raises:
         GateError: The bundle holds no residual.
@@ -55,6 +55,8 @@ def begin(
     if ProofFolder.exists(path):
         folder = ProofFolder.open(path)
         _require_same(folder, bundle, {"spots": spots, "seed": seed, "seconds": seconds})
+        if paper is not None:
+            sheet.write(path, folder.plan, bundle.task, paper)
         return folder
     n, drawn_from = spots or SPOTS, SEED if seed is None else seed
     sectors = plans.sectors_of(params_file.load(params or params_file.here_or_packaged(), bundle.task.name), bundle.task)
@@ -65,7 +67,7 @@ def begin(
     folder = ProofFolder.create(
         path, Plan(bundle.task.name, drawn_from, seconds or SECONDS, checksums, drawn, trials, seal), assignment
     )
-    sheet.write(path, folder.plan, bundle.task, paper)
+    sheet.write(path, folder.plan, bundle.task, paper or "a4")
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soarm.evaluation.paired import Comparison
+from soarm.evaluation.power import SIGNIFICANT
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Estimate, wilson
 from soarm.report import page, video
@@ -16,8 +17,6 @@ from soarm.report.clips import Clip
 from soarm.report.findings import between, percent
 from soarm.report.style import LABELS, Figure, svg
 
-SIGNIFICANT = 0.05
-"""Below this p-value the page speaks of a difference; the figure itself is always shown."""
 MOST_BYTES = 15_000_000
 """Of the page, so that it can be sent and opened: films that would make it larger stay beside it."""
 TITLE = f"{LABELS['base']} against {LABELS['residual']}"
@@ -134,7 +133,7 @@ def verdict(comparison: Comparison) -> str:
         return "Every episode is the same with and without the residual: it is zero, or too small to matter."
     if gains + regressions == 0:
         return f"Both policies solve exactly the same scenes. {scope}"
-    if p >= SIGNIFICANT:
+    if p >= SIGNIFICANT:  # the figure itself is always shown
         return f"The residual changes success by no more than chance would: {split}. {scope}"
     return f"The residual solves {'more' if gains > regressions else 'fewer'} scenes than ACT alone: {split}. {scope}"
 

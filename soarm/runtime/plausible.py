@@ -115,5 +115,5 @@ def _hint(task: Task, values: NDArray[np.float64]) -> str | None:
     turned = values.copy()
     turned[[elements["y"] for elements in task.elements.values()]] *= -1
     if not _faults(task, turned):
-        return "With the sign of y turned they could be: y is backwards, the arm reaches towards -y, and x is to your right if you face it"
+        return "With the sign of y turned they could be: y is backwards, so the arm reaches towards -y; x is to its left"
     return None

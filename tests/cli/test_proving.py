@@ -30,8 +30,9 @@ def test_without_a_port_the_places_are_drawn_and_nothing_moves(caplog: pytest.Lo
     assert (len(plan["spots"]), len(plan["trials"]), plan["seconds"]) == (6, 12, 10.0)
     assert len(list(Path("proof").glob("sheet-*.svg"))) == 4
     before = Path("proof/plan.json").read_bytes()
-    assert cli.main(["prove", BUNDLE]) == 0
+    assert cli.main(["prove", BUNDLE, "--paper", "a3"]) == 0
     assert Path("proof/plan.json").read_bytes() == before
+    assert len(list(Path("proof").glob("sheet-*.svg"))) == 2, "printed on other paper"
 
 
 def test_a_plan_that_is_fixed_is_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
