@@ -12,6 +12,7 @@ import typer
 
 from soarm.cli.command import DRIVE, command, loading, number, whole
 from soarm.errors import MissingPackageError
+from soarm.signals import raised_once
 
 if TYPE_CHECKING:
     from soarm.hardware.config import ArmConfig
@@ -69,7 +70,7 @@ def prove(
 
     Without --port it draws the places and writes the sheet to print. Then each trial asks for the things to be put on a
     numbered spot, runs one of the two policies, unnamed, and takes success, failure or discard by one key. It may be ended and
-    continued at any time, and ends with the report of `soarm compare`.
+    continued at any time, and ends with the report of `soarm rl-eval`.
     """
     if report is not None:
         if bundle is not None or port is not None or twin:
@@ -111,7 +112,10 @@ def prove(
     def say(text: str) -> None:
         logger.info("%s", text)
 
-    with _quiet():
+    logger.info(
+        "Ctrl-C ends a run: the arm holds, parks and is released; at a question it ends the session, and nothing is lost"
+    )
+    with _quiet(), raised_once():
         done = session.run(begun, person.AtTerminal(opened.task, say), trial.runner(setup), say)
     if done:
         return _ended(begun, folder)
@@ -144,8 +148,8 @@ def _rehearse(
 
 def _ended(begun: ProofFolder, folder: Path) -> int:
     """Say what came out, now that all trials are done, and make the report where its packages are."""
-    from soarm.proof import tally
-
+    with loading():
+        from soarm.proof import tally
     for line in tally.lines(begun):
         logger.info("%s", line)
     try:

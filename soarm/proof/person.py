@@ -47,7 +47,10 @@ class AtTerminal:
 
     def run_over(self) -> None:
         """See `Person`."""
-        self._say("\a\nThe run is over: judge what lies there NOW. What falls while the arm is parked does not count.")
+        self._say(
+            "\a\nThe run is over: judge what lies there NOW. What falls while the arm is parked does not count. "
+            "(Parking; Ctrl-C releases the arm at once.)"
+        )
 
     def judge(self, trial: int, cause: str | None) -> str:
         """See `Person`."""

@@ -1,4 +1,4 @@
-"""The page of an evaluation: that of `soarm compare`, with what the servos and the safety chain went through."""
+"""The page of an evaluation: that of `soarm rl-eval`, with what the servos and the safety chain went through."""
 
 from __future__ import annotations
 

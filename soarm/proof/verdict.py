@@ -1,4 +1,4 @@
-"""The rows of `soarm compare` from an evaluation on an arm: one per policy and spot. Needs pyarrow and SciPy.
+"""The rows of `soarm rl-eval` from an evaluation on an arm: one per policy and spot. Needs pyarrow and SciPy.
 
 A person sees how a trial ended, and not how far it got meanwhile, nor a reward: those numbers do not exist here.
 """
