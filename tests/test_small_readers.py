@@ -182,6 +182,11 @@ READERS = {
     "plan": Reader(_beside("plan.json", ProofFolder.open, assignment_json=_WHICH), (ProofError,), _plan()),
     "trial": Reader(_beside("trials/001.json", ProofFolder.open, **_PLANNED), (ProofError,), _trial()),
     "assignment": Reader(_beside("assignment.json", ProofFolder.open, **_PLANNED), (ProofError,), json.loads(_WHICH)),
+    "conditions": Reader(
+        _beside("conditions.json", lambda path: ProofFolder.open(path).conditions(), **_PLANNED),
+        (ProofError,),
+        {"conditions": {"arm": "twin"}},
+    ),
     "looks": Reader(
         _beside("unblinded.json", lambda path: ProofFolder.open(path).looks(), **_PLANNED),
         (ProofError,),

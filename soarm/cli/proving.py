@@ -17,6 +17,7 @@ from soarm.signals import raised_once
 if TYPE_CHECKING:
     from soarm.hardware.config import ArmConfig
     from soarm.proof.folder import ProofFolder
+    from soarm.proof.trial import Setup
     from soarm.runtime.bundle import Bundle
 
 logger = logging.getLogger(__name__)
@@ -83,44 +84,51 @@ def prove(
     if port is not None and (twin or calibration is None):
         raise typer.BadParameter("--port needs --calibration, and no --twin")
     with loading():
-        from soarm.hardware.calibration import Calibration
         from soarm.hardware.config import DEFAULT, ArmConfig
-        from soarm.proof import person, session, start, tally, trial
+        from soarm.proof import start, tally
         from soarm.runtime.bundle import Bundle
     opened = Bundle.open(bundle)
     begun = start.begin(folder, opened, spots=spots, seed=seed, seconds=seconds, params=params, paper=paper)
-    plan = begun.plan
-    logger.info(
-        "%s: %d spots, seed %d; %d of %d trials are done", folder, len(plan.spots), plan.seed, begun.n_done, len(plan.trials)
-    )
-    logger.info("%s", tally.can_show(len(plan.spots)))
+    n_done, n = begun.n_done, len(begun.plan.trials)
+    logger.info("%s: %d spots, seed %d; %d of %d trials are done", folder, n // 2, begun.plan.seed, n_done, n)
+    logger.info("%s", tally.can_show(n // 2))
     config = DEFAULT if settings is None else ArmConfig.load(settings)
     if twin:
-        done = _rehearse(begun, opened, config, params, servo_model, tracked=tracked, off_m=off_mm / 1000)
+        twin_settings = {"settings": start.content_of(settings)}
+        done = _rehearse(begun, opened, config, params, servo_model, twin_settings, tracked=tracked, off_mm=off_mm)
         return _ended(begun, folder) if done else _INTERRUPTED
     if port is None or calibration is None:
         logger.info(
             "print %s at 100 %% and lay it under the arm; then go on with --port and --calibration", folder / "sheet.html"
         )
         return 0
-    sensed = start.senses_on(opened, objects, camera or [])
-    setup = trial.Setup(
-        opened, port, Calibration.load(calibration), config, sensed, plan.seconds, limits, allow or (), deadman=not no_deadman
-    )
+    with loading():
+        from soarm.hardware.calibration import Calibration
+        from soarm.proof import trial
+    mounted = Calibration.load(calibration)
+    begun.require_conditions(start.conditions_on(opened, mounted, objects, settings, limits))
+    sensed, seconds_each = start.senses_on(opened, objects, camera or []), begun.plan.seconds
+    setup = trial.Setup(opened, port, mounted, config, sensed, seconds_each, limits, allow or (), deadman=not no_deadman)
+    if not _attended(begun, setup):
+        logger.info("all that was judged is saved; the same command goes on")
+        return 0
+    return _ended(begun, folder)
+
+
+def _attended(begun: ProofFolder, setup: Setup) -> bool:
+    """Run the trials on an arm, with a person at the terminal; return whether all are done."""
+    with loading():
+        from soarm.proof import person, session, trial
     person.require_terminal()
+    logger.info(
+        "Ctrl-C ends a run: the arm holds, parks and is released; at a question it ends the session, and nothing is lost"
+    )
 
     def say(text: str) -> None:
         logger.info("%s", text)
 
-    logger.info(
-        "Ctrl-C ends a run: the arm holds, parks and is released; at a question it ends the session, and nothing is lost"
-    )
     with _quiet(), raised_once():
-        done = session.run(begun, person.AtTerminal(opened.task, say), trial.runner(setup), say)
-    if done:
-        return _ended(begun, folder)
-    logger.info("all that was judged is saved; the same command goes on")
-    return 0
+        return session.run(begun, person.AtTerminal(setup.bundle.task, say), trial.runner(setup), say)
 
 
 def _rehearse(
@@ -129,15 +137,19 @@ def _rehearse(
     config: ArmConfig,
     params: Path | None,
     servo_model: Literal["position", "sts3215"],
+    conditions: dict[str, str],
     *,
     tracked: bool,
-    off_m: float,
+    off_mm: float,
 ) -> bool:
     """Run the trials on the twin; return whether all are done."""
     with loading("twin"):
         from soarm.proof import rehearsal, session, trial
     sim, knocked_away_m = rehearsal.world(bundle, params)
-    hand = rehearsal.Hand(off_m, rehearsal.OFF_DEG if off_m else 0.0)
+    seen = "told at every step" if tracked else "on their spots"
+    conditions |= {"arm": f"twin, {servo_model}", "objects": seen, "hand": f"off by {off_mm:g} mm"}
+    begun.require_conditions(conditions)
+    hand = rehearsal.Hand(off_mm / 1000, rehearsal.OFF_DEG if off_mm else 0.0)
     with (
         _quiet(),
         rehearsal.opened(bundle, sim, begun.plan.seconds, servo_model, config, tracked=tracked) as (simulated, setup),

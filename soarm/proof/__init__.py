@@ -5,6 +5,7 @@
     plan        places drawn from a seed, and who acts when
     start       a new evaluation, or one that goes on
     sheet       the places on paper, in their true size
+    attempt     a run of a trial, and its outcome
     folder      what is planned, what came of it, and that it is whole
     trial       one run, as `soarm drive` makes it
     session     ask, run, have it judged, save

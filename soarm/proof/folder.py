@@ -5,6 +5,7 @@
     sheet.html, sheet-1.svg ...
     trials/007.json   every attempt at trial 7, with the outcome once it was judged
     logs/007-1.log    the log of its first attempt
+    conditions.json   with which arm, settings and senses its trials are run; fixed by the first session
     unblinded.json    when somebody looked before the end, if anybody did
     report.html, base.csv, residual.csv, figures/ ...
 
@@ -25,65 +26,13 @@ from typing import Any
 
 from soarm.errors import ParamsError, ProofError, SmallFileError
 from soarm.params import build
+from soarm.proof.attempt import DISCARDED, Attempt
 from soarm.proof.plan import Plan, assignment_text, seal_of
-from soarm.quantities import Count, NotNegative, Whole
+from soarm.quantities import Count
 from soarm.runtime.onnx_policy import Which
 from soarm.smallfile import read_bytes, read_json, write_atomically
 
-DISCARDED = "discarded"
-"""The judgement of an attempt that says nothing of the policy; its trial is done again at the end."""
 _REMEDY = "`soarm prove` writes such files; take the folder from a copy, or begin another one with --folder"
-
-
-@dataclasses.dataclass(frozen=True)
-class Ran:
-    """What a run was, beside its outcome.
-
-    Attributes:
-        cause: Why it ended.
-        ended_well: Whether it ended as it may, with the arm parked.
-        success_s: When the runtime saw the task done [s]; None where it did not.
-        seconds: How long the policy drove [s].
-        ticks: Commands of it.
-        clamped: Of these, those that the safety chain cut.
-        reasons: Name of a reason -> ticks.
-        celsius: Of each servo when it began, at its end after parking, and at most [C].
-        least_volts: Of the supply [V].
-    """
-
-    cause: str
-    ended_well: bool
-    success_s: NotNegative | None
-    seconds: NotNegative
-    ticks: Whole
-    clamped: Whole
-    reasons: Mapping[str, Whole]
-    celsius: Mapping[str, tuple[NotNegative, ...]]
-    least_volts: NotNegative
-
-
-@dataclasses.dataclass(frozen=True)
-class Attempt:
-    """A run of a trial.
-
-    Attributes:
-        log: Name of its log.
-        began: When, as ISO 8601.
-        ran: What it was.
-        outcome: Of the task's, or `DISCARDED`; None before somebody judged it.
-        before: Judgements that were corrected, the first one first.
-    """
-
-    log: str
-    began: str
-    ran: Ran
-    outcome: str | None
-    before: tuple[str, ...]
-
-    def judged(self, outcome: str) -> Attempt:
-        """Return it with an outcome; one that it had is kept among those before."""
-        before = self.before if self.outcome is None else (*self.before, self.outcome)
-        return dataclasses.replace(self, outcome=outcome, before=before)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +56,11 @@ class Look:
 @dataclasses.dataclass(frozen=True)
 class _Looks:
     looks: tuple[Look, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Conditions:
+    conditions: Mapping[str, str]
 
 
 class ProofFolder:
@@ -180,6 +134,34 @@ class ProofFolder:
             except OSError:
                 raise ProofError(f"{self.path} is in use: another `soarm prove` runs its trials; end it first") from None
             yield
+
+    def conditions(self) -> Mapping[str, str]:
+        """Return under which conditions trials are run, in words; none before the first session."""
+        path = self.path / "conditions.json"
+        return _built(_Conditions, path).conditions if os.path.lexists(path) else {}
+
+    def require_conditions(self, wanted: Mapping[str, str]) -> None:
+        """Fix the conditions in the first session, and refuse others afterwards: pairs would not be alike.
+
+        Args:
+            wanted: What -> value, in words.
+
+        Raises:
+            ProofError: They differ from those of the sessions before; names every difference.
+        """
+        found = self.conditions()
+        if not found:
+            content = json.dumps(dataclasses.asdict(_Conditions(wanted)), indent=1)
+            write_atomically(self.path / "conditions.json", content + "\n", ProofError)
+            return
+        names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        if names:
+            differ = "; ".join(
+                f"{name} was {found.get(name, 'not given')} and is {wanted.get(name, 'not given')}" for name in names
+            )
+            raise ProofError(
+                f"{self.path} was begun under other conditions: {differ}. Restore them, or begin another with --folder"
+            )
 
     def which(self, trial: int) -> Which:
         """Return which policy acts in a trial: for the arm, and for the report."""

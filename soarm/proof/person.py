@@ -7,7 +7,7 @@ import termios
 import time
 from collections.abc import Callable, Collection
 
-from soarm.proof.folder import DISCARDED
+from soarm.proof.attempt import DISCARDED
 from soarm.proof.plan import Spot, things
 from soarm.proof.session import Answer, Ask
 from soarm.tasks.task import SUCCESS, Task

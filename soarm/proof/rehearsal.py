@@ -21,7 +21,7 @@ from soarm.export.setting import seen_as
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.sweep import REST
-from soarm.proof.folder import DISCARDED
+from soarm.proof.attempt import DISCARDED
 from soarm.proof.plan import Spot, things
 from soarm.proof.session import Answer, Ask
 from soarm.proof.trial import Setup, as_placed

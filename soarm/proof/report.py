@@ -17,7 +17,8 @@ from soarm.errors import ProofError
 from soarm.evaluation.paired import Comparison, compare
 from soarm.evaluation.results import Results
 from soarm.proof import tally, verdict
-from soarm.proof.folder import Attempt, ProofFolder
+from soarm.proof.attempt import Attempt
+from soarm.proof.folder import ProofFolder
 from soarm.proof.plan import BOTH
 from soarm.records import plain
 from soarm.report import comparison as pages
@@ -102,6 +103,7 @@ def _notes(folder: ProofFolder) -> list[str]:
         else "Nobody looked at results before the last trial.",
         f"Discarded and done again at the end: {dropped['base']} runs of {LABELS['base']}, {dropped['residual']} of "
         f"{LABELS['residual']}. Judgements that were corrected: {corrected}.",
+        f"Conditions, the same in every session: {', '.join(f'{what} {how}' for what, how in folder.conditions().items())}.",
         f"Before it began: {tally.can_show(len(folder.plan.spots))}.",
         f"Every run has a log in logs/. Rows are in base.csv and residual.csv, numbers in report.json. Bundle: "
         f"{', '.join(f'{name} {hashed[:12]}' for name, hashed in sorted(folder.plan.bundle.items()))}.",

@@ -9,7 +9,8 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from soarm.proof.folder import DISCARDED, Attempt, ProofFolder, Ran, now
+from soarm.proof.attempt import DISCARDED, Attempt, Ran
+from soarm.proof.folder import ProofFolder, now
 from soarm.proof.plan import Spot
 from soarm.proof.trial import Runner, quiet_cause, was_stopped
 

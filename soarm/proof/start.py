@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from soarm import params as params_file
-from soarm.errors import ProofError
+from soarm.errors import ProofError, SmallFileError
+from soarm.hardware.calibration import Calibration
 from soarm.proof import plan as plans
 from soarm.proof import sheet
 from soarm.proof.folder import ProofFolder
-from soarm.proof.plan import Plan, Spot
+from soarm.proof.plan import Plan, Spot, seal_of
 from soarm.proof.trial import Senses
 from soarm.runtime import senses
 from soarm.runtime.bundle import Bundle
@@ -19,6 +20,7 @@ from soarm.runtime.carried import followed
 from soarm.runtime.drive import residual_of
 from soarm.runtime.protocols import Pace
 from soarm.runtime.sensors import Sensor
+from soarm.smallfile import read_bytes
 from soarm.spec import ENVIRONMENT_STATE
 
 SPOTS, SEED, SECONDS = 20, 0, 10.0
@@ -62,7 +64,7 @@ def begin(
     sectors = plans.sectors_of(params_file.load(params or params_file.here_or_packaged(), bundle.task.name), bundle.task)
     drawn = plans.draw(drawn_from, n, bundle.task, sectors)
     trials, assignment = plans.draw_order(drawn_from, drawn)
-    seal = plans.seal_of(plans.assignment_text(assignment))
+    seal = seal_of(plans.assignment_text(assignment))
     checksums = dict(bundle.checksums)
     folder = ProofFolder.create(
         path, Plan(bundle.task.name, drawn_from, seconds or SECONDS, checksums, drawn, trials, seal), assignment
@@ -93,6 +95,32 @@ def _require_same(folder: ProofFolder, bundle: Bundle, asked: Mapping[str, float
             f"{folder.path} is under way with another plan than {' '.join(other)}; what is fixed beforehand stays: leave "
             "these options out, or begin another evaluation with --folder"
         )
+
+
+def conditions_on(
+    bundle: Bundle, calibration: Calibration, objects: Path | None, settings: Path | None, limits: Path | None
+) -> dict[str, str]:
+    """Return what must not change between the sessions of an evaluation on an arm, in words."""
+    return {
+        "arm": f"calibration {calibration.hash[:12]}",
+        "objects": "from a tracker's file"
+        if objects is not None
+        else "seen by the eye"
+        if bundle.eye_cameras
+        else "on their spots",
+        "settings": content_of(settings),
+        "limits": content_of(limits),
+    }
+
+
+def content_of(file: Path | None) -> str:
+    """Return a hash of a file's content, in words."""
+    if file is None:
+        return "the usual ones"
+    try:
+        return seal_of(read_bytes(file))[:12]
+    except SmallFileError as error:
+        raise ProofError(f"{file} {error}") from None
 
 
 def senses_on(bundle: Bundle, objects: Path | None, cameras: Sequence[str]) -> Senses:

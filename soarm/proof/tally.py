@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from soarm.evaluation.power import exact_p, power_of
-from soarm.proof.folder import DISCARDED, ProofFolder
+from soarm.proof.attempt import DISCARDED
+from soarm.proof.folder import ProofFolder
 from soarm.tasks.task import SUCCESS
 
 _LOST = 0.02

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from soarm import arm
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
-from soarm.proof.folder import Ran
+from soarm.proof.attempt import Ran
 from soarm.proof.plan import Spot
 from soarm.runtime import drive, log
 from soarm.runtime.bundle import Bundle

@@ -14,7 +14,8 @@ from soarm.errors import LogError
 from soarm.evaluation.evaluator import difference_rms
 from soarm.evaluation.results import UNSEEN, EpisodeRow, Results
 from soarm.policy import Array
-from soarm.proof.folder import Attempt, ProofFolder
+from soarm.proof.attempt import Attempt
+from soarm.proof.folder import ProofFolder
 from soarm.proof.plan import Spot
 from soarm.runtime import log
 from soarm.runtime.onnx_policy import Which

@@ -11,7 +11,8 @@ import pytest
 from soarm import arm
 from soarm import params as params_file
 from soarm.proof import plan as plans
-from soarm.proof.folder import ProofFolder, Ran
+from soarm.proof.attempt import Ran
+from soarm.proof.folder import ProofFolder
 from soarm.proof.plan import Plan, Sectors
 from soarm.tasks.pick_place import TASK
 

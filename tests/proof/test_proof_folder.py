@@ -8,7 +8,8 @@ import pytest
 
 from soarm.errors import ProofError
 from soarm.proof import folder as folders
-from soarm.proof.folder import DISCARDED, Attempt, ProofFolder
+from soarm.proof.attempt import DISCARDED, Attempt
+from soarm.proof.folder import ProofFolder
 
 
 @pytest.fixture
@@ -111,3 +112,14 @@ def test_a_correction_keeps_what_was_judged_before(folder, add):
 
     (read,) = ProofFolder.open(folder.path).attempts(0)
     assert (read.outcome, read.before) == ("dropped", ("success",))
+
+
+def test_the_first_session_fixes_the_conditions_and_others_are_refused_by_name(folder):
+    folder.require_conditions({"arm": "calibration 1", "objects": "on their spots"})
+    folder.require_conditions({"arm": "calibration 1", "objects": "on their spots"})
+
+    message = "begun under other conditions: arm was calibration 1 and is calibration 2; limits was not given and is tight"
+    with pytest.raises(ProofError, match=message):
+        ProofFolder.open(folder.path).require_conditions(
+            {"arm": "calibration 2", "objects": "on their spots", "limits": "tight"}
+        )

@@ -11,7 +11,8 @@ from soarm.errors import ProofError
 from soarm.evaluation.results import UNSEEN, Results
 from soarm.evaluation.summary import summarise
 from soarm.proof import report, start, tally, verdict
-from soarm.proof.folder import DISCARDED, Attempt, ProofFolder
+from soarm.proof.attempt import DISCARDED, Attempt
+from soarm.proof.folder import ProofFolder
 
 
 @pytest.fixture

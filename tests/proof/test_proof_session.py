@@ -6,7 +6,8 @@ import pytest
 
 from soarm.errors import FaultError, TeleopError
 from soarm.proof import person, session
-from soarm.proof.folder import DISCARDED, ProofFolder
+from soarm.proof.attempt import DISCARDED
+from soarm.proof.folder import ProofFolder
 from soarm.runtime.run_report import TOLD_TO_STOP
 from soarm.tasks.pick_place import TASK
 
