@@ -39,7 +39,7 @@ from soarm.twin.sensing import Scene, senses_of
 from soarm.twin.twin import Twin
 from soarm.twin.twin_config import TwinConfig
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 10.0
 """How long a question on the emulated bus may take: nothing is late in lockstep unless the machine is very busy."""
 _LONGEST_STALL_S = 60.0
 """The driver counts a gripper's push on the wall clock, which is not that of the twin."""
