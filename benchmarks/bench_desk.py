@@ -43,7 +43,7 @@ from soarm.rollout import rollout
 from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-from soarm.sim.pick_place.expert import Expert
+from soarm.sim.registry import sim_task
 from soarm.spec import ENVIRONMENT_STATE, STATE
 from soarm.twin.twin import Twin
 
@@ -97,7 +97,7 @@ class ScriptedPerson:
 
     def __init__(self, twin: Twin, zero_deg: Array, share: float, seed: int) -> None:
         loaded = params_file.load(params_file.packaged(), twin.task.name).section("record", RecordParams)
-        self._expert = Expert(loaded.expert.noiseless(), 30)
+        self._expert = sim_task(twin.task.name).expert(loaded.expert.noiseless(), 30)
         self._twin, self._zero, self._share, self._seed = twin, zero_deg, share, seed
         self._from = self._step = 0
 

@@ -89,7 +89,7 @@ def _objects(ax: Axes) -> None:
 
 
 def _axes(ax: Axes) -> None:
-    for tip, name in (((0.13, 0.0), "x: to the arm's right"), ((0.0, 0.13), "y: backwards")):
+    for tip, name in (((0.13, 0.0), "x: to your right, if you face the arm"), ((0.0, 0.13), "y: backwards")):
         ax.annotate("", tip, (0.0, 0.0), arrowprops={"arrowstyle": "-|>", "color": RED, "linewidth": 2})
         ax.text(tip[0] + 0.012, tip[1], name, color=RED, va="center")
     ax.plot(0, 0, "o", color=RED, markersize=6)

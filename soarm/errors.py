@@ -22,6 +22,7 @@
     ├── GateError              a bundle that was not trained for the arm it is to drive
     ├── LogError               the log of a run that cannot be read or replayed
     ├── OnlineError            learning on an arm that cannot start or go on: its folder, its steps, who resets it
+    ├── ProofError             an evaluation on an arm: its folder is damaged, in use or of another bundle, or it is not over
     ├── TeleopError            an input device that is missing, or a session that cannot go on
     └── TwinError              an emulated arm that cannot be set up: unknown fault, unknown servo model, no pseudo-terminal
 
@@ -120,6 +121,10 @@ class LogError(SoarmError, ValueError):
 
 class OnlineError(SoarmError, RuntimeError):
     """Learning on an arm cannot start or go on as asked."""
+
+
+class ProofError(SoarmError, ValueError):
+    """An evaluation on an arm cannot go on, or cannot be reported yet."""
 
 
 class TeleopError(SoarmError, RuntimeError):

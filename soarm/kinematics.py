@@ -1,7 +1,8 @@
 """Forward kinematics, Jacobian and inverse kinematics of the SO-ARM100 in plain NumPy, batched.
 
 Knows the chain (origins and axes as in MuJoCo Menagerie's trs_so_arm100; a test holds it against the compiled model) and
-nothing of dynamics. The frame of the base: x to the arm's right, y backwards (the arm reaches towards -y), z up.
+nothing of dynamics. The frame of the base: y backwards (the arm reaches towards -y), z up, x to the right of whoever faces the
+arm.
 """
 
 from __future__ import annotations

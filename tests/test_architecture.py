@@ -57,6 +57,7 @@ OUTSIDE: dict[str, set[str]] = {
     "policies": {"numpy"},
     "policy": {"numpy"},
     "progress": {"rich"},
+    "proof": {"numpy"},
     "provenance": set(),
     "quantities": set(),
     "recording": {"numpy"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -25,6 +26,7 @@ from soarm.errors import (
     FaultError,
     LogError,
     OnlineError,
+    ProofError,
     SmallFileError,
     SoarmError,
     SpecMismatchError,
@@ -36,6 +38,7 @@ from soarm.hardware.config import ArmConfig
 from soarm.hardware.lerobot_file import read_lerobot
 from soarm.online import folder
 from soarm.online.steps import read_all
+from soarm.proof.folder import ProofFolder
 from soarm.report import desk
 from soarm.residual import actor, reach
 from soarm.runtime import log
@@ -125,6 +128,24 @@ def _beside(name: str, read: Callable[[Path], Any], **others: bytes) -> Callable
     return at
 
 
+_WHICH = b'{"which": ["base", "residual", "residual", "base"]}'
+
+
+def _plan() -> dict[str, Any]:
+    spots = [{"number": i, "letter": "A", "places": {"cube": [0, -0.2, 15], "bin": [0.15, -0.2]}} for i in (1, 2)]
+    fixed = {"task": "pick_place", "seed": 0, "seconds": 10, "bundle": {"act.onnx": "0"}}
+    return {**fixed, "spots": spots, "trials": [2, 2, 1, 1], "seal": hashlib.sha256(_WHICH).hexdigest()}
+
+
+_PLANNED = {"assignment_json": _WHICH, "plan_json": json.dumps(_plan()).encode()}
+
+
+def _trial() -> dict[str, Any]:
+    ran = {"cause": "done", "ended_well": True, "success_s": None, "seconds": 2, "ticks": 9, "clamped": 0, "least_volts": 7.4}
+    ran |= {"reasons": {"RANGE": 1}, "celsius": {"gripper": [30, 31, 31]}}
+    return {"attempts": [{"log": "001-1.log", "began": "now", "ran": ran, "outcome": "success", "before": []}]}
+
+
 READERS = {
     "calibration": Reader(Calibration.load, (CalibrationError,), _calibration()),
     "lerobot": Reader(read_lerobot, (CalibrationError,), _lerobot()),
@@ -183,6 +204,19 @@ READERS = {
     ),
     "bound": Reader(_beside(reach.BOUND_FILE, reach.load_bound), (StageError,), {"bound": [1.0] * 6}),
     "gauntlet": Reader(_beside(desk.TABLE, desk.load), (StageError,), [_gauntlet_line()]),
+    "plan": Reader(_beside("plan.json", ProofFolder.open, assignment_json=_WHICH), (ProofError,), _plan()),
+    "trial": Reader(_beside("trials/001.json", ProofFolder.open, **_PLANNED), (ProofError,), _trial()),
+    "assignment": Reader(_beside("assignment.json", ProofFolder.open, **_PLANNED), (ProofError,), json.loads(_WHICH)),
+    "conditions": Reader(
+        _beside("conditions.json", lambda path: ProofFolder.open(path).conditions(), **_PLANNED),
+        (ProofError,),
+        {"conditions": {"arm": "twin"}},
+    ),
+    "looks": Reader(
+        _beside("unblinded.json", lambda path: ProofFolder.open(path).looks(), **_PLANNED),
+        (ProofError,),
+        {"looks": [{"at": "now", "trials": 3}]},
+    ),
     "info": Reader(_beside("meta/info.json", Dataset.open), (DatasetError,)),
     "journal": Reader(_beside(f".recording/{journal.HEADER}", lambda root: journal.header(root)), (DatasetError,)),
 }

@@ -5,6 +5,7 @@
     chain      train and evaluate: stages of the chain, run through DVC
     arm_learning   train a residual: the stage, or on an arm
     robot      set up an arm and drive it
+    proving    evaluate a bundle on it
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs
     sim        the emulated arm

@@ -24,6 +24,9 @@ from soarm.spec import DEFAULT_TASK
 from soarm.tasks.registry import find as find_task
 from soarm.tasks.task import Task
 
+UNSEEN = ""
+"""In the place of the furthest stage of an episode that a person judged by its end."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeRow:
@@ -33,7 +36,7 @@ class EpisodeRow:
         seed: What the scene was drawn from.
         success: Whether the task was done.
         outcome: Of `Task.outcomes`: success or the failure class.
-        furthest_stage: Name of the furthest of `Task.stages`, in lower case.
+        furthest_stage: Name of the furthest of `Task.stages`, in lower case; `UNSEEN` where nobody saw it.
         steps: Control steps until success or the time limit.
         time_to_success_s: Duration of a successful episode [s]; NaN for a failed one.
         return_shaped: Sum of the shaped reward.

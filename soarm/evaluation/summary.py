@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.evaluation.results import Results
+from soarm.evaluation.results import UNSEEN, Results
 from soarm.evaluation.statistics import Interval, wilson
 
 
@@ -27,7 +27,7 @@ class Summary:
         action_acceleration_rms_deg_s2: Mean over scenes of each episode's root mean square [deg/s^2].
         action_jerk_rms_deg_s3: The same of the jerk [deg/s^3].
         failures: Failure class -> scenes, all classes, furthest first.
-        reached: Stage name -> scenes that got at least there.
+        reached: Stage name -> scenes that got at least there; empty where nobody saw how far they got.
     """
 
     n_scenes: int
@@ -48,7 +48,9 @@ def summarise(results: Results) -> Summary:
     assert len(results) > 0, "an evaluation has at least one scene"
     solved = int(results.success.sum())
     task = results.task
-    stages = np.array([task.stages[name.upper()] for name in results.column("furthest_stage")])
+    names = [str(name) for name in results.column("furthest_stage")]
+    seen = [] if UNSEEN in names else list(task.stages)
+    stages = np.array([task.stages[name.upper()] for name in names] if seen else [])
     outcomes = results.column("outcome")
     return Summary(
         n_scenes=len(results),
@@ -61,7 +63,7 @@ def summarise(results: Results) -> Summary:
         action_acceleration_rms_deg_s2=_mean(results.column("action_acceleration_rms_deg_s2")),
         action_jerk_rms_deg_s3=_mean(results.column("action_jerk_rms_deg_s3")),
         failures={failure: int((outcomes == failure).sum()) for failure in task.failures},
-        reached={stage.name.lower(): int((stages >= stage).sum()) for stage in task.stages if stage > 0},
+        reached={stage.name.lower(): int((stages >= stage).sum()) for stage in seen if stage > 0},
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soarm.evaluation.paired import Comparison
+from soarm.evaluation.power import SIGNIFICANT
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import Estimate, wilson
 from soarm.report import page, video
@@ -16,8 +17,6 @@ from soarm.report.clips import Clip
 from soarm.report.findings import between, percent
 from soarm.report.style import LABELS, Figure, svg
 
-SIGNIFICANT = 0.05
-"""Below this p-value the page speaks of a difference; the figure itself is always shown."""
 MOST_BYTES = 15_000_000
 """Of the page, so that it can be sent and opened: films that would make it larger stay beside it."""
 TITLE = f"{LABELS['base']} against {LABELS['residual']}"
@@ -65,20 +64,8 @@ def render(
         origin: Of the rows.
         more: Sections that follow what came out.
     """
-    lead = [
-        page.paragraph(
-            f"The same {comparison.base.n_scenes} held-out scenes, each run once by both policies. Intervals are 95 %.", "soft"
-        ),
-        page.paragraph(verdict(comparison), "verdict"),
-        page.cards(_cards(comparison)),
-    ]
-    before = [
-        page.Section("What came out", [_grid(results)]),
-        *more,
-        page.Section("Who solved what", [_solved(comparison)]),
-        page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
-        page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison)]),
-    ]
+    scope = f"The same {comparison.base.n_scenes} held-out scenes, each run once by both policies. Intervals are 95 %."
+    lead, before = beginning(comparison, scope), sections(base, residual, comparison, results, more)
     after = [page.Section("Training", [_grid(training)])] if training else []
     after.append(page.Section("Where this comes from", [page.paragraph(note) for note in _notes(base, residual, origin)]))
 
@@ -86,6 +73,38 @@ def render(
         return page.page(TITLE, lead, [*before, *watched, *after], _facts(origin))
 
     return _with_films(whole, films)
+
+
+def beginning(comparison: Comparison, scope: str) -> list[str]:
+    """Return what stands before the first section: what was compared, what came out, and the few numbers to it."""
+    return [page.paragraph(scope, "soft"), page.paragraph(verdict(comparison), "verdict"), page.cards(_cards(comparison))]
+
+
+def sections(
+    base: Results,
+    residual: Results,
+    comparison: Comparison,
+    results: Sequence[Figure],
+    more: Sequence[page.Section] = (),
+    scene: str = "scene seed",
+) -> list[page.Section]:
+    """Return the sections on what came out.
+
+    Args:
+        base: Rows of the base.
+        residual: Rows of the residual on the same scenes.
+        comparison: Of the two.
+        results: Its figures.
+        more: Sections that follow them.
+        scene: What a row's seed is called.
+    """
+    return [
+        page.Section("What came out", [_grid(results)]),
+        *more,
+        page.Section("Who solved what", [_solved(comparison)]),
+        page.Section("In numbers", [_numbers(comparison), _failures(comparison, base.task.outcomes)]),
+        page.Section("Scenes the two disagree on", [_disagreements(base, residual, comparison, scene)]),
+    ]
 
 
 def _with_films(whole: Callable[[Sequence[page.Section]], str], films: Sequence[tuple[Path, Clip]]) -> str:
@@ -123,7 +142,7 @@ def verdict(comparison: Comparison) -> str:
         return "Every episode is the same with and without the residual: it is zero, or too small to matter."
     if gains + regressions == 0:
         return f"Both policies solve exactly the same scenes. {scope}"
-    if p >= SIGNIFICANT:
+    if p >= SIGNIFICANT:  # the figure itself is always shown
         return f"The residual changes success by no more than chance would: {split}. {scope}"
     return f"The residual solves {'more' if gains > regressions else 'fewer'} scenes than ACT alone: {split}. {scope}"
 
@@ -194,6 +213,7 @@ def _numbers(comparison: Comparison) -> str:
         row(_ACCELERATION, "action_acceleration_rms_deg_s2", "action_acceleration_rms_deg_s2", 1.0, 0),
         row("steps", "steps_mean", "steps", 1.0, 1),
     ]
+    rows = [one for one in rows if one[1:3] != (_NO_NUMBER, _NO_NUMBER)]  # an arm gives no reward
     header = ("mean over scenes", LABELS["base"], LABELS["residual"], "paired difference", "95 % interval", "scenes")
     return page.table(
         header,
@@ -216,7 +236,7 @@ def _failures(comparison: Comparison, labels: Mapping[str, str]) -> str:
     return page.folded("Failure classes as numbers", page.table(header, rows, caption))
 
 
-def _disagreements(base: Results, residual: Results, comparison: Comparison) -> str:
+def _disagreements(base: Results, residual: Results, comparison: Comparison, scene: str) -> str:
     places = [column.name for column in base.task.scene_columns]
 
     def listing(seeds: Sequence[int], caption: str) -> str:
@@ -231,7 +251,7 @@ def _disagreements(base: Results, residual: Results, comparison: Comparison) -> 
             for b, r in pairs
         ]
         heads = [f"{words.replace('_', ' ')} [{unit}]" for words, _, unit in (name.rpartition("_") for name in places)]
-        header = ("scene seed", LABELS["base"], LABELS["residual"], *heads)
+        header = (scene, LABELS["base"], LABELS["residual"], *heads)
         return page.table(header, rows, f"{caption}. A row is one scene: how each policy ended, and where things lay.")
 
     parts = []
@@ -250,14 +270,15 @@ def _p(p: float) -> str:
 
 
 def _number(value: float, digits: int, sign: str = "") -> str:
-    return "\u2013" if math.isnan(value) else f"{value:{sign},.{digits}f}"
+    return _NO_NUMBER if math.isnan(value) else f"{value:{sign},.{digits}f}"
 
 
 def _interval(estimate: Estimate, scale: float = 1.0, digits: int = 1) -> str:
     if math.isnan(estimate.low):
-        return "\u2013"
+        return _NO_NUMBER
     return f"{_number(scale * estimate.low, digits, '+')} to {_number(scale * estimate.high, digits, '+')}"
 
 
+_NO_NUMBER = "\u2013"
 _JERK = "jerk of the command, RMS [deg/s\u00b3]"
 _ACCELERATION = "acceleration of the command, RMS [deg/s\u00b2]"

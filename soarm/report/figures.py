@@ -131,10 +131,10 @@ def draw_scenes(ax: Axes, table: Table, columns: tuple[str, str]) -> None:
             )
     ax.set_aspect("equal")
     reach = max(0.1, *(abs(row[at_x]) for row in table)) + 0.03
-    ax.set_xlim(-reach, reach)
+    ax.set_xlim(reach, -reach)  # seen from above with the arm reaching up the page, x is to the left
     ax.set_ylim(min(0.0, *(-row[at_y] for row in table)), max(-row[at_y] for row in table) + 0.03)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel("to the right of the base [m]\n(rings: 10 cm apart, around the shoulder)")
+    ax.set_xlabel("x [m]; seen from above\n(rings: 10 cm apart, around the shoulder)")
     ax.set_ylabel("forward of the base [m]")
     ax.set_title(f"Where the {at_x.removesuffix('_x_m')} lay (n = {len(table)})")
     ax.grid(visible=False)

@@ -130,8 +130,8 @@ def of_policy(results: Results, summary: Summary) -> list[Figure]:
 def of_comparison(base: Results, residual: Results, comparison: Comparison) -> list[Figure]:
     """Return the figures of a comparison; without a scene both solve there is none of times."""
     policies = {"base": comparison.base, "residual": comparison.residual}
-    success, failures, reached = _of_summaries(policies, base.task, (6, 2.6), (6, 4.4))
-    made = [success, failures, _map(tables.scenes(base, residual), base.task, (6, 6.0)), reached]
+    success, failures, *reached = _of_summaries(policies, base.task, (6, 2.6), (6, 4.4))
+    made = [success, failures, _map(tables.scenes(base, residual), base.task, (6, 6.0)), *reached]
     if times := tables.times(base, residual):
         how = "A point per scene that both solve; below the line the residual is faster."
         made.append(Figure("times", how, times, figures.draw_times, (5, 4.8), findings.times(times)))
@@ -143,12 +143,12 @@ def _of_summaries(
     task: Task,
     success_in: tuple[float, float],
     failures_in: tuple[float, float] = (6.0, 3.6),
-) -> tuple[Figure, Figure, Figure]:
-    """Return success, failure classes and stages of policies on the same scenes; two sizes [inch]."""
+) -> list[Figure]:
+    """Return success, failures and, where somebody saw them, stages of policies on the same scenes; two sizes [inch]."""
     n = next(iter(policies.values())).n_scenes
     success, failures, reached = tables.success(policies), tables.failures(policies), tables.reached(policies)
     draw = partial(figures.draw_failures, labels=task.outcomes)
-    return (
+    made = [
         Figure(
             "success",
             f"Points: share of {n} held-out scenes solved. {_WILSON}",
@@ -165,14 +165,11 @@ def _of_summaries(
             failures_in,
             findings.failures(failures, task.outcomes),
         ),
-        Figure(
-            "reached",
-            f"Points: share of {n} scenes that got at least to each stage. {_WILSON}",
-            reached,
-            figures.draw_reached,
-            finding=findings.reached(reached),
-        ),
-    )
+    ]
+    if all(one.reached for one in policies.values()):
+        how = f"Points: share of {n} scenes that got at least to each stage. {_WILSON}"
+        made.append(Figure("reached", how, reached, figures.draw_reached, finding=findings.reached(reached)))
+    return made
 
 
 def _map(scenes: Table, task: Task, size_in: tuple[float, float]) -> Figure:

@@ -84,11 +84,11 @@ def scenes(base: Results, residual: Results | None = None) -> Table:
 
 
 def times(base: Results, residual: Results) -> Table:
-    """Time to success of both policies on the scenes both solve [s]."""
+    """Time to success of both policies on the scenes that both solve and whose times are known [s]."""
     return [
         {"seed": b.seed, "base_s": b.time_to_success_s, "residual_s": r.time_to_success_s}
         for b, r in zip(base.rows, residual.rows, strict=True)
-        if b.success and r.success
+        if math.isfinite(b.time_to_success_s + r.time_to_success_s)
     ]
 
 

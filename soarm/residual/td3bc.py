@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy as SB3Policy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, ReplayBufferSamples
 from torch import Tensor, nn
 
 from soarm.base import BasePolicy
@@ -36,6 +36,12 @@ from soarm.residual.replay import EpisodeReplayBuffer
 
 DIAGNOSE_EVERY = 100
 """Updates between two diagnostics of the residual's size; one costs about a fifth of an update."""
+
+
+class Sampled(Protocol):
+    """Transitions to mix into batches: a replay buffer, or several of them."""
+
+    def sample(self, batch_size: int) -> ReplayBufferSamples: ...  # noqa: D102
 
 
 class ResidualTD3BC(LearnsWhileStepping, TD3):
@@ -84,7 +90,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         _init_setup_model: bool = True,
     ) -> None:
         self.learner, self.exploration = learner, exploration
-        self.demonstrations: ReplayBuffer | None = None
+        self.demonstrations: Sampled | None = None
         self.reference: nn.Module | None = None
         self._n_actor_updates = 0
         self._worst_loss = 0.0  # of the critics, since it was last logged
@@ -141,7 +147,7 @@ class ResidualTD3BC(LearnsWhileStepping, TD3):
         assert self.base_model is not None
         super().set_env(wrap_with_base(env, self.base_model, self.spec), force_reset)
 
-    def set_demonstrations(self, buffer: ReplayBuffer) -> None:
+    def set_demonstrations(self, buffer: Sampled) -> None:
         """Mix demonstrated transitions into the batches (`soarm.residual.demonstrations`)."""
         self.demonstrations = buffer
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,6 +28,7 @@ from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
 from soarm.runtime.persist import travel
+from soarm.runtime.protocols import Pace
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import FollowsArm, Sensor, Stamped, first_values
@@ -39,6 +41,7 @@ from soarm.spec import ENVIRONMENT_STATE, PolicySpec
 logger = logging.getLogger(__name__)
 FADE_S = 0.1
 """How long one chunk fades into the next: three control periods."""
+REAL_TIME = Pace(time.monotonic, time.sleep, InferenceThread)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,8 @@ class DriveConfig:
         park: Whether the arm is parked before it is released.
         limits: File with limits of the safety chain; None for the usual ones.
         keep_going: Whether the run goes on when the task is done.
+        pace: The clock of loop, moves and sensors; `soarm.runtime.lockstep` has one for a twin in lockstep.
+        ended: Called when the policy's run is over, before the arm is parked.
     """
 
     bundle: Bundle
@@ -72,6 +77,8 @@ class DriveConfig:
     park: bool = True
     limits: Path | None = None
     keep_going: bool = False
+    pace: Pace = REAL_TIME
+    ended: Callable[[], None] = nobody
 
 
 def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmConfig) -> RunReport:
@@ -94,10 +101,11 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
     loop_config = _loop_config(settings)
     oldest_s = loop_config.watchdogs.stop_age_s
     following = {key: sensor for key, sensor in settings.sensors.items() if isinstance(sensor, FollowsArm)}
-    first = first_values({key: one for key, one in settings.sensors.items() if key not in following}, oldest_s)
-    with recorded_signals() as stop, Arm.connect(port, calibration, config) as arm:
+    now, sleep, _ = settings.pace
+    first = first_values({key: one for key, one in settings.sensors.items() if key not in following}, oldest_s, now)
+    with recorded_signals() as stop, Arm.connect(port, calibration, config, sleep=sleep) as arm:
         observed = arm.observe()
-        first |= first_values(following, oldest_s, q=observed.q)
+        first |= first_values(following, oldest_s, now, observed.q)
         volts = float(np.median([one.voltage_v for one in observed.telemetry]))
         found = gate.faults(settings.bundle.spec, settings.bundle.training_arm, config, volts, settings.sensors)
         remarks = gate.remarks(settings.bundle.training_arm, config, volts)
@@ -116,19 +124,19 @@ def _run(
     first: Mapping[str, Stamped],
 ) -> RunReport:
     """Bring the arm up, drive, and wind down."""
-    task = settings.bundle.task
+    task, (now, sleep, open_inference) = settings.bundle.task, settings.pace
     with contextlib.ExitStack() as stack:
         log = None
         if settings.log is not None:
             log = stack.enter_context(RunLog(settings.log, task, _header(settings, config, limits, arm)))
-        inference = stack.enter_context(InferenceThread(OnnxBase(settings.bundle)))
+        inference = stack.enter_context(open_inference(OnnxBase(settings.bundle)))
         watcher = None
         if settings.deadman and not settings.dry_run:
             watcher = stack.enter_context(_deadman(port, arm))
         journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(settings.bundle.spec)
         residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, success_monitor(settings)
-        extras: dict[str, Any] = {"beat": journal.beat, "success": done, "first": first}
+        extras: dict[str, Any] = {"now": now, "sleep": sleep, "beat": journal.beat, "success": done, "first": first}
         loop = Loop(arm, task, inference, schedule, residual, sensors, limits, config, log, **extras)
 
         def around() -> tuple[Box, ...]:
@@ -138,7 +146,9 @@ def _run(
         try:
             if not settings.dry_run:
                 _bring_up(settings, arm, limits, around(), lambda: _go_on(stop, journal.step), journal.note)
-            return loop.run(settings.seconds, stop=lambda: bool(stop))
+            report = loop.run(settings.seconds, stop=lambda: bool(stop))
+            settings.ended()
+            return report
         finally:
             if not settings.dry_run:
                 ended = shut_down(arm, journal.step, park=settings.park, signals=stop, limits=limits, around=around())

@@ -115,5 +115,5 @@ def _hint(task: Task, values: NDArray[np.float64]) -> str | None:
     turned = values.copy()
     turned[[elements["y"] for elements in task.elements.values()]] *= -1
     if not _faults(task, turned):
-        return "With the sign of y turned they could be: x is to the arm's right, y backwards, and the arm reaches towards -y"
+        return "With the sign of y turned they could be: y is backwards, so the arm reaches towards -y; x is to its left"
     return None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from soarm.hardware.observation import Observed
 from soarm.hardware.states import State
-from soarm.policy import Observation
+from soarm.policy import ChunkModel, Observation
 from soarm.runtime.inference import ChunkPrediction
 
 
@@ -43,6 +45,20 @@ class ChunkSource(Protocol):
 
     def forget(self) -> None:
         """Drop a chunk that has come."""
+
+
+class Pace(NamedTuple):
+    """The clock of a run, and how its network is asked.
+
+    Attributes:
+        now: The clock [s].
+        sleep: Waits so many seconds.
+        inference: Opens what answers for a network.
+    """
+
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+    inference: Callable[[ChunkModel], AbstractContextManager[ChunkSource]]
 
 
 class TickLog(Protocol):

@@ -3,7 +3,7 @@
 task.py          SimTask: what a task is to the simulator; StateView, Progress, Ops
 registry.py      name of a task -> SimTask: every task of soarm/tasks has a folder of its name here
 params.py        SimParams and what every task's parameters have
-draw.py          a seed -> the scene
+draw.py          a seed -> the scene; placing.py puts its things elsewhere
 scene.py         arm, table, lights and cameras as an MjModel, with the task's bodies in it
 cubes.py         free cubes: bodies, touch sensors, physics, potentials
 demonstrator.py  how every scripted demonstrator moves; grasping.py one that picks up a cube and lets it go elsewhere

@@ -7,6 +7,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 from soarm import arm
 from soarm.errors import ObservationError
@@ -16,6 +17,7 @@ from soarm.sim.episode import EpisodeRules, EpisodeState, StepOutcome
 from soarm.sim.episode_cameras import EpisodeCameras
 from soarm.sim.params import SimParams
 from soarm.sim.physics import SceneWriter
+from soarm.sim.placing import place
 from soarm.sim.scene import build_model
 from soarm.sim.servos import Servos
 from soarm.sim.task import FLOATS, DataReader, Physics, StateView
@@ -46,14 +48,21 @@ class EpisodeSim:
         self._tracker = tracker_of(params, 1)
         self._physics: Physics = {}
 
-    def start(self, seed: int) -> StateView:
-        """Start the scene of a seed and return its state."""
+    def start(self, seed: int, *, objects: ArrayLike | None = None) -> StateView:
+        """Start the scene of a seed and return its state.
+
+        Args:
+            seed: Of the scene.
+            objects: Where the things lie, in the order of `Task.objects`; None leaves them where the seed has them.
+        """
         scene = draw_scene(self.params, seed)
         self._physics = scene.physics
         if self._fields:
             self._writer.write_model(self._fields, scene.physics)
             mujoco.mj_setConst(self.model, self.data)
         self._writer.write_state(self.data, scene)
+        if objects is not None:
+            place(self.data, self._task.task, objects, scene.physics)
         self._servos.start(_ROW, [scene.physics], self.data.qpos[None, : arm.N_JOINTS])
         mujoco.mj_forward(self.model, self.data)
         view = self._read()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from soarm import arm
 from soarm.hardware.calibration import Calibration
@@ -90,9 +90,15 @@ class SimulatedArm(EpisodeSim):
         self._overloaded_s = np.zeros(arm.N_JOINTS)
         self.reset(0)
 
-    def reset(self, seed: int) -> None:
-        """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still."""
-        view = self.start(seed)
+    def reset(self, seed: int, objects: ArrayLike | None = None, q: Floats | None = None) -> None:
+        """Start the scene of a seed with cool servos; every servo's goal is where it is, and time stands still.
+
+        Args:
+            seed: Of the scene.
+            objects: Where its things lie, in the order of `Task.objects`; None leaves them where the seed has them.
+            q: Where the arm is, shape (6,) [deg x 5, percent]; None for the scene's start.
+        """
+        view = self.start(seed, objects=objects)
         self._told, _ = self.tell(view, seed)
         if self._fields:
             self._actuator.refresh()
@@ -102,6 +108,8 @@ class SimulatedArm(EpisodeSim):
         self._late = deque(maxlen=1 + steps)
         self.heat_c[:], self._overloaded_s[:] = _START_C, 0.0
         self._outcome, self._substep = None, 0
+        if q is not None:
+            self.carry(q)
         self.report()
         for servo in self.servos:
             servo.put("goal_position", min(max(servo.present_ticks, 0), TICKS_PER_TURN - 1))

@@ -114,10 +114,16 @@ class Twin:
         os.close(self._wake_in)
         os.close(self._wake_out)
 
-    def reset(self, seed: int) -> None:
-        """Put the arm home and start the scene of a seed; every goal is where its joint is, torque stays as it was."""
+    def reset(self, seed: int, objects: ArrayLike | None = None, q: NDArray[np.float64] | None = None) -> None:
+        """Put the arm home and start the scene of a seed; every goal is where its joint is, torque stays as it was.
+
+        Args:
+            seed: Of the scene.
+            objects: Where its things lie, in the order of `Task.objects`; None leaves them where the seed has them.
+            q: Where the arm is put, shape (6,) [deg x 5, percent]; None for the scene's start.
+        """
         with self._lock:
-            self._simulated.reset(seed)
+            self._simulated.reset(seed, objects, q)
             self._seed = seed
             self._started_s, self._behind_s = self._now(), 0.0
 

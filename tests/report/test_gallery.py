@@ -77,6 +77,8 @@ def test_the_scene_map_puts_forward_up_and_counts_its_legend(ax, base, residual)
     points = np.concatenate([np.asarray(collection.get_offsets()) for collection in ax.collections])
     labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
 
+    left, right = ax.get_xlim()
+    assert left > 0 > right, "x grows to the left where y grows down the page and z towards the reader: no mirror image"
     assert sorted(map(tuple, points.round(6).tolist())) == sorted(
         (round(r.value("cube_x_m"), 6), round(-r.value("cube_y_m"), 6)) for r in base.rows
     )

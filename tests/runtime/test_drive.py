@@ -16,6 +16,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.runtime import drive, log, replay, shutdown, standing
 from soarm.runtime.bundle import Bundle
+from soarm.runtime.lockstep import lockstep
 from soarm.runtime.objects import CalledObjects, FileObjects
 from soarm.runtime.training_arm import TrainingArm
 from soarm.spec import ENVIRONMENT_STATE
@@ -261,3 +262,31 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     found = replay.limits_of(log.read(tmp_path / "run.log"))
     assert found.velocity.tolist() == [300.0] * 6
     assert found.table_m == 0.005
+
+
+def test_the_end_of_a_run_is_told_while_the_arm_still_holds(twin, bundle, tmp_path):
+    seen = []
+    told = order(bundle, twin, seconds=0.1, ended=lambda: seen.append((twin.torque(1), twin.q())))
+
+    report = drive.run(told, twin.ports[0], NOMINAL, QUICK)
+
+    ((torque, q),) = seen
+    assert torque
+    assert report.parked
+    assert np.abs(q - twin.q()).max() > 30
+
+
+def test_in_lockstep_a_run_is_the_same_to_the_bit_and_takes_its_time_from_the_clock_of_the_twin(twin, bundle, tmp_path):
+    runs = []
+    for name in ("first", "second"):
+        twin.reset(3)
+        pace = lockstep()
+        objects = CalledObjects(TASK, twin.objects, pace.now)
+        settings = order(bundle, twin, objects=objects, seconds=1.0, bus_hz=30, pace=pace, log=tmp_path / name, deadman=False)
+        report = drive.run(settings, twin.ports[0], NOMINAL, QUICK)
+        runs.append(log.read(tmp_path / name).records)
+        assert (report.ticks, report.missed) == (30, 0)
+        assert max(map(abs, report.lateness_s)) < 1e-9
+
+    for name in ("t_s", "objects", "q_present", "base", "correction", "q_sent", "ticks_sent"):
+        np.testing.assert_array_equal(runs[0][name], runs[1][name])
