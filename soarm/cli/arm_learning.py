@@ -74,9 +74,6 @@ def rl_train(
         from soarm.online.arm_training import ArmTraining, train_on_arm
         from soarm.online.make import ArmOptions
     where = ArmOptions(port, calibration, objects, settings, limits, reward, deadman=not no_deadman)
-    demonstrations = dataset or (Path("data/record") if Path("data/record/meta").is_dir() else None)
-    config = ArmTraining(
-        out, where, residual, demonstrations, from_zero, steps, seed or 0, leader, leader_port, leader_calibration
-    )
+    config = ArmTraining(out, where, residual, dataset, from_zero, steps, seed or 0, leader, leader_port, leader_calibration)
     train_on_arm(config)
     return 0
