@@ -1,0 +1,165 @@
+"""Least squares: the physics under which the simulator follows the goals of a log as the arm did.
+
+The search is `mujoco.minimize.least_squares` (Gauss-Newton in a box, derivatives by differences that run side by side).
+`mujoco.sysid` is made for this too; it compiles a model per candidate and needs plotly and more, of which nothing is needed
+here. Differences count by Huber's law, so that a finger that met a cube, which no window knows of, pulls at nothing.
+
+Standard errors are those of clustered data, a window a cluster: neighbouring ticks are off in the same way, and counting them
+as independent would promise too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from mujoco import minimize
+from numpy.typing import NDArray
+
+from soarm.identification.model import ArmModel
+from soarm.identification.physics import ENTRIES, ArmPhysics, Floats, bounds, determined, to_physics, to_vector
+
+Mask = NDArray[np.bool_]
+_HUBER = 0.5
+"""Beyond this a difference counts by its size and no longer by its square [deg, percent]."""
+_DIFFERENCE = 0.01
+"""Step of the derivatives, in the steps of the vector."""
+_MOST_ITERATIONS = 30
+_TOLERANCE = 1e-4
+_AT_BOUND = 0.05
+"""A value this near to its bound, in the steps of the vector, was stopped by it."""
+_FIRST_TO_GO = ("armature", "damping", "friction_nm", "delay_s", "gain")
+"""What a poor log is asked for last: without the scale that the motor's inertia gives, the rest may still be determined."""
+
+
+class Fitted(NamedTuple):
+    """What was found.
+
+    Attributes:
+        physics: The values; what was not sought, or is not determined, is the simulator's.
+        errors: Standard errors in the steps of the vector, shape (26,); infinite where nothing was sought.
+        claimed: What was sought and is determined, shape (26,).
+    """
+
+    physics: ArmPhysics
+    errors: Floats
+    claimed: Mask
+
+
+class Huber(minimize.Norm):  # type: ignore[misc]
+    """Huber's norm, smooth: square up to a scale, linear beyond."""
+
+    def value(self, r: Floats) -> np.float64:
+        """Return the norm of residuals, shape (n, 1)."""
+        return np.float64((_HUBER**2 * (np.sqrt(1 + (r / _HUBER) ** 2) - 1)).sum())
+
+    def grad_hess(self, r: Floats, proj: Floats) -> tuple[Floats, Floats]:
+        """Return gradient and Gauss-Newton's Hessian along the columns of `proj`, shape (n, k)."""
+        weights = _weights(r)
+        return proj.T @ (weights * r), proj.T @ (weights * proj)
+
+
+def _weights(r: Floats) -> Floats:
+    weights: Floats = 1.0 / np.sqrt(1 + (r / _HUBER) ** 2)
+    return weights
+
+
+def fit(model: ArmModel, *, zeros: bool, each: Callable[[int, float], None] = lambda n, cost: None) -> Fitted:
+    """Fit an arm; what its log does not determine goes back to the simulator's value, and the rest is sought again.
+
+    Args:
+        model: The windows to fit.
+        zeros: Whether joint zeros are sought as well, those that the weight of the arm determines.
+        each: Told of every iteration: how many there were, and the norm of the differences.
+    """
+    search, start, sought = _Search(model, each), to_vector(model.start), ~_of("zero")
+    vector = search.run(start, sought)
+    errors = search.errors(vector, sought)
+    for name in _FIRST_TO_GO:
+        lost = sought & _of(name) & ~_claimed(vector, errors)
+        if lost.any():
+            sought = sought & ~lost
+            vector = search.run(np.where(lost, start, vector), sought)
+            errors = search.errors(vector, sought)
+    if zeros:
+        seen = _of("zero") & determined(search.errors(vector, sought | _of("zero")))
+        if seen.any():
+            sought = sought | seen
+            vector = search.run(vector, sought)
+            errors = search.errors(vector, sought)
+    return Fitted(to_physics(vector), errors, sought & _claimed(vector, errors))
+
+
+def _of(name: str) -> Mask:
+    """Return which entries are of a quantity."""
+    return np.array([entry.quantity.name == name for entry in ENTRIES])
+
+
+def _claimed(vector: Floats, errors: Floats) -> Mask:
+    """Return which values are determined, and were not stopped by a bound; a friction or delay of none is a value."""
+    low, high = bounds()
+    may_be_0 = np.array([entry.quantity.bounds[0] == 0 for entry in ENTRIES])
+    inside = ((vector - low > _AT_BOUND) | may_be_0) & (high - vector > _AT_BOUND)
+    return np.asarray(determined(errors) & inside)
+
+
+class _Search:
+    """The search over some entries of the vector."""
+
+    def __init__(self, model: ArmModel, each: Callable[[int, float], None]) -> None:
+        self._model, self._each, self._n = model, each, 0
+        self._cluster = np.repeat(model.window_of, model.measured.shape[1])
+
+    def run(self, start: Floats, sought: Mask) -> Floats:
+        """Return the best vector whose other entries are those of `start`."""
+        low, high = bounds()
+        found, _ = minimize.least_squares(
+            start[sought],
+            self._residual(start, sought),
+            bounds=[low[sought], high[sought]],
+            norm=Huber(),
+            eps=np.float64(_DIFFERENCE),
+            max_iter=_MOST_ITERATIONS,
+            xtol=_TOLERANCE,
+            verbose=minimize.Verbosity.SILENT,
+            iter_callback=self._tell,
+        )
+        vector = start.copy()
+        vector[sought] = found
+        return vector
+
+    def _tell(self, trace: list[minimize.IterLog]) -> None:
+        self._n += 1
+        self._each(self._n, float(trace[-1].objective))
+
+    def errors(self, vector: Floats, sought: Mask) -> Floats:
+        """Return standard errors of what was sought, shape (26,), infinite for the rest."""
+        residual, x = self._residual(vector, sought), vector[sought][:, None]
+        r = residual(x)
+        box = [edge[sought][:, None] for edge in bounds()]
+        jacobian, _ = minimize.jacobian_fd(residual, x, r, np.float64(_DIFFERENCE), 0, box)
+        told = np.linalg.norm(jacobian, axis=0) > 0
+        jacobian = jacobian[:, told]
+        weights = _weights(r)
+        inverse = np.linalg.pinv(jacobian.T @ (weights * jacobian))
+        scores = jacobian * (weights * r)  # (n, k)
+        n_clusters = int(self._cluster.max()) + 1
+        sums = np.stack([np.bincount(self._cluster, column, n_clusters) for column in scores.T], axis=1)
+        clustered = np.diag(inverse @ (sums.T @ sums) @ inverse)
+        independent = np.diag(inverse) * float((weights * r**2).mean())
+        errors = np.full(len(ENTRIES), np.inf)
+        errors[np.flatnonzero(sought)[told]] = np.sqrt(np.maximum(clustered, independent))
+        return errors
+
+    def _residual(self, start: Floats, sought: Mask) -> Callable[[Floats], Floats]:
+        """Return the function of MuJoCo's search: candidates, shape (k, n) -> differences, shape (ticks * 6, n)."""
+        model = self._model
+
+        def residual(x: Floats) -> Floats:
+            vectors = np.tile(start, (x.shape[1], 1))
+            vectors[:, sought] = x.T
+            off = (model.predict([to_physics(vector) for vector in vectors]) - model.measured) * model.heard
+            return np.ascontiguousarray(off.reshape(len(vectors), -1).T)
+
+        return residual
