@@ -10,6 +10,7 @@ as independent would promise too much.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def fit(model: ArmModel, *, zeros: bool, each: Callable[[int, float], None] = la
     Args:
         model: The windows to fit.
         zeros: Whether joint zeros are sought as well, those that the weight of the arm determines.
-        each: Told of every iteration: how many there were, and the norm of the differences.
+        each: Told of every iteration: how many there were, and how large the differences are on the average [deg].
     """
     search, start, sought = _Search(model, each), to_vector(model.start), ~_of("zero")
     vector = search.run(start, sought)
@@ -131,7 +132,7 @@ class _Search:
 
     def _tell(self, trace: list[minimize.IterLog]) -> None:
         self._n += 1
-        self._each(self._n, float(trace[-1].objective))
+        self._each(self._n, math.sqrt(2 * float(trace[-1].objective) / self._model.measured.size))
 
     def errors(self, vector: Floats, sought: Mask) -> Floats:
         """Return standard errors of what was sought, shape (26,), infinite for the rest."""

@@ -1,7 +1,8 @@
-"""From logs to what an arm is made of, and how much of the gap to the simulator that explains on windows held out of the fit."""
+"""From logs to what an arm is made of, and how much of the gap to the simulator that explains where the fit did not look."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,25 +12,28 @@ from soarm.errors import LogError
 from soarm.identification.fit import Fitted, fit
 from soarm.identification.model import ArmModel
 from soarm.identification.physics import ArmPhysics, Floats
-from soarm.identification.windows import WINDOW_S, Piece, Window, pieces, windows
+from soarm.identification.windows import RUN_UP_S, WINDOW_S, Piece, Window, pieces, windows
 from soarm.runtime.log import Run
 from soarm.sim.params import SimParams
 
 _HELD_OUT_EVERY = 4
 _LEAST_WINDOWS = 2 * _HELD_OUT_EVERY
+_STRETCH_S = 8.0
 
 
-class Trace(NamedTuple):
-    """One joint in held-out windows, for a figure: all of shape (n,).
+class Stretch(NamedTuple):
+    """A few seconds of a run, for a figure; arrays of shape (n, 6) [deg x 5, percent].
 
     Attributes:
-        t_s: Since the first of them, without what lies between [s].
-        measured: Where it was [deg, percent].
-        before: Where the simulator had it.
-        after: Where it has it with what was found.
+        t_s: Since its begin, shape (n,) [s].
+        goals: What was sent.
+        measured: Where the joints were.
+        before: Where the simulator has them.
+        after: Where it has them with what was found.
     """
 
     t_s: Floats
+    goals: Floats
     measured: Floats
     before: Floats
     after: Floats
@@ -45,7 +49,7 @@ class Identified(NamedTuple):
         n_held_out: Held-out windows.
         gap_before: Root mean square of measured less simulated position on these, shape (6,) [deg x 5, percent].
         gap_after: The same with what was found.
-        traces: Per joint.
+        stretch: The longest uninterrupted piece, or its first seconds.
     """
 
     before: ArmPhysics
@@ -54,7 +58,7 @@ class Identified(NamedTuple):
     n_held_out: int
     gap_before: Floats
     gap_after: Floats
-    traces: tuple[Trace, ...]
+    stretch: Stretch
 
     @property
     def explained(self) -> Floats:
@@ -64,7 +68,8 @@ class Identified(NamedTuple):
     @property
     def explained_in_all(self) -> float:
         """The same of all joints together."""
-        return 1 - float(np.linalg.norm(self.gap_after) / max(np.linalg.norm(self.gap_before), 1e-9))
+        before, after = (float(np.linalg.norm(gap)) for gap in (self.gap_before, self.gap_after))
+        return 1 - after / max(before, 1e-9)
 
 
 def identify(
@@ -91,23 +96,37 @@ def identify(
     cut = windows(found)
     if len(cut) < _LEAST_WINDOWS:
         raise LogError(
-            f"the logs hold {len(cut)} windows of {WINDOW_S:g} s in which goals were sent without a break; {_LEAST_WINDOWS} are "
-            "needed. Give more logs, or play the motion that is made for this: soarm excite"
+            f"the logs hold {len(cut)} windows of {WINDOW_S:g} s in which goals were sent without a break; {_LEAST_WINDOWS} "
+            "are needed. Give more logs, or play the motion that is made for this: soarm excite"
         )
-    held_out = [window for i, window in enumerate(cut) if _is_held_out(i)]
-    fitted = fit(ArmModel(sim, [window for i, window in enumerate(cut) if not _is_held_out(i)], n_threads), zeros=zeros, each=each)
-    return _judged(fitted, ArmModel(sim, held_out, n_threads), len(cut), held_out)
+    fitted = fit(ArmModel(sim, [one for i, one in enumerate(cut) if not _is_held_out(i)], n_threads), zeros=zeros, each=each)
+    held_out = ArmModel(sim, [one for i, one in enumerate(cut) if _is_held_out(i)], n_threads)
+    heard = np.maximum(held_out.heard.sum(axis=0), 1)
+    off = (held_out.predict([held_out.start, fitted.physics]) - held_out.measured) * held_out.heard
+    before, after = np.sqrt((off**2).sum(axis=1) / heard)
+    stretch = _stretch(max(found, key=lambda piece: len(piece.t_s)), sim, fitted.physics)
+    return Identified(held_out.start, fitted, len(cut), len(cut) // _HELD_OUT_EVERY, before, after, stretch)
+
+
+def as_logged(sim: SimParams, runs: Sequence[Run]) -> SimParams:
+    """Return a simulator whose servos have the P register and the supply of logs, where its law is the motor's."""
+    if sim.servos.law != "sts3215":
+        return sim
+    p = [run.header["gains"]["p"] for run in runs if "gains" in run.header]
+    volts = round(float(np.median(np.concatenate([run.records["voltage_v"].ravel() for run in runs]))), 2)
+    servos = dataclasses.replace(sim.servos, p=round(float(np.median(p))) if p else sim.servos.p)
+    return dataclasses.replace(sim, servos=servos, physics=dataclasses.replace(sim.physics, volts=(volts, volts)))
 
 
 def _is_held_out(i: int) -> bool:
     return i % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
 
 
-def _judged(fitted: Fitted, model: ArmModel, n_windows: int, held_out: Sequence[Window]) -> Identified:
-    """Return the gap before and after on windows that the fit did not see."""
-    before, after = model.predict([model.start, fitted.physics])
-    heard = np.maximum(model.heard.sum(axis=0), 1)
-    gaps = [np.sqrt((((q - model.measured) * model.heard) ** 2).sum(axis=0) / heard) for q in (before, after)]
-    t_s = np.concatenate([w.piece.t_s[w.counted] - w.piece.t_s[w.counted][0] + i * WINDOW_S for i, w in enumerate(held_out)])
-    traces = tuple(Trace(t_s, model.measured[:, j], before[:, j], after[:, j]) for j in range(model.measured.shape[1]))
-    return Identified(model.start, fitted, n_windows, len(held_out), *gaps, traces)
+def _stretch(piece: Piece, sim: SimParams, physics: ArmPhysics) -> Stretch:
+    """Return some seconds of a piece, simulated in one go."""
+    start, stop = np.searchsorted(piece.t_s, piece.t_s[0] + np.array([0.0, RUN_UP_S + _STRETCH_S]))
+    counted = slice(int(np.searchsorted(piece.t_s, piece.t_s[0] + RUN_UP_S)), int(stop))
+    model = ArmModel(sim, [Window(piece, int(start), counted)])
+    before, after = model.predict([model.start, physics])
+    t_s = piece.t_s[counted] - piece.t_s[counted][0]
+    return Stretch(t_s, piece.goals[counted], model.measured, before, after)

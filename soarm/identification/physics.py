@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soarm import arm
-from soarm.sim.params import SimParams
 
 Floats = NDArray[np.float64]
 N = arm.N_JOINTS
@@ -45,6 +44,7 @@ class Quantity(NamedTuple):
 
     Attributes:
         name: Its field in `ArmPhysics`.
+        title: What it is called.
         unit: In which it is reported.
         step: What counts as 1 in the vector.
         by_log: Whether it is sought by its logarithm, and `step` and `most_error` are shares of it.
@@ -53,6 +53,7 @@ class Quantity(NamedTuple):
     """
 
     name: str
+    title: str
     unit: str
     step: float
     by_log: bool
@@ -61,12 +62,12 @@ class Quantity(NamedTuple):
 
 
 QUANTITIES = (
-    Quantity("gain", "N m/rad", 0.1, True, (2.0, 300.0), 0.05),
-    Quantity("damping", "N m s/rad", 0.1, True, (0.05, 20.0), 0.1),
-    Quantity("friction_nm", "N m", 0.02, False, (0.0, 2.0), 0.02),
-    Quantity("zero", "deg", 1.0, False, (-15.0, 15.0), 0.5),
-    Quantity("armature", "kg m2", 0.1, True, (0.003, 0.5), 0.25),
-    Quantity("delay_s", "s", 0.005, False, (0.0, 0.25), 0.0025),
+    Quantity("gain", "stiffness", "N m/rad", 0.1, True, (2.0, 300.0), 0.05),
+    Quantity("damping", "damping", "N m s/rad", 0.1, True, (0.05, 20.0), 0.1),
+    Quantity("friction_nm", "friction", "N m", 0.02, False, (0.0, 2.0), 0.02),
+    Quantity("zero", "zero", "deg", 1.0, False, (-15.0, 15.0), 0.5),
+    Quantity("armature", "inertia of the motors", "kg m2", 0.1, True, (0.003, 0.5), 0.25),
+    Quantity("delay_s", "delay", "s", 0.005, False, (0.0, 0.25), 0.0025),
 )
 """Twice the error of `most_error` is what issue and documentation promise: 10 % of a stiffness, 5 ms of a delay."""
 
@@ -80,11 +81,6 @@ class Entry(NamedTuple):
     quantity: Quantity
     joint: int | None
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.quantity.name if self.joint is None else f"{self.quantity.name} of {arm.JOINT_NAMES[self.joint]}"
-
 
 ENTRIES: tuple[Entry, ...] = tuple(
     Entry(quantity, joint) for quantity in QUANTITIES for joint in ((None,) if quantity.name in _SHARED else range(N))
@@ -93,7 +89,7 @@ ENTRIES: tuple[Entry, ...] = tuple(
 
 def to_vector(physics: ArmPhysics) -> Floats:
     """Return physics as a vector, shape (26,)."""
-    return np.array([_coded(value, entry.quantity) for value, entry in zip(_values(physics), ENTRIES, strict=True)])
+    return np.array([_coded(value, entry.quantity) for value, entry in zip(values(physics), ENTRIES, strict=True)])
 
 
 def to_physics(vector: Sequence[float] | Floats) -> ArmPhysics:
@@ -112,7 +108,9 @@ def bounds() -> tuple[Floats, Floats]:
 def errors_in_units(vector: Floats, errors: Floats) -> Floats:
     """Return standard errors of a vector's numbers in their units, shape (26,)."""
     steps = np.array([entry.quantity.step for entry in ENTRIES])
-    per_unit = np.array([v if entry.quantity.by_log else 1.0 for v, entry in zip(_values(to_physics(vector)), ENTRIES, strict=True)])
+    per_unit = np.array(
+        [v if entry.quantity.by_log else 1.0 for v, entry in zip(values(to_physics(vector)), ENTRIES, strict=True)]
+    )
     found: Floats = errors * steps * per_unit
     return found
 
@@ -123,7 +121,8 @@ def determined(errors: Floats) -> NDArray[np.bool_]:
     return np.asarray(errors <= most)
 
 
-def _values(physics: ArmPhysics) -> Floats:
+def values(physics: ArmPhysics) -> Floats:
+    """Return physics in their units, in the order of the vector, shape (26,)."""
     return np.concatenate([np.atleast_1d(values) for values in physics])
 
 

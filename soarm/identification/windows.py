@@ -79,6 +79,7 @@ def windows(found: Sequence[Piece]) -> list[Window]:
             begin_s += WINDOW_S
     if not cut:
         raise LogError(
-            f"the log holds no {RUN_UP_S + WINDOW_S:g} s in which goals were sent without a break; `soarm excite` makes a log for this"
+            f"the logs hold no {RUN_UP_S + WINDOW_S:g} s in which goals were sent without a break; `soarm excite` makes a log "
+            "for this"
         )
     return cut

@@ -11,6 +11,8 @@
     safety         the safety chain, a pure function
     limits         its numbers, and a file for them
     watchdogs      when a run must not go on
+    journal        what every run on an arm has beside its loop
+    excite         a motion that tells what an arm is made of, on an arm; excitation is the motion
     deadman        a process that looks after the arm when this one dies
     sensors        the values of features beside the joints, and their age
     success        when the task is done

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from soarm.errors import FaultError, GateError
+from soarm.errors import GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm

@@ -1,7 +1,7 @@
 """A motion that tells what an arm is made of: every joint swings slowly, faster and fast, around a pose in the air.
 
-Slow swings turn round often at little speed, which tells friction and what the weight does; fast ones tell stiffness and delay.
-Each joint has frequencies of its own, so that what one does to another is told from its own.
+Slow swings turn round often at little speed, which tells friction and what the weight does; fast ones tell stiffness and
+delay. Each joint has frequencies of its own, so that what one does to another is told from its own.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def motion(seconds: float, hz: int, limits: Limits, size: float = 1.0) -> Floats
             return targets
         size *= 0.9
     raise FaultError(
-        f"the table is {limits.table_m:g} m above the base, and the hand would come nearer than {_ABOVE_TABLE_M} m to it: mount "
-        "the arm higher, or correct table_m in the file of limits"
+        f"the table is {limits.table_m:g} m above the base, and the hand would come nearer than {_ABOVE_TABLE_M} m to it: "
+        "mount the arm higher, or correct table_m in the file of limits"
     )
 
 

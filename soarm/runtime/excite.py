@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
@@ -28,7 +29,6 @@ from soarm.runtime.shutdown import shut_down
 from soarm.signals import recorded_signals
 from soarm.spec import DEFAULT_TASK
 from soarm.tasks.registry import find
-from soarm.errors import LogError
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,11 @@ def excite(
     clearance.require_speed(config.park_speed, limits)
     require_place(settings.log)
     targets = motion(settings.seconds, settings.hz, limits, settings.size)
-    with recorded_signals() as stop, Arm.connect(port, calibration, config, sleep=sleep) as arm, contextlib.ExitStack() as stack:
+    with (
+        recorded_signals() as stop,
+        Arm.connect(port, calibration, config, sleep=sleep) as arm,
+        contextlib.ExitStack() as stack,
+    ):
         loop_config, task = LoopConfig(settings.hz, settings.bus_hz), find(DEFAULT_TASK, LogError)
         log = stack.enter_context(RunLog(settings.log, task, _header(loop_config, limits, arm)))
         watcher = stack.enter_context(deadman(port, arm)) if settings.deadman else None

@@ -47,20 +47,25 @@ class SceneWriter:
     def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:
         """Write a scene's physics into model fields; `fields` holds those to be written, as views.
 
-        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1; the motor's law has none
-        in its controller.
+        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1, or what
+        `servos.damping_factor` makes of it; the motor's law has none in its controller.
         """
         gain, limit = self._gain_and_limit(physics)
         if "actuator_gainprm" in fields:
             fields["actuator_gainprm"][:, 0] = gain
             fields["actuator_biasprm"][:, 1] = -gain
-            by_law = self._servos.law == "sts3215"
-            fields["actuator_biasprm"][:, 2] = 0.0 if by_law else self._mean_damping * np.sqrt(gain / self._mean_gain)
+            fields["actuator_biasprm"][:, 2] = 0.0 if self._servos.law == "sts3215" else self._damping(gain)
         if "actuator_forcerange" in fields:
             fields["actuator_forcerange"][:, 0], fields["actuator_forcerange"][:, 1] = -limit, limit
         if "actuator_delay" in fields:
             fields["actuator_delay"][:] = physics["latency_s"]
         self._task.write_physics(self._model, fields, physics)
+
+    def _damping(self, gain: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what MuJoCo's servos of these stiffnesses brake by, shape (6,) [-N m s/rad]."""
+        usual = self._mean_damping * np.sqrt(gain / self._mean_gain)
+        damping: NDArray[np.float64] = usual * np.asarray(self._servos.damping_factor)
+        return damping
 
     def _gain_and_limit(self, physics: Physics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return stiffness [N m/rad] and largest torque [N m] of the servos, shape (6,) each."""

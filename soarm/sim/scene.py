@@ -179,7 +179,9 @@ def _set_servos(spec: mujoco.MjSpec, params: SimParams) -> None:
         joint = spec.joint(name)
         if servos.law == "sts3215":
             joint.armature, joint.frictionloss = motor.ARMATURE, motor.COULOMB_NM
-            joint.damping = [motor.VISCOUS + motor.KT * motor.KT / motor.OHM, 0.0, 0.0]
+            joint.damping = [servos.damping_factor[i] * (motor.VISCOUS + motor.KT * motor.KT / motor.OHM), 0.0, 0.0]
+        if servos.armature_kgm2 is not None:
+            joint.armature = servos.armature_kgm2
         if servos.friction_nm is not None:
             joint.frictionloss = servos.friction_nm[i]
 
