@@ -103,7 +103,7 @@ def _not_determined(found: list[Found]) -> list[str]:
         if not one.claimed and (one.quantity != "zero" or one.error is not None):
             left.setdefault(one.quantity, []).append(one.joint or "all joints")
     said = [f"{_title(name)} of {', '.join(joints)}" for name, joints in left.items()]
-    return [f"not determined by this log, and left as the simulator has it: {'; '.join(said)}"] if said else []
+    return [f"not determined by these logs, and left as the simulator has it: {'; '.join(said)}"] if said else []
 
 
 def _title(name: str) -> str:

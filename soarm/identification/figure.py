@@ -57,11 +57,13 @@ def _draw(ax: Axes, table: Table, joint: int) -> None:
     for name, label, colour, line in (
         ("goal", "goal", GREY, ":"),
         ("measured", "measured", "#222222", "-"),
-        ("before", "simulator before", VERMILLION, "-"),
+        ("before", "simulator", VERMILLION, "-"),
         ("after", "simulator with what was found", BLUE, "--"),
     ):
         ax.plot(t_s, [row[name] for row in table], line, color=colour, label=label)
     ax.set_xlabel("time [s]")
     ax.set_ylabel(f"{arm.JOINT_NAMES[joint]} [{arm.UNITS[joint]}]")
     ax.set_title("An arm and its simulation, before and after")
-    ax.legend(ncols=2)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.2 * (high - low))  # room for the legend
+    ax.legend(ncols=4, loc="upper center")

@@ -99,7 +99,7 @@ def identify(
             f"the logs hold {len(cut)} windows of {WINDOW_S:g} s in which goals were sent without a break; {_LEAST_WINDOWS} "
             "are needed. Give more logs, or play the motion that is made for this: soarm excite"
         )
-    fitted = fit(ArmModel(sim, [one for i, one in enumerate(cut) if not _is_held_out(i)], n_threads), zeros=zeros, each=each)
+    fitted = fit(sim, [one for i, one in enumerate(cut) if not _is_held_out(i)], zeros=zeros, n_threads=n_threads, each=each)
     held_out = ArmModel(sim, [one for i, one in enumerate(cut) if _is_held_out(i)], n_threads)
     heard = np.maximum(held_out.heard.sum(axis=0), 1)
     off = (held_out.predict([held_out.start, fitted.physics]) - held_out.measured) * held_out.heard
