@@ -29,8 +29,8 @@ _HUBER = 0.5
 """Beyond this a difference counts by its size and no longer by its square [deg, percent]."""
 _ENCODER = 360 / 4096 / math.sqrt(12)
 """What whole ticks alone make positions be off, root mean square [deg]: no fit knows better."""
-_ROUGH, _ROUGH_HUBER, _ROUGH_ITERATIONS = 3, 5.0, 12
-"""The first search, from several starts: on every third window, all but by the square, and no longer than it takes."""
+_ROUGH, _ROUGH_HUBER, _ROUGH_ITERATIONS = 4, 5.0, 8
+"""The first search, from several starts: on every fourth window, all but by the square, and short."""
 _USUAL_DELAY_S = 0.03
 _MOST_STEPS = 100.0
 """Standard error of what a log says nothing of, in the steps of the vector."""

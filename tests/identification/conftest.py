@@ -21,15 +21,15 @@ from soarm.tasks.pick_place import TASK
 
 @pytest.fixture(scope="session")
 def coarse(sim: SimParams) -> SimParams:
-    """The simulator at 120 Hz."""
-    return dataclasses.replace(sim, n_substeps=4)
+    """The simulator at 90 Hz."""
+    return dataclasses.replace(sim, n_substeps=3)
 
 
 @pytest.fixture(scope="session")
 def swing() -> Callable[..., np.ndarray]:
     """The exciting motion at 30 Hz: seconds -> targets."""
     limits = Limits.usual(arm.LOWER, arm.UPPER)
-    return lambda seconds=12.0: motion(seconds, 30, limits)
+    return lambda seconds=10.0: motion(seconds, 30, limits)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ FRICTION = (0.05, 0.2, 0.1, 0.3, 0.15, 0.08)
 def true(coarse):
     servos = dataclasses.replace(coarse.servos, gain_factor=GAIN, friction_nm=FRICTION, armature_kgm2=0.05)
     return dataclasses.replace(
-        coarse, servos=servos, physics=dataclasses.replace(coarse.physics, latency_s=(5 / 120, 5 / 120))
+        coarse, servos=servos, physics=dataclasses.replace(coarse.physics, latency_s=(4 / 90, 4 / 90))
     )
 
 
@@ -40,7 +40,7 @@ def test_an_arm_is_found_from_its_log(found, true) -> None:
     np.testing.assert_allclose(physics.damping, wanted.damping, rtol=0.03)
     np.testing.assert_allclose(physics.friction_nm, wanted.friction_nm, atol=0.02)
     assert physics.armature == pytest.approx(0.05, rel=0.03)
-    assert physics.delay_s == pytest.approx(5 / 120, abs=0.002)
+    assert physics.delay_s == pytest.approx(4 / 90, abs=0.002)
     assert found.explained_in_all > 0.95
     assert found.n_held_out == found.n_windows // 4
 

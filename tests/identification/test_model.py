@@ -15,7 +15,7 @@ def changed(sim, **physics):
 
 @pytest.mark.parametrize("law", ["position", "sts3215"])
 def test_the_model_is_the_simulator(law, coarse, swing, run_of) -> None:
-    sim = changed(coarse, latency_s=(4 / 120, 4 / 120))
+    sim = changed(coarse, latency_s=(3 / 90, 3 / 90))
     gain = (1.0, 0.8, 1.2, 0.9, 1.0, 0.7)
     servos = dataclasses.replace(
         sim.servos, law=law, gain_factor=gain, damping_factor=gain, armature_kgm2=0.06, friction_nm=(0.05,) * 6
@@ -26,7 +26,7 @@ def test_the_model_is_the_simulator(law, coarse, swing, run_of) -> None:
     off = np.abs(model.predict([model.start])[0] - model.measured)
 
     assert off.max() < 0.02
-    assert model.start.delay_s == pytest.approx(4 / 120)
+    assert model.start.delay_s == pytest.approx(3 / 90)
 
 
 def test_candidates_do_not_touch_each_other(coarse, swing, run_of) -> None:
@@ -40,7 +40,7 @@ def test_candidates_do_not_touch_each_other(coarse, swing, run_of) -> None:
 
 def test_positions_change_smoothly_with_the_delay(coarse, swing, run_of) -> None:
     model = ArmModel(coarse, windows(pieces(run_of(coarse, swing(4.0)))))
-    delays_s = np.arange(0.01, 0.03, 0.001)  # several physics steps of 8.3 ms
+    delays_s = np.arange(0.01, 0.03, 0.001)  # several physics steps of 11 ms
     path = model.predict([model.start._replace(delay_s=delay_s) for delay_s in delays_s])
     steps = np.abs(np.diff(path, axis=0)).max(axis=(1, 2))
 
