@@ -145,7 +145,13 @@ class ArmModel:
 def _arm_alone(sim: SimParams) -> mujoco.MjModel:
     """Return the simulator's model as the middles of its ranges make it, with right zeros, without delay and contact."""
     none = dict.fromkeys(("latency_s", "zero_deg", "backlash_deg"), (0.0, 0.0))
-    sim = dataclasses.replace(sim, physics=dataclasses.replace(sim.physics, **none), cameras={}, objects_from="simulator")
+    sim = dataclasses.replace(
+        sim,
+        physics=dataclasses.replace(sim.physics, **none),
+        disturbances=dataclasses.replace(sim.disturbances, severity=(0.0, 0.0), physics={}),
+        cameras={},
+        objects_from="simulator",
+    )
     model = build_model(sim, visuals=False)
     SceneWriter(model, sim)  # writes the middles
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)

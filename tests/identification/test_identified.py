@@ -23,9 +23,7 @@ FRICTION = (0.05, 0.2, 0.1, 0.3, 0.15, 0.08)
 @pytest.fixture(scope="module")
 def true(coarse):
     servos = dataclasses.replace(coarse.servos, gain_factor=GAIN, friction_nm=FRICTION, armature_kgm2=0.05)
-    return dataclasses.replace(
-        coarse, servos=servos, physics=dataclasses.replace(coarse.physics, latency_s=(4 / 90, 4 / 90))
-    )
+    return dataclasses.replace(coarse, servos=servos, physics=dataclasses.replace(coarse.physics, latency_s=(4 / 90, 4 / 90)))
 
 
 @pytest.fixture(scope="module")
