@@ -18,7 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from soarm import kinematics
 from soarm.errors import FaultError
 from soarm.hardware.driver import Arm
+from soarm.hardware.states import State
 from soarm.runtime.limits import Joints, Limits
+from soarm.runtime.persist import passing, persist
 from soarm.runtime.safety import lowest_m
 from soarm.runtime.standing import Box, clearance_m
 
@@ -59,6 +61,27 @@ def move_clear(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], Non
         logger.info("going %s first", f"around {names}" if around else "over the table")
     for pose in first:
         arm.move_to(pose, each)
+
+
+def go_clear(arm: Arm, goal: ArrayLike, limits: Limits, each: Callable[[], None], around: Sequence[Box] = ()) -> None:
+    """Take an arm that holds to a goal, around what is in the way, and go on after what passes (`soarm.runtime.persist`).
+
+    Args:
+        arm: In HOLD.
+        goal: Where it is to go, shape (6,) [deg x 5, percent].
+        limits: Range, and height of the table.
+        each: See `Arm.move_to`.
+        around: What stands on the table.
+
+    Raises:
+        FaultError: Something stops the arm on its way, for good.
+    """
+
+    def go(each: Callable[[], None]) -> None:
+        move_clear(arm, goal, limits, each, around)
+        arm.move_to(goal, each)
+
+    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
 
 
 def require_speed(speed: float, limits: Limits) -> None:

@@ -18,7 +18,6 @@ from soarm.errors import GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.hardware.states import State
 from soarm.runtime import clearance, gate, records, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.carried import CarriedObjects
@@ -28,7 +27,6 @@ from soarm.runtime.journal import Journal, deadman, go_on
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
-from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.safety import Limits
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import FollowsArm, Sensor, Stamped, first_values
@@ -201,13 +199,8 @@ def _bring_up(
     start = None if settings.bundle.training_arm is None else settings.bundle.training_arm.start
     if start is None:
         return
-
-    def go(each: Each) -> None:
-        clearance.move_clear(arm, start, limits, each, around)
-        arm.move_to(start, each)
-
     note(f"moving to where its episodes start, {[round(x, 1) for x in start]}")
-    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
+    clearance.go_clear(arm, start, limits, each, around)
 
 
 def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:

@@ -15,15 +15,13 @@ from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.hardware.states import State
 from soarm.runtime import clearance, replay
 from soarm.runtime.deadman import nobody
-from soarm.runtime.excitation import Floats, Playback, motion
+from soarm.runtime.excitation import Playback, motion
 from soarm.runtime.journal import Journal, deadman, go_on
 from soarm.runtime.limits import Limits
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
-from soarm.runtime.persist import Each, passing, persist
 from soarm.runtime.schedule import Schedule
 from soarm.runtime.shutdown import shut_down
 from soarm.signals import recorded_signals
@@ -98,7 +96,8 @@ def excite(
         loop = Loop(arm, task, playback, schedule, None, {}, limits, loop_config, log, now, sleep, journal.beat)
         try:
             journal.note("moving to where the motion begins")
-            _bring_up(arm, targets[0], limits, lambda: go_on(stop, journal.step))
+            arm.hold()
+            clearance.go_clear(arm, targets[0], limits, lambda: go_on(stop, journal.step))
             return loop.run(settings.seconds, stop=lambda: bool(stop))
         finally:
             ended = shut_down(arm, journal.step, park=True, signals=stop, limits=limits)
@@ -106,18 +105,6 @@ def excite(
             if ended.lost and watcher is not None:
                 watcher.stay()
             journal.end()
-
-
-def _bring_up(arm: Arm, start: Floats, limits: Limits, each: Each) -> None:
-    """Make the arm hold, and move it to where the motion begins."""
-    arm.hold()
-    each()
-
-    def go(each: Each) -> None:
-        clearance.move_clear(arm, start, limits, each)
-        arm.move_to(start, each)
-
-    persist(arm, go, each, lambda: arm.state in (State.HOLD, State.ACTIVE) and not passing(arm))
 
 
 def _header(config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, object]:
