@@ -26,11 +26,11 @@ SETTINGS = ArmConfig(timeout_s=2.0)
 
 @pytest.fixture(scope="module")
 def swung(sim, tmp_path_factory):
-    """The log of twelve seconds on a twin in lockstep, at 120 Hz of physics, and the report."""
+    """The log of ten seconds on a twin in lockstep, at 90 Hz of physics, and the report."""
     servos = dataclasses.replace(sim.servos, gain_factor=(0.5,) * 6)
     config, clock = TwinConfig(registers={"overload_torque": 100}), Clock()
-    how = ExciteConfig(tmp_path_factory.mktemp("swing") / "swing.log", 12.0, bus_hz=30, deadman=False)
-    with Twin.start(dataclasses.replace(sim, n_substeps=4, servos=servos), config) as twin:
+    how = ExciteConfig(tmp_path_factory.mktemp("swing") / "swing.log", 10.0, bus_hz=30, deadman=False)
+    with Twin.start(dataclasses.replace(sim, n_substeps=3, servos=servos), config) as twin:
         report = excite(how, twin.ports[0], Calibration.nominal(), SETTINGS, clock.now, clock.sleep)
         yield how, report, twin
 
@@ -41,11 +41,11 @@ def test_an_arm_swings_parks_and_leaves_a_log_that_can_be_replayed(swung) -> Non
 
     assert report.ended_well
     assert report.clamped == 0
-    assert len(run.records) == 360
+    assert len(run.records) == 300
     assert run.records["sent"].all()
     assert np.ptp(run.records["q_present"], axis=0).min() > 20
     assert not any(twin.torque(servo_id) for servo_id in twin.servos)
-    assert replay.replay(run, Calibration.nominal()) == replay.Replayed(360, ())
+    assert replay.replay(run, Calibration.nominal()) == replay.Replayed(300, ())
     assert [event["text"] for event in run.events if event["text"] == "arm: parked"]
     with pytest.raises(LogError, match="exists; choose a file that does not exist"):
         excite(how, twin.ports[0], Calibration.nominal(), SETTINGS)
@@ -53,7 +53,7 @@ def test_an_arm_swings_parks_and_leaves_a_log_that_can_be_replayed(swung) -> Non
 
 def test_identify_prints_and_writes_settings(swung, tmp_path: Path, capsys, monkeypatch) -> None:
     how, _, _ = swung
-    text = params.packaged().read_text().replace("n_substeps: 10", "n_substeps: 4")
+    text = params.packaged().read_text().replace("n_substeps: 10", "n_substeps: 3")
     (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
 
