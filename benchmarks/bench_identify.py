@@ -2,10 +2,9 @@
 
     python benchmarks/bench_identify.py                        # five arms, each with stiffness, friction and delay of its own
     python benchmarks/bench_identify.py --servos               # the STS3215's motor law, fitted by both laws of the simulator
-    python benchmarks/bench_identify.py --zeros                # joint zeros, with the masses of the model and with 5 % more
     python benchmarks/bench_identify.py --bundle examples/bundle   # gap per joint of episodes played again, before and after
 
-Delay: 0 to 66 ms. Stiffness: 15 to 60 N m/rad per joint. Friction: 0.02 to 0.3 N m. Zeros: within 2 degrees.
+Delay: 0 to 66 ms. Stiffness: 15 to 60 N m/rad per joint. Friction: 0.02 to 0.3 N m.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from soarm import arm, params
 from soarm.deployment import DeployParams, gap_per_joint, wired
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig, Six
-from soarm.identification.account import numbers
 from soarm.identification.identified import Identified, as_logged, identify
 from soarm.identification.model import physics_of
 from soarm.identification.settings import applied
@@ -46,12 +44,12 @@ ALL: Six = (1000, 1000, 1000, 1000, 1000, 1000)
 FAST: Six = (0, 0, 0, 0, 0, 0)
 
 
-def desk(sim: SimParams, seed: int, zeros_deg: float = 0.0) -> SimParams:
+def desk(sim: SimParams, seed: int) -> SimParams:
     """Return an arm of a seed."""
     rng = np.random.default_rng(seed)
     gain, friction = rng.uniform(15, 60, 6) / sim.physics.position_gain[0], rng.uniform(0.02, 0.3, 6)
-    delay_s, zero = float(rng.uniform(0, 0.066)), zeros_deg * rng.uniform(-1, 1, 6)
-    servos = dataclasses.replace(sim.servos, gain_factor=six(gain), friction_nm=six(friction), zero_deg=six(zero))
+    delay_s = float(rng.uniform(0, 0.066))
+    servos = dataclasses.replace(sim.servos, gain_factor=six(gain), friction_nm=six(friction))
     return dataclasses.replace(sim, servos=servos, physics=dataclasses.replace(sim.physics, latency_s=(delay_s, delay_s)))
 
 
@@ -61,14 +59,13 @@ def six(values: Floats) -> tuple[float, float, float, float, float, float]:
     return a, b, c, d, e, f
 
 
-def swing(sim: SimParams, config: TwinConfig, seconds: float, p: int = 32, heavier: float = 1.0) -> log.Run:
+def swing(sim: SimParams, config: TwinConfig, seconds: float, p: int = 32) -> log.Run:
     """Play the exciting motion on an emulated arm, and return the log."""
     gains = dataclasses.replace(ArmConfig().gains, p=(p,) * 6)
     if config.servo_model == "position":
         gains = dataclasses.replace(gains, torque_limit=ALL, velocity=FAST)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, Twin.start(sim, config) as twin:
-        twin._simulated.model.body_mass[:] *= heavier
         how = ExciteConfig(Path(folder) / "swing.log", seconds, bus_hz=30, deadman=False)
         settings = ArmConfig(gains=gains, timeout_s=2.0)
         report = excite(how, twin.ports[0], Calibration.nominal(), settings, clock.now, clock.sleep)
@@ -81,10 +78,10 @@ def position_twin() -> TwinConfig:
     return TwinConfig(registers={"overload_torque": 100})
 
 
-def found_by(sim: SimParams, runs: Sequence[log.Run], *, zeros: bool = False) -> tuple[Identified, float]:
+def found_by(sim: SimParams, runs: Sequence[log.Run]) -> tuple[Identified, float]:
     """Return what is found, and how long that took [s]."""
     began_s = time.perf_counter()
-    return identify(runs, sim, zeros=zeros, n_threads=2), time.perf_counter() - began_s
+    return identify(runs, sim, n_threads=2), time.perf_counter() - began_s
 
 
 def gaps(identified: Identified) -> str:
@@ -131,21 +128,6 @@ def of_servos(sim: SimParams, seconds: float) -> None:
             )
 
 
-def of_zeros(sim: SimParams, seeds: Sequence[int], seconds: float) -> None:
-    """Print true and found zeros, on an arm of the model's masses and on a heavier one."""
-    for seed in seeds:
-        true = desk(sim, seed, zeros_deg=2.0)
-        for heavier in (1.0, 1.05):
-            identified, _ = found_by(sim, [swing(true, position_twin(), seconds, heavier=heavier)], zeros=True)
-            said = [one for one in numbers(identified) if one.quantity == "zero"]
-            texts = [
-                f"{one.joint} "
-                + (f"{one.after:+.1f} +- {one.error:.1f} for {wrong:+.1f}" if one.claimed else "not determined")
-                for one, wrong in zip(said, true.servos.zero_deg, strict=True)
-            ]
-            print(f"seed {seed}, masses times {heavier:g}: {'; '.join(texts)}", flush=True)
-
-
 def deploy_params(n: int) -> DeployParams:
     """Return how episodes go through the wire."""
     return DeployParams(n_scenes=n, n_servo_scenes=n, n_rows=n, n_threads=1, n_replayed=n, p=32, volts=7.4)
@@ -179,15 +161,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--servos", action="store_true")
-    parser.add_argument("--zeros", action="store_true")
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--scenes", type=int, default=10)
     options = parser.parse_args()
     sim = params.load(params.packaged()).section("sim", SimParams)
     if options.servos:
         of_servos(sim, options.seconds)
-    elif options.zeros:
-        of_zeros(sim, options.seeds, options.seconds)
     elif options.bundle is not None:
         of_replays(sim, Bundle.open(options.bundle), options.seeds, options.seconds, options.scenes)
     else:

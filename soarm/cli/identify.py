@@ -52,7 +52,6 @@ def identify(
         Literal["position", "sts3215"] | None,
         typer.Option(help="How the simulator's servos make torque; as `sim.servos.law` of the params by default."),
     ] = None,
-    zeros: Annotated[bool, typer.Option("--zeros", help="Seek joint zeros as well, which only weights tell.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for settings, numbers and a figure.")] = None,
     params: ParamsFile = None,
     as_json: Json = False,
@@ -73,7 +72,7 @@ def identify(
         sim = dataclasses.replace(sim, servos=dataclasses.replace(sim.servos, law=law))
     runs = [read(path) for path in logs]
     sim = identified.as_logged(sim, runs)
-    result = identified.identify(runs, sim, zeros=zeros, n_threads=os.cpu_count() or 1, each=_say)
+    result = identified.identify(runs, sim, n_threads=os.cpu_count() or 1, each=_say)
     found = settings(sim, result.fitted.physics)
     told = {**account.to_dict(result), "settings": found}
     if output is not None:

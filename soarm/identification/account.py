@@ -74,13 +74,10 @@ def to_dict(identified: Identified) -> dict[str, Any]:
 def lines(identified: Identified) -> list[str]:
     """Return everything in words."""
     found = numbers(identified)
-    shown = {one.quantity for one in found if one.joint is not None and (one.quantity != "zero" or one.error is not None)}
-    if any(identified.before.zero):
-        shown.add("zero")
-    columns = [quantity for quantity in QUANTITIES if quantity.name in shown]
+    columns = [quantity for quantity in QUANTITIES if any(one.joint and one.quantity == quantity.name for one in found)]
     rows = [["", *(f"{quantity.title} [{quantity.unit}]" for quantity in columns), "gap [deg]"]]
     for i, joint in enumerate(arm.JOINT_NAMES):
-        cells = [one.text() for one in found if one.joint == joint and one.quantity in shown]
+        cells = [one.text() for one in found if one.joint == joint]
         gap = f"{identified.gap_before[i]:.2f} -> {identified.gap_after[i]:.2f} ({identified.explained[i]:.0%} less)"
         rows.append([joint, *cells, gap])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -100,7 +97,7 @@ def _not_determined(found: list[Found]) -> list[str]:
     """Return what the log does not say, in words."""
     left: dict[str, list[str]] = {}
     for one in found:
-        if not one.claimed and (one.quantity != "zero" or one.error is not None):
+        if not one.claimed:
             left.setdefault(one.quantity, []).append(one.joint or "all joints")
     said = [f"{_title(name)} of {', '.join(joints)}" for name, joints in left.items()]
     return [f"not determined by these logs, and left as the simulator has it: {'; '.join(said)}"] if said else []

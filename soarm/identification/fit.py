@@ -49,8 +49,8 @@ class Fitted(NamedTuple):
 
     Attributes:
         physics: The values; what was not sought, or is not determined, is the simulator's.
-        errors: Standard errors in the steps of the vector, shape (26,); infinite where nothing was sought.
-        claimed: What was sought and is determined, shape (26,).
+        errors: Standard errors in the steps of the vector, shape (20,); infinite where nothing was sought.
+        claimed: What was sought and is determined, shape (20,).
     """
 
     physics: ArmPhysics
@@ -83,7 +83,6 @@ def fit(
     sim: SimParams,
     windows: Sequence[Window],
     *,
-    zeros: bool,
     n_threads: int = 1,
     each: Callable[[int, float], None] = lambda n, cost: None,
 ) -> Fitted:
@@ -92,11 +91,10 @@ def fit(
     Args:
         sim: The simulator.
         windows: What is to be fitted.
-        zeros: Whether joint zeros are sought as well, those that the weight of the arm determines.
         n_threads: Threads that step physics.
         each: Told of every iteration: how many there were, and how large the differences are on the average [deg].
     """
-    sought = ~_of("zero")
+    sought = np.ones(len(ENTRIES), bool)
     search = _Search(ArmModel(sim, windows, n_threads), each, _HUBER)
     start = to_vector(search.model.start)
     rough = _Search(ArmModel(sim, windows[::_ROUGH], n_threads), each, _ROUGH_HUBER)
@@ -110,12 +108,6 @@ def fit(
             sought = sought & ~lost
             vector = search.run(np.where(lost, start, vector), sought)
             errors = search.errors(vector, sought)
-    if zeros:
-        seen = _of("zero") & determined(search.errors(vector, sought | _of("zero")))
-        if seen.any():
-            sought = sought | seen
-            vector = search.run(vector, sought)
-            errors = search.errors(vector, sought)
     return Fitted(to_physics(vector), errors, sought & _claimed(vector, errors))
 
 
@@ -128,7 +120,7 @@ def _starts(own: ArmPhysics) -> list[Floats]:
     servo = np.full(N, stiffness(32, 7.4)), np.full(N, VISCOUS + KT * KT / OHM), np.full(N, COULOMB_NM)
     return [
         to_vector(own._replace(delay_s=_USUAL_DELAY_S)),
-        to_vector(ArmPhysics(*servo, own.zero, ARMATURE, _USUAL_DELAY_S)),
+        to_vector(ArmPhysics(*servo, ARMATURE, _USUAL_DELAY_S)),
     ]
 
 
@@ -181,7 +173,7 @@ class _Search:
         self._each(self._n, math.sqrt(2 * float(trace[-1].objective) / self.model.measured.size))
 
     def errors(self, vector: Floats, sought: Mask) -> Floats:
-        """Return standard errors of what was sought, shape (26,), infinite for the rest."""
+        """Return standard errors of what was sought, shape (20,), infinite for the rest."""
         residual, x = self._residual(vector, sought), vector[sought][:, None]
         r = residual(x)
         box = [edge[sought][:, None] for edge in bounds()]

@@ -76,7 +76,6 @@ def identify(
     runs: Sequence[Run],
     sim: SimParams,
     *,
-    zeros: bool = False,
     n_threads: int = 1,
     each: Callable[[int, float], None] = lambda n, cost: None,
 ) -> Identified:
@@ -85,7 +84,6 @@ def identify(
     Args:
         runs: Logs of one arm with the same gains and supply.
         sim: The simulator.
-        zeros: See `fit`.
         n_threads: Threads that step physics.
         each: See `fit`.
 
@@ -99,7 +97,7 @@ def identify(
             f"the logs hold {len(cut)} windows of {WINDOW_S:g} s in which goals were sent without a break; {_LEAST_WINDOWS} "
             "are needed. Give more logs, or play the motion that is made for this: soarm excite"
         )
-    fitted = fit(sim, [one for i, one in enumerate(cut) if not _is_held_out(i)], zeros=zeros, n_threads=n_threads, each=each)
+    fitted = fit(sim, [one for i, one in enumerate(cut) if not _is_held_out(i)], n_threads=n_threads, each=each)
     held_out = ArmModel(sim, [one for i, one in enumerate(cut) if _is_held_out(i)], n_threads)
     heard = np.maximum(held_out.heard.sum(axis=0), 1)
     off = (held_out.predict([held_out.start, fitted.physics]) - held_out.measured) * held_out.heard

@@ -42,7 +42,7 @@ class ArmModel:
 
     def __init__(self, sim: SimParams, windows: Sequence[Window], n_threads: int = 1) -> None:
         self._by_law = sim.servos.law == "sts3215"
-        self._model = _arm_alone(sim)
+        self._model, self._zero = _arm_alone(sim), np.array(sim.servos.zero_deg)
         self.start = _read(self._model, sim)
         self._dt_s, self._threads, self._windows = sim.sim_dt_s, n_threads, list(windows)
         self._batches: dict[int, mujoco_batch.Batch] = {}
@@ -74,10 +74,10 @@ class ArmModel:
         low = np.minimum(self._at.astype(np.int64), self._n_steps - 1)
         share = (self._at - low)[:, None]
         found = []
-        for i, candidate in enumerate(candidates):
+        for i in range(n_c):
             rows = i * n_w + self.window_of
             q_rad = (1 - share) * path[low, rows] + share * path[low + 1, rows]
-            found.append(arm.from_radians(q_rad) + candidate.zero)
+            found.append(arm.from_radians(q_rad) + self._zero)
         return np.stack(found)
 
     def _batch(self, n: int) -> mujoco_batch.Batch:
@@ -104,7 +104,7 @@ class ArmModel:
                 bias[rows, :, 2] = -candidate.damping
             armature[rows, : arm.N_JOINTS] = candidate.armature
             friction[rows, : arm.N_JOINTS] = candidate.friction_nm
-            qpos[rows, : arm.N_JOINTS] = arm.to_radians(q - candidate.zero)
+            qpos[rows, : arm.N_JOINTS] = arm.to_radians(q - self._zero)
             qvel[rows, : arm.N_JOINTS] = velocity / arm.PER_RAD
         sims.set_const()
 
@@ -116,7 +116,7 @@ class ArmModel:
             delay_s = candidate.delay_s
             if delay_s not in by_delay:
                 by_delay[delay_s] = np.stack([self._delayed(window, delay_s) for window in self._windows], axis=1)
-            parts.append(arm.to_radians(by_delay[delay_s] - candidate.zero))
+            parts.append(arm.to_radians(by_delay[delay_s] - self._zero))
         return np.concatenate(parts, axis=1)
 
     def _delayed(self, window: Window, delay_s: float) -> Floats:
@@ -170,7 +170,6 @@ def _read(model: mujoco.MjModel, sim: SimParams) -> ArmPhysics:
         model.actuator_gainprm[:n, 0].copy(),
         model.dof_damping[:n].copy() if by_law else -model.actuator_biasprm[:n, 2],
         model.dof_frictionloss[:n].copy(),
-        np.array(sim.servos.zero_deg),
         float(model.dof_armature[:n].mean()),
         sum(sim.physics.latency_s) / 2,
     )

@@ -23,7 +23,6 @@ def applied(sim: SimParams, found: ArmPhysics) -> SimParams:
         damping_factor=_six(np.ones_like(stiffer)),
         armature_kgm2=_rounded(found.armature),
         friction_nm=_six(found.friction_nm),
-        zero_deg=_six(found.zero),
     )
     usual = physics_of(dataclasses.replace(sim, servos=plain)).damping
     servos = dataclasses.replace(plain, damping_factor=_six(found.damping / usual))

@@ -11,7 +11,7 @@ from soarm import arm
 from soarm.errors import LogError
 from soarm.identification import account, identified
 from soarm.identification.model import physics_of
-from soarm.identification.physics import ENTRIES, values
+from soarm.identification.physics import values
 from soarm.identification.settings import applied, settings, snippet
 from soarm.params import changed
 from soarm.records import plain
@@ -43,11 +43,10 @@ def test_an_arm_is_found_from_its_log(found, true) -> None:
     assert found.n_held_out == found.n_windows // 4
 
 
-def test_values_are_within_what_their_errors_allow_and_zeros_were_not_sought(found, true) -> None:
+def test_values_are_within_what_their_errors_allow(found, true) -> None:
     off = np.abs(values(found.fitted.physics) - values(physics_of(true)))
-    each = dict(zip(((e.quantity.name, e.joint) for e in ENTRIES), found.fitted.claimed, strict=True))
 
-    assert all(claimed == (name != "zero") for (name, _), claimed in each.items())
+    assert found.fitted.claimed.all()
     for one, wrong in zip(account.numbers(found), off, strict=True):
         assert not one.claimed or wrong < 5 * one.error + 0.01 * abs(one.after)
 
@@ -79,24 +78,12 @@ def test_a_log_in_which_nothing_moves_determines_next_to_nothing(coarse, run_of)
     found = identified.identify([run_of(coarse, still)], coarse)
     lost = {one.quantity for one in account.numbers(found) if not one.claimed}
 
-    assert lost == {"gain", "damping", "friction_nm", "zero", "armature", "delay_s"}
+    assert lost == {"gain", "damping", "friction_nm", "armature", "delay_s"}
     assert not any(one.claimed for one in account.numbers(found) if one.joint in ("shoulder_pan", "wrist_roll", None))
     np.testing.assert_allclose(
         values(found.fitted.physics)[~found.fitted.claimed], values(found.before)[~found.fitted.claimed]
     )
     assert "not determined by these logs, and left as the simulator has it" in "\n".join(account.lines(found))
-
-
-@pytest.mark.slow
-def test_zeros_of_joints_that_carry_no_weight_are_not_claimed(coarse, swing, run_of) -> None:
-    true = dataclasses.replace(coarse, servos=dataclasses.replace(coarse.servos, zero_deg=(2.0, -2.0, 2.0, 0.0, 2.0, 0.0)))
-    found = identified.identify([run_of(true, swing(40.0))], coarse, zeros=True)
-    zeros = {one.joint: one for one in account.numbers(found) if one.quantity == "zero"}
-
-    assert not zeros["shoulder_pan"].claimed
-    assert not zeros["wrist_roll"].claimed
-    assert zeros["shoulder_lift"].claimed
-    assert zeros["shoulder_lift"].after == pytest.approx(-2.0, abs=0.5)
 
 
 def test_everything_is_told_in_words_and_as_json(found) -> None:
@@ -105,7 +92,6 @@ def test_everything_is_told_in_words_and_as_json(found) -> None:
 
     assert "windows of 1 s" in said
     assert all(name in said for name in arm.JOINT_NAMES)
-    assert "zero [deg]" not in said
     assert told["gap"]["gripper"]["explained"] > 0.9
     assert {one["quantity"] for one in told["numbers"] if one["joint"] is None} == {"armature", "delay_s"}
 

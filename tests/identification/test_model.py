@@ -48,13 +48,11 @@ def test_positions_change_smoothly_with_the_delay(coarse, swing, run_of) -> None
 
 
 def test_a_goal_before_the_first_tick_is_the_first_and_a_wrong_zero_shifts_goal_and_position(coarse) -> None:
-    t_s = np.arange(60) / 30
     goals = np.tile([0.0, -40.0, 20.0, 40.0, 0.0, 50.0], (60, 1))
-    piece = Piece(t_s, goals, goals, np.zeros_like(goals), np.ones_like(goals, bool))
-    model = ArmModel(coarse, [Window(piece, 0, slice(0, 60))])
-    right, late, off = model.predict(
-        [model.start, model.start._replace(delay_s=0.2), model.start._replace(zero=np.array([9.0, 0, 0, 0, 0, 0]))]
-    )
+    piece = Piece(np.arange(60) / 30, goals, goals, np.zeros_like(goals), np.ones_like(goals, bool))
+    off = dataclasses.replace(coarse, servos=dataclasses.replace(coarse.servos, zero_deg=(9.0, 0.0, 0.0, 0.0, 0.0, 0.0)))
+    model, shifted = (ArmModel(sim, [Window(piece, 0, slice(0, 60))]) for sim in (coarse, off))
+    right, late = model.predict([model.start, model.start._replace(delay_s=0.2)])
 
     np.testing.assert_allclose(late, right, atol=1e-9)
-    np.testing.assert_allclose(off, right, atol=1e-6)  # about a vertical axis nothing weighs
+    np.testing.assert_allclose(shifted.predict([model.start])[0], right, atol=1e-6)  # about a vertical axis nothing weighs
