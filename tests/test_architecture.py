@@ -46,6 +46,7 @@ OUTSIDE: dict[str, set[str]] = {
     "errors": set(),
     "evaluation": {"numpy", "pyarrow", "scipy"},
     "export": {"numpy", "onnx", "onnxruntime", "onnxscript", "torch"},
+    "identification": {"matplotlib", "mujoco", "numpy"},
     "hardware": {"numpy", "scservo_sdk", "serial"},
     "kinematics": {"numpy"},
     "lazy": {"numpy"},

@@ -374,6 +374,7 @@ def test_a_specification_with_a_wrong_value_is_refused_by_its_name(change: dict[
         ("twin", "--port", "{}.port", "--calibration", "{}", "--params", "{params}"),
         ("info", "{}"),
         ("show-log", "{}"),
+        ("identify", "{}"),
     ],
     ids=lambda words: words[0],
 )

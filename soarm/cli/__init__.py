@@ -6,6 +6,7 @@
     arm_learning   train a residual: the stage, or on an arm
     robot      set up an arm and drive it
     proving    evaluate a bundle on it
+    identify   what an arm is made of
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs
     sim        the emulated arm

@@ -12,6 +12,8 @@
     limits         its numbers, and a file for them
     watchdogs      when a run must not go on
     held_arm       an arm that holds, watched, and is parked and released in the end
+    journal        what every run on an arm has beside its loop
+    excite         a motion that tells what an arm is made of, on an arm; excitation is the motion
     deadman        a process that looks after the arm when this one dies
     sensors        the values of features beside the joints, and their age
     success        when the task is done

@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from soarm.errors import FaultError, GateError
+from soarm.errors import GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.runtime import clearance, gate, records, replay
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.deadman import DeadMan, nobody
+from soarm.runtime.deadman import nobody
 from soarm.runtime.inference import InferenceThread
+from soarm.runtime.journal import Journal, deadman, go_on
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
@@ -132,8 +133,8 @@ def _run(
         inference = stack.enter_context(open_inference(OnnxBase(settings.bundle)))
         watcher = None
         if settings.deadman and not settings.dry_run:
-            watcher = stack.enter_context(_deadman(port, arm))
-        journal = _Journal(arm, log, nobody if watcher is None else watcher.beat)
+            watcher = stack.enter_context(deadman(port, arm))
+        journal = Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(settings.bundle.spec)
         residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, success_monitor(settings)
         extras: dict[str, Any] = {"now": now, "sleep": sleep, "beat": journal.beat, "success": done, "first": first}
@@ -145,7 +146,7 @@ def _run(
 
         try:
             if not settings.dry_run:
-                _bring_up(settings, arm, limits, around(), lambda: _go_on(stop, journal.step), journal.note)
+                _bring_up(settings, arm, limits, around(), lambda: go_on(stop, journal.step), journal.note)
             report = loop.run(settings.seconds, stop=lambda: bool(stop))
             settings.ended()
             return report
@@ -156,43 +157,6 @@ def _run(
                 if ended.lost and watcher is not None:
                     watcher.stay()
             journal.end()
-
-
-class _Journal:
-    """Copies what the arm says of itself into the log, at every beat."""
-
-    def __init__(self, arm: Arm, log: RunLog | None, beat: Callable[[], None]) -> None:
-        self._arm, self._log, self._beat = arm, log, beat
-        self._copied = 0
-
-    def beat(self) -> None:
-        self._copy()
-        self._beat()
-
-    def step(self) -> None:
-        """Beat in a move that is no policy's, and log where it is."""
-        arm, seen = self._arm, self._arm.seen
-        if self._log is not None and seen is not None:
-            self._log.add_move(records.make_move(arm.state, seen, arm.told), seen.t_s)
-        self.beat()
-
-    def note(self, text: str) -> None:
-        logger.info("%s", text)
-        self._copy()
-        if self._log is not None:
-            self._log.note(text)
-
-    def end(self) -> None:
-        self._copy()
-        if self._log is not None:
-            self._log.note("counters of the bus", **dataclasses.asdict(self._arm.bus.counters))
-
-    def _copy(self) -> None:
-        events = self._arm.events
-        if self._log is not None:
-            for t_s, text in events[self._copied :]:
-                self._log.note(f"arm: {text}", t_s)
-        self._copied = len(events)
 
 
 def _loop_config(settings: DriveConfig) -> LoopConfig:
@@ -260,16 +224,6 @@ def make_schedule(spec: PolicySpec, fade_s: float | None = None) -> Schedule:
     assert spec.n_action_steps is not None, "Bundle.open admits chunk policies only"
     fade_s = 0.0 if spec.temporal_ensemble_coeff is not None else FADE_S if fade_s is None else fade_s
     return Schedule(spec.control_hz, spec.n_action_steps, fade_s, spec.temporal_ensemble_coeff)
-
-
-def _go_on(stop: StopRequests, beat: Callable[[], None]) -> None:
-    beat()
-    if stop:
-        raise FaultError(f"{stop.came[0]} came before the run began")
-
-
-def _deadman(port: str, arm: Arm) -> DeadMan:
-    return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])
 
 
 def residual_of(bundle: Bundle, which: Which) -> tuple[OnnxResidual, Any] | None:

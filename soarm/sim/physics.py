@@ -24,8 +24,6 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 _BY_LAW = ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "dof_armature", "dof_frictionloss", "dof_damping")
 """What differs between a position actuator and the motor's law."""
-_MOTOR = motor.ARMATURE, motor.COULOMB_NM, motor.VISCOUS + motor.KT * motor.KT / motor.OHM
-"""Armature [kg m2], Coulomb friction [N m] and damping [N m s/rad] of a joint under the motor's law."""
 _N = arm.N_JOINTS
 
 
@@ -60,24 +58,35 @@ class SceneWriter:
     def write_model(self, fields: Mapping[str, NDArray[np.float64]], physics: Physics) -> None:
         """Write a scene's physics into model fields; `fields` holds those to be written, as views.
 
-        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1; the motor's law has none
-        in its controller.
+        Damping follows the square root of the gain, so that the damping ratio of the servo stays 1, or what
+        `servos.damping_factor` makes of it; the motor's law has none in its controller.
         """
         gain, limit = self._gain_and_limit(physics)
         if "actuator_gainprm" in fields:
             fields["actuator_gainprm"][:, 0] = gain
             fields["actuator_biasprm"][:, 1] = -gain
-            damping = 0.0 if physics[BY_MOTOR] else self._mean_damping * np.sqrt(gain / self._mean_gain)
-            fields["actuator_biasprm"][:, 2] = damping
+            fields["actuator_biasprm"][:, 2] = 0.0 if physics[BY_MOTOR] else self._damping(gain)
         if "dof_armature" in fields:
-            armature, friction, damping = _MOTOR if physics[BY_MOTOR] else self._joints
-            fields["dof_armature"][:_N], fields["dof_damping"][:_N] = armature, damping
-            fields["dof_frictionloss"][:_N] = friction if self._servos.friction_nm is None else self._servos.friction_nm
+            self._write_joints(fields, by_motor=physics[BY_MOTOR])
         if "actuator_forcerange" in fields:
             fields["actuator_forcerange"][:, 0], fields["actuator_forcerange"][:, 1] = -limit, limit
         if "actuator_delay" in fields:
             fields["actuator_delay"][:] = physics["latency_s"]
         self._task.write_physics(self._model, fields, physics)
+
+    def _write_joints(self, fields: Mapping[str, NDArray[np.float64]], *, by_motor: bool) -> None:
+        known, (armature, friction, damping) = self._servos, self._joints
+        if by_motor:
+            armature, friction = known.armature_kgm2 or motor.ARMATURE, known.friction_nm or motor.COULOMB_NM
+            damping = np.asarray(known.damping_factor) * (motor.VISCOUS + motor.KT * motor.KT / motor.OHM)
+        fields["dof_armature"][:_N], fields["dof_frictionloss"][:_N] = armature, friction
+        fields["dof_damping"][:_N] = damping
+
+    def _damping(self, gain: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what MuJoCo's servos of these stiffnesses brake by, shape (6,) [-N m s/rad]."""
+        usual = self._mean_damping * np.sqrt(gain / self._mean_gain)
+        damping: NDArray[np.float64] = usual * np.asarray(self._servos.damping_factor)
+        return damping
 
     def _gain_and_limit(self, physics: Physics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return stiffness [N m/rad] and largest torque [N m] of the servos, shape (6,) each."""

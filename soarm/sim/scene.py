@@ -51,7 +51,7 @@ def build_model(params: SimParams, *, visuals: bool = True) -> mujoco.MjModel:
     option.impratio = 10.0  # keeps a grasped cube from creeping, as in Menagerie
     _add_world(spec)
     params.sim_task.add_to(spec, params)
-    _set_friction(spec, params)
+    _set_joints(spec, params)
     _set_latency(spec, params)
     spec.compiler.discardvisual = not visuals
     return spec.compile()
@@ -172,9 +172,15 @@ def looking(position: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     return quat
 
 
-def _set_friction(spec: mujoco.MjSpec, params: SimParams) -> None:
-    for name, friction_nm in zip(arm.JOINT_NAMES, params.servos.friction_nm or (), strict=False):
-        spec.joint(name).frictionloss = friction_nm
+def _set_joints(spec: mujoco.MjSpec, params: SimParams) -> None:
+    """Write what is known of the arm into joints under MuJoCo's actuators; the motor's law is `SceneWriter`'s to write."""
+    servos = params.servos
+    for i, name in enumerate(arm.JOINT_NAMES):
+        joint = spec.joint(name)
+        if servos.armature_kgm2 is not None:
+            joint.armature = servos.armature_kgm2
+        if servos.friction_nm is not None:
+            joint.frictionloss = servos.friction_nm[i]
 
 
 def _set_latency(spec: mujoco.MjSpec, params: SimParams) -> None:

@@ -35,6 +35,8 @@ class ServoParams:
             than the servo's; or `either` of them, drawn for every episode.
         p: Register 21 of an `sts3215`.
         gain_factor: Stiffness of a joint's servo, times that of the law.
+        damping_factor: What a joint's servo brakes by, times that of the law.
+        armature_kgm2: Inertia of a motor at its joint, the same for all [kg m2]; None: what the arm's model has, or the law.
         friction_nm: Coulomb friction of the joints [N m]; None: what the arm's model has, or the motor's law.
         zero_deg: How far the zero of a joint is off: it reads its true position plus this [deg x 5, percent].
     """
@@ -42,6 +44,8 @@ class ServoParams:
     law: Literal["position", "sts3215", "either"]
     p: Annotated[int, within(least=1, most=254)]
     gain_factor: tuple[Positive, Positive, Positive, Positive, Positive, Positive]
+    damping_factor: tuple[Positive, Positive, Positive, Positive, Positive, Positive]
+    armature_kgm2: Positive | None
     friction_nm: tuple[NotNegative, NotNegative, NotNegative, NotNegative, NotNegative, NotNegative] | None
     zero_deg: tuple[_Zero, _Zero, _Zero, _Zero, _Zero, _Zero]
 

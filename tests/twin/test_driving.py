@@ -16,7 +16,7 @@ import pytest
 
 from soarm.errors import BusError, FaultError
 from soarm.hardware.states import State
-from soarm.runtime import deadman, drive, shutdown
+from soarm.runtime import deadman, journal, shutdown
 from soarm.signals import StopRequests, recorded_signals
 from soarm.twin.faults import Fault
 
@@ -159,7 +159,7 @@ def test_signals_are_noted_and_never_raised_and_an_ignored_one_stays_ignored():
             os.kill(os.getpid(), signal.SIGHUP)
             assert (signals.came, signals.at_once) == (["SIGTERM"], False)
             with pytest.raises(FaultError, match="SIGTERM came before the run began"):
-                drive._go_on(signals, lambda: None)
+                journal.go_on(signals, lambda: None)
             os.kill(os.getpid(), signal.SIGINT)
             assert not signals.at_once
             signals.begin_shutdown()

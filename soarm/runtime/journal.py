@@ -1,0 +1,74 @@
+"""What every run on an arm has beside its loop: a log of what the arm does before and after, and a dead man's switch."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+from soarm.errors import FaultError
+from soarm.hardware.driver import Arm
+from soarm.runtime import records
+from soarm.runtime.deadman import DeadMan
+from soarm.runtime.log import RunLog
+from soarm.signals import StopRequests
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """Copies what the arm says of itself into the log, at every beat.
+
+    Args:
+        arm: Whose events and positions they are.
+        log: None for none.
+        beat: Called at every beat, for a dead man's switch.
+    """
+
+    def __init__(self, arm: Arm, log: RunLog | None, beat: Callable[[], None]) -> None:
+        self._arm, self._log, self._beat = arm, log, beat
+        self._copied = 0
+
+    def beat(self) -> None:
+        """Beat in a tick of the loop."""
+        self._copy()
+        self._beat()
+
+    def step(self) -> None:
+        """Beat in a move that is no policy's, and log where it is."""
+        arm, seen = self._arm, self._arm.seen
+        if self._log is not None and seen is not None:
+            self._log.add_move(records.make_move(arm.state, seen, arm.told), seen.t_s)
+        self.beat()
+
+    def note(self, text: str) -> None:
+        """Tell what happens now, and log it."""
+        logger.info("%s", text)
+        self._copy()
+        if self._log is not None:
+            self._log.note(text)
+
+    def end(self) -> None:
+        """Log the counters of the bus."""
+        self._copy()
+        if self._log is not None:
+            self._log.note("counters of the bus", **dataclasses.asdict(self._arm.bus.counters))
+
+    def _copy(self) -> None:
+        events = self._arm.events
+        if self._log is not None:
+            for t_s, text in events[self._copied :]:
+                self._log.note(f"arm: {text}", t_s)
+        self._copied = len(events)
+
+
+def go_on(stop: StopRequests, beat: Callable[[], None]) -> None:
+    """Beat; raise FaultError where a signal came before a run began."""
+    beat()
+    if stop:
+        raise FaultError(f"{stop.came[0]} came before the run began")
+
+
+def deadman(port: str, arm: Arm) -> DeadMan:
+    """Return a process that softens the arm if this one dies; a context manager."""
+    return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])
