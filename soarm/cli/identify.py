@@ -70,6 +70,8 @@ def identify(
     sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
     if law is not None:
         sim = dataclasses.replace(sim, servos=dataclasses.replace(sim.servos, law=law))
+    if sim.servos.law == "either":
+        raise typer.BadParameter("sim.servos.law of the params is either of two; say which one is fitted: --law sts3215")
     runs = [read(path) for path in logs]
     sim = identified.as_logged(sim, runs)
     result = identified.identify(runs, sim, n_threads=os.cpu_count() or 1, each=_say)

@@ -72,6 +72,14 @@ def test_identify_prints_and_writes_settings(swung, tmp_path: Path, capsys, monk
     }
 
 
+def test_identify_asks_for_the_law_where_the_simulator_has_either(tmp_path: Path, capsys, monkeypatch) -> None:
+    (tmp_path / "params.yaml").write_text(params.packaged().read_text().replace("law: position ", "law: either ", 1))
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["identify", "none.log"]) == 2
+    assert "say which one is fitted: --law sts3215" in capsys.readouterr().err
+
+
 def test_identify_refuses_what_is_no_log_and_a_log_without_a_run(tmp_path: Path, capsys) -> None:
     (tmp_path / "none.log").write_text("{}")
 
