@@ -4,6 +4,7 @@
     command    the application, the decorator `command`, and the options that many commands share
     chain      train and evaluate: stages of the chain, run through DVC
     robot      set up an arm and drive it
+    table      a camera over the table
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs
     sim        the emulated arm

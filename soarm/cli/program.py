@@ -10,10 +10,10 @@ from typing import Any
 import typer
 
 from soarm import entry
-from soarm.cli import chain, data, look, policies, robot, sim, watch
+from soarm.cli import chain, data, look, policies, robot, sim, table, watch
 from soarm.cli.command import PANELS, app
 
-assert {chain, data, look, policies, robot, sim, watch}  # their import is what declares the commands
+assert {chain, data, look, policies, robot, sim, table, watch}  # their import is what declares the commands
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 
