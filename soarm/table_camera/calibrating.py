@@ -21,8 +21,9 @@ from soarm.runtime.sensors import Sensor
 from soarm.table_camera.colours import Colour, Patch, Picture, as_grey, as_hsv, hue_inside, patches
 from soarm.table_camera.handling import Handling, HandPose
 from soarm.table_camera.outlines import Stand, middle
+from soarm.table_camera.pinhole import Floats
 from soarm.table_camera.solving import LEAST_SPOTS, Solution, Spot, solve
-from soarm.table_camera.table import Floats, Plane, Table, TouchTest, surface_terms
+from soarm.table_camera.table import Plane, Table, TouchTest, surface_terms
 from soarm.tasks.task import Task
 from soarm.tasks.thing import Thing
 
@@ -250,7 +251,7 @@ def _solve(
     judged = [spot for spot in tests if spot is not None and solution.cover(spot, stand) > _LEAST_COVER]
     if len(judged) < _LEAST_TESTS:
         raise CalibrationError(
-            f"{len(judged)} spots of the touch test were seen whole, and {_LEAST_TESTS} are needed: turn the camera so that it "
+            f"{len(judged)} spots of the touch test were seen whole, {_LEAST_TESTS} are needed: turn the camera so that it "
             "sees the table on both sides of the arm"
         )
     errors_m = [solution.error_m(spot, stand) for spot in judged]

@@ -113,14 +113,16 @@ def _mask(hsv: Picture, colour: Colour) -> Picture:
 
 
 def _patch(hsv: Picture, colour: Colour, stats: NDArray[np.int32]) -> Patch:
-    """Return a patch with the outline along which its saturation falls to half."""
+    """Return a patch, its outline where the saturation is half the way to that of what is beside it."""
     x, y, w, h, n_px = (int(value) for value in stats)
     left, top = max(0, x - _MARGIN_PX), max(0, y - _MARGIN_PX)
     part = hsv[top : y + h + _MARGIN_PX, left : x + w + _MARGIN_PX]
-    inside = _mask(part, colour) > 0
-    around = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    saturation = np.where(around, part[..., 1], 0).astype(np.uint8)
-    half = float(np.median(part[..., 1][inside])) / 2
+    inside = _mask(part, colour)
+    edge = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > 0
+    beside = (cv2.dilate(inside, np.ones((7, 7), np.uint8)) > 0) & ~edge
+    within, outside = (float(np.median(part[..., 1][at])) if at.any() else 0.0 for at in (inside > 0, beside))
+    half = (within + min(outside, 0.9 * within)) / 2
+    saturation = np.where(edge, part[..., 1], 0).astype(np.uint8)
     fine = cv2.resize(saturation, None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_LINEAR)
     contours, _ = cv2.findContours((fine > half).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     points = max(contours, key=cv2.contourArea)[:, 0].astype(np.float32)

@@ -42,7 +42,7 @@ def drawn(picture: Picture, sighting: Sighting, table: Table, note: str = "") ->
 def _axes(canvas: Picture, table: Table) -> None:
     """Draw the arm's axes on the table: x to its right, y backwards."""
     ends = table.camera.project(np.array([[0.0, -0.15], [_AXIS_M, -0.15], [0.0, -0.15 + _AXIS_M]]), 0.0)
-    origin, *tips = [tuple(int(round(float(value))) for value in end) for end in ends]
+    origin, *tips = [(round(float(end[0])), round(float(end[1]))) for end in ends]
     for tip, name in zip(tips, ("x", "y"), strict=True):
         cv2.arrowedLine(canvas, origin, tip, _TEXT, 1, cv2.LINE_AA, tipLength=0.15)
         _write(canvas, name, (tip[0] + 4, tip[1] + 4))

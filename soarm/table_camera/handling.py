@@ -31,7 +31,7 @@ GAP_M = 0.006
 OPEN_PERCENT = 45.0
 _CLOSE_PERCENT = 8.0
 """Where the gripper is sent to close on a thing: it squeezes [percent]."""
-_HOLD_PERCENT = 5.0
+_HOLD_PERCENT = 2.5
 """And how much further than it is while it holds it: a servo that presses as hard as it can gets hot [percent]."""
 _SPEED = 80.0
 """Of the joint that has the longest way, at its fastest [deg/s]: between two spots the gripper must not press for 5 s."""
@@ -41,6 +41,8 @@ _ASIDE_DEG, _MOST_ASIDE_DEG = 100.0, 80.0
 _SLOW_M_S, _FAST_M_S = 0.015, 0.06
 """Of the hand while it may touch something at any time, and else [m/s]."""
 _FEWEST, _SETTLE_S = 8, 0.3
+_SEARCH, _STEP = 60, 6
+"""Iterations of the inverse kinematics: from afar, and from the step before."""
 _NEAR_M = 0.032
 """Height of the gripper point from which it goes down slowly: a cube in the hand is 20 mm above the table [m]."""
 _DEEPEST_M = -0.04
@@ -141,8 +143,8 @@ class Handling:
                 self.pause(_SETTLE_S)
                 return self.pose()
         raise FaultError(
-            f"the hand went down to {-1e3 * _DEEPEST_M:g} mm below where the table should be and touched nothing: is there a table, "
-            "and is the arm calibrated? `soarm check-pose` looks"
+            f"the hand went down to {-1e3 * _DEEPEST_M:g} mm below where the table should be and touched nothing: is there "
+            "one, and is the arm calibrated? `soarm check-pose` looks"
         )
 
     def open(self, percent: float = OPEN_PERCENT) -> None:
@@ -198,7 +200,7 @@ class Handling:
             guess[:5] = joints.JOINTS[0].sign * math.degrees(math.atan2(away[0], -away[1])), 0.0, 10.0, 85.0, -90.0
         rotation = kinematics.gripper_rotation([0.0, 0.0, -1.0], self._opening)
         found = kinematics.solve_ik(
-            np.array([[*self._over_m, height_m]]), rotation[None], guess, iterations=60 if fresh else 6
+            np.array([[*self._over_m, height_m]]), rotation[None], guess, iterations=_SEARCH if fresh else _STEP
         )
         low, high = self._arm.calibration.lower, self._arm.calibration.upper
         return np.clip(found.q[0], low, high), float(found.position_error_m[0])

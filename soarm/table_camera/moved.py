@@ -1,16 +1,17 @@
 """Has the camera been moved since the table was calibrated? What stands still is compared with the reference picture.
 
-Corners of the reference are looked for in a new picture (optical flow). Most of them are on what stands still: table, the arm's
-base, what lies around. So the most frequent shift is the camera's, whatever arm and things do meanwhile.
+Corners of the reference are looked for in a new picture (optical flow). Most of them are on what stands still: table, the
+arm's base, what lies around. So the most frequent shift is the camera's, whatever arm and things do meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from soarm.table_camera.colours import Picture
 from soarm.table_camera.pinhole import Floats, Pinhole
@@ -78,16 +79,14 @@ class Reference:
         """Return how a picture is shifted against the reference; the mean of several pictures says it better."""
         if not len(self._corners):
             return Shift(0.0, 0, 0)
-        now, there, found = _evened(grey), *self._flow(_evened(grey))
+        now = _evened(grey)
+        there, found = _tracked(self._grey, now, self._corners)
         back, ok = _tracked(now, self._grey, there)
         good = found & ok & (np.linalg.norm(back - self._corners, axis=1) < _BACK_PX)
         before, after = self._corners[good].astype(np.float64), there[good].astype(np.float64)
         if len(before) < LEAST_POINTS:
             return Shift(0.0, 0, len(before))
         return _most_frequent(self._camera, before, after)
-
-    def _flow(self, now: Grey) -> tuple[np.ndarray, np.ndarray]:
-        return _tracked(self._grey, now, self._corners)
 
 
 def mean_of(pictures: Sequence[Picture]) -> Picture:
@@ -97,7 +96,8 @@ def mean_of(pictures: Sequence[Picture]) -> Picture:
 
 def _most_frequent(camera: Pinhole, before: Floats, after: Floats) -> Shift:
     """Return the shift on which most corners agree, as the median on the table of those that do."""
-    model, inliers = cv2.findHomography(before, after, cv2.RANSAC, _AGREE_PX)
+    found: tuple[Any, Any] = cv2.findHomography(before, after, cv2.RANSAC, _AGREE_PX)
+    model, inliers = found
     if model is None:
         return Shift(0.0, 0, len(before))
     agree = inliers.ravel() > 0
@@ -107,11 +107,10 @@ def _most_frequent(camera: Pinhole, before: Floats, after: Floats) -> Shift:
     return Shift(float(np.median(by_m)) if len(by_m) else 0.0, int(agree.sum()), len(before))
 
 
-def _tracked(one: Grey, other: Grey, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tracked(one: Grey, other: Grey, corners: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return where corners of a picture are in another one, shape (N, 2) [px], and which were found, shape (N,)."""
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        one, other, corners[:, None], None, winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=_LEVELS
-    )
+    flow: Any = cv2.calcOpticalFlowPyrLK  # its stub wants the places that it finds
+    there, found, _ = flow(one, other, corners[:, None], None, winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=_LEVELS)
     return np.asarray(there[:, 0], np.float32), found.ravel() > 0
 
 

@@ -54,7 +54,8 @@ class Pinhole:
             [level, np.broadcast_to(np.asarray(height_m, np.float64)[..., None], (*level.shape[:-1], 1))], -1
         )
         seen = points @ self._rotation.T + np.array(self.shift_m)
-        return seen[..., :2] / seen[..., 2:] * self.focal_px + self._middle_px
+        px: Floats = seen[..., :2] / seen[..., 2:] * self.focal_px + self._middle_px
+        return px
 
     def locate(self, px: ArrayLike, height_m: float) -> Floats:
         """Return where points of a height above the table [m] are that are seen at `px`, shape (..., 2) [m]."""
@@ -90,4 +91,5 @@ def _stretched(xy_m: Floats, by_m: float) -> Floats:
     """Return points farther from the shoulder's axis by a length, shape (..., 2) [m]."""
     away = xy_m - kinematics.SHOULDER_XY_M
     radius = np.linalg.norm(away, axis=-1, keepdims=True)
-    return xy_m + away * (by_m / np.maximum(radius, 1e-6))
+    stretched: Floats = xy_m + away * (by_m / np.maximum(radius, 1e-6))
+    return stretched

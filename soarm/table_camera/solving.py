@@ -46,8 +46,9 @@ class Spot(NamedTuple):
         """Return the spot on which fingers closed on a thing twice, from directions that are about square to each other."""
         sides = np.stack([first.across, second.across])
         along = np.array([float(pose.across @ pose.tcp_m[:2]) for pose in (first, second)])
+        xy_m, lean = np.linalg.solve(sides, np.stack([along, np.ones(2)], axis=1)).T
         yaw_deg = float(np.degrees(np.arctan2(second.across[1], second.across[0])))
-        return cls(np.linalg.solve(sides, along), np.linalg.solve(sides, np.ones(2)), yaw_deg, seen)
+        return cls(np.asarray(xy_m, np.float64), np.asarray(lean, np.float64), yaw_deg, seen)
 
 
 class Solution(NamedTuple):

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from soarm.errors import ObservationError
 from soarm.runtime.sensors import Sensor, Stamped
-from soarm.runtime.standing import support
 from soarm.table_camera.colours import SPREAD_DEG, Colour, Picture, as_hsv, patches
 from soarm.table_camera.outlines import Fit, Stand, fit, middle
 from soarm.table_camera.pinhole import Floats
@@ -29,7 +28,7 @@ LEAST_COVER = 0.9
 """A thing whose outline covers what is seen worse than this is partly hidden, or in the air."""
 _LOOKED_AT = 3
 _NEAR_M, _NEAR_DEG, _KEPT = 0.002, 5.0, 0.7
-"""A thing that is seen within this of where it was lies still; its place is then averaged, keeping this share of the old one."""
+"""A thing that is seen within this of where it was lies still: its place is averaged, keeping this share of the old one."""
 
 
 class Sighting(NamedTuple):
@@ -104,12 +103,15 @@ class Tracker:
 
     def _find(self, hsv: Picture, thing: Thing) -> tuple[Fit, float] | None:
         """Return how a thing is seen, and the height of its foot; None where it is not."""
-        found = self._best(hsv, thing, 0.0)
-        if found is None:
-            return None
-        foot_m = self._foot_m(thing, found)
-        if foot_m > 0:
-            found = self._best(hsv, thing, foot_m)
+        found, foot_m = self._best(hsv, thing, 0.0), 0.0
+        for other in self.task.things:
+            below = self._places.get(other.name)
+            if found is None or other is thing or other.surface is None or below is None:
+                continue
+            higher_m = below.foot_m + other.surface.height_m
+            raised = self._best(hsv, thing, higher_m)
+            if raised is not None and (np.abs(raised.xy_m - below.xy_m) < other.surface.half_m).all():
+                found, foot_m = raised, higher_m
         return None if found is None or found.cover < LEAST_COVER else (found, foot_m)
 
     def _best(self, hsv: Picture, thing: Thing, foot_m: float) -> Fit | None:
@@ -126,16 +128,6 @@ class Tracker:
             if one.cover >= LEAST_COVER:
                 break
         return max(fits, key=lambda one: one.cover, default=None)
-
-    def _foot_m(self, thing: Thing, found: Fit) -> float:
-        """Return the height above the table on which a thing lies that is seen there."""
-        below = [other.name for other in self.task.things if other is not thing and other.surface is not None]
-        if not set(below) <= set(self._places):
-            return 0.0
-        places = {**self._places, thing.name: _Place(found.xy_m, found.yaw_deg, 0.0, 0.0)}
-        objects = told(self.task, {other.name: places.get(other.name, places[thing.name]) for other in self.task.things})
-        _, middle_m = support(self.task, thing, objects)
-        return middle_m - thing.height_m / 2
 
     def _smoothed(self, name: str, found: Fit, foot_m: float, now_s: float) -> _Place:
         """Return where a thing is; the noise of pictures is averaged while it lies still."""
