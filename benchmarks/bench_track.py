@@ -16,15 +16,16 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from soarm import arm as joints
 from soarm import params as params_file
-from soarm.deployment import WiredArm, WireStats, drive_stack
+from soarm.deployment import DriveStack, WiredArm, WireStats, drive_stack
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
@@ -84,7 +85,8 @@ def connected(sim: SimParams, zeros_deg: list[float], seed: int) -> Iterator[tup
 
 def calibrated(sim: SimParams, name: str, zeros_deg: list[float], seed: int) -> Table:
     """Return the calibration that the emulated arm makes; where the cube lies it is told 3 mm and 3 degrees off."""
-    task = dataclasses.replace(sim.task, bin_radius_m=(0.4, 0.4), bin_angle_deg=(85.0, 85.0))
+    aside: dict[str, Any] = {"bin_radius_m": (0.4, 0.4), "bin_angle_deg": (85.0, 85.0)}
+    task = dataclasses.replace(sim.task, **aside)
     with connected(dataclasses.replace(sim, task=task), zeros_deg, seed) as (twin, driver, cameras, clock):
         x, y, _, cosine, sine, *_ = twin.objects().tolist()
         yaw_deg = float(np.degrees(np.arctan2(sine, cosine))) / 4
@@ -113,7 +115,7 @@ class AtRest:
         return [self._cameras.render(qpos, mocap_pos, look, i)[self._name] for i in range(n)]
 
 
-def accuracy(sim: SimParams, name: str, table: Table, seeds: list[int]) -> None:
+def accuracy(sim: SimParams, name: str, table: Table, seeds: Sequence[int]) -> None:
     """Print how far off cube and bin are, the arm at rest, and how long a picture takes."""
     rest, errors, heights, turns, bins, seconds, hidden = AtRest(sim, name), [], [], [], [], [], 0
     with Twin.start(sim) as twin:
@@ -147,7 +149,7 @@ def accuracy(sim: SimParams, name: str, table: Table, seeds: list[int]) -> None:
     print(f"a picture of {SIZE_PX[0]} x {SIZE_PX[1]} takes one core {line}")
 
 
-def moved(sim: SimParams, name: str, table: Table, seeds: list[int]) -> None:
+def moved(sim: SimParams, name: str, table: Table, seeds: Sequence[int]) -> None:
     """Print what is said of a camera that was moved by a centimetre in three directions, and of one that was not."""
     reference = Reference(table)
     model_at = {"front": ([0.36, -0.66, 0.42], [0.0, -0.17, 0.085]), "top": ([0.0, -0.21, 0.75], [0.0, -0.2, 0.0])}[name]
@@ -167,12 +169,16 @@ def moved(sim: SimParams, name: str, table: Table, seeds: list[int]) -> None:
         print(f"moved {axis:10} said moved in {n:2d} of {len(said)}, known in {known}; {on_table}")
 
 
+def _the(stack: DriveStack, seed: int) -> DriveStack:
+    return stack
+
+
 def driven(
     bundle: Bundle,
     sim: SimParams,
     name: str,
     table: Table,
-    seeds: list[int],
+    seeds: Sequence[int],
     zeros_deg: list[float],
     who: Literal["tracker", "truth"],
 ) -> int:
@@ -191,9 +197,10 @@ def driven(
 
             wired = WiredArm(sim, twin, driver, cameras)
             stack = drive_stack(bundle, "residual")
-            (episode,) = wired.episodes(lambda _, stack=stack: stack, [seed], stats, source if who == "tracker" else told)
+            (episode,) = wired.episodes(partial(_the, stack), [seed], stats, source if who == "tracker" else told)
             if not episode.success:
                 failed.append((seed, *stats.stops))
+            print(f"{who}: scene {seed} {'solved' if episode.success else 'not solved'}, {len(episode)} steps", flush=True)
     print(f"{who}: {len(seeds) - len(failed)} of {len(seeds)} scenes solved", f"not {failed}" if failed else "", flush=True)
     return len(seeds) - len(failed)
 

@@ -18,7 +18,3 @@
     drawing        what was seen, drawn into the picture
     page           the picture in a page on this computer
 """
-
-import cv2
-
-cv2.setNumThreads(1)  # a picture takes milliseconds; more threads would only take time from the control loop

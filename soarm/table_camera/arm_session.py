@@ -27,6 +27,8 @@ from soarm.tasks.thing import Thing
 
 logger = logging.getLogger(__name__)
 _POLL_S = 0.05
+_SILENCE_S = 20.0
+"""Without a sign of life for so long the arm is softened; the camera is solved in a second or two, on a busy computer in more."""
 
 
 def calibrate_on(
@@ -49,7 +51,7 @@ def calibrate_on(
     with (
         recorded_signals() as stop,
         Arm.connect(port, calibration, config) as arm,
-        DeadMan(port, [joint.servo_id for joint in calibration.joints]) as watcher,
+        DeadMan(port, [joint.servo_id for joint in calibration.joints], _SILENCE_S) as watcher,
     ):
 
         def each() -> None:

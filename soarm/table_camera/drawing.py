@@ -50,5 +50,6 @@ def _axes(canvas: Picture, table: Table) -> None:
 
 def _write(canvas: Picture, text: str, at: tuple[int, int]) -> None:
     x, y = max(2, at[0]), max(12, at[1])
-    cv2.putText(canvas, text, (x, y), _FONT, 0.45, (255, 255, 255), 3, cv2.LINE_AA)
+    (width, height), below = cv2.getTextSize(text, _FONT, 0.45, 1)
+    cv2.rectangle(canvas, (x - 2, y - height - 2), (x + width + 2, y + below), (255, 255, 255), cv2.FILLED)
     cv2.putText(canvas, text, (x, y), _FONT, 0.45, _TEXT, 1, cv2.LINE_AA)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,6 +68,7 @@ class Tracker:
     """
 
     def __init__(self, task: Task, table: Table, colours: Mapping[str, Colour] | None = None) -> None:
+        cv2.setNumThreads(1)  # a picture takes milliseconds; more threads would take their time from the control loop
         self.task, self.table = task, table
         self.colours = colours_of(task, {**table.colours, **(colours or {})})
         self._places: dict[str, _Place] = {}

@@ -21,12 +21,8 @@ DOWN, AT, BIN = [0.0, -0.5, -1.0], (-0.05, -0.22), (0.1, -0.2)
 
 def joints(x, y, z, percent):
     """Return joints with the fingers down around a point, closing along x."""
-    found = kinematics.solve_ik(
-        [[x, y, z]],
-        kinematics.gripper_rotation([DOWN], [[-1.0, 0.0, 0.0]]),
-        [0.0, 0.0, 5.0, 80.0, -80.0, percent],
-        iterations=200,
-    )
+    rotation, home = kinematics.gripper_rotation([DOWN], [[-1.0, 0.0, 0.0]]), [0.0, 0.0, 5.0, 80.0, -80.0, percent]
+    found = kinematics.solve_ik([[x, y, z]], rotation, home, iterations=200)
     assert found.position_error_m[0] < 0.002
     return found.q[0]
 
