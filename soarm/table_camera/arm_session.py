@@ -28,7 +28,7 @@ from soarm.tasks.thing import Thing
 logger = logging.getLogger(__name__)
 _POLL_S = 0.05
 _SILENCE_S = 20.0
-"""Without a sign of life for so long the arm is softened; the camera is solved in a second or two, on a busy computer in more."""
+"""Without a sign of life for so long the arm is softened [s]; to solve the camera takes a second, on a busy computer more."""
 
 
 def calibrate_on(

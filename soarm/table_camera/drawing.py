@@ -24,12 +24,13 @@ def drawn(picture: Picture, sighting: Sighting, table: Table, note: str = "") ->
         note: A line below.
     """
     canvas = np.ascontiguousarray(picture.copy())
+    _axes(canvas, table)
     for name, fit in sighting.fits.items():
         cv2.polylines(canvas, [np.rint(fit.outline * 8).astype(np.int32)], True, _SEEN, 2, cv2.LINE_AA, 3)
         x, y = fit.xy_m * 1e3
-        at = (int(fit.outline[:, 0].min()), int(fit.outline[:, 1].min()) - 8)
-        _write(canvas, f"{name} x {x:.0f} y {y:.0f} mm {fit.yaw_deg:+.0f} deg  {100 * fit.cover:.0f} %", at)
-    _axes(canvas, table)
+        turn = f", {fit.yaw_deg:+.0f} deg" if fit.yaw_deg else ""
+        below = int(fit.outline[:, 0].min()), int(fit.outline[:, 1].max()) + 18
+        _write(canvas, f"{name} {x:.0f}, {y:.0f} mm{turn}", below)
     lines = [
         f"{name} hidden for {age_s:.1f} s" if np.isfinite(age_s) else f"{name} not seen yet"
         for name, age_s in sighting.hidden.items()

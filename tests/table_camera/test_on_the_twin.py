@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from soarm.errors import FaultError
+from soarm.errors import FaultError, ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.runtime.lockstep import Clock
 from soarm.sim.params import CameraParams
+from soarm.table_camera.arm_session import calibrate_on
 from soarm.table_camera.calibrating import calibrate
 from soarm.table_camera.colours import Colour
 from soarm.table_camera.handling import Handling
@@ -65,6 +66,32 @@ def test_a_hand_that_closes_on_nothing_says_so(cleared):
                 hand.close_on(CUBE)
             with pytest.raises(FaultError, match="cannot reach"):
                 hand.go((0.0, -0.6), 0.0)
+
+
+@pytest.mark.slow
+def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
+    class NoCamera:
+        subject = "pictures"
+
+        def read(self):
+            raise ObservationError("no picture")
+
+    with Twin.start(cleared, TwinConfig(registers={"overload_torque": 100})) as twin:
+        twin.reset(0)
+        with pytest.raises(FaultError, match="cannot reach"):
+            calibrate_on(
+                twin.ports[0],
+                Calibration.nominal(),
+                dataclasses.replace(CONFIG, park_speed=200.0),
+                NoCamera(),
+                CUBE,
+                Colour(216.0),
+                lies_at=(0.0, -0.6, 0.0),
+                keep_clear=[],
+            )
+
+        assert not any(twin.torque(servo_id) for servo_id in twin.servos)
+        assert abs(twin.q()[1] - CONFIG.park[1]) < 12.0
 
 
 @pytest.mark.slow

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -15,6 +19,8 @@ import pytest
 from soarm import cli
 from soarm.errors import CalibrationError, ObservationError
 from soarm.runtime.objects import FileObjects
+from soarm.runtime.picture_file import encode
+from soarm.smallfile import write_atomically
 from soarm.table_camera.moved import Reference
 from soarm.table_camera.page import Live, served
 from soarm.table_camera.table import Table, TouchTest
@@ -138,6 +144,26 @@ def test_every_new_picture_is_taken_once_until_it_is_over(table, tmp_path):
     watch(Camera(), Counting(Tracker(TASK, table), tmp_path / "o.json"), lambda: not pictures, lambda: 0.2, lambda s: None)
 
     assert seen == [0.1, 0.2]
+
+
+def test_the_command_keeps_the_file_fresh_until_ctrl_c(table, tmp_path):
+    table.save(tmp_path / "table.json")
+    picture, target = tmp_path / "front.ppm", tmp_path / "objects.json"
+    content = encode(on_texture(*SCENE))
+    write_atomically(picture, content, ObservationError)
+    words = [sys.executable, "-m", "soarm", "track", "table.json", "objects.json", "--camera", "front.ppm", "--page", "0"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        until = time.monotonic() + 60
+        while not target.exists() and process.poll() is None and time.monotonic() < until:
+            write_atomically(picture, content, ObservationError, durable=False)
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0, said
+    assert json.loads(target.read_text())["hidden"] == {}, said
+    assert "the camera is where it was" in said
+    assert "http://127.0.0.1:" in said
 
 
 def test_the_page_shows_the_picture_on_this_computer_alone(table):
