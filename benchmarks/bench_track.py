@@ -4,9 +4,9 @@
 
 All of it in lockstep, on the twin's rendered camera with noise (4 of 255 per value), blur (0.6 px) and one control period of
 delay. The calibration is that of `soarm calibrate-table`: the arm sets the cube down on spots over the wire, and the camera
-looks; the bin stands out of the way meanwhile. `--zeros` turns the twin's joints against what the driver believes. Each scene
-is one run of the loop of `soarm drive`, connected anew; before it the tracker sees the scene with the arm in its rest pose, as
-it does on a table.
+looks; the bin stands out of the way meanwhile. `--zeros` turns the twin's joints against what the driver believes. Before a
+scene the tracker sees it with the arm in its rest pose, as it does on a table. After a scene that was not solved the arm is
+connected anew: its driver may have lowered the torque of a gripper that pressed for long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,13 +50,12 @@ from soarm.twin.sensing import Scene, told
 from soarm.twin.twin import Twin
 from soarm.twin.twin_config import TwinConfig
 
-SIZE_PX = 640, 480
 TASK = find("pick_place")
 MOVED_M = 0.01
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
-def with_camera(sim: SimParams, name: str, size_px: tuple[int, int] = SIZE_PX) -> SimParams:
+def with_camera(sim: SimParams, name: str, size_px: tuple[int, int]) -> SimParams:
     """Return the simulator with one camera, its pictures noisy, blurred and late."""
     spread = dataclasses.replace(sim.look.picture, noise=(4.0, 4.0), blur_px=(0.6, 0.6), latency_steps=(1, 1))
     look = dataclasses.replace(sim.look, picture=spread)
@@ -146,7 +144,7 @@ def accuracy(sim: SimParams, name: str, table: Table, seeds: Sequence[int]) -> N
     print(f"not seen whole, the arm at rest: {hidden} of {len(seeds)} scenes")
     took_ms = 1e3 * np.array(seconds)
     line = f"median {np.median(took_ms):.1f} ms, 95 % below {np.percentile(took_ms, 95):.1f}"
-    print(f"a picture of {SIZE_PX[0]} x {SIZE_PX[1]} takes one core {line}")
+    print(f"a picture of {table.camera.width_px} x {table.camera.height_px} px takes one core {line}")
 
 
 def moved(sim: SimParams, name: str, table: Table, seeds: Sequence[int]) -> None:
@@ -169,10 +167,6 @@ def moved(sim: SimParams, name: str, table: Table, seeds: Sequence[int]) -> None
         print(f"moved {axis:10} said moved in {n:2d} of {len(said)}, known in {known}; {on_table}")
 
 
-def _the(stack: DriveStack, seed: int) -> DriveStack:
-    return stack
-
-
 def driven(
     bundle: Bundle,
     sim: SimParams,
@@ -183,24 +177,29 @@ def driven(
     who: Literal["tracker", "truth"],
 ) -> int:
     """Return how many scenes the bundle solves, one run each; prints those that it does not."""
-    rest, failed = AtRest(sim, name), []
-    for seed in seeds:
-        with connected(sim, zeros_deg, seed) as (twin, driver, cameras, _):
-            stats = WireStats()
+    rest, failed, waiting = AtRest(sim, name), [], list(seeds)
+
+    def stack(seed: int) -> DriveStack:
+        return drive_stack(bundle, "residual")
+
+    while waiting:
+        stats = WireStats()
+        with connected(sim, zeros_deg, waiting[0]) as (twin, driver, cameras, _):
 
             def source(scene: Scene, twin: Twin = twin) -> dict[str, Sensor]:
                 tracker = Tracker(TASK, table)
-                for i, picture in enumerate(rest.pictures(twin, 8)):
+                for i, picture in enumerate(rest.pictures(twin, 4)):
                     tracker.see(picture, scene.now() - 1.0 + i / 30)
                 seen = CameraTracker(tracker, RenderedCamera(scene.pictures, name, scene.now))
                 return {ENVIRONMENT_STATE: TrackedObjects(scene.task, seen, scene.now)}
 
             wired = WiredArm(sim, twin, driver, cameras)
-            stack = drive_stack(bundle, "residual")
-            (episode,) = wired.episodes(partial(_the, stack), [seed], stats, source if who == "tracker" else told)
-            if not episode.success:
-                failed.append((seed, *stats.stops))
-            print(f"{who}: scene {seed} {'solved' if episode.success else 'not solved'}, {len(episode)} steps", flush=True)
+            for episode in wired.episodes(stack, list(waiting), stats, source if who == "tracker" else told):
+                said = "solved" if episode.success else "not solved"
+                print(f"{who}: scene {waiting.pop(0)} {said}, {len(episode)} steps", flush=True)
+                if not episode.success:
+                    failed.append((episode.seed, *stats.stops))
+                    break
     print(f"{who}: {len(seeds) - len(failed)} of {len(seeds)} scenes solved", f"not {failed}" if failed else "", flush=True)
     return len(seeds) - len(failed)
 
@@ -226,6 +225,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--zeros", type=float, nargs=5, default=[0.0] * 5, help="of the five joints [deg]")
     parser.add_argument("--calibrate-on", type=int, default=0, help="scene of the calibration")
+    parser.add_argument("--size", type=int, nargs=2, default=[640, 480], help="of the pictures [px]")
     parser.add_argument("--first", type=int, default=0, help="of the scenes, to go through them in parts")
     parser.add_argument("--table", type=Path, help="calibration to use, or to write where there is none")
     parser.add_argument("--truth", action="store_true", help="drive once more on where the objects truly are")
@@ -234,7 +234,10 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     bundle = Bundle.open(options.bundle)
     sim = params_file.load(Path("params.yaml"), TASK.name).section("sim", SimParams)
-    sim, seeds = with_camera(sim, options.camera), scene_seeds("test")[options.first : options.first + options.scenes]
+    sim, seeds = (
+        with_camera(sim, options.camera, (options.size[0], options.size[1])),
+        scene_seeds("test")[options.first : options.first + options.scenes],
+    )
     if options.table is not None and options.table.exists():
         table = Table.load(options.table)
     else:

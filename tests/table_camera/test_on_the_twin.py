@@ -96,7 +96,7 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
 
 @pytest.mark.slow
 def test_the_arm_calibrates_the_camera_and_the_camera_then_sees_to_two_millimetres(cleared):
-    sim, clock = dataclasses.replace(cleared, cameras={"front": CameraParams(640, 480)}), Clock()
+    sim, clock = dataclasses.replace(cleared, cameras={"front": CameraParams(320, 240)}), Clock()
     with Twin.start(sim, TwinConfig(registers={"overload_torque": 100})) as twin, RenderedCameras(twin, sim) as cameras:
         twin.reset(0)
         x, y, _, cosine, sine, *_ = twin.objects().tolist()
