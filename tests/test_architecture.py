@@ -75,6 +75,7 @@ OUTSIDE: dict[str, set[str]] = {
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
+    "table_camera": {"cv2", "numpy"},
     "tasks": {"numpy"},
     "teleop": {"numpy"},
     "tracking": {"mlflow", "onnx", "tensorboard", "trackio", "wandb", "yaml"},
@@ -92,8 +93,9 @@ DISTRIBUTIONS = {
     "mujoco_menagerie": "mujoco-menagerie",
     "PIL": "pillow",
     "rerun": "rerun-sdk",
+    "cv2": "opencv-python-headless",
 }
-OPTIONAL = {"accelerate", "mujoco-menagerie", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+OPTIONAL = {"accelerate", "mujoco-menagerie", "opencv-python-headless", "rerun-sdk", "tensorboard", "wandb", "trackio"}
 """Distributions that are extras of their own."""
 BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
@@ -249,7 +251,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "tensorboard", "wandb", "trackio", "accelerate")
+    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

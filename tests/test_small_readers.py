@@ -47,6 +47,7 @@ from soarm.runtime.limits import Limits
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import read_bytes
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, PolicySpec
+from soarm.table_camera.table import Table
 from soarm.twin.leading import Motion
 
 HUGE = int("7" * 400)
@@ -106,6 +107,29 @@ def _gauntlet_line() -> dict[str, Any]:
 def _calibration() -> dict[str, Any]:
     # Without its hash, which would refuse every change before it is looked at.
     return {"version": 1, "joints": json.loads(json.dumps([vars(joint) for joint in Calibration.nominal().joints]))}
+
+
+def _table() -> dict[str, Any]:
+    png = (
+        "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAALElEQVQYGVXBMQEAAACD"
+        "IO1fzFi7B8YznvGMZzzjGc94xjOe8YxnPOMZz3gDDEEMkapUD8kAAAAASUVORK5CYII="
+    )
+    return {
+        "version": 1,
+        "camera": {
+            "width_px": 16,
+            "height_px": 16,
+            "focal_px": 20.0,
+            "turn": [3.0, 0.1, 0.0],
+            "shift_m": [0.0, 0.0, 0.7],
+            "radial_m": 0.001,
+        },
+        "plane": {"level": 0.0, "right": 0.0, "back": 0.0, "out": 0.0},
+        "colours": {"cube": {"hue_deg": 216.0}},
+        "test": {"n": 4, "median_m": 0.001, "largest_m": 0.002},
+        "arm": "abc",
+        "reference_png": png,
+    }
 
 
 def _lerobot() -> dict[str, Any]:
@@ -186,6 +210,7 @@ READERS = {
             "residual": "abc",
         },
     ),
+    "table": Reader(Table.load, (CalibrationError,), _table()),
     "motion": Reader(Motion.load, (TwinError,), {"t_s": [0.0, 1.0], "q": [[0] * 6, [1] * 6]}),
     "checkpoint": Reader(
         _beside("config.json", load_base, model_safetensors=b""),

@@ -7,6 +7,7 @@
     robot      set up an arm and drive it
     proving    evaluate a bundle on it
     identify   what an arm is made of
+    table      a camera over the table
     data       datasets and the logs of runs
     look       versions, artefacts, tracked runs
     sim        the emulated arm

@@ -27,6 +27,7 @@
     plausible      whether they can be there
     placed         the sensor of what a person says of them
     carried        things that nobody sees, and the one in the hand
+    tracked        things that a tracker sees, and the one in the hand
     eye            objects that cameras see
     camera         the newest frame of a camera, and its age
     picture_file   pictures in a file that somebody keeps fresh

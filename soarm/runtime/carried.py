@@ -1,7 +1,7 @@
 """Things that nobody sees: measured once, they lie there; one goes with the hand that holds it, and falls when released.
 
 Knows the gripper's kinematics and what its position says of a thing between the fingers; no camera and no force. A thing that
-is knocked away, or slips out of the hand, is where it was thought to be until somebody measures again.
+is knocked away, or slips out of the hand, is where it was thought to be until somebody measures again; `tracked` hears of it.
 """
 
 from __future__ import annotations
@@ -59,17 +59,49 @@ class CarriedObjects:
 
     def __init__(self, task: Task, objects: ArrayLike, now: Callable[[], float] = time.monotonic) -> None:
         self.subject = task.subject
-        self._task, self._now, self._grips = task, now, followed(task)
-        self._objects = require_plausible(task, objects, "objects").astype(np.float64)
-        self._grasp: _Grasp | None = None
-        self._before_percent = np.inf
+        followed(task)
+        self._now, self._carrying = now, Carrying(task, require_plausible(task, objects, "objects"))
 
     def read(self) -> Stamped:
         """See `soarm.runtime.sensors.Sensor`."""
-        return Stamped(self._now(), self._objects.astype(np.float32))
+        return Stamped(self._now(), self._carrying.objects.astype(np.float32))
 
     def update(self, q: ArrayLike, commanded: ArrayLike) -> None:
         """See `soarm.runtime.sensors.FollowsArm`."""
+        self._carrying.update(q, commanded)
+
+
+class Carrying:
+    """Where things are thought to be; the one that the gripper holds goes with the hand.
+
+    Args:
+        task: Whose objects they are.
+        objects: In the order of `Task.objects`.
+
+    Attributes:
+        objects: The same, as of the last `update`.
+    """
+
+    def __init__(self, task: Task, objects: ArrayLike) -> None:
+        self._task, self._grips = task, gripped(task)
+        self.objects = np.array(objects, np.float64)
+        self._grasp: _Grasp | None = None
+        self._before_percent = np.inf
+
+    @property
+    def held(self) -> str | None:
+        """Name of the thing in the hand."""
+        return None if self._grasp is None else self._grasp.thing.name
+
+    def put(self, thing: Thing, objects: ArrayLike) -> None:
+        """Take over where a thing is from `objects`; it is in no hand then."""
+        if self.held == thing.name:
+            self._grasp = None
+        places = list(self._task.elements[thing.name].values())
+        self.objects[places] = np.asarray(objects, np.float64)[places]
+
+    def update(self, q: ArrayLike, commanded: ArrayLike) -> None:
+        """Take in where the joints are and where they were sent last, (6,) each; once per control step."""
         tcp_m, rotation = kinematics.forward(q)
         percent = float(np.asarray(q)[arm.GRIPPER])
         still = abs(percent - self._before_percent) < _STILL_PERCENT
@@ -82,13 +114,13 @@ class CarriedObjects:
             self._drop(self._grasp.thing)
         if self._grasp is not None:
             middle_m, yaw4 = tcp_m + rotation @ self._grasp.offset_m, _yaw4(rotation @ self._grasp.rotation)
-            self._objects[self._places(self._grasp.thing)] = [*middle_m, *yaw4]
+            self.objects[self._places(self._grasp.thing)] = [*middle_m, *yaw4]
 
     def _grasped(self, tcp_m: NDArray[np.float64], rotation: NDArray[np.float64], percent: float) -> _Grasp | None:
         """Return a grasp where a thing is between the fingers: in their middle, and a side of it along each finger."""
         level = float(np.linalg.norm(rotation[:2, 0]))
         for thing, grip in self._grips:
-            offset_m = rotation.T @ (self._task.middle_m(thing, self._objects) - tcp_m)
+            offset_m = rotation.T @ (self._task.middle_m(thing, self.objects) - tcp_m)
             if level >= _LEVEL and _between(grip, offset_m, percent):
                 across = rotation[:2, 0] / level
                 lying = np.array([[across[0], -across[1], 0.0], [across[1], across[0], 0.0], [0.0, 0.0, 1.0]])
@@ -100,15 +132,15 @@ class CarriedObjects:
         """Let a thing fall straight down, on or into what is below."""
         self._grasp = None
         places = self._places(thing)
-        below, height_m = support(self._task, thing, self._objects)
+        below, height_m = support(self._task, thing, self.objects)
         if below is not None and below.surface is not None and below.surface.walled:
-            middle_m, room_m = self._task.middle_m(below, self._objects)[:2], below.surface.half_m - thing.half_m
-            away_m = self._objects[places[:2]] - middle_m
-            self._objects[places[:2]] = middle_m + np.clip(away_m, -room_m, room_m)
-        self._objects[places[2]] = height_m
-        length = np.hypot(*self._objects[places[3:]])
+            middle_m, room_m = self._task.middle_m(below, self.objects)[:2], below.surface.half_m - thing.half_m
+            away_m = self.objects[places[:2]] - middle_m
+            self.objects[places[:2]] = middle_m + np.clip(away_m, -room_m, room_m)
+        self.objects[places[2]] = height_m
+        length = np.hypot(*self.objects[places[3:]])
         if length > 0:
-            self._objects[places[3:]] /= length
+            self.objects[places[3:]] /= length
         logger.info("the fingers let the %s go over the %s", thing.name, "table" if below is None else below.name)
 
     def _places(self, thing: Thing) -> list[int]:
@@ -121,14 +153,19 @@ def followed(task: Task) -> list[tuple[Thing, Grip]]:
     Raises:
         ObservationError: The task moves a thing that the gripper does not hold, which cannot be followed.
     """
-    whole = [thing for thing in task.things if set(_POSE) <= set(task.elements[thing.name])]
-    grips = [(thing, thing.grip) for thing in whole if thing.grip is not None]
+    grips = gripped(task)
     if task.goal.thing not in (None, *(thing.name for thing, _ in grips)):
         raise ObservationError(
             f"the task {task.name} moves the {task.goal.thing} without holding it, so where it goes cannot be followed by "
             "the hand: give --objects FILE, which somebody who sees it keeps fresh"
         )
     return grips
+
+
+def gripped(task: Task) -> list[tuple[Thing, Grip]]:
+    """Return the things that the gripper can hold and whose whole pose is told, and how it holds them."""
+    whole = [thing for thing in task.things if set(_POSE) <= set(task.elements[thing.name])]
+    return [(thing, thing.grip) for thing in whole if thing.grip is not None]
 
 
 def _between(grip: Grip, offset_m: NDArray[np.float64], percent: float) -> bool:

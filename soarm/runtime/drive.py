@@ -36,6 +36,7 @@ from soarm.runtime.sensors import FollowsArm, Sensor, Stamped, first_values
 from soarm.runtime.shutdown import shut_down
 from soarm.runtime.standing import Box, boxes
 from soarm.runtime.success import SuccessMonitor
+from soarm.runtime.tracked import TrackedObjects
 from soarm.signals import StopRequests, recorded_signals
 from soarm.spec import ENVIRONMENT_STATE, PolicySpec
 
@@ -101,7 +102,11 @@ def run(settings: DriveConfig, port: str, calibration: Calibration, config: ArmC
         require_place(settings.log)
     loop_config = _loop_config(settings)
     oldest_s = loop_config.watchdogs.stop_age_s
-    following = {key: sensor for key, sensor in settings.sensors.items() if isinstance(sensor, FollowsArm)}
+    following = {  # they have no value before the arm says where it is; a tracker has
+        key: sensor
+        for key, sensor in settings.sensors.items()
+        if isinstance(sensor, FollowsArm) and not isinstance(sensor, TrackedObjects)
+    }
     now, sleep, _ = settings.pace
     first = first_values({key: one for key, one in settings.sensors.items() if key not in following}, oldest_s, now)
     with recorded_signals() as stop, Arm.connect(port, calibration, config, sleep=sleep) as arm:

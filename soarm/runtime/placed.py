@@ -9,6 +9,7 @@ from soarm.errors import ObservationError
 from soarm.runtime.carried import CarriedObjects, followed
 from soarm.runtime.objects import FileObjects, measured, on_the_table
 from soarm.runtime.sensors import Sensor
+from soarm.runtime.tracked import TrackedObjects
 from soarm.tasks.task import Task
 
 
@@ -25,7 +26,7 @@ def sensor(task: Task, file: Path | None, places: Sequence[str]) -> Sensor:
         ObservationError: It is not one of the two, or places are missing, of no thing of the task, or no numbers.
     """
     if file is not None and not places:
-        return FileObjects(task, file)
+        return TrackedObjects(task, FileObjects(task, file))
     followed(task)
     needed = {thing.name: measured(task, thing) for thing in task.things}
     given = dict(_read(text) for text in places)

@@ -22,7 +22,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import DEFAULT, ArmConfig
 from soarm.runtime import log
 from soarm.runtime.lockstep import Clock
-from soarm.runtime.objects import FileObjects
+from soarm.runtime.placed import sensor as sensor_of_objects
 from soarm.runtime.sensors import Sensor
 from soarm.signals import StopRequests, recorded_signals
 from soarm.smallfile import require_writable
@@ -273,7 +273,7 @@ def _follower(
     calibration = Calibration.load(config.calibration)
     sensors: dict[str, Sensor] = dict(stack.enter_context(cameras.opened(chosen)))
     if config.objects is not None:
-        sensors[ENVIRONMENT_STATE] = FileObjects(task, config.objects)
+        sensors[ENVIRONMENT_STATE] = sensor_of_objects(task, config.objects, ())
     return stack.enter_context(arms.follower(config.port, calibration, _settings(config), task, sensors, control_hz, stop))
 
 

@@ -28,6 +28,7 @@ from soarm.runtime.schedule import Schedule
 from soarm.runtime.sensors import Stamped
 from soarm.runtime.standing import Box, boxes
 from soarm.runtime.success import SuccessMonitor
+from soarm.runtime.tracked import TrackedObjects
 from soarm.spec import ENVIRONMENT_STATE, STATE, Feature
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.registry import TASKS
@@ -287,7 +288,7 @@ MEASURED = ["--place", "pot=0.1,-0.2,0", "--place", "lid=-0.05,-0.22,0", "--plac
 def test_drive_takes_a_place_for_each_thing_and_needs_those_of_the_bundles_task(driven, caplog, tmp_path):
     caplog.set_level("INFO")
     np.testing.assert_allclose(driven(COVER, *MEASURED).read().value, LYING, rtol=1e-6)
-    assert isinstance(driven(SWEEP, "--objects", "objects.json"), FileObjects)
+    assert isinstance(driven(SWEEP, "--objects", "objects.json"), TrackedObjects)
     for words in (MEASURED[:-2], [*MEASURED, "--objects", "o"], [*MEASURED, "--place", "bin=0.1,-0.2"], []):
         assert driven(COVER, *words) is None
 

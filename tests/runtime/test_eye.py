@@ -12,9 +12,9 @@ from soarm.estimation import Questions
 from soarm.runtime import senses
 from soarm.runtime.bundle import BASE, EYE, RESIDUAL, Bundle
 from soarm.runtime.eye import SeenObjects, load_eye
-from soarm.runtime.objects import FileObjects
 from soarm.runtime.picture_file import encode
 from soarm.runtime.sensors import Stamped
+from soarm.runtime.tracked import TrackedObjects
 from soarm.spec import ENVIRONMENT_STATE, IMAGES, STATE, Feature
 from soarm.tasks.pick_place import TASK
 
@@ -116,7 +116,7 @@ def test_a_bundle_with_an_eye_wants_its_cameras_unless_somebody_tells_the_object
         assert list(sensors) == [FRONT, ENVIRONMENT_STATE]
         assert isinstance(sensors[ENVIRONMENT_STATE], SeenObjects)
     with senses.opened(bundle, tmp_path / "objects.json") as sensors:
-        assert isinstance(sensors[ENVIRONMENT_STATE], FileObjects)
+        assert isinstance(sensors[ENVIRONMENT_STATE], TrackedObjects)
     with (
         pytest.raises(ObservationError, match="looks through front: the camera front is missing; give --camera front=DEVICE"),
         senses.opened(bundle),

@@ -11,8 +11,8 @@ import pytest
 
 from soarm.errors import ObservationError
 from soarm.runtime import senses
-from soarm.runtime.objects import FileObjects
 from soarm.runtime.picture_file import encode
+from soarm.runtime.tracked import TrackedObjects
 from soarm.spec import ACTION, ENVIRONMENT_STATE, JOINT_FEATURE, STATE, Feature, PolicySpec
 from soarm.tasks.pick_place import TASK
 
@@ -65,7 +65,7 @@ def test_cameras_of_opencv_and_pictures_in_files_stand_beside_the_objects(opencv
     assert list(sensors) == ["observation.images.front", "observation.images.wrist", ENVIRONMENT_STATE]
     assert (front.value.dtype, front.value.shape) == (np.uint8, (2, 3, 3))
     assert opencv == [0]
-    assert isinstance(sensors[ENVIRONMENT_STATE], FileObjects)
+    assert isinstance(sensors[ENVIRONMENT_STATE], TrackedObjects)
     assert "the camera front gives pictures of 6 x 4 px, averaged to 3 x 2" in caplog.text
 
 
