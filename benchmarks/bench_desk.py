@@ -6,6 +6,11 @@ A desk is a twin whose servos, zeros, cube and tracker differ from the simulator
 nor learner is told how. The residual that the simulator trained goes on learning there, through driver, safety chain and loop,
 in lockstep. Success is counted on the same scenes before, on the way and at the end; with `--by-hand 0.25` a scripted person,
 who sees the truth, takes over in a quarter of the episodes. Killed, it goes on where it was.
+
+    python benchmarks/bench_desk.py --directions runs/desks/desk-1-0.25
+
+says of a folder whether the critics point where that person went: the cosine between the gradient of their value and the
+person's correction, both less what the residual did before, on the person's own steps.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from soarm import params as params_file
 from soarm.envs.interface import Interface
@@ -33,11 +39,12 @@ from soarm.online.followed_actor import FollowedActor
 from soarm.online.make import twin_cell
 from soarm.online.operator import TwinOperator
 from soarm.online.params import OnlineParams
-from soarm.online.steps import StepFile
+from soarm.online.steps import StepFile, read_all
 from soarm.policy import Array, Observation
 from soarm.recording import RecordParams
 from soarm.residual.controller import residual_policy
 from soarm.residual.exploration import Explorer
+from soarm.residual.objective import REACH
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.rollout import rollout
 from soarm.seeds import scene_seeds
@@ -174,6 +181,37 @@ class Rehearsal:
             learning.close()
 
 
+def directions(folder: Path) -> None:
+    """Print where critics point on a person's steps, before and after learning, and where the actor went."""
+    run = layout.opened(folder)
+    model = ResidualTD3BC.load(folder / layout.RESIDUAL, device="cpu")
+    episodes = [episode for episode in read_all(folder / layout.STEPS) if episode.human.any()]
+    seen = torch.as_tensor(np.concatenate([episode.observations[:-1][episode.human] for episode in episodes]))
+    corrected = torch.as_tensor(np.concatenate([episode.residuals[episode.human] for episode in episodes]))
+    near = corrected.abs().amax(dim=1) <= REACH
+    seen, corrected = seen[near], corrected[near]
+    before = model.policy.actor.mu(seen).detach()
+    needed = (corrected - before).mean(dim=0)
+    print(f"{len(seen)} steps of a person; needed on the average {np.round(needed.numpy(), 2)} of the bound")
+
+    def point(name: str) -> None:
+        residual = before.clone().requires_grad_(True)
+        torch.stack(model.policy.critic(seen, residual)).mean(dim=0).sum().backward()  # type: ignore[no-untyped-call]
+        assert residual.grad is not None
+        each = torch.nn.functional.cosine_similarity(residual.grad, corrected - before, dim=1)
+        print(f"{name}: cosine of the means {cosine(residual.grad.mean(dim=0)):+.2f}, mean over steps {each.mean():+.2f}")
+
+    def cosine(way: Tensor) -> float:
+        return float(torch.nn.functional.cosine_similarity(way, needed, dim=0))
+
+    point("critics of the simulator")
+    learner = beside.build(run)
+    model.policy.load_state_dict(learner.model.policy.state_dict())
+    point(f"critics after {learner.n_updates} updates")
+    moved = (model.policy.actor.mu(seen).detach() - before).mean(dim=0)
+    print(f"the actor moved {np.round(moved.numpy(), 2)}, cosine {cosine(moved):+.2f}")
+
+
 def line(name: str, solved: list[bool], before: list[bool], human: int | None = None) -> str:
     """Return a row of the table."""
     low, high = wilson(sum(solved), len(solved))
@@ -196,8 +234,12 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="demonstrations that are mixed in (none by default)")
     parser.add_argument("--set", nargs="*", default=[], help="of the section online: actor_lr=1e-4")
     parser.add_argument("--out", type=Path, default=Path("runs/desks"))
+    parser.add_argument("--directions", type=Path, help="folder of a desk on which a person took over")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.directions is not None:
+        directions(options.directions)
+        return
     loaded = params_file.load(params_file.packaged(), "pick_place")
     sim, online = loaded.section("sim", SimParams), loaded.section("online", OnlineParams)
     online = dataclasses.replace(
