@@ -143,6 +143,7 @@ def _beside(name: str, read: Callable[[Path], Any], **others: bytes) -> Callable
     def at(path: Path) -> Any:
         folder = path.parent / "folder"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)  # a link of the time before: what is written through it may never end
         for other, content in others.items():
             (folder / other.replace("_", ".")).write_bytes(content)
         (folder / name).unlink(missing_ok=True)
