@@ -153,7 +153,19 @@ def calibrate(
             hand.go(visits[-1].second.tcp_m[:2], turn_deg + 90.0, beside=True)
             hand.lower(float(visits[-1].touch.tcp_m[2]))
             hand.close_on(thing)
-    n = len(free[0])
+    return _evaluated(visits, looked, len(free[0]), thing, colour, hold_m, arm.calibration.hash)
+
+
+def _evaluated(
+    visits: Sequence[_Visit],
+    looked: Sequence[Picture],
+    n: int,
+    thing: Thing,
+    colour: Colour,
+    hold_m: float,
+    arm_hash: str,
+) -> Table:
+    """Return the table from the visits of all spots and what was seen after each; the first `n` are not of the touch test."""
     tcp_m = np.array([visit.touch.tcp_m for visit in visits])
     seen = [
         None if patch is None else Spot.squared(visit.first, visit.second, patch.outline)
@@ -163,9 +175,7 @@ def calibrate(
     hues = [hue_inside(as_hsv(picture), spot.seen) for picture, spot in zip(looked, seen, strict=True) if spot is not None]
     reference = np.median(looked, axis=0).round().astype(np.uint8)
     colours = {thing.name: Colour(float(np.median(np.unwrap(hues, period=360.0)) % 360))}
-    return Table(
-        solution.camera, _plane(tcp_m[:, :2], tcp_m[:, 2] - hold_m), colours, test, arm.calibration.hash, as_grey(reference)
-    )
+    return Table(solution.camera, _plane(tcp_m[:, :2], tcp_m[:, 2] - hold_m), colours, test, arm_hash, as_grey(reference))
 
 
 def take(camera: Sensor, hand: Handling, n: int) -> list[Picture]:
