@@ -67,6 +67,9 @@ def identify(
         from soarm.identification.settings import settings, snippet
         from soarm.runtime.log import read
         from soarm.sim.params import SimParams
+    if output is not None:
+        with loading("pipeline"):  # before the fit, which takes minutes
+            from soarm.identification.figure import write
     sim = params_file.load(params or params_file.here_or_packaged()).section("sim", SimParams)
     if law is not None:
         sim = dataclasses.replace(sim, servos=dataclasses.replace(sim.servos, law=law))
@@ -78,8 +81,6 @@ def identify(
     found = settings(sim, result.fitted.physics)
     told = {**account.to_dict(result), "settings": found}
     if output is not None:
-        with loading("pipeline"):
-            from soarm.identification.figure import write
         write(result, told, snippet(found), output)
     if as_json:
         write_json(told)
