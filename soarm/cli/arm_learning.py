@@ -67,7 +67,6 @@ def rl_train(
         raise typer.BadParameter(f"{', '.join(wrong)} belong to the training in the simulator; with --arm leave them out")
     if port is None or (calibration is None and port != "twin"):
         raise typer.BadParameter("--arm needs --port and --calibration; --port twin is an emulated arm and needs neither")
-    logging.getLogger("soarm.hardware.driver").setLevel(logging.WARNING)  # it says of every episode that the arm holds
     if seed is not None and seed not in SEEDS:
         raise typer.BadParameter(f"--seed is {seed}; with --arm it must be in {SEEDS.start}..{SEEDS.stop - 1}")
     with loading():
@@ -75,5 +74,11 @@ def rl_train(
         from soarm.online.make import ArmOptions
     where = ArmOptions(port, calibration, objects, settings, limits, reward, deadman=not no_deadman)
     config = ArmTraining(out, where, residual, dataset, from_zero, steps, seed or 0, leader, leader_port, leader_calibration)
-    train_on_arm(config)
+    driver = logging.getLogger("soarm.hardware.driver")
+    before = driver.level
+    driver.setLevel(logging.WARNING)  # it says of every episode that the arm holds
+    try:
+        train_on_arm(config)
+    finally:
+        driver.setLevel(before)
     return 0
