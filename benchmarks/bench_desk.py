@@ -1,6 +1,6 @@
 """What learning on an arm regains of what a desk costs: the rehearsal of `soarm rl-train --arm`, on twins that differ.
 
-    python benchmarks/bench_desk.py --desks 1 2 4 --out runs/desks
+    python benchmarks/bench_desk.py --desks 1 2 --out runs/desks
 
 A desk is a twin whose servos, zeros, cube and tracker differ from the simulator's, by its number; neither base nor residual
 nor learner is told how. The residual that the simulator trained goes on learning there, through driver, safety chain and loop,
@@ -226,7 +226,7 @@ def line(name: str, solved: list[bool], before: list[bool], human: int | None = 
 def main() -> None:
     """Rehearse, and print a table per desk."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--desks", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--desks", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--milestones", type=int, nargs="+", default=[2000, 5000, 10000], help="steps (%(default)s)")
     parser.add_argument("--scenes", type=int, default=100, help="on which success is counted (%(default)s)")
     parser.add_argument("--by-hand", type=float, default=0.0, help="share of episodes in which somebody takes over")
