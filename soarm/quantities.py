@@ -73,6 +73,8 @@ Threads = Annotated[int, within(least=1, most=1024)]
 Seed = Annotated[int, within(least=SEEDS[0], most=SEEDS[-1])]
 Positive = Annotated[float, within(above=0)]
 NotNegative = Annotated[float, within(least=0)]
+NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
+"""A number of 0 or more, drawn uniformly from [low, high]; fixed where both are equal."""
 Share = Annotated[float, within(least=0, most=1)]
 PositiveShare = Annotated[float, within(above=0, most=1)]
 ShareBelowOne = Annotated[float, within(least=0, below=1)]

@@ -66,11 +66,11 @@ def draw_success(ax: Axes, table: Table) -> None:
     show_solved(ax, table[0]["n_scenes"], "Success")
 
 
-def show_solved(ax: Axes, n_scenes: int, title: str) -> None:
-    """Have x be the share of scenes solved, 0 to 1."""
+def show_solved(ax: Axes, n_scenes: int, title: str, bars: str = "bars: Wilson 95 % interval") -> None:
+    """Have x be the share of scenes solved, 0 to 1; `bars` says what the bars are."""
     ax.set_xlim(0.0, 1.0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    ax.set_xlabel(f"scenes solved (n = {n_scenes}; bars: Wilson 95 % interval)")
+    ax.set_xlabel(f"scenes solved (n = {n_scenes}; {bars})")
     ax.set_title(title)
     ax.grid(visible=False, axis="y")
 

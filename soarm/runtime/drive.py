@@ -8,8 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ from soarm.errors import GateError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.runtime import clearance, gate, records, replay
+from soarm.runtime import clearance, gate, records
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.carried import CarriedObjects
 from soarm.runtime.deadman import nobody
 from soarm.runtime.inference import InferenceThread
-from soarm.runtime.journal import Journal, deadman, go_on
+from soarm.runtime.journal import Journal, deadman, go_on, header
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
@@ -134,7 +132,9 @@ def _run(
     with contextlib.ExitStack() as stack:
         log = None
         if settings.log is not None:
-            log = stack.enter_context(RunLog(settings.log, task, _header(settings, config, limits, arm)))
+            of_run: dict[str, Any] = {"dry_run": settings.dry_run, "bundle": settings.bundle.checksums}
+            of_run["cameras"] = records.cameras(settings.sensors)
+            log = stack.enter_context(RunLog(settings.log, task, header(config, limits, arm, settings.which, **of_run)))
         inference = stack.enter_context(open_inference(OnnxBase(settings.bundle)))
         watcher = None
         if settings.deadman and not settings.dry_run:
@@ -242,20 +242,3 @@ def residual_of(bundle: Bundle, which: Which) -> tuple[OnnxResidual, Any] | None
     if RESIDUAL not in bundle.sessions:
         raise GateError(f"{bundle.folder} holds no residual; run it with --which base")
     return OnnxResidual(bundle), np.asarray(bundle.spec.residual_scale, np.float64)
-
-
-def _header(settings: DriveConfig, config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, Any]:
-    return {
-        "soarm": metadata.version("soarm"),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "control_hz": config.control_hz,
-        "bus_hz": config.bus_hz,
-        "approach": config.approach,
-        "which": settings.which,
-        "dry_run": settings.dry_run,
-        "limits": replay.header_of(limits),
-        "calibration": arm.calibration.hash,
-        "bundle": dict(settings.bundle.checksums),
-        "cameras": records.cameras(settings.sensors),
-        "gains": dataclasses.asdict(arm.config.gains),
-    }

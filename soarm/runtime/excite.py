@@ -7,18 +7,16 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
-from soarm.runtime import clearance, replay
+from soarm.runtime import clearance
 from soarm.runtime.deadman import nobody
 from soarm.runtime.excitation import Playback, motion
-from soarm.runtime.journal import Journal, deadman, go_on
+from soarm.runtime.journal import Journal, deadman, go_on, header
 from soarm.runtime.limits import Limits
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
@@ -90,7 +88,7 @@ def excite(
         contextlib.ExitStack() as stack,
     ):
         loop_config, task = LoopConfig(settings.hz, settings.bus_hz), find(DEFAULT_TASK, LogError)
-        log = stack.enter_context(RunLog(settings.log, task, _header(loop_config, limits, arm)))
+        log = stack.enter_context(RunLog(settings.log, task, header(loop_config, limits, arm, "excitation")))
         watcher = stack.enter_context(deadman(port, arm)) if settings.deadman else None
         journal = Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule, playback = Schedule(settings.hz, len(targets)), Playback(targets, settings.hz)
@@ -106,20 +104,3 @@ def excite(
             if ended.lost and watcher is not None:
                 watcher.stay()
             journal.end()
-
-
-def _header(config: LoopConfig, limits: Limits, arm: Arm) -> dict[str, object]:
-    return {
-        "soarm": metadata.version("soarm"),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "control_hz": config.control_hz,
-        "bus_hz": config.bus_hz,
-        "approach": config.approach,
-        "which": "excitation",
-        "dry_run": False,
-        "limits": replay.header_of(limits),
-        "calibration": arm.calibration.hash,
-        "bundle": {},
-        "cameras": [],
-        "gains": dataclasses.asdict(arm.config.gains),
-    }

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from types import MappingProxyType
+from typing import Any
 
 from soarm.errors import FaultError
 from soarm.hardware.driver import Arm
-from soarm.runtime import records
+from soarm.runtime import records, replay
 from soarm.runtime.deadman import DeadMan
+from soarm.runtime.limits import Limits
 from soarm.runtime.log import RunLog
+from soarm.runtime.loop import LoopConfig
 from soarm.signals import StopRequests
 
 logger = logging.getLogger(__name__)
@@ -60,6 +66,43 @@ class Journal:
             for t_s, text in events[self._copied :]:
                 self._log.note(f"arm: {text}", t_s)
         self._copied = len(events)
+
+
+def header(
+    config: LoopConfig,
+    limits: Limits,
+    arm: Arm,
+    which: str,
+    *,
+    dry_run: bool = False,
+    bundle: Mapping[str, str] = MappingProxyType({}),
+    cameras: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a run's log says of it, so that it can be replayed.
+
+    Args:
+        config: Of the loop.
+        limits: Of the safety chain.
+        arm: What is driven.
+        which: What drives it.
+        dry_run: Whether nothing is sent.
+        bundle: Checksums of the bundle that drives it.
+        cameras: Those that it looks through.
+    """
+    return {
+        "soarm": metadata.version("soarm"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "control_hz": config.control_hz,
+        "bus_hz": config.bus_hz,
+        "approach": config.approach,
+        "which": which,
+        "dry_run": dry_run,
+        "limits": replay.header_of(limits),
+        "calibration": arm.calibration.hash,
+        "bundle": dict(bundle),
+        "cameras": list(cameras),
+        "gains": dataclasses.asdict(arm.config.gains),
+    }
 
 
 def go_on(stop: StopRequests, beat: Callable[[], None]) -> None:

@@ -10,10 +10,10 @@ from typing import Annotated
 import numpy as np
 
 from soarm import arm, kinematics
-from soarm.quantities import LOW_HIGH, NotNegative, within
+from soarm.quantities import LOW_HIGH, NotNegative, NotNegativeRange, within
 from soarm.sim.cubes import CUBE_HALF_M
 from soarm.sim.demonstrator import DOWN, Demonstrator, MotionParams, Vector
-from soarm.sim.params import LengthRange, NotNegativeRange
+from soarm.sim.params import LengthRange
 
 _Percent = Annotated[float, within(least=0, most=100)]
 _LOWEST_GRASP_M = 0.011

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soarm.quantities import LOW_HIGH, NotNegative, within
+from soarm.quantities import LOW_HIGH, NotNegativeRange, within
 from soarm.tasks.task import Task
 
 _STREAM = 0xE220
@@ -23,7 +23,6 @@ _LIFTED_M = 0.005
 """A thing this much higher than at the start is in the hand, whose kinematics say where it is (docs/objects.md)."""
 _Time = Annotated[float, within(least=0, most=2)]
 _Share = Annotated[float, within(least=0, most=0.95)]
-NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
 TimeRange = Annotated[tuple[_Time, _Time], LOW_HIGH]
 ShareRange = Annotated[tuple[_Share, _Share], LOW_HIGH]
 Floats = NDArray[np.float64]

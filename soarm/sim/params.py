@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from soarm import arm
 from soarm.errors import ParamsError
 from soarm.params import changed
-from soarm.quantities import LOW_HIGH, Allowed, NotNegative, Positive, PositiveShare, within
+from soarm.quantities import LOW_HIGH, Allowed, NotNegative, NotNegativeRange, Positive, PositiveShare, within
 from soarm.sim.disturbances import DisturbanceParams, between
 from soarm.sim.look_params import LookParams
 from soarm.sim.observation_error import ObservationErrorParams
@@ -22,8 +22,6 @@ from soarm.spec import IMAGES, Feature, PolicySpec
 
 PositiveRange = Annotated[tuple[Positive, Positive], LOW_HIGH]
 """A value drawn uniformly per episode from [low, high]; fixed where both are equal."""
-NotNegativeRange = Annotated[tuple[NotNegative, NotNegative], LOW_HIGH]
-"""The same, of what may be 0."""
 _Physical = Annotated[float, within(least=1e-6)]
 PhysicsRange = Annotated[tuple[_Physical, _Physical], LOW_HIGH]
 """The same, of a property that cannot be 0."""

@@ -13,9 +13,9 @@ import enum
 import numpy as np
 
 from soarm import arm, kinematics
-from soarm.quantities import NotNegative
+from soarm.quantities import NotNegative, NotNegativeRange
 from soarm.sim.demonstrator import DOWN, Demonstrator, MotionParams, Vector
-from soarm.sim.params import LengthRange, NotNegativeRange, PositiveRange
+from soarm.sim.params import LengthRange, PositiveRange
 from soarm.sim.push.draw import BEHIND_M
 from soarm.tasks.push.objects import OBJECTS
 from soarm.tasks.push.things import INSIDE_M
