@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from soarm import arm, params
 from soarm.deployment import DeployParams, gap_per_joint, wired
 from soarm.hardware.calibration import Calibration
-from soarm.hardware.config import ArmConfig, Six
+from soarm.hardware.config import ArmConfig
 from soarm.identification.identified import Identified, as_logged, identify
 from soarm.identification.model import physics_of
 from soarm.identification.settings import applied
@@ -37,11 +37,9 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.twin.actuator import ActuatorName
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
 
 Floats = NDArray[np.float64]
-ALL: Six = (1000, 1000, 1000, 1000, 1000, 1000)
-FAST: Six = (0, 0, 0, 0, 0, 0)
 
 
 def desk(sim: SimParams, seed: int) -> SimParams:
@@ -61,13 +59,11 @@ def six(values: Floats) -> tuple[float, float, float, float, float, float]:
 
 def swing(sim: SimParams, config: TwinConfig, seconds: float, p: int = 32) -> log.Run:
     """Play the exciting motion on an emulated arm, and return the log."""
-    gains = dataclasses.replace(ArmConfig().gains, p=(p,) * 6)
-    if config.servo_model == "position":
-        gains = dataclasses.replace(gains, torque_limit=ALL, velocity=FAST)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, Twin.start(sim, config) as twin:
         how = ExciteConfig(Path(folder) / "swing.log", seconds, bus_hz=30, deadman=False)
-        settings = ArmConfig(gains=gains, timeout_s=2.0)
+        usual = ArmConfig(gains=dataclasses.replace(ArmConfig().gains, p=(p,) * 6))
+        settings = driver_config(usual, config.servo_model)
         report = excite(how, twin.ports[0], Calibration.nominal(), settings, clock.now, clock.sleep)
         assert report.ended_well, report.lines()
         return log.read(how.log)
@@ -75,7 +71,7 @@ def swing(sim: SimParams, config: TwinConfig, seconds: float, p: int = 32) -> lo
 
 def position_twin() -> TwinConfig:
     """Return an arm with the simulator's own servos."""
-    return TwinConfig(registers={"overload_torque": 100})
+    return TwinConfig(registers=AS_SIMULATED)
 
 
 def found_by(sim: SimParams, runs: Sequence[log.Run]) -> tuple[Identified, float]:

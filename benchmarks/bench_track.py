@@ -48,7 +48,7 @@ from soarm.tasks.tabletop import CUBE
 from soarm.twin.rendering import RenderedCamera, RenderedCameras
 from soarm.twin.sensing import Scene, told
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
 
 TASK = find("pick_place")
 MOVED_M = 0.01
@@ -70,9 +70,8 @@ def connected(sim: SimParams, zeros_deg: list[float], seed: int) -> Iterator[tup
         dataclasses.replace(joint, zero_ticks=joint.zero_ticks + off * joint.ticks_per_unit)
         for joint, off in zip(believed.joints, [*zeros_deg, 0.0], strict=True)
     ]
-    gains = dataclasses.replace(ArmConfig().gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
-    config = ArmConfig(gains=gains, timeout_s=2.0, stall_s=60.0, recoveries=1_000_000)
-    twin_config = TwinConfig(calibration=Calibration(tuple(turned)), registers={"overload_torque": 100})
+    config = driver_config(ArmConfig(), "position")
+    twin_config = TwinConfig(calibration=Calibration(tuple(turned)), registers=AS_SIMULATED)
     with Twin.start(sim, twin_config) as twin, RenderedCameras(twin, sim) as cameras:
         twin.reset(seed)
         with Arm.connect(twin.ports[0], believed, config, sleep=clock.sleep) as driver:

@@ -44,12 +44,9 @@ from soarm.twin.actuator import ActuatorName
 from soarm.twin.rendering import RenderedCameras
 from soarm.twin.sensing import Scene, Source, told
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
 
 Floats = NDArray[np.float64]
-_OFTEN = 1_000_000
-_PATIENCE_S = 2.0
-"""How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,12 +268,10 @@ class _EpisodeBuffer:
 def wired(sim: SimParams, params: DeployParams, servo_model: ActuatorName) -> Iterator[WiredArm]:
     """Start a twin with a model of its servos, connect the driver, and hold and activate the arm."""
     calibration = Calibration.nominal()
-    gains, registers = ArmConfig().gains, {}
+    gains, registers = ArmConfig().gains, AS_SIMULATED
     if servo_model == "sts3215":
-        gains = dataclasses.replace(gains, p=_all(params.p))
-    else:  # the simulator's actuators know no share of torque, no bound on speed and no overload
-        gains, registers = dataclasses.replace(gains, torque_limit=_all(1000), velocity=_all(0)), {"overload_torque": 100}
-    config = ArmConfig(gains=gains, timeout_s=_PATIENCE_S, recoveries=_OFTEN)
+        gains, registers = dataclasses.replace(gains, p=_all(params.p)), {}
+    config = driver_config(ArmConfig(gains=gains), servo_model)
     twin_config = TwinConfig(servo_model=servo_model, volts=params.volts, calibration=calibration, registers=registers)
     with (
         Twin.start(sim, twin_config) as twin,

@@ -32,7 +32,7 @@ from soarm.online.collecting import Collector
 from soarm.online.folder import RunFolder
 from soarm.online.followed_actor import FollowedActor
 from soarm.online.intervention import ByHand, Intervention, Nobody, TypedKeys
-from soarm.online.make import AS_SIMULATED, TWIN, ArmOptions, arm_cell, twin_cell
+from soarm.online.make import TWIN, ArmOptions, arm_cell, twin_cell
 from soarm.online.params import OnlineParams
 from soarm.online.steps import StepFile
 from soarm.online.tally import Tally
@@ -48,7 +48,7 @@ from soarm.teleop.gamepad import Gamepad
 from soarm.teleop.keyboard import HELP, HeldKeys, Keyboard, Terminal
 from soarm.teleop.leader import Leader
 from soarm.teleop.teleoperator import Teleoperator
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig
 
 logger = logging.getLogger(__name__)
 WARM_C, COOL_C = 55, 48

@@ -25,16 +25,11 @@ from soarm.signals import StopRequests
 from soarm.sim.params import SimParams
 from soarm.teleop.keyboard import Terminal
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
 
 TWIN = "twin"
 """The port of a twin in lockstep that the environment starts itself."""
 Reward = Literal["confirmed", "key", "sensed"]
-AS_SIMULATED = {"overload_torque": 100}
-"""Registers of a twin whose servos are the simulator's, which know no overload."""
-_OFTEN = 1_000_000
-_PATIENCE_S = 2.0
-"""How long a question on the emulated bus may take: in lockstep nothing waits for it unless the machine is very busy [s]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +140,7 @@ def twin_cell(
     lockstep = twin_config.clock == "lockstep"
     clock = Clock()
     now, sleep = (clock.now, clock.sleep) if lockstep else (time.monotonic, time.sleep)
-    settings = arm_config_of_twin(twin_config)
+    settings = driver_config(DEFAULT, twin_config.servo_model)
     with (
         Twin.start(sim, twin_config) as twin,
         Arm.connect(twin.ports[0], twin_config.calibration, settings, sleep=sleep) as arm,
@@ -157,14 +152,6 @@ def twin_cell(
         stop = _never if signals is None else (lambda: bool(signals))
         hand = intervention or Nobody()
         yield Cell(arm, operator, limits, now, sleep, intervention=hand, stop=stop, senses_success=False)
-
-
-def arm_config_of_twin(config: TwinConfig) -> ArmConfig:
-    """Return the settings of a driver on a twin: the simulator's servos know no share of torque and no bound of speed."""
-    gains = DEFAULT.gains
-    if config.servo_model == "position":
-        gains = dataclasses.replace(gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
-    return ArmConfig(gains=gains, timeout_s=_PATIENCE_S, recoveries=_OFTEN)
 
 
 @contextmanager

@@ -37,13 +37,7 @@ from soarm.twin.actuator import ActuatorName
 from soarm.twin.rendering import RenderedCameras
 from soarm.twin.sensing import Scene, senses_of
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
-
-_PATIENCE_S = 10.0
-"""How long a question on the emulated bus may take: nothing is late in lockstep unless the machine is very busy."""
-_LONGEST_STALL_S = 60.0
-"""The driver counts a gripper's push on the wall clock, which is not that of the twin."""
-
+from soarm.twin.twin_config import TwinConfig, driver_config
 
 OFF_DEG = 3.0
 """How far a hand turns a cube from the lines of its spot, standard deviation [deg]."""
@@ -140,7 +134,7 @@ def opened(
         ObservationError: The task moves a thing that the gripper does not hold, and it is not tracked.
     """
     calibration = Calibration.nominal()
-    config = dataclasses.replace(config, timeout_s=_PATIENCE_S, stall_s=_LONGEST_STALL_S)
+    config = dataclasses.replace(driver_config(config, servo_model), gains=config.gains)
     seen = tracked or bool(bundle.eye_cameras) or bool(bundle.cameras)
     if not seen:
         followed(bundle.task)

@@ -10,6 +10,7 @@ from typing import Literal
 from soarm import arm
 from soarm.errors import TwinError
 from soarm.hardware.calibration import Calibration
+from soarm.hardware.config import ArmConfig
 from soarm.twin.actuator import ActuatorName
 from soarm.twin.hand import NEW
 from soarm.twin.servo import FirmwareAssumptions, Servo
@@ -17,6 +18,8 @@ from soarm.twin.wire_log import WireLog
 
 MOST_DELAY_S = 10.0
 """Greatest delay of an emulated adapter [s]."""
+AS_SIMULATED: Mapping[str, int] = {"overload_torque": 100}
+"""Registers of servos that are the simulator's own actuators, which know no overload."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,23 @@ class TwinConfig:
             faults.append(f"{len(self.paths)} paths for {self.arms} arms; name one for each")
         if faults:
             raise TwinError("; ".join(faults))
+
+
+def driver_config(usual: ArmConfig, servo_model: ActuatorName) -> ArmConfig:
+    """Return a driver's settings on a twin of its own.
+
+    The machine may be busy, so answers may be late and an arm may recover as often as it likes. How long a gripper presses is
+    counted by the wall's clock, which is not that of a twin in lockstep, and a gripper that lost its torque to that would be
+    weak in the scenes that follow. The simulator's own actuators know no share of torque and no bound on speed.
+
+    Args:
+        usual: On an arm.
+        servo_model: How the twin's servos make torque.
+    """
+    gains = usual.gains
+    if servo_model == "position":
+        gains = dataclasses.replace(gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
+    return dataclasses.replace(usual, gains=gains, timeout_s=10.0, stall_s=60.0, recoveries=1_000_000)
 
 
 def servos_of(config: TwinConfig, *, new: bool) -> list[Servo]:

@@ -22,10 +22,9 @@ from soarm.tasks.pick_place import TASK
 from soarm.tasks.tabletop import CUBE
 from soarm.twin.rendering import RenderedCamera, RenderedCameras
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
 
-STRONG = dataclasses.replace(ArmConfig().gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
-CONFIG = ArmConfig(gains=STRONG, timeout_s=2.0, stall_s=60.0)
+CONFIG = driver_config(ArmConfig(), "position")
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def test_the_hand_touches_the_table_where_the_arm_thinks_it_is(cleared, off_deg)
     joints = Calibration.nominal().joints
     lift = dataclasses.replace(joints[1], zero_ticks=joints[1].zero_ticks + off_deg * joints[1].ticks_per_unit)
     mounted = Calibration((joints[0], lift, *joints[2:]))
-    with Twin.start(cleared, TwinConfig(calibration=mounted, registers={"overload_torque": 100})) as twin:
+    with Twin.start(cleared, TwinConfig(calibration=mounted, registers=AS_SIMULATED)) as twin:
         twin.reset(0)
         with active(twin, Clock()) as arm:
             hand = Handling(arm)
@@ -58,7 +57,7 @@ def test_the_hand_touches_the_table_where_the_arm_thinks_it_is(cleared, off_deg)
 
 
 def test_a_hand_that_closes_on_nothing_says_so(cleared):
-    with Twin.start(cleared, TwinConfig(registers={"overload_torque": 100})) as twin:
+    with Twin.start(cleared, TwinConfig(registers=AS_SIMULATED)) as twin:
         twin.reset(0)
         with active(twin, Clock()) as arm:
             hand = Handling(arm)
@@ -76,7 +75,7 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
         def read(self):
             raise ObservationError("no picture")
 
-    with Twin.start(cleared, TwinConfig(registers={"overload_torque": 100})) as twin:
+    with Twin.start(cleared, TwinConfig(registers=AS_SIMULATED)) as twin:
         twin.reset(0)
         with pytest.raises(FaultError, match="cannot reach"):
             calibrate_on(
@@ -97,7 +96,7 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
 @pytest.mark.slow
 def test_the_arm_calibrates_the_camera_and_the_camera_then_sees_to_two_millimetres(cleared):
     sim, clock = dataclasses.replace(cleared, cameras={"front": CameraParams(320, 240)}), Clock()
-    with Twin.start(sim, TwinConfig(registers={"overload_torque": 100})) as twin, RenderedCameras(twin, sim) as cameras:
+    with Twin.start(sim, TwinConfig(registers=AS_SIMULATED)) as twin, RenderedCameras(twin, sim) as cameras:
         twin.reset(0)
         x, y, _, cosine, sine, *_ = twin.objects().tolist()
         with active(twin, clock) as arm:

@@ -19,7 +19,7 @@ from soarm.runtime import log, replay
 from soarm.runtime.excite import ExciteConfig, excite
 from soarm.runtime.lockstep import Clock
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig
 
 SETTINGS = ArmConfig(timeout_s=2.0)
 
@@ -28,7 +28,7 @@ SETTINGS = ArmConfig(timeout_s=2.0)
 def swung(sim, tmp_path_factory):
     """The log of ten seconds on a twin in lockstep, at 90 Hz of physics, and the report."""
     servos = dataclasses.replace(sim.servos, gain_factor=(0.5,) * 6)
-    config, clock = TwinConfig(registers={"overload_torque": 100}), Clock()
+    config, clock = TwinConfig(registers=AS_SIMULATED), Clock()
     how = ExciteConfig(tmp_path_factory.mktemp("swing") / "swing.log", 10.0, bus_hz=30, deadman=False)
     with Twin.start(dataclasses.replace(sim, n_substeps=3, servos=servos), config) as twin:
         report = excite(how, twin.ports[0], Calibration.nominal(), SETTINGS, clock.now, clock.sleep)

@@ -27,7 +27,7 @@ from soarm.twin.faults import Fault
 from soarm.twin.port import Port
 from soarm.twin.servo import FirmwareAssumptions, Servo
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig
+from soarm.twin.twin_config import AS_SIMULATED, TwinConfig
 from soarm.twin.wire import Instruction, Parser
 
 IDS = range(1, 7)
@@ -263,7 +263,7 @@ def test_the_wire_has_the_errors_of_a_desk_as_direct_simulation_has_them(connect
         observation_error=dataclasses.replace(sim.observation_error, **wrong),
     )
     env = SimEnv(sim)
-    with Twin.start(sim, TwinConfig(registers={"overload_torque": 100})) as twin:
+    with Twin.start(sim, TwinConfig(registers=AS_SIMULATED)) as twin:
         arm = connect(twin, gains=dataclasses.replace(Gains(), torque_limit=(1000,) * 6))
         arm.hold()
         arm.activate()
