@@ -10,6 +10,7 @@ from soarm.eye.world import training_environments
 from soarm.residual import actor
 from soarm.residual.reach import load_bound
 from soarm.residual.training import TrainResidualParams, train
+from soarm.seeds import scene_seeds
 from soarm.sim.params import SimParams
 from soarm.spec import require_fitting
 from soarm.stage import command, open_stage
@@ -24,7 +25,8 @@ def main() -> None:
         act = load_base(run.input("train_act"))
         artefacts = {str(demonstrations.path): demonstrations.spec, "data/train_act": act.spec}
         require_fitting(artefacts, sim.spec)
-        make_env = training_environments(sim, run.input("train_eye"), act.spec.cameras)
+        growing = sim.growing(scene_seeds("residual", run.seed), params.severity_growth)
+        make_env = training_environments(growing, run.input("train_eye"), act.spec.cameras)
         result = train(
             functools.partial(make_env, n_threads=params.n_threads),
             act,

@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from soarm.base import BasePolicy, Demonstrations
-from soarm.quantities import SOME, Count, Positive, Threads, within
+from soarm.quantities import RISING, SOME, Count, Positive, Threads, Whole, within
 from soarm.residual import checkpoint, validation
 from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
@@ -57,6 +57,8 @@ class TrainResidualParams:
             (Chen et al. 2021, arXiv 2101.05982). Two are the least there can be.
         actor_observation: What of the observation the actor is given.
         critic_observation: What the critics are given.
+        severity_growth: Training episodes between which disturbances grow from none to what `sim.disturbances` says; what is
+            hard everywhere at once is learnt slowly (docs/notebook.md, "A desk"). None: they are whole from the first episode.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -73,6 +75,7 @@ class TrainResidualParams:
     n_critics: Annotated[int, within(least=2, most=100, why="targets take the least of two heads")]
     actor_observation: ObservationParams
     critic_observation: ObservationParams
+    severity_growth: Annotated[tuple[Whole, Whole], RISING] | None
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams

@@ -39,6 +39,27 @@ class DisturbanceParams:
         return float(np.random.default_rng([seed, _STREAM]).uniform(low, high)) if low < high else low
 
 
+@dataclasses.dataclass(frozen=True)
+class GrowingDisturbances(DisturbanceParams):
+    """Disturbances that grow over some scenes, taken in order: at first none, in the end as the severity says.
+
+    Attributes:
+        scenes: Seeds of these scenes; all others are disturbed as the severity says.
+        growth: Scene at which disturbances begin, and scene from which on they are whole.
+    """
+
+    scenes: range
+    growth: tuple[int, int]
+
+    def of_episode(self, seed: int) -> float:
+        """Return the severity of the episode of a seed."""
+        least, whole, (first, last) = self.severity[0], super().of_episode(seed), self.growth
+        if seed not in self.scenes:
+            return whole
+        share = (self.scenes.index(seed) - first) / (last - first)
+        return least + min(max(share, 0.0), 1.0) * (whole - least)
+
+
 def between(usual: Ranges, worst: Ranges, severity: float) -> Ranges:
     """Return the ranges that lie between those of two dataclasses; the usual ones themselves where they do not differ."""
     if severity == 0:

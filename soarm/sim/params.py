@@ -12,7 +12,7 @@ from soarm import arm
 from soarm.errors import ParamsError
 from soarm.params import changed
 from soarm.quantities import LOW_HIGH, Allowed, NotNegative, NotNegativeRange, Positive, PositiveShare, within
-from soarm.sim.disturbances import DisturbanceParams, between
+from soarm.sim.disturbances import DisturbanceParams, GrowingDisturbances, between
 from soarm.sim.look_params import LookParams
 from soarm.sim.observation_error import ObservationErrorParams
 from soarm.sim.registry import sim_task
@@ -304,6 +304,18 @@ class SimParams:
             return told
         physics_alone = dataclasses.replace(self.disturbances, observation_error={})
         return dataclasses.replace(told, observation_error=ObservationErrorParams.none(), disturbances=physics_alone)
+
+    def growing(self, scenes: range, growth: tuple[int, int] | None) -> Self:
+        """Return the same environment with disturbances that grow over some scenes; None: they are whole at once.
+
+        Args:
+            scenes: Seeds of the scenes, in the order in which they are taken; all others are disturbed as before.
+            growth: Scene at which disturbances begin, and scene from which on they are whole.
+        """
+        if growth is None or not self.disturbances.severity[1]:
+            return self
+        grown = GrowingDisturbances(**vars(self.disturbances), scenes=scenes, growth=growth)
+        return dataclasses.replace(self, disturbances=grown)
 
     @property
     def tells_wrongly(self) -> bool:

@@ -11,6 +11,7 @@ from soarm import params as params_file
 from soarm.base import BasePolicy
 from soarm.residual.controller import residual_policy
 from soarm.residual.training import TrainResidualParams, train
+from soarm.seeds import scene_seeds
 from soarm.sim.batch_env import BatchSim
 from soarm.study.method import MethodInput, MethodResult, Point
 
@@ -28,8 +29,9 @@ def residual(inputs: MethodInput) -> MethodResult:
 
 def learn(inputs: MethodInput, base: BasePolicy, params: TrainResidualParams, bound: Sequence[float]) -> MethodResult:
     """Train a residual on `base`."""
+    sim = inputs.sim.growing(scene_seeds("residual", inputs.seed), params.severity_growth)
     result = train(
-        functools.partial(BatchSim, inputs.sim, n_threads=params.n_threads),
+        functools.partial(BatchSim, sim, n_threads=params.n_threads),
         base,
         inputs.demonstrations,
         params,

@@ -35,6 +35,7 @@ def params(task: ModuleType) -> TrainResidualParams:
         n_critics=2,
         actor_observation=NOTHING_MASKED,
         critic_observation=NOTHING_MASKED,
+        severity_growth=None,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
         validation=ValidationParams(n_scenes=10, skip=0, n_rows=4, every=150, max_p=0.05),

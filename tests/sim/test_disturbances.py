@@ -79,3 +79,30 @@ def test_the_widest_physics_holds_both(sim: SimParams, disturbed: SimParams) -> 
 def test_what_is_no_range_of_a_field_is_refused(sim: SimParams, change: dict[str, object], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         changed(sim, {"disturbances": change}, "sim")
+
+
+def test_growing_disturbances_begin_at_a_scene_and_are_whole_from_another_on(disturbed: SimParams) -> None:
+    seeds = range(1000, 2000)
+    growing = disturbed.growing(seeds, (100, 300))
+    whole = disturbed.disturbances
+
+    assert [growing.disturbances.of_episode(seed) for seed in seeds[:101]] == [0.0] * 101
+    assert growing.disturbances.of_episode(seeds[200]) == pytest.approx(whole.of_episode(seeds[200]) / 2)
+    assert [growing.disturbances.of_episode(seed) for seed in seeds[300:400]] == [
+        whole.of_episode(seed) for seed in seeds[300:400]
+    ]
+    assert draw_scene(growing, seeds[0]).physics["cube_edge_m"] == 0.025
+    assert growing.observation_error_of(seeds[0]).is_none
+    assert growing.disturbances.of_episode(2000) == whole.of_episode(2000)
+    assert growing.tells_wrongly
+    assert disturbed.growing(seeds, None) is disturbed
+
+
+def test_disturbances_grow_from_their_least_severity(disturbed: SimParams) -> None:
+    growing = changed(disturbed, {"disturbances": {"severity": [0.4, 1.0]}}, "sim").growing(range(10), (0, 2))
+
+    assert growing.disturbances.of_episode(0) == pytest.approx(0.4)
+
+
+def test_an_undisturbed_simulator_grows_no_disturbances(sim: SimParams) -> None:
+    assert sim.growing(range(10), (0, 2)) is sim
