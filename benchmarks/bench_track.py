@@ -25,6 +25,7 @@ import numpy as np
 from soarm import arm as joints
 from soarm import params as params_file
 from soarm.deployment import DriveStack, WiredArm, WireStats, drive_stack
+from soarm.errors import ObservationError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
@@ -193,12 +194,15 @@ def driven(
                 return {ENVIRONMENT_STATE: TrackedObjects(scene.task, seen, scene.now)}
 
             wired = WiredArm(sim, twin, driver, cameras)
-            for episode in wired.episodes(stack, list(waiting), stats, source if who == "tracker" else told):
-                said = "solved" if episode.success else "not solved"
-                print(f"{who}: scene {waiting.pop(0)} {said}, {len(episode)} steps", flush=True)
-                if not episode.success:
-                    failed.append((episode.seed, *stats.stops))
-                    break
+            try:
+                for episode in wired.episodes(stack, list(waiting), stats, source if who == "tracker" else told):
+                    said = "solved" if episode.success else "not solved"
+                    print(f"{who}: scene {waiting.pop(0)} {said}, {len(episode)} steps", flush=True)
+                    if not episode.success:
+                        failed.append((episode.seed, *stats.stops))
+                        break
+            except ObservationError as error:  # hidden from the beginning: the arm does not move
+                failed.append((waiting.pop(0), str(error)))
     print(f"{who}: {len(seeds) - len(failed)} of {len(seeds)} scenes solved", f"not {failed}" if failed else "", flush=True)
     return len(seeds) - len(failed)
 

@@ -8,16 +8,20 @@ again with the same arguments, it goes on from its last checkpoint in `scratch`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
+from torch import Tensor
 
 from soarm.base import BasePolicy, Demonstrations
 from soarm.quantities import RISING, SOME, Count, Positive, Threads, Whole, within
@@ -59,6 +63,9 @@ class TrainResidualParams:
         critic_observation: What the critics are given.
         severity_growth: Training episodes between which disturbances grow from none to what `sim.disturbances` says; what is
             hard everywhere at once is learnt slowly (docs/notebook.md, "A desk"). None: they are whole from the first episode.
+        average_steps: What is validated and kept is an average of the actor's weights, in which those of this many environment
+            steps ago count a third (1/e) of today's: values that every episode changes move an actor back and forth. 0: the
+            actor as it is.
         exploration: How it explores.
         learner: How it learns.
         validation: How the residual to keep is found.
@@ -76,6 +83,7 @@ class TrainResidualParams:
     actor_observation: ObservationParams
     critic_observation: ObservationParams
     severity_growth: Annotated[tuple[Whole, Whole], RISING] | None
+    average_steps: Whole
     exploration: ExplorationParams
     learner: LearnerParams
     validation: ValidationParams
@@ -147,15 +155,16 @@ def train(
     venv = BatchVecEnv(env, base.spec, scene_seeds("residual", seed), round(params.time_limit_s * env.control_hz))
     path = scratch / "resume.pkl"
     candidates: list[Candidate] = []
+    average = _Average(params)
     if path.exists():
-        model, candidates = checkpoint.restore(path, venv, "cpu")
+        model, (candidates, average.weights) = checkpoint.restore(path, venv, "cpu")
         logger.info("resuming at environment step %d", model.num_timesteps)
     else:
         model = _new_model(venv, base, params, bound, seed)
     if params.learner.demonstration_share:
         model.set_demonstrations(_labelled(demonstrations, model, params.learner))
     model.set_logger(Logger(None, [_LogWriter(log)]))
-    validator = _Validator(make_env(params.validation.n_rows), params, candidates)
+    validator = _Validator(make_env(params.validation.n_rows), params, candidates, average)
     first, start_s = model.num_timesteps, time.monotonic()
     remaining = params.env_steps - first
     n_steps = -(-remaining // params.n_envs)
@@ -206,13 +215,39 @@ def _new_model(
     )
 
 
+class _Average:
+    """The exponential average of an actor's weights since it began to learn."""
+
+    def __init__(self, params: TrainResidualParams) -> None:
+        self._share = 1.0 - math.exp(-params.n_envs / params.average_steps) if params.average_steps else None
+        self._warmup_updates = params.learner.warmup_updates
+        self.weights: dict[str, Tensor] | None = None
+
+    def follow(self, model: ResidualTD3BC) -> None:
+        """Take the actor after a step of all environments."""
+        if self._share is None or model._n_updates <= self._warmup_updates:
+            return
+        now = model.policy.actor.mu.state_dict()
+        if self.weights is None:
+            self.weights = copy.deepcopy(now)
+        torch._foreach_lerp_(list(self.weights.values()), list(now.values()), self._share)
+
+    def of(self, model: ResidualTD3BC) -> ResidualActor:
+        """Return the averaged actor; the model's own where nothing is averaged."""
+        if self.weights is None:
+            return model.policy.actor.mu
+        actor = copy.deepcopy(model.policy.actor.mu)
+        actor.load_state_dict(self.weights)
+        return actor
+
+
 class _Validator:
     """Evaluates residuals and the base on the validation scenes, and keeps what was found."""
 
-    def __init__(self, env: BatchEnv, params: TrainResidualParams, candidates: list[Candidate]) -> None:
+    def __init__(self, env: BatchEnv, params: TrainResidualParams, candidates: list[Candidate], average: _Average) -> None:
         self._env = env
         self._seeds = params.validation.seeds
-        self.candidates = candidates
+        self.candidates, self.average = candidates, average
 
     def evaluate(self, model: ResidualTD3BC) -> None:
         """Evaluate the residual, once per environment step; before learning starts it is the base."""
@@ -220,7 +255,7 @@ class _Validator:
         step = model.num_timesteps if learning else BASE_STEP
         if any(candidate.step == step for candidate in self.candidates):
             return
-        actor = model.policy.actor.mu
+        actor = self.average.of(model)
         training = actor.training
         found = validation.evaluate(step, actor.eval(), self._env, model.base_model, model.spec, self._seeds)
         actor.train(training)
@@ -268,9 +303,11 @@ class _Schedule(BaseCallback):
         if step and self._crossed(self._params.log_every):
             model.dump_logs()
         if step and self._crossed(self._params.checkpoint_every):
-            checkpoint.save(model, self._validator.candidates, self._path)
+            checkpoint.save(model, (self._validator.candidates, self._validator.average.weights), self._path)
 
     def _on_step(self) -> bool:
+        assert isinstance(self.model, ResidualTD3BC)
+        self._validator.average.follow(self.model)
         next(self._steps, None)
         return True
 

@@ -36,6 +36,7 @@ def params(task: ModuleType) -> TrainResidualParams:
         actor_observation=NOTHING_MASKED,
         critic_observation=NOTHING_MASKED,
         severity_growth=None,
+        average_steps=0,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
         validation=ValidationParams(n_scenes=10, skip=0, n_rows=4, every=150, max_p=0.05),
@@ -82,9 +83,11 @@ class Run:
         )
 
 
+@pytest.mark.parametrize("average_steps", [0, 60])
 def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
-    task: ModuleType, params: TrainResidualParams, tmp_path: Path
+    task: ModuleType, params: TrainResidualParams, tmp_path: Path, average_steps: int
 ) -> None:
+    params = dataclasses.replace(params, average_steps=average_steps)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     undisturbed = Run(task, tmp_path / "whole")
@@ -144,6 +147,18 @@ def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResid
 
     np.testing.assert_array_equal(result.model.predict(seen)[0], result.actor.predict_residual(seen))
     assert result.spec.residual_scale == result.model.spec.residual_scale == task.SCALE
+
+
+def test_an_averaged_actor_is_kept_that_lags_behind_the_one_that_learns(
+    task: ModuleType, params: TrainResidualParams, tmp_path: Path
+) -> None:
+    kept = {}
+    for steps in (0, 1, 200):
+        (tmp_path / str(steps)).mkdir()
+        result = Run(task, tmp_path / str(steps))(dataclasses.replace(params, average_steps=steps))
+        kept[steps] = result.candidates[-1].weights["net.0.weight"]
+
+    assert 0 < (kept[1] - kept[0]).norm() < (kept[200] - kept[0]).norm()
 
 
 def test_scenes_are_those_of_training_and_of_validation(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
