@@ -63,9 +63,15 @@ def _parse_once(source: Any) -> Any:
 yaml.safe_load = _parse_once  # hundreds of tests read the same params.yaml, each in 50 ms
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the chain first: it takes longest, and the rest of the suite runs beside it."""
-    items.sort(key=lambda item: item.get_closest_marker("chain") is None)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker whole folders of tests: what they share, and the packages they load, is then made once and not by each."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].rpartition("/")[0]
+
+    return ByFolder(config, log)
 
 
 # A twin and a driver on it, in lockstep: nothing depends on how fast the machine is. Imported when first asked for.
