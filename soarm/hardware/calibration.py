@@ -168,6 +168,20 @@ class Calibration:
         low, high = np.array([joint.range_ticks for joint in self.joints]).T
         return np.clip(np.rint(ticks), low, high).astype(np.int64)
 
+    def rezeroed(self, zero_deg: ArrayLike) -> Calibration:
+        """Return the calibration of an arm whose zeros turned out to be off: it reads so much less at the same ticks.
+
+        Args:
+            zero_deg: Shape (6,) [deg x 5, percent].
+        """
+        moved = self._column("sign") * self._column("ticks_per_unit") * np.asarray(zero_deg, np.float64)
+        return Calibration(
+            tuple(
+                dataclasses.replace(joint, zero_ticks=joint.zero_ticks + ticks)
+                for joint, ticks in zip(self.joints, moved.tolist(), strict=True)
+            )
+        )
+
     @property
     def lower(self) -> NDArray[np.float64]:
         """Least target per joint, a margin inside the measured range, shape (6,) [deg x 5, percent]."""
