@@ -166,8 +166,9 @@ class Rehearsal:
     def _count(self, n_steps: int, n_human: int) -> None:
         desk = self._desk
         if self._zeros and n_steps:
-            spec = self.model.spec
-            zeros = find_zeros(read_all(self._run.path / layout.STEPS), find(spec.task), spec.control_hz)
+            spec, episodes = self.model.spec, read_all(self._run.path / layout.STEPS)
+            until = np.searchsorted(np.cumsum([len(episode) for episode in episodes]), n_steps)
+            zeros = find_zeros(episodes[: until + 1], find(spec.task), spec.control_hz)
             desk = recalibrated(desk, zeros.zero_deg)
         solved = success(desk, self.model, self._scenes).tolist()
         self.found[str(n_steps)] = {"solved": solved, "human": n_human, "zero_deg": list(desk.servos.zero_deg)}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from soarm import kinematics
+from soarm import arm, kinematics
 from soarm.errors import OnlineError
 from soarm.online.steps import Episode
 from soarm.policy import Array
@@ -30,14 +30,16 @@ LEAST_CARRIES = 4
 """With fewer carries the prior says more than they do."""
 _RAISED_M, _NEAR_M, _SETTLED_STEPS, _LEAST_STEPS = 0.005, 0.05, 3, 6
 """A thing is carried that is so much higher than at the start, so near to the gripper point, and was so for some steps."""
+_LET_GO_PERCENT = 2.0
+"""Fingers that are so much further open than usual while it is near let it fall [percent]."""
 _COUNTED = 3.0
 """Steps of a carry count as this many independent ones at most: all share the tracker's offset."""
-_SEEN_M, _TURNED_RAD = 0.003, 0.05
+_SEEN_M, _TURNED_RAD = 0.002, 0.05
 """Standard deviation of where and how turned a thing is seen."""
 _ZERO_DEG = 1.5
 _DELAY_S = 0.03, 0.05
 """Mean and standard deviation of the delay of what is seen [s]."""
-_HELD_M, _HELD_STD_M = np.array([0.0, -0.004, 0.0]), np.array([0.001, 0.01, 0.006])
+_HELD_M, _HELD_STD_M = np.array([0.0, -0.004, 0.0]), np.array([0.001, 0.01, 0.01])
 """Where in the hand a thing is held, and how much that varies: between the jaws, along the fingers, across (bench_desk.py)."""
 _UPRIGHT = 0.8
 """The yaw of a thing that is tilted more says little: its four-fold vector is shorter than this."""
@@ -80,7 +82,7 @@ class _Carries:
         self._middle_m, self._yaw4 = seen[:, :3], seen[:, 3] + 1j * seen[:, 4]
 
     def in_hand(self, x: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return where things were in the hand, (n, 3), in the mean of each carry, (k, 3) [m], and how turned, (n,) [rad].
+        """Return where things were in the hand, (n, 3), in the mean of each carry, (k, 3) [m], and how turned, (k,) [rad].
 
         Args:
             x: Zeros [deg] and delay [s], shape (6,).
@@ -91,8 +93,9 @@ class _Carries:
         total = np.bincount(self._of, precision)[:, None]
         sums = np.stack([np.bincount(self._of, precision * offset_m[:, i]) for i in range(3)], axis=1)
         held_m = (sums + _HELD_M / _HELD_STD_M**2) / (total + 1.0 / _HELD_STD_M**2)
-        turned = np.angle(self._yaw4 * np.conj(hand[:, 0, 0] + 1j * hand[:, 1, 0]) ** 4) / 4
-        return offset_m, held_m, np.where(np.abs(self._yaw4) >= _UPRIGHT, turned, 0.0)
+        turns = np.where(np.abs(self._yaw4) >= _UPRIGHT, self._yaw4 * np.conj(hand[:, 0, 0] + 1j * hand[:, 1, 0]) ** 4, 0.0)
+        turned = np.angle(np.bincount(self._of, turns.real) + 1j * np.bincount(self._of, turns.imag)) / 4
+        return offset_m, held_m, turned
 
     def residuals(self, x: Floats) -> Floats:
         """Return all that is to be small, in standard deviations."""
@@ -100,7 +103,7 @@ class _Carries:
         parts = [
             self._weight[:, None] * (offset_m - held_m[self._of]) / _SEEN_M,
             (held_m - _HELD_M) / _HELD_STD_M,
-            self._weight * turned / _TURNED_RAD,
+            turned / _TURNED_RAD,
             x[:N_ZEROS] / _ZERO_DEG,
             np.array([(x[N_ZEROS] - _DELAY_S[0]) / _DELAY_S[1]]),
         ]
@@ -161,6 +164,8 @@ def _carried(observations: Array, task: Task) -> Iterable[tuple[Floats, NDArray[
         pose = objects[:, [task.elements[thing.name][name] for name in ("x", "y", "z", "yaw4_cos", "yaw4_sin")]]
         near = np.linalg.norm(pose[:, :3] - tcp_m, axis=1) < _NEAR_M
         held = near & (pose[:, 2] - pose[0, 2] > _RAISED_M)
+        if held.any():
+            held &= q[:, arm.GRIPPER] < np.median(q[held, arm.GRIPPER]) + _LET_GO_PERCENT
         for _ in range(_SETTLED_STEPS - 1):
             held[1:] &= held[:-1].copy()
         steps = np.flatnonzero(held)
