@@ -102,19 +102,27 @@ def find_zeros(
         from soarm.hardware.calibration import Calibration
         from soarm.online import folder as layout
         from soarm.online import zeros
-        from soarm.online.steps import read_all
+        from soarm.online.steps import StepReader, read_all
         from soarm.residual.frozen import base_of
         from soarm.tasks.registry import find
     if target.exists():
         raise CalibrationError(f"{target} exists; name a new file, and keep the old calibration")
     old, spec = Calibration.load(calibration), base_of(layout.opened(folder).path / layout.RESIDUAL)[1]
+    with StepReader(folder / layout.STEPS) as steps:
+        made_with = steps.about.get(layout.CALIBRATION, old.hash)
+    if made_with != old.hash:
+        raise CalibrationError(
+            f"the steps of {folder} were made with another calibration (hash {made_with!s:.12}) than {calibration} "
+            f"({old.hash:.12}); name that one"
+        )
     found = zeros.find_zeros(read_all(folder / layout.STEPS), find(spec.task), spec.control_hz)
     old.rezeroed(found.zero_deg).save(target)
     if as_json:
         write_json(found._asdict())
         return 0
-    for joint, zero_deg, error_deg in zip(arm.JOINT_NAMES, found.zero_deg, found.error_deg, strict=False):
-        logger.info("%-14s %+.1f deg, to %.1f", joint, zero_deg, error_deg)
+    for joint, zero_deg, error_deg in zip(arm.JOINT_NAMES, found.zero_deg, found.error_deg, strict=True):
+        unit = "percent" if joint == arm.JOINT_NAMES[arm.GRIPPER] else "deg"
+        logger.info("%-14s %+.1f %s, to %.1f", joint, zero_deg, unit, error_deg)
     logger.info(
         "what was carried, in %d episodes, is %.1f mm from where the hand has it, and was %.1f; wrote %s",
         found.n_carries,

@@ -25,7 +25,7 @@ from soarm.tasks.task import Task
 
 Floats = NDArray[np.float64]
 N_ZEROS = 5
-"""The gripper's own zero moves no hand."""
+"""The gripper's own zero moves no hand, and follows from how open the fingers are around things whose size is known."""
 LEAST_CARRIES = 4
 """With fewer carries the prior says more than they do."""
 _RAISED_M, _NEAR_M, _SETTLED_STEPS, _LEAST_STEPS = 0.005, 0.05, 3, 6
@@ -49,8 +49,8 @@ class Zeros(NamedTuple):
     """What was found.
 
     Attributes:
-        zero_deg: How far the zero of a joint is off: it reads its true position plus this; the gripper's is 0, shape (6,).
-        error_deg: Standard errors of the first five, shape (5,) [deg].
+        zero_deg: How far the zero of a joint is off: it reads its true position plus this, shape (6,).
+        error_deg: Their standard errors, shape (6,) [deg x 5, percent].
         delay_s: Of what is seen [s].
         n_carries: Episodes in which something was carried.
         before_m: How far a thing was from where the hand had it, in the median, by the joints as they read [m].
@@ -65,20 +65,36 @@ class Zeros(NamedTuple):
     after_m: float
 
 
+class _Carry(NamedTuple):
+    """An episode in which a thing is carried.
+
+    Attributes:
+        q: Joints of the whole episode, shape (T, 6) [deg x 5, percent].
+        steps: Those that carry, shape (m,).
+        seen: Where the thing was seen at these, shape (m, 5) [m x 3, 1 x 2].
+        opening_percent: How much further open the fingers read than they are around such a thing [percent].
+    """
+
+    q: Floats
+    steps: NDArray[np.intp]
+    seen: Floats
+    opening_percent: float
+
+
 class _Carries:
     """All steps of all carries in one array: n steps of k carries.
 
     Args:
-        carries: Joints of a whole episode, (T, 6), which of its steps carry, and where the thing was seen at these, (m, 5).
+        carries: The carries.
         control_hz: Control steps per second [Hz].
     """
 
-    def __init__(self, carries: list[tuple[Floats, NDArray[np.intp], Floats]], control_hz: int) -> None:
-        self._joints, self._hz = [(q, steps) for q, steps, _ in carries], control_hz
-        lengths = [len(steps) for _, steps, _ in carries]
+    def __init__(self, carries: list[_Carry], control_hz: int) -> None:
+        self._joints, self._hz = [(carry.q, carry.steps) for carry in carries], control_hz
+        lengths = [len(carry.steps) for carry in carries]
         self._of = np.repeat(np.arange(len(carries)), lengths)
         self._weight = np.sqrt(np.minimum(1.0, _COUNTED / np.repeat(lengths, lengths)))
-        seen = np.concatenate([seen for _, _, seen in carries])
+        seen = np.concatenate([carry.seen for carry in carries])
         self._middle_m, self._yaw4 = seen[:, :3], seen[:, 3] + 1j * seen[:, 4]
 
     def in_hand(self, x: Floats) -> tuple[Floats, Floats, Floats]:
@@ -136,6 +152,7 @@ def find_zeros(episodes: Iterable[Episode], task: Task, control_hz: int) -> Zero
         OnlineError: Too little was carried.
     """
     found = [carry for episode in episodes for carry in _carried(episode.observations, task)]
+    fingers = [carry.opening_percent for carry in found]
     if len(found) < LEAST_CARRIES:
         raise OnlineError(
             f"something was carried in {len(found)} episodes; zeros need {LEAST_CARRIES} of them, and are better told by 20. "
@@ -146,8 +163,8 @@ def find_zeros(episodes: Iterable[Episode], task: Task, control_hz: int) -> Zero
     fitted: Any = least_squares(carries.residuals, start, loss="soft_l1", x_scale=[1.0] * N_ZEROS + [0.02])
     errors = np.sqrt(np.diag(np.linalg.inv(fitted.jac.T @ fitted.jac)))
     return Zeros(
-        zero_deg=np.append(fitted.x[:N_ZEROS], 0.0),
-        error_deg=errors[:N_ZEROS],
+        zero_deg=np.append(fitted.x[:N_ZEROS], np.median(fingers)),
+        error_deg=np.append(errors[:N_ZEROS], 1.25 * np.std(fingers) / np.sqrt(len(fingers))),
         delay_s=float(fitted.x[N_ZEROS]),
         n_carries=len(found),
         before_m=carries.apart_m(np.append(np.zeros(N_ZEROS), fitted.x[N_ZEROS])),
@@ -155,12 +172,12 @@ def find_zeros(episodes: Iterable[Episode], task: Task, control_hz: int) -> Zero
     )
 
 
-def _carried(observations: Array, task: Task) -> Iterable[tuple[Floats, NDArray[np.intp], Floats]]:
-    """Yield joints, steps and poses of each thing that was carried in an episode of residual observations, (T, D)."""
+def _carried(observations: Array, task: Task) -> Iterable[_Carry]:
+    """Yield each thing that was carried in an episode of residual observations, (T, D)."""
     blocks = task.residual_observation.blocks
     seen = observations.astype(np.float64)
     q, tcp_m, objects = (seen[:, blocks[name]] for name in ("state", "gripper_point", "objects"))
-    for thing, _ in gripped(task):
+    for thing, grip in gripped(task):
         pose = objects[:, [task.elements[thing.name][name] for name in ("x", "y", "z", "yaw4_cos", "yaw4_sin")]]
         near = np.linalg.norm(pose[:, :3] - tcp_m, axis=1) < _NEAR_M
         held = near & (pose[:, 2] - pose[0, 2] > _RAISED_M)
@@ -170,4 +187,4 @@ def _carried(observations: Array, task: Task) -> Iterable[tuple[Floats, NDArray[
             held[1:] &= held[:-1].copy()
         steps = np.flatnonzero(held)
         if len(steps) >= _LEAST_STEPS:
-            yield q, steps, pose[steps]
+            yield _Carry(q, steps, pose[steps], float(np.median(q[steps, arm.GRIPPER])) - grip.sides_percent)
