@@ -7,7 +7,7 @@ nor learner is told how. The residual that the simulator trained goes on learnin
 in lockstep. Success is counted on the same scenes before, on the way and at the end; with `--by-hand 0.25` a scripted person,
 who sees the truth, takes over in a quarter of the episodes. Killed, it goes on where it was.
 
-    python benchmarks/bench_desk.py --desks 1 2 4 --zeros --out runs/zeros
+    python benchmarks/bench_desk.py --desks 1 2 4 7 --zeros --out runs/zeros
 
 learns nothing but the zeros of the joints, from what the arm carried (`soarm find-zeros`), at each milestone from all steps.
 
