@@ -22,6 +22,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from soarm.act.config import ACTConfig
     from soarm.dataset.reader import Dataset
     from soarm.hardware.driver import Arm
     from soarm.sim.params import SimParams
@@ -139,6 +140,28 @@ def rays(monkeypatch: pytest.MonkeyPatch) -> None:
     from soarm.sim import camera
 
     monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ACTConfig:
+    """An ACT of a moment."""
+    from soarm.act.config import ACTConfig
+
+    return ACTConfig(
+        chunk_size=5,
+        n_action_steps=3,
+        temporal_ensemble_coeff=None,
+        dim_model=8,
+        n_heads=2,
+        dim_feedforward=16,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        use_vae=True,
+        n_vae_encoder_layers=2,
+        latent_dim=4,
+        kl_weight=1.0,
+        dropout=0.1,
+    )
 
 
 @pytest.fixture(scope="session")
