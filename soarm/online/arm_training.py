@@ -115,7 +115,9 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
             finally:
                 if (run.path / layout.ACTOR).exists():
                     _write_bundle(run, model, loaded.section("export", ExportParams).opset, interface)
-    logger.info("%d of %d steps are made; start again with the same folder to go on", tally.n_steps, config.env_steps)
+    done = tally.n_steps >= config.env_steps
+    how = "give a larger --steps" if done else "start again with the same folder"
+    logger.info("%d of %d steps are made; %s to go on", tally.n_steps, config.env_steps, how)
     return tally
 
 

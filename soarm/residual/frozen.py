@@ -55,7 +55,9 @@ def base_of(path: Any) -> tuple[Any, PolicySpec]:
     """
     try:
         data = _described(path)
-    except (FileNotFoundError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; train a residual first: dvc repro train_residual") from None
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} cannot be read as a saved residual: {error}. Train again: dvc repro train_residual"
         ) from None

@@ -6,6 +6,7 @@ Ctrl-C, SIGTERM or SIGHUP ends it: the arm is parked and released. If the progra
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import sys
 import time
@@ -22,6 +23,7 @@ from soarm.runtime.shutdown import shut_down
 from soarm.signals import recorded_signals
 from soarm.table_camera.calibrating import calibrate
 from soarm.table_camera.colours import Colour
+from soarm.table_camera.handling import CARRY_S
 from soarm.table_camera.table import Table
 from soarm.tasks.thing import Thing
 
@@ -50,7 +52,7 @@ def calibrate_on(
     """
     with (
         recorded_signals() as stop,
-        Arm.connect(port, calibration, config) as arm,
+        Arm.connect(port, calibration, dataclasses.replace(config, stall_s=max(config.stall_s, CARRY_S))) as arm,
         DeadMan(port, calibration.servo_ids, _SILENCE_S) as watcher,
     ):
 

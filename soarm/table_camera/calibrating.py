@@ -64,7 +64,7 @@ _HEIGHT_M, _SLOPE = 0.002, 0.02
 
 
 class _Visit(NamedTuple):
-    """Where the hand was when it touched down with the thing, and when it closed on it from two sides."""
+    """Where the hand was when its finger touched the table beside the thing, and when it closed on that from two sides."""
 
     touch: HandPose
     first: HandPose
@@ -137,7 +137,7 @@ def calibrate(
         ObservationError: The camera gives no pictures.
     """
     hand = Handling(arm, each)
-    hold_m = _take(hand, thing, ask, lies_at)
+    _take(hand, thing, ask, lies_at)
     free = [[spot for spot in spots if _is_free(spot, keep_clear)] for spots in (_FIT, _TEST)]
     if len(free[0]) < LEAST_SPOTS or len(free[1]) < _LEAST_TESTS:
         raise CalibrationError("too few spots are free of what stays on the table; take it away, or put it to the side")
@@ -151,9 +151,9 @@ def calibrate(
         logger.info("spot %d of %d: x %.3f, y %.3f", i + 1, len(plan), *xy_m)
         if i + 1 < len(plan):
             hand.go(visits[-1].second.tcp_m[:2], turn_deg + 90.0, beside=True)
-            hand.lower(float(visits[-1].touch.tcp_m[2]))
+            hand.lower(float(visits[-1].touch.tcp_m[2]) + _LIFT_M)
             hand.close_on(thing)
-    return _evaluated(visits, looked, len(free[0]), thing, colour, hold_m, arm.calibration.hash)
+    return _evaluated(visits, looked, len(free[0]), thing, colour, arm.calibration.hash)
 
 
 def _evaluated(
@@ -162,11 +162,10 @@ def _evaluated(
     n: int,
     thing: Thing,
     colour: Colour,
-    hold_m: float,
     arm_hash: str,
 ) -> Table:
     """Return the table from the visits of all spots and what was seen after each; the first `n` are not of the touch test."""
-    tcp_m = np.array([visit.touch.tcp_m for visit in visits])
+    touched_m = np.array([[*visit.touch.tcp_m[:2], visit.touch.lowest_m] for visit in visits])
     seen = [
         None if patch is None else Spot.squared(visit.first, visit.second, patch.outline)
         for visit, patch in zip(visits, _moved(looked, colour), strict=True)
@@ -175,7 +174,7 @@ def _evaluated(
     hues = [hue_inside(as_hsv(picture), spot.seen) for picture, spot in zip(looked, seen, strict=True) if spot is not None]
     reference = np.median(looked, axis=0).round().astype(np.uint8)
     colours = {thing.name: Colour(float(np.median(np.unwrap(hues, period=360.0)) % 360))}
-    return Table(solution.camera, _plane(tcp_m[:, :2], tcp_m[:, 2] - hold_m), colours, test, arm_hash, as_grey(reference))
+    return Table(solution.camera, _plane(touched_m[:, :2], touched_m[:, 2]), colours, test, arm_hash, as_grey(reference))
 
 
 def take(camera: Sensor, hand: Handling, n: int) -> list[Picture]:
@@ -198,8 +197,8 @@ def take(camera: Sensor, hand: Handling, n: int) -> list[Picture]:
     raise ObservationError(f"{camera.subject} do not come any more; does another program use it?")
 
 
-def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: Sequence[float] | None) -> float:
-    """Take the thing between the fingers, and return how high the gripper point was over the table then [m]."""
+def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: Sequence[float] | None) -> None:
+    """Take the thing between the fingers."""
     xy_m, turn_deg = place_at(*FIRST), 0.0
     if lies_at is not None:
         xy_m = np.array(lies_at[:2], np.float64)
@@ -212,19 +211,19 @@ def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: S
     if lies_at is None:
         ask(f"Put the {thing.name} on the table, flat between the fingers, then press Enter. ")
     hand.close_on(thing)
-    return float(touch.tcp_m[2]) + _LIFT_M - touch.lowest_m
 
 
 def _put(hand: Handling, thing: Thing, xy_m: Floats, turn_deg: float) -> _Visit:
     """Set the thing down, and close on it from two sides: then its middle is where the hand was, whatever slipped before."""
     hand.go(xy_m, turn_deg + 90.0)
-    touch = hand.touch_down()
+    hand.touch_down()
     hand.open()
     first = hand.close_on(thing)
     hand.open()
     hand.part()
     hand.go(xy_m, turn_deg, beside=True)
-    hand.lower(float(touch.tcp_m[2]))
+    touch = hand.touch_down()  # what is carried slips in the hand, so that its own touch tells no height
+    hand.lower(float(touch.tcp_m[2]) + _LIFT_M)
     second = hand.close_on(thing)
     hand.open()
     hand.part()

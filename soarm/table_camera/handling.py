@@ -18,6 +18,7 @@ from soarm import kinematics
 from soarm.errors import FaultError
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
+from soarm.runtime.persist import bring_back
 from soarm.runtime.safety import lowest_m
 from soarm.tasks.thing import Thing
 
@@ -33,14 +34,18 @@ _CLOSE_PERCENT = 8.0
 """Where the gripper is sent to close on a thing: it squeezes [percent]."""
 _HOLD_PERCENT = 2.5
 """And how much further than it is while it holds it: a servo that presses as hard as it can gets hot [percent]."""
-_SPEED = 80.0
-"""Of the joint that has the longest way, at its fastest [deg/s]: between two spots the gripper must not press for 5 s."""
+CARRY_S = 20.0
+"""It carries for less than this from spot to spot, on a busy computer too [s]: by the motor's law with 0.8 A, for a gripper's
+servo that may do so for half a minute (phosphobot issue 241)."""
+_SPEED = 50.0
+"""Of the joint that has the longest way, at its fastest [deg/s]: a cube in the hand must not slip."""
 _ASIDE = (-60.0, 40.0, 90.0, -90.0)
 """Lift, elbow, wrist and roll when the hand is out of the picture's way, near to the shoulder and 18 cm high [deg]."""
 _ASIDE_DEG, _MOST_ASIDE_DEG = 100.0, 80.0
 _SLOW_M_S, _FAST_M_S = 0.015, 0.06
 """Of the hand while it may touch something at any time, and else [m/s]."""
 _FEWEST, _SETTLE_S = 8, 0.3
+_SAG_LOOKS, _MOST_SAG_DEG = 2, 8.0
 _SEARCH, _STEP = 60, 6
 """Iterations of the inverse kinematics: from afar, and from the step before."""
 _NEAR_M = 0.032
@@ -78,6 +83,7 @@ class Handling:
     def __init__(self, arm: Arm, each: Callable[[], None] = lambda: None) -> None:
         self._arm, self._each = arm, each
         self._sent = np.clip(arm.observe().q, arm.calibration.lower, arm.calibration.upper)
+        self._sag: Floats = np.zeros(joints.N_JOINTS)  # what targets are raised by, so that the arm is where it is to be
         tcp_m, rotation = kinematics.forward(self._sent)
         self._over_m, self._opening = tcp_m[:2], -rotation[:, 0]
 
@@ -111,6 +117,7 @@ class Handling:
                 f"the arm cannot reach {self._over_m.round(3).tolist()} with its fingers down; choose a nearer place"
             )
         self._follow(goal)
+        self._make_up_for_sag()
 
     def aside(self, xy_m: ArrayLike) -> None:
         """Take the hand out of the way between a place and a camera that is not behind the arm."""
@@ -169,8 +176,8 @@ class Handling:
         percent = float(self._observe()[joints.GRIPPER])
         if not least + 2.0 < percent < most:
             raise FaultError(
-                f"the gripper is {percent:.0f} percent open: no {thing.name} is between the fingers, which would be at "
-                f"{least:g} to {most:g}. Begin again"
+                f"the gripper is {percent:.1f} percent open: no {thing.name} is between the fingers, which would be at "
+                f"{least + 2.0:g} to {most:g}. Begin again, and say anew where it lies (--lies-at)"
             )
         self._sent[joints.GRIPPER] = max(_CLOSE_PERCENT, percent - _HOLD_PERCENT)
         return self.pose()
@@ -191,6 +198,17 @@ class Handling:
         n_steps = max(_FEWEST, math.ceil(abs(height_m - start_m) / speed_m_s * HZ))
         for share in np.arange(1, n_steps + 1) / n_steps:
             self._send(self._solved(start_m + kinematics.minimum_jerk(float(share)) * (height_m - start_m))[0])
+
+    def _make_up_for_sag(self) -> None:
+        """Raise the targets until the arm, at rest, is where it is to be: its weight pulls soft servos down by degrees."""
+        for _ in range(_SAG_LOOKS):
+            self.pause(_SETTLE_S)
+            more = np.append((self._sent - self._observe())[: joints.GRIPPER], 0.0)
+            goal = np.clip(self._sag + more, -_MOST_SAG_DEG, _MOST_SAG_DEG)
+            for sag in np.linspace(self._sag, goal, _FEWEST + 1)[1:]:
+                self._sag = sag
+                self._send(self._sent)
+        self.pause(_SETTLE_S)
 
     def _solved(self, height_m: float, *, fresh: bool = False) -> tuple[Floats, float]:
         """Return joints that bring the gripper point over the place at a height, and how far off they are [m]."""
@@ -214,13 +232,18 @@ class Handling:
 
     def _send(self, q: Floats) -> None:
         self._each()
-        self._arm.command(q)
         self._sent = np.asarray(q, np.float64)
+        low, high = self._arm.calibration.lower, self._arm.calibration.upper
+        self._arm.command(np.clip(self._sent + self._sag, low, high))
         self._arm.sleep(1.0 / HZ)
         self._observe()
 
     def _observe(self) -> Floats:
         q = self._arm.observe().q
+        if self._arm.state is State.HOLD:  # a silent servo, or a supply that sags: it stands still and goes on
+            bring_back(self._arm, self._each)
+            self._arm.activate()
+            q = self._arm.observe().q
         if self._arm.state is not State.ACTIVE:
             raise FaultError(f"the arm stopped: {self._arm.fault or self._arm.state.name}. See to it, and begin again")
         return q

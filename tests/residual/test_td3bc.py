@@ -185,7 +185,7 @@ def test_file_that_is_missing_or_something_else_is_named(task: ModuleType, tmp_p
     (tmp_path / "text.zip").write_text("hello")
     TD3("MlpPolicy", gymnasium.make("Pendulum-v1"), buffer_size=1, device="cpu").save(tmp_path / "td3.zip")
 
-    with pytest.raises(CheckpointError, match=r"gone\.zip cannot be read as a saved residual"):
+    with pytest.raises(CheckpointError, match=r"gone\.zip does not exist; train a residual first"):
         ResidualTD3BC.load(tmp_path / "gone.zip")
     with pytest.raises(CheckpointError, match=r"text\.zip cannot be read as a saved residual"):
         ResidualTD3BC.load(tmp_path / "text.zip")

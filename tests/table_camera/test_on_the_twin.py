@@ -33,8 +33,8 @@ def cleared(sim):
     return dataclasses.replace(sim, task=dataclasses.replace(sim.task, bin_radius_m=(0.4, 0.4), bin_angle_deg=(85.0, 85.0)))
 
 
-def active(twin, clock):
-    arm = Arm.connect(twin.ports[0], Calibration.nominal(), CONFIG, sleep=clock.sleep)
+def active(twin, clock, config=CONFIG):
+    arm = Arm.connect(twin.ports[0], Calibration.nominal(), config, sleep=clock.sleep)
     arm.hold()
     arm.activate()
     return arm
@@ -94,12 +94,14 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
 
 
 @pytest.mark.slow
-def test_the_arm_calibrates_the_camera_and_the_camera_then_sees_to_two_millimetres(cleared):
+@pytest.mark.parametrize(("servo_model", "registers"), [("position", AS_SIMULATED), ("sts3215", {})])
+def test_the_arm_calibrates_the_camera_and_the_camera_then_sees_to_two_millimetres(cleared, servo_model, registers):
     sim, clock = dataclasses.replace(cleared, cameras={"front": CameraParams(320, 240)}), Clock()
-    with Twin.start(sim, TwinConfig(registers=AS_SIMULATED)) as twin, RenderedCameras(twin, sim) as cameras:
+    config = TwinConfig(servo_model=servo_model, registers=registers)
+    with Twin.start(sim, config) as twin, RenderedCameras(twin, sim) as cameras:
         twin.reset(0)
         x, y, _, cosine, sine, *_ = twin.objects().tolist()
-        with active(twin, clock) as arm:
+        with active(twin, clock, driver_config(ArmConfig(), servo_model)) as arm:
             camera = RenderedCamera(cameras.take, "front", clock.now)
             yaw = float(np.degrees(np.arctan2(sine, cosine))) / 4
             table = calibrate(arm, camera, CUBE, Colour(216.0), input, lies_at=(x + 0.003, y, yaw))
