@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -86,7 +86,7 @@ def load(path: Path, task: str | None = None) -> Params:
 
     Raises:
         ParamsError: The file is missing, not YAML, names a task or a profile it does not hold, a task has a section that the
-            base lacks, or a profile sets a key that neither base nor task have.
+            base lacks, or a profile sets a key that neither base nor any task have.
     """
     data = _read(path)
     keys = [field.name for field in dataclasses.fields(Header)]
@@ -109,7 +109,8 @@ def load(path: Path, task: str | None = None) -> Params:
         if name not in base
     ]
     ours = _overlay(base, of_task, f"tasks.{header.task}", faults, adds=True)
-    merged = _overlay(ours, own, header.profile, faults, adds=False)
+    others = [section for name, section in tasks.items() if name != header.task]
+    merged = _overlay(ours, _for_task(own, ours, others), header.profile, faults, adds=False)
     if faults:
         raise ParamsError(f"{path}:\n  " + "\n  ".join(faults))
     return Params(**vars(header), sections=merged, of_task=ours, path=path)
@@ -182,6 +183,18 @@ def _mapping(name: str, value: Any, faults: list[str]) -> dict[Any, Any]:
         return value
     faults.append(f"{name} is {_shown(value)}; it must be a mapping of sections")
     return {}
+
+
+def _for_task(profile: Any, ours: Any, others: Sequence[Any]) -> Any:
+    """Return a profile without what it sets for other tasks alone: keys that this task lacks and another has."""
+    if not isinstance(profile, dict) or not isinstance(ours, dict):
+        return profile
+    kept = {}
+    for key, value in profile.items():
+        theirs = [other[key] for other in others if isinstance(other, dict) and key in other]
+        if key in ours or not theirs:
+            kept[key] = _for_task(value, ours.get(key), theirs)
+    return kept
 
 
 def _overlay(base: Any, over: Any, where: str, faults: list[str], *, adds: bool, depth: int = 0) -> Any:

@@ -111,6 +111,14 @@ def test_a_task_that_does_not_fit_the_base_is_named(tmp_path: Path, tasks: objec
         params.load(write(tmp_path, tasks=tasks))
 
 
+def test_a_profile_may_set_what_only_another_task_has_and_it_is_left_out(tmp_path: Path) -> None:
+    tasks = {"pick_place": {"toy": {"inner": {"own": 1}}}, "push": {}}
+    write(tmp_path, tasks=tasks, ci={"toy": {"inner": {"own": 2}}})
+
+    assert params.load(tmp_path / "params.yaml", "pick_place").sections["toy"]["inner"]["own"] == 2
+    assert "own" not in params.load(tmp_path / "params.yaml", "push").sections["toy"]["inner"]
+
+
 def test_a_profile_may_not_set_what_the_base_lacks(tmp_path: Path) -> None:
     path = write(tmp_path, ci={"toy": {"nn": 7}, "tyo": {}})
 
