@@ -37,7 +37,7 @@ from soarm.twin.actuator import ActuatorName
 from soarm.twin.rendering import RenderedCameras
 from soarm.twin.sensing import Scene, senses_of
 from soarm.twin.twin import Twin
-from soarm.twin.twin_config import TwinConfig, driver_config
+from soarm.twin.twin_config import TwinConfig, patient
 
 OFF_DEG = 3.0
 """How far a hand turns a cube from the lines of its spot, standard deviation [deg]."""
@@ -134,7 +134,7 @@ def opened(
         ObservationError: The task moves a thing that the gripper does not hold, and it is not tracked.
     """
     calibration = Calibration.nominal()
-    config = dataclasses.replace(driver_config(config, servo_model), gains=config.gains)
+    config = patient(config)
     seen = tracked or bool(bundle.eye_cameras) or bool(bundle.cameras)
     if not seen:
         followed(bundle.task)

@@ -81,21 +81,22 @@ class TwinConfig:
             raise TwinError("; ".join(faults))
 
 
-def driver_config(usual: ArmConfig, servo_model: ActuatorName) -> ArmConfig:
+def patient(usual: ArmConfig) -> ArmConfig:
     """Return a driver's settings on a twin of its own.
 
     The machine may be busy, so answers may be late and an arm may recover as often as it likes. How long a gripper presses is
     counted by the wall's clock, which is not that of a twin in lockstep, and a gripper that lost its torque to that would be
-    weak in the scenes that follow. The simulator's own actuators know no share of torque and no bound on speed.
-
-    Args:
-        usual: On an arm.
-        servo_model: How the twin's servos make torque.
+    weak in the scenes that follow.
     """
-    gains = usual.gains
-    if servo_model == "position":
-        gains = dataclasses.replace(gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
-    return dataclasses.replace(usual, gains=gains, timeout_s=10.0, stall_s=60.0, recoveries=1_000_000)
+    return dataclasses.replace(usual, timeout_s=10.0, stall_s=60.0, recoveries=1_000_000)
+
+
+def driver_config(usual: ArmConfig, servo_model: ActuatorName) -> ArmConfig:
+    """Return `patient` settings for servos of a model: the simulator's own know no share of torque, and no bound on speed."""
+    if servo_model == "sts3215":
+        return patient(usual)
+    gains = dataclasses.replace(usual.gains, torque_limit=(1000,) * 6, velocity=(0,) * 6)
+    return dataclasses.replace(patient(usual), gains=gains)
 
 
 def servos_of(config: TwinConfig, *, new: bool) -> list[Servo]:
