@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
-from torch import Tensor
 
 from soarm.base import BasePolicy, Demonstrations
 from soarm.quantities import RISING, SOME, Count, Positive, Threads, Whole, within
@@ -30,6 +28,7 @@ from soarm.residual.actor import ResidualActor
 from soarm.residual.demonstrations import label
 from soarm.residual.encoder import ObservationParams
 from soarm.residual.exploration import ExplorationParams
+from soarm.residual.gradients import polyak_update
 from soarm.residual.learner import LearnerParams
 from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.validation import BASE_STEP, Candidate, ValidationParams
@@ -157,7 +156,7 @@ def train(
     candidates: list[Candidate] = []
     average = _Average(params)
     if path.exists():
-        model, (candidates, average.weights) = checkpoint.restore(path, venv, "cpu")
+        model, (candidates, average.actor) = checkpoint.restore(path, venv, "cpu")
         logger.info("resuming at environment step %d", model.num_timesteps)
     else:
         model = _new_model(venv, base, params, bound, seed)
@@ -216,29 +215,20 @@ def _new_model(
 
 
 class _Average:
-    """The exponential average of an actor's weights since it began to learn."""
+    """The exponential average of an actor since it began to learn."""
 
     def __init__(self, params: TrainResidualParams) -> None:
         self._share = 1.0 - math.exp(-params.n_envs / params.average_steps) if params.average_steps else None
         self._warmup_updates = params.learner.warmup_updates
-        self.weights: dict[str, Tensor] | None = None
+        self.actor: ResidualActor | None = None
 
     def follow(self, model: ResidualTD3BC) -> None:
         """Take the actor after a step of all environments."""
         if self._share is None or model._n_updates <= self._warmup_updates:
             return
-        now = model.policy.actor.mu.state_dict()
-        if self.weights is None:
-            self.weights = copy.deepcopy(now)
-        torch._foreach_lerp_(list(self.weights.values()), list(now.values()), self._share)
-
-    def of(self, model: ResidualTD3BC) -> ResidualActor:
-        """Return the averaged actor; the model's own where nothing is averaged."""
-        if self.weights is None:
-            return model.policy.actor.mu
-        actor = copy.deepcopy(model.policy.actor.mu)
-        actor.load_state_dict(self.weights)
-        return actor
+        if self.actor is None:
+            self.actor = copy.deepcopy(model.policy.actor.mu)
+        polyak_update(model.policy.actor.mu, self.actor, self._share, 1)
 
 
 class _Validator:
@@ -255,7 +245,7 @@ class _Validator:
         step = model.num_timesteps if learning else BASE_STEP
         if any(candidate.step == step for candidate in self.candidates):
             return
-        actor = self.average.of(model)
+        actor = self.average.actor or model.policy.actor.mu
         training = actor.training
         found = validation.evaluate(step, actor.eval(), self._env, model.base_model, model.spec, self._seeds)
         actor.train(training)
@@ -303,7 +293,7 @@ class _Schedule(BaseCallback):
         if step and self._crossed(self._params.log_every):
             model.dump_logs()
         if step and self._crossed(self._params.checkpoint_every):
-            checkpoint.save(model, (self._validator.candidates, self._validator.average.weights), self._path)
+            checkpoint.save(model, (self._validator.candidates, self._validator.average.actor), self._path)
 
     def _on_step(self) -> bool:
         assert isinstance(self.model, ResidualTD3BC)
