@@ -151,7 +151,7 @@ def calibrate(
         logger.info("spot %d of %d: x %.3f, y %.3f", i + 1, len(plan), *xy_m)
         if i + 1 < len(plan):
             hand.go(visits[-1].second.tcp_m[:2], turn_deg + 90.0, beside=True)
-            hand.lower(float(visits[-1].touch.tcp_m[2]) + _LIFT_M)
+            _low(hand, visits[-1].touch)
             hand.close_on(thing)
     return _evaluated(visits, looked, len(free[0]), thing, colour, arm.calibration.hash)
 
@@ -206,11 +206,15 @@ def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: S
         turn_deg = (lies_at[2] - math.degrees(math.atan2(-away[0], away[1])) + 45.0) % 90.0 - 45.0
     hand.go(xy_m, turn_deg, beside=lies_at is not None)
     hand.open(_WIDE_PERCENT)
-    touch = hand.touch_down()
-    hand.lower(float(touch.tcp_m[2]) + _LIFT_M)
+    _low(hand, hand.touch_down())
     if lies_at is None:
         ask(f"Put the {thing.name} on the table, flat between the fingers, then press Enter. ")
     hand.close_on(thing)
+
+
+def _low(hand: Handling, touch: HandPose) -> None:
+    """Go to the height at which the fingers close on a thing, by where the finger touched the table."""
+    hand.lower(float(touch.tcp_m[2]) + _LIFT_M)
 
 
 def _put(hand: Handling, thing: Thing, xy_m: Floats, turn_deg: float) -> _Visit:
@@ -223,7 +227,7 @@ def _put(hand: Handling, thing: Thing, xy_m: Floats, turn_deg: float) -> _Visit:
     hand.part()
     hand.go(xy_m, turn_deg, beside=True)
     touch = hand.touch_down()  # what is carried slips in the hand, so that its own touch tells no height
-    hand.lower(float(touch.tcp_m[2]) + _LIFT_M)
+    _low(hand, touch)
     second = hand.close_on(thing)
     hand.open()
     hand.part()
