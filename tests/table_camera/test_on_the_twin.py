@@ -20,6 +20,7 @@ from soarm.table_camera.handling import Handling
 from soarm.table_camera.tracker import Tracker
 from soarm.tasks.pick_place import TASK
 from soarm.tasks.tabletop import CUBE
+from soarm.twin.faults import Fault
 from soarm.twin.rendering import RenderedCamera, RenderedCameras
 from soarm.twin.twin import Twin
 from soarm.twin.twin_config import AS_SIMULATED, TwinConfig, driver_config
@@ -91,6 +92,20 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
 
         assert not any(twin.torque(servo_id) for servo_id in twin.servos)
         assert abs(twin.q()[1] - CONFIG.park[1]) < 12.0
+
+
+def test_a_hand_goes_on_after_a_servo_was_silent_for_a_moment(cleared, caplog):
+    with Twin.start(cleared, TwinConfig(registers=AS_SIMULATED)) as twin:
+        twin.reset(0)
+        with active(twin, Clock(), dataclasses.replace(CONFIG, timeout_s=0.2)) as arm:
+            hand = Handling(arm)
+            twin.inject(Fault("mute", servo_id=4, count=6, after_writes=3))
+            caplog.set_level("INFO")
+            hand.go((0.1, -0.2), 0.0)
+            pose = hand.pose()
+
+    assert "ACTIVE -> HOLD" in caplog.text
+    np.testing.assert_allclose(pose.tcp_m[:2], (0.1, -0.2), atol=0.002)
 
 
 @pytest.mark.slow
