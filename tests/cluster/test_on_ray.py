@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from soarm.cluster.package import package
+from soarm.cluster.remote import STOPPED
 from soarm.cluster.task import Task, run_all
 from soarm.errors import StageError
 from soarm.progress import Overview
@@ -23,18 +24,30 @@ ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
     """Return two nodes with a processor each; this process is on the first one."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # names of sockets must be short
-        monkeypatch.setenv("TMPDIR", folder)
+    # Names of sockets must be short.
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
+    ):
+        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patched.setenv("TMPDIR", folder)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         made.add_node(num_cpus=1)
         yield made
         made.shutdown()
+
+
+def test_an_address_without_a_cluster_is_refused(counting: Path) -> None:  # the first one: later ones have a cluster here
+    from soarm.cluster.on_ray import RayCluster
+
+    packed = package(counting, [])
+    with pytest.raises(StageError, match="no Ray cluster at 'auto'"):
+        RayCluster(counting, "auto", packed)
 
 
 def step_kept(root: Path, name: str) -> int:
@@ -43,6 +56,39 @@ def step_kept(root: Path, name: str) -> int:
         return int((root / "data" / ".scratch" / name / "at").read_text())
     except FileNotFoundError:
         return 0
+
+
+def test_after_a_signal_tasks_end_and_go_on_from_the_checkpoints_that_came(
+    cluster: Any, counting: Path, count: Callable[[str, float], Task]
+) -> None:
+    from soarm.cluster.on_ray import RayCluster
+
+    stop, entered = StopRequests(), list[str]()
+
+    class Stopping(Overview):
+        def show(self, done: int, total: int, running: Any) -> None:
+            if not stop and len(running) == 2 and min(step_kept(counting, name) for name in running) > 0:
+                stop.came.append("SIGINT")
+
+    packed = package(counting, [Path("data", "numbers")])
+    view = Stopping(Console(file=io.StringIO()), "counting")
+    tasks = [count(name, 0.5) for name in "abc"]
+    others = run_all(tasks, RayCluster(counting, cluster.address, packed, 0.3), entered.extend, view, stop)
+    begun = {outcome.name: step_kept(counting, outcome.name) for outcome in others if step_kept(counting, outcome.name)}
+    rest = run_all(
+        [count(name, 0.0) for name in begun],
+        RayCluster(counting, cluster.address, packed),
+        entered.extend,
+        Overview(Console(file=io.StringIO()), "counting"),
+        StopRequests(),
+    )
+
+    assert {outcome.status for outcome in others} == {STOPPED}
+    assert len(begun) == 2, "the third one waited"
+    assert rest == []
+    assert sorted(entered) == sorted(begun)
+    for name, step in begun.items():
+        assert (counting / "data" / "count" / name / "tries").read_text().split() == ["0", str(step)]
 
 
 def test_a_lost_node_s_task_runs_again_on_another_and_goes_on_from_its_checkpoint(
@@ -80,13 +126,3 @@ def test_a_lost_node_s_task_runs_again_on_another_and_goes_on_from_its_checkpoin
     assert tries[:2] == [["0"], ["0"]]
     assert tries[2][0] == "0"
     assert [2 <= int(step) < 10 for step in tries[2][1:]] == [True]
-
-
-def test_an_address_without_a_cluster_is_refused(counting: Path) -> None:
-    from soarm.cluster.on_ray import RayCluster
-
-    packed = package(counting, [])
-    with pytest.raises(StageError, match="no Ray cluster at 'auto'"):
-        RayCluster(counting, "auto", packed)
-    with pytest.raises(StageError, match="it has to be a node of the cluster: `ray start"):
-        RayCluster(counting, "ray://somewhere:10001", packed)

@@ -103,7 +103,7 @@ def test_good_runs_are_entered_and_failed_ones_named(
     status = study.run_study(project, [], 1, None)
 
     assert status == 1
-    assert dvc[-1] == ("--wait-for-lock", "commit", "--force", "study/dvc.yaml:ablation@no_penalty-1")
+    assert dvc[-1] == ("commit", "--force", "study/dvc.yaml:ablation@no_penalty-1")
     said = capsys.readouterr().err
     assert "full-0 ended with status 3, and the last it wrote is\nwhat it said" in said
     assert "1 runs failed: full-0. Type the same command again" in said
