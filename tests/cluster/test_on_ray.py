@@ -15,7 +15,6 @@ from rich.console import Console
 from soarm.cluster.package import package
 from soarm.cluster.remote import STOPPED
 from soarm.cluster.task import Task, run_all
-from soarm.errors import StageError
 from soarm.progress import Overview
 from soarm.signals import StopRequests
 
@@ -40,14 +39,6 @@ def cluster() -> Iterator[Any]:
         made.add_node(num_cpus=1)
         yield made
         made.shutdown()
-
-
-def test_an_address_without_a_cluster_is_refused(counting: Path) -> None:  # the first one: later ones have a cluster here
-    from soarm.cluster.on_ray import RayCluster
-
-    packed = package(counting, [])
-    with pytest.raises(StageError, match="no Ray cluster at 'auto'"):
-        RayCluster(counting, "auto", packed)
 
 
 def step_kept(root: Path, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +68,16 @@ def test_other_machines_track_where_a_server_is_and_this_one_in_its_store(
     assert served[0] == served[1]
     assert served[0]["MLFLOW_TRACKING_URI"] == "http://server:5000"
     assert "SOARM_TRACKING" not in served[0]
+
+
+def test_an_address_without_a_cluster_is_refused() -> None:
+    def init(address: str, **_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.\nPlease specify one")
+
+    with pytest.raises(
+        StageError, match=r"no Ray cluster at 'auto' \(Could not find any running Ray instance\.\); `ray start"
+    ):
+        on_ray._connect(SimpleNamespace(init=init), "auto")
 
 
 def test_this_machine_has_to_be_a_node_of_the_cluster() -> None:
