@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class RayCluster:
 
     Raises:
         MissingPackageError: Ray is not installed.
-        StageError: There is no cluster at that address, or this machine is none of its nodes.
+        StageError: There is no cluster at that address, this machine is none of its nodes, or an input lies outside of the
+            repository.
     """
 
     def __init__(self, root: Path, address: str, package: Package, keep_every_s: float = KEEP_EVERY_S) -> None:
@@ -44,7 +46,7 @@ class RayCluster:
         with loading("cluster"):
             import ray
         self._ray, self._root, self._keep_every_s = ray, root, keep_every_s
-        self._key = package.key
+        self._key, data = package.key, package.data(root)
         self._refs: dict[Any, Task] = {}
         _connect(ray, address)
         for module in (archive, process, remote):
@@ -52,7 +54,7 @@ class RayCluster:
         self._home = ray.util.get_node_ip_address()
         self._environment, self._here = _environments(root)
         self._warn_of_untracked()
-        self._package = ray.put(package.data(root))
+        self._package = ray.put(data)
         place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
@@ -110,6 +112,7 @@ class RayCluster:
             return Outcome(task.name, 1, str(error).strip())
         if not status:
             put(data, self._root, task.results)
+            shutil.rmtree(self._root / task.scratch, ignore_errors=True)
         return Outcome(task.name, status, said)
 
     def _warn_of_untracked(self) -> None:

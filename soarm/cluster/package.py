@@ -32,7 +32,16 @@ class Package(NamedTuple):
     revision: str
 
     def data(self, root: Path) -> bytes:
-        """Return the archive; in it lie the revision and the committed parameters, since it has no git."""
+        """Return the archive; in it lie the revision and the committed parameters, since it has no git.
+
+        Raises:
+            StageError: A file lies outside of the repository.
+        """
+        if (outside := next((name for name in self.content if os.path.isabs(name)), None)) is not None:
+            raise StageError(
+                f"{outside} lies outside of {root}, and other machines get what lies in it: copy the dataset to datasets/mine "
+                "and say so in params.yaml, `dataset: datasets/mine`"
+            )
         texts = {f"{SHIPPED}/revision": self.revision, f"{SHIPPED}/params.yaml": committed(root) or ""}
         return pack(root, self.content, texts)
 
@@ -45,7 +54,7 @@ def package(root: Path, inputs: Iterable[Path]) -> Package:
         inputs: Folders of data that tasks read; those that do not exist are left out.
 
     Raises:
-        StageError: An input lies outside of the repository, or this is no git repository with a commit.
+        StageError: This is no git repository with a commit.
     """
     content, revision = listing(root, inputs), git_revision(root)
     state = json.dumps([revision, sorted(content.items())])
@@ -53,18 +62,17 @@ def package(root: Path, inputs: Iterable[Path]) -> Package:
 
 
 def listing(root: Path, inputs: Iterable[Path]) -> dict[str, str]:
-    """Return path -> MD5 of every file that tasks follow from; raises as `package`."""
+    """Return path -> MD5 of every file that tasks follow from; a path outside of the repository is absolute."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_CODE]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     paths = [root / name for name in filter(None, listed.split("\0"))]
     for folder in inputs:
-        if not (root / folder).is_relative_to(root):
-            raise StageError(
-                f"{folder} lies outside of {root}, and other machines get what lies in it: copy it to datasets/{folder.name} "
-                f"and say so in params.yaml, `dataset: datasets/{folder.name}`"
-            )
         paths += [path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {str(path.relative_to(root)): _hash(path) for path in sorted(paths) if os.path.lexists(path)}
+    return {_name(path, root): _hash(path) for path in sorted(paths) if os.path.lexists(path)}
+
+
+def _name(path: Path, root: Path) -> str:
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _hash(path: Path) -> str:

@@ -59,7 +59,7 @@ class Run(NamedTuple):
             name=f"{self.variant}-{self.seed}",
             words=("-m", "stages.study", self.variant, self.seed),
             scratch=Path("data", ".scratch", part),
-            results=(self.folder, Path("data", ".written", part)),
+            results=(Path("data", ".written", part), self.folder),  # files are known as the stage's before they arrive
         )
 
 

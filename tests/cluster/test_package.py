@@ -49,9 +49,14 @@ def test_a_copy_that_was_sent_says_the_revision_and_the_committed_parameters(cou
     assert not (copy / "notes.md").exists()
 
 
-def test_a_dataset_outside_of_the_repository_is_refused(counting: Path, tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"copy it to datasets/mine and say so in params\.yaml"):
-        package(counting, [tmp_path / "mine"])
+def test_a_dataset_outside_of_the_repository_counts_and_is_not_sent(counting: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("1")
+    packed = package(counting, [tmp_path / "mine"])
+
+    assert packed.key != package(counting, []).key
+    with pytest.raises(StageError, match=r"copy the dataset to datasets/mine and say so in params\.yaml"):
+        packed.data(counting)
 
 
 def test_what_arrives_takes_the_place_of_what_was_there(tmp_path: Path) -> None:

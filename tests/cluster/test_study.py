@@ -42,7 +42,7 @@ def test_what_is_not_up_to_date_runs_and_what_the_cache_has_is_put_back(dvc: Cal
     assert [run.task.name for run in runs] == ["full-0", "no_penalty-1"]
     assert runs[1].task.words == ("-m", "stages.study", "no_penalty", "1")
     assert runs[1].task.scratch == Path("data/.scratch/study.no_penalty-1")
-    assert runs[1].task.results == (Path("data/study/no_penalty-1"), Path("data/.written/study.no_penalty-1"))
+    assert runs[1].task.results == (Path("data/.written/study.no_penalty-1"), Path("data/study/no_penalty-1"))
     assert dvc[1] == ("checkout", "--allow-missing", "study/dvc.yaml:ablation@no_margin-0")
 
 
