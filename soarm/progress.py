@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar on a terminal, a plain line with an ETA every few seconds in a log.
+"""Progress of a long loop, or of many tasks: a bar on a terminal, a plain line with an ETA every few seconds in a log.
 
 Knows the console and the `logging` handlers of a process; knows nothing of what is being counted.
 """
@@ -10,16 +10,21 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LINE_EVERY_S = 10.0
+_WIDEST = 140
+"""Characters of a line that tells of one task among many."""
 
 
 class Reporter:
@@ -92,6 +97,57 @@ class Reporter:
             return False
         self._line_due = now + LINE_EVERY_S
         return True
+
+
+class Overview:
+    """Shows how far many tasks have come: a table on a terminal, a plain line for each now and then in a log.
+
+    Args:
+        console: Where to show it; a terminal gets a table, anything else gets lines through `logging`.
+        description: What the tasks are, shown in front of their number.
+        clock: Seconds from any origin.
+    """
+
+    def __init__(self, console: Console, description: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._description, self._clock = console, description, clock
+        self._start_s = self._due_s = clock()
+        self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, done: int, total: int, running: Mapping[str, str]) -> None:
+        """Show how many tasks are done, and how far those that run have come.
+
+        Args:
+            done: Tasks that have ended.
+            total: All of them.
+            running: Task -> its last line.
+        """
+        first = line(self._description, done, total, self._clock() - self._start_s, f"{len(running)} running")
+        if self._live is not None:
+            table = Table.grid(padding=(0, 2))
+            for name, text in running.items():
+                table.add_row(name, Text(text, no_wrap=True, overflow="ellipsis"))
+            self._live.update(Group(Text(first), table))
+        elif self._clock() >= self._due_s:
+            # Of a hundred tasks nobody reads a hundred lines every few seconds.
+            self._due_s = self._clock() + LINE_EVERY_S * max(1.0, len(running) / 4)
+            for text in (first, *(f"  {name}: {text}" for name, text in running.items())):
+                logger.info("%s", text[:_WIDEST])
+
+    def say(self, text: str) -> None:
+        """Say something that stays."""
+        if self._live is not None:
+            self._console.print(text, markup=False, highlight=False)
+        else:
+            logger.info("%s", text)
 
 
 def line(description: str, done: int, total: int | None, elapsed_s: float, latest: str) -> str:

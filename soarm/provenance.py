@@ -13,15 +13,22 @@ from typing import Any
 from soarm import params as params_file
 from soarm.errors import ParamsError, StageError
 
+SHIPPED = ".shipped"
+"""Folder of a copy of the repository that was sent to another machine without its git: `revision`, and `params.yaml` as it is
+committed."""
+
 
 def git_revision(root: Path) -> str:
     """Return the commit of the work tree at `root`, with `-dirty` where tracked files differ from it.
 
-    What the chain and the study themselves write (`data`, `dvc.lock`) does not count as a difference.
+    What the chain and the study themselves write (`data`, `dvc.lock`) does not count as a difference. A copy that was sent to
+    another machine has it in a file.
 
     Raises:
         StageError: `root` is not in a git repository with a commit.
     """
+    if _is_shipped(root):
+        return (root / SHIPPED / "revision").read_text(encoding="utf-8")
     try:
         head = _git(root, "rev-parse", "--verify", "HEAD").strip()
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
@@ -51,16 +58,31 @@ def changes(root: Path, params: params_file.Params) -> dict[str, Any]:
     Nested as in the file; the study's are left out, which no stage of the chain reads. Empty where there is no such file or no
     such profile to compare with.
     """
+    if (text := committed(root)) is None:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
-        committed = Path(folder, "params.yaml")
+        file = Path(folder, "params.yaml")
         try:
-            text = _git(root, "show", "HEAD:./params.yaml")
-            committed.write_text(re.sub("^profile:.*", "profile: default", text, flags=re.MULTILINE), encoding="utf-8")
-            default = params_file.load(committed, params.task)
-        except (subprocess.CalledProcessError, ParamsError):
+            file.write_text(re.sub("^profile:.*", "profile: default", text, flags=re.MULTILINE), encoding="utf-8")
+            default = params_file.load(file, params.task)
+        except ParamsError:
             return {}
     own, reference = ({"seed": one.seed, "dataset": one.dataset, **one.sections, "study": {}} for one in (params, default))
     return _differences(own, reference)
+
+
+def committed(root: Path) -> str | None:
+    """Return params.yaml as it is committed; None where it is not."""
+    if _is_shipped(root):
+        return (root / SHIPPED / "params.yaml").read_text(encoding="utf-8")
+    try:
+        return _git(root, "show", "HEAD:./params.yaml")
+    except subprocess.CalledProcessError:
+        return None
+
+
+def _is_shipped(root: Path) -> bool:
+    return not (root / ".git").exists() and (root / SHIPPED / "revision").is_file()
 
 
 def _differences(own: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,13 @@ class Changes:
 
 
 def reproduce(
-    stages: Sequence[str], changes: Changes, *, temp: bool = False, force: bool = False, out: TextIO | None = None
+    stages: Sequence[str],
+    changes: Changes,
+    *,
+    temp: bool = False,
+    force: bool = False,
+    alone: bool = False,
+    out: TextIO | None = None,
 ) -> int:
     """Run stages, and those they depend on where something has changed, with `dvc repro` or `dvc exp run`.
 
@@ -100,6 +106,7 @@ def reproduce(
         changes: Parameters that are changed: in params.yaml, unless `temp`.
         temp: Work in a copy of the repository, and keep the results as an experiment of DVC.
         force: Run them although nothing has changed.
+        alone: Leave out what they depend on.
         out: Where DVC and the stages write instead of standard output.
 
     Returns:
@@ -118,7 +125,7 @@ def reproduce(
     words = ["exp", "run", *sets, *(["--temp"] if temp else [])] if sets or temp else ["repro"]
     # The stages say `python`: it must be the one that runs this, whether or not its environment was activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *stages]
+    command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *(["-s"] if alone else []), *stages]
     return _call(command, {**os.environ, "PATH": path}, out)
 
 

@@ -36,6 +36,7 @@ OUTSIDE: dict[str, set[str]] = {
     "base": {"numpy", "safetensors"},
     "chunking": {"numpy"},
     "cli": {"typer"},
+    "cluster": {"ray", "rich", "yaml"},
     "entry": set(),
     "estimation": {"numpy"},
     "gauntlet": set(),
@@ -95,7 +96,7 @@ DISTRIBUTIONS = {
     "rerun": "rerun-sdk",
     "cv2": "opencv-python-headless",
 }
-OPTIONAL = {"accelerate", "mujoco-menagerie", "opencv-python-headless", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+OPTIONAL = {"accelerate", "mujoco-menagerie", "opencv-python-headless", "ray", "rerun-sdk", "tensorboard", "wandb", "trackio"}
 """Distributions that are extras of their own."""
 BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
@@ -251,7 +252,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate")
+    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate", "cluster")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from soarm.progress import LINE_EVERY_S, Reporter, line
+from soarm.progress import LINE_EVERY_S, Overview, Reporter, line
 
 
 class Clock:
@@ -84,3 +84,36 @@ def test_leaving_a_loop_early_is_no_error() -> None:
             break
 
     assert item == 3
+
+
+def test_many_tasks_get_a_line_each_every_few_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+
+    with caplog.at_level(logging.INFO), Overview(Console(file=io.StringIO()), "study", clock) as view:
+        view.show(0, 4, {"a": "train  1/4", "b": "x" * 500})
+        view.show(1, 4, {"b": "not yet"})
+        clock.now_s = LINE_EVERY_S
+        view.say("a: done")
+        view.show(1, 4, {"b": "train  2/4"})
+
+    assert caplog.messages == [
+        "study  0/4 (0 %)  0/s  2 running",
+        "  a: train  1/4",
+        "  b: " + "x" * 135,
+        "a: done",
+        "study  1/4 (25 %)  0.1/s  left 0:00:30  1 running",
+        "  b: train  2/4",
+    ]
+
+
+def test_a_terminal_gets_a_table_of_the_tasks_that_run() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=60)
+
+    with Overview(console, "study", Clock()) as view:
+        view.say("a: done [0]")
+        view.show(1, 4, {"b": "train  [2]/4"})
+
+    assert "a: done [0]" in out.getvalue()
+    assert "study  1/4 (25 %)" in out.getvalue()
+    assert "b  train  [2]/4" in out.getvalue()

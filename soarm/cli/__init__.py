@@ -3,6 +3,7 @@
     program    parses the arguments and runs a command
     command    the application, the decorator `command`, and the options that many commands share
     chain      train and evaluate: stages of the chain, run through DVC
+    study      the study, on many processors or machines
     arm_learning   train a residual: the stage, or on an arm
     robot      set up an arm and drive it
     proving    evaluate a bundle on it

@@ -51,6 +51,7 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         (["record", "--task", "push"], ["exp", "run", "-S", "task=push", "record"]),
         (["export", "--temp"], ["exp", "run", "--temp", "export"]),
         (["train", "--units", "degrees"], ["exp", "run", "-S", "dataset_units=degrees", "train_act"]),
+        (["study", "ablation"], ["repro", "reach"]),  # what the runs stand on comes first
     ],
 )
 def test_a_stage_runs_through_dvc_with_this_python_first(
@@ -273,3 +274,31 @@ def test_where_there_is_no_report_no_stage_runs_and_what_makes_it_is_said(
     assert said.out.splitlines() == [str(Path("data/compare/report.html").resolve())] * 3
     assert said.err.count("there is no report yet: no data/compare/report.html here. `soarm rl-eval` makes it") == 2
     assert "no browser can be opened here" in said.err
+
+
+def test_after_the_runs_of_the_study_comes_their_table(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    from soarm.cluster import study
+
+    asked: list[tuple[list[str], int, str | None]] = []
+
+    def run_study(root: Path, wanted: list[str], workers: int, address: str | None) -> int:
+        asked.append((wanted, workers, address))
+        return 0
+
+    def call(command: list[str], environment: dict[str, str], out: TextIO | None) -> int:
+        called.append(command[3:])
+        return 0
+
+    monkeypatch.setattr(study, "run_study", run_study)
+    monkeypatch.setattr(reproduce, "_call", call)
+
+    assert cli.main(["study", "ppo", "no_penalty-0", "--workers", "3"]) == 0
+    assert cli.main(["study", "--ray", "auto"]) == 0
+    assert asked[0] == (["ppo", "no_penalty-0"], 3, None)
+    assert (asked[1][0], asked[1][2]) == ([], "auto")
+    assert called[:2] == [["repro", "reach"], ["repro", "-s", "study/dvc.yaml:study_summary"]]
+
+
+def test_workers_are_of_this_machine_and_not_of_a_cluster(called: list[list[str]]) -> None:
+    assert cli.main(["study", "--workers", "2", "--ray", "auto"]) == 2
+    assert called == []

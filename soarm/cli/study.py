@@ -1,0 +1,47 @@
+"""The command that runs the study, many runs at once: in processes of this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soarm.cli.command import CHAIN, command, loading, whole
+
+
+@command(CHAIN, "soarm study residual no_penalty --workers 2")
+def study(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Groups, variants or single runs of `study/dvc.yaml`: ablation, ppo, no_penalty-0. All by default."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, whole(1, 1024, "How many runs at once on this machine; as many as it has processors by default.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run them on the Ray cluster that this machine is a node of, one per processor: `auto`, HOST:PORT, or "
+            "`local` for one that begins and ends with the command.",
+        ),
+    ] = None,
+) -> int:
+    """Run the study: every variant and training seed that is not up to date, many at once.
+
+    The chain's stages come first, where something has changed, and the table of all runs last. A run that was stopped or lost
+    goes on from its checkpoint.
+    """
+    if ray is not None and workers is not None:
+        raise typer.BadParameter("--workers is for this machine; with --ray the cluster's processors say how many run at once")
+    with loading():
+        from soarm.cluster.study import run_study
+        from soarm.reproduce import Changes, reproduce
+    status = reproduce(["reach"], Changes())
+    if not status:
+        status = run_study(Path.cwd(), names or [], workers or os.cpu_count() or 1, ray)
+    return status or reproduce(["study/dvc.yaml:study_summary"], Changes(), alone=True)

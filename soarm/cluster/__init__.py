@@ -1,0 +1,16 @@
+"""Many tasks at once: in processes of this machine, or on a Ray cluster. DVC says what is missing and keeps the results.
+
+::
+
+    study      the runs of the study that are not up to date, as tasks; their results entered into DVC
+    pipeline   what DVC is asked and told
+    task       what a task is, and what runs tasks; the one loop that waits for all of them
+    package    what a task needs, as one archive that is named by the hash of its content
+    local      tasks in processes of this machine
+    on_ray     tasks on a Ray cluster
+    remote     what runs on a worker of it: sent there with the tasks
+    process    one task's process, its output in a file
+    archive    folders as bytes
+
+Knows neither learning nor simulator: a task is a command and the folders that it leaves.
+"""
