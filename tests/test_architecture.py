@@ -75,6 +75,7 @@ OUTSIDE: dict[str, set[str]] = {
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
+    "sweep": {"optuna", "sqlalchemy", "yaml"},
     "table_camera": {"cv2", "numpy"},
     "tasks": {"numpy"},
     "teleop": {"numpy"},
@@ -95,9 +96,18 @@ DISTRIBUTIONS = {
     "rerun": "rerun-sdk",
     "cv2": "opencv-python-headless",
 }
-OPTIONAL = {"accelerate", "mujoco-menagerie", "opencv-python-headless", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+OPTIONAL = {
+    "accelerate",
+    "mujoco-menagerie",
+    "opencv-python-headless",
+    "optuna",
+    "rerun-sdk",
+    "tensorboard",
+    "wandb",
+    "trackio",
+}
 """Distributions that are extras of their own."""
-BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk"}
+BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"cli", "runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
@@ -251,7 +261,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate")
+    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate", "sweep")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 
