@@ -16,6 +16,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ logger = logging.getLogger("study_jobs")
 
 
 _END_S = 60.0
-"""How long a run may take to end after it was told to [s]."""
+"""How long a run may take to end after it was told to [s]; submitit tells it 90 s before the time limit."""
+_MOST_LIMITS = 20
+"""How often a job may reach its time limit and go on."""
 
 
 class Job:
@@ -41,8 +44,11 @@ class Job:
         """Run it, and return its name. `stages.study` goes on from its checkpoint, if it has one."""
         name = f"{variant}-{seed}"
         if not is_done(self.root, variant, seed):
-            self.process = subprocess.Popen([sys.executable, "-m", "stages.study", variant, str(seed)], cwd=self.root)
-            if status := self.process.wait():
+            command = [sys.executable, "-m", "stages.study", variant, str(seed)]
+            self.process = subprocess.Popen(command, cwd=self.root, preexec_fn=_leave_signals_to_submitit)
+            while (status := self.process.poll()) is None:  # not `wait`: a signal would find its lock taken
+                time.sleep(0.5)
+            if status:
                 raise RuntimeError(f"{name} ended with status {status}; its output says why")
         return name
 
@@ -58,6 +64,12 @@ class Job:
         return DelayedSubmission(Job(self.root), variant, seed)
 
 
+def _leave_signals_to_submitit() -> None:
+    """Have a run ignore what Slurm sends to every process of a job; `Job.checkpoint` tells it to stop."""
+    for name in ("SIGTERM", "SIGUSR2"):
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
+
+
 def is_done(root: Path, variant: str, seed: int) -> bool:
     """Whether a run has its results; the stage puts them in place at its end, all at once."""
     return (root / "data" / "study" / f"{variant}-{seed}" / "metrics.json").is_file()
@@ -67,7 +79,9 @@ def submit(root: Path, runs: list[tuple[str, int]], given: argparse.Namespace) -
     """Submit a job per run, and wait for them."""
     import submitit
 
-    executor = submitit.AutoExecutor(folder=root / "runs" / "slurm" / "%j", cluster="local" if given.local else "slurm")
+    executor = submitit.AutoExecutor(
+        root / "runs" / "slurm", cluster="local" if given.local else "slurm", slurm_max_num_timeout=_MOST_LIMITS
+    )
     executor.update_parameters(name="study", timeout_min=given.minutes, cpus_per_task=2, mem_gb=4)
     if not given.local:
         executor.update_parameters(slurm_array_parallelism=given.jobs, slurm_partition=given.partition)

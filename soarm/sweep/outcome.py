@@ -52,6 +52,13 @@ def command(basis: Basis, values: Mapping[str, Any]) -> str:
     return " ".join(["dvc exp run --temp", *(f"-S {shlex.quote(change)}" for change in changes)])
 
 
+def told(basis: Basis, best: FrozenTrial) -> list[str]:
+    """Return which trial is the best and how to make it again, a line each."""
+    typed = command(basis, values_of(best))
+    as_it_stands = "" if " -S " in typed else ", which is params.yaml as it stands"
+    return [f"the best is trial {best.number}{as_it_stands}. What it is worth on test scenes:", "", f"    {typed}"]
+
+
 def line(swept: Swept, trials: Sequence[FrozenTrial], number: int) -> str:
     """Return how a trial ended and how far the sweep is, of all processes."""
     own = next(one for one in trials if one.number == number)

@@ -24,7 +24,7 @@ from soarm.signals import StopRequests, recorded_signals
 from soarm.sweep import outcome
 from soarm.sweep.attempt import Attempt, attempt
 from soarm.sweep.basis import Basis
-from soarm.sweep.optuna_store import HOST, Store, values_of
+from soarm.sweep.optuna_store import HOST, Store
 from soarm.sweep.search import Search, parse
 from soarm.sweep.swept import Swept
 
@@ -62,8 +62,7 @@ class Sweep:
         if shares := outcome.importances(self.store.study):
             lines += ["", "what mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())]
         if (best := outcome.best(self.swept, trials)) is not None:
-            typed = outcome.command(self.basis, values_of(best))
-            lines += ["", f"the best is trial {best.number}. What it is worth on test scenes:", "", f"    {typed}"]
+            lines += ["", *outcome.told(self.basis, best)]
         return lines
 
     @classmethod
