@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from soarm.errors import SmallFileError, StageError
-from soarm.smallfile import load_json, write_atomically
+from soarm.errors import StageError
+from soarm.smallfile import DATASET_BYTES, read_json, shown, write_atomically
 from soarm.sweep.swept import Swept
 from soarm.tracking.trial import FOLDER
 
@@ -100,11 +100,9 @@ class Attempt:
         """Return the metric of a stage that is done; None where it failed."""
         if not self.is_done:
             return None
-        try:
-            value = load_json(self.folder / "data" / "metrics" / f"{self._swept.stage}.json").get(self._swept.metric)
-        except SmallFileError:
-            return None
-        return float(value) if isinstance(value, int | float) else None
+        with contextlib.suppress(StageError):
+            return read_metric(self.folder / "data" / "metrics" / f"{self._swept.stage}.json", self._swept.metric)
+        return None
 
     def reason(self) -> str:
         """Return the last line that the stage wrote."""
@@ -117,6 +115,19 @@ class Attempt:
     def forget_checkpoint(self) -> None:
         """Delete what the stage kept to go on from: a replay buffer has hundreds of megabytes."""
         shutil.rmtree(self.folder / "data" / ".scratch", ignore_errors=True)
+
+
+def read_metric(path: Path, metric: str) -> float:
+    """Return a number of a metrics file.
+
+    Raises:
+        StageError: The file cannot be read, or holds no number of that name.
+    """
+    remedy = "Its stage writes it: delete the folder of the trial, or of the sweep"
+    value = read_json(path, StageError, remedy, most_bytes=DATASET_BYTES).get(metric)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise StageError(f"{path} has {metric} = {shown(value)}, which is no number. {remedy}")
+    return float(value)
 
 
 @contextlib.contextmanager
