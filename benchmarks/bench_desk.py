@@ -7,6 +7,10 @@ nor learner is told how. The residual that the simulator trained goes on learnin
 in lockstep. Success is counted on the same scenes before, on the way and at the end; with `--by-hand 0.25` a scripted person,
 who sees the truth, takes over in a quarter of the episodes. Killed, it goes on where it was.
 
+    python benchmarks/bench_desk.py --desks 1 2 4 7 --zeros --out runs/zeros
+
+learns nothing but the zeros of the joints, from what the arm carried (`soarm find-zeros`), at each milestone from all steps.
+
     python benchmarks/bench_desk.py --directions runs/desks/desk-1-0.25
 
 says of a folder whether the critics point where that person went: the cosine between the gradient of their value and the
@@ -23,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from soarm import params as params_file
@@ -40,6 +44,7 @@ from soarm.online.make import twin_cell
 from soarm.online.operator import TwinOperator
 from soarm.online.params import OnlineParams
 from soarm.online.steps import StepFile, read_all
+from soarm.online.zeros import find_zeros
 from soarm.policy import Array, Observation
 from soarm.recording import RecordParams
 from soarm.residual.controller import residual_policy
@@ -52,6 +57,7 @@ from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
 from soarm.sim.registry import sim_task
 from soarm.spec import ENVIRONMENT_STATE, STATE
+from soarm.tasks.registry import find
 from soarm.twin.twin import Twin
 
 _STREAM = 0xDE5C
@@ -90,6 +96,12 @@ def desk_of(seed: int, sim: SimParams) -> SimParams:
         },
     }
     return params_file.changed(sim, changes, f"desk {seed}")
+
+
+def recalibrated(desk: SimParams, zero_deg: ArrayLike) -> SimParams:
+    """Return a desk whose arm got a calibration with these zeros: what it reads is off by less."""
+    left = np.asarray(desk.servos.zero_deg) - np.asarray(zero_deg)
+    return params_file.changed(desk, {"servos": {"zero_deg": left.tolist()}}, "recalibrated")
 
 
 class ScriptedPerson:
@@ -131,20 +143,35 @@ def success(sim: SimParams, model: ResidualTD3BC, scenes: range) -> NDArray[np.b
 
 
 class Rehearsal:
-    """One desk, and what was counted there so far, in `found.json` of its folder."""
+    """One desk, and what was counted there so far, in `found.json` of its folder.
 
-    def __init__(self, run: RunFolder, sim: SimParams, desk: SimParams, scenes: range) -> None:
-        self._run, self._desk, self._scenes = run, desk, scenes
+    Args:
+        run: The folder.
+        sim: The simulator that base and residual know.
+        desk: The desk.
+        scenes: On which success is counted.
+        zeros: Whether the zeros of the joints are found at each milestone.
+    """
+
+    def __init__(self, run: RunFolder, sim: SimParams, desk: SimParams, scenes: range, *, zeros: bool) -> None:
+        self._run, self._desk, self._scenes, self._zeros = run, desk, scenes, zeros
         self.model = ResidualTD3BC.load(run.path / layout.RESIDUAL, device="cpu")
         self._file = run.path / "found.json"
         self.found: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
         if not self.found:
             self.found["simulator"] = success(sim, self.model, scenes).tolist()
+            self.found["true zeros"] = success(recalibrated(desk, desk.servos.zero_deg), self.model, scenes).tolist()
             self._count(0, 0)
 
     def _count(self, n_steps: int, n_human: int) -> None:
-        solved = success(self._desk, self.model, self._scenes).tolist()
-        self.found[str(n_steps)] = {"solved": solved, "human": n_human}
+        desk = self._desk
+        if self._zeros and n_steps:
+            spec, episodes = self.model.spec, read_all(self._run.path / layout.STEPS)
+            until = np.searchsorted(np.cumsum([len(episode) for episode in episodes]), n_steps)
+            zeros = find_zeros(episodes[: until + 1], find(spec.task), spec.control_hz)
+            desk = recalibrated(desk, zeros.zero_deg)
+        solved = success(desk, self.model, self._scenes).tolist()
+        self.found[str(n_steps)] = {"solved": solved, "human": n_human, "zero_deg": list(desk.servos.zero_deg)}
         self._file.write_text(json.dumps(self.found))
 
     def learn(self, milestones: list[int], share: float) -> None:
@@ -230,6 +257,7 @@ def main() -> None:
     parser.add_argument("--milestones", type=int, nargs="+", default=[2000, 5000, 10000], help="steps (%(default)s)")
     parser.add_argument("--scenes", type=int, default=100, help="on which success is counted (%(default)s)")
     parser.add_argument("--by-hand", type=float, default=0.0, help="share of episodes in which somebody takes over")
+    parser.add_argument("--zeros", action="store_true", help="learn the zeros of the joints, and nothing else")
     parser.add_argument("--residual", type=Path, default=Path("data/train_residual/residual.zip"))
     parser.add_argument("--dataset", type=Path, help="demonstrations that are mixed in (none by default)")
     parser.add_argument("--set", nargs="*", default=[], help="of the section online: actor_lr=1e-4")
@@ -245,16 +273,20 @@ def main() -> None:
     online = dataclasses.replace(
         online, **{name: json.loads(value) for name, _, value in (x.partition("=") for x in options.set)}
     )
+    if options.zeros:  # nothing else is learnt
+        watched = dataclasses.replace(online.exploration, prefill_steps=max(options.milestones) + 1000)
+        online = dataclasses.replace(online, exploration=watched)
     scenes = scene_seeds("validation")[5000 : 5000 + options.scenes]
     for number in options.desks:
         folder = options.out / f"desk-{number}-{options.by_hand:g}"
         run = layout.begin(folder, options.residual, online, options.dataset, fresh=False, seed=number)
-        rehearsal = Rehearsal(run, sim, desk_of(number, sim), scenes)
+        rehearsal = Rehearsal(run, sim, desk_of(number, sim), scenes, zeros=options.zeros)
         rehearsal.learn(options.milestones, options.by_hand)
         found, before = rehearsal.found, rehearsal.found["0"]["solved"]
         print(f"desk {number}, taken over in {100 * options.by_hand:g} % of the episodes", flush=True)
         print(f"{'steps':>10}{'success':>10}  (95 %)    gained lost  by hand")
-        print(line("simulator", found["simulator"], before))
+        for name in ("simulator", "true zeros"):
+            print(line(name, found[name], before))
         for n in [0, *options.milestones]:
             print(line(str(n), found[str(n)]["solved"], before, found[str(n)]["human"]), flush=True)
 

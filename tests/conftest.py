@@ -22,6 +22,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from soarm.act.config import ACTConfig
     from soarm.dataset.reader import Dataset
     from soarm.hardware.driver import Arm
     from soarm.sim.params import SimParams
@@ -63,9 +64,15 @@ def _parse_once(source: Any) -> Any:
 yaml.safe_load = _parse_once  # hundreds of tests read the same params.yaml, each in 50 ms
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the chain first: it takes longest, and the rest of the suite runs beside it."""
-    items.sort(key=lambda item: item.get_closest_marker("chain") is None)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker whole folders of tests: what they share, and the packages they load, is then made once and not by each."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].rpartition("/")[0]
+
+    return ByFolder(config, log)
 
 
 # A twin and a driver on it, in lockstep: nothing depends on how fast the machine is. Imported when first asked for.
@@ -133,6 +140,28 @@ def rays(monkeypatch: pytest.MonkeyPatch) -> None:
     from soarm.sim import camera
 
     monkeypatch.setattr(camera, "find_fault", lambda backend: None if backend == "ray" else "not asked for")
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ACTConfig:
+    """An ACT of a moment."""
+    from soarm.act.config import ACTConfig
+
+    return ACTConfig(
+        chunk_size=5,
+        n_action_steps=3,
+        temporal_ensemble_coeff=None,
+        dim_model=8,
+        n_heads=2,
+        dim_feedforward=16,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        use_vae=True,
+        n_vae_encoder_layers=2,
+        latent_dim=4,
+        kl_weight=1.0,
+        dropout=0.1,
+    )
 
 
 @pytest.fixture(scope="session")

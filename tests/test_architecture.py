@@ -52,7 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "lazy": {"numpy"},
     "motor": set(),
     "lerobot": {"safetensors", "torch"},
-    "online": {"gymnasium", "numpy", "safetensors", "stable_baselines3", "torch"},
+    "online": {"gymnasium", "numpy", "safetensors", "scipy", "stable_baselines3", "torch"},
     "ownership": {"yaml"},
     "params": {"yaml"},
     "policies": {"numpy"},

@@ -90,8 +90,8 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The chain, reproduced once."""
-    made = Repository(tmp_path_factory.mktemp("chain") / "soarm")
+    """The chain, reproduced once; where SOARM_REPRODUCED says, for whoever comes after (tests/test_documented.py)."""
+    made = Repository(Path(os.environ.get("SOARM_REPRODUCED") or tmp_path_factory.mktemp("chain") / "soarm"))
     made.run("soarm", "repro")
     return made
 

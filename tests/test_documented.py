@@ -55,6 +55,9 @@ Answers = dict[str, str | Callable[[], str]]
 ANSWERS: Answers = {"(?<!adapter, then )press Enter": "\n"} | TABLE["answers"]
 TRIES = 3
 """Of what happens in real time: the policy misses 5 scenes of 100, and a step that comes late is not recorded."""
+REPRODUCED = os.environ.get("SOARM_REPRODUCED")
+"""Where `pytest -m chain` was told to reproduce the chain; without it the commands of the chain do so once more."""
+COMMIT = "git -c user.name=ci -c user.email=ci commit -qam"
 KEY_S = 0.1
 """From one key to the next [s], as a terminal repeats a key that is held."""
 
@@ -107,7 +110,7 @@ def test_every_documented_command_is_run_or_has_a_reason_why_not() -> None:
         ran_as_a_whole = page == WITHOUT_AN_ARM
         documented |= {command for block in blocks for command in block.commands if not ran_as_a_whole}
         documented |= {span for span in spans if program(span) != "soarm"}
-    listed = [entry["run"] for kind in ("clone", "robot") for entry in entries(kind)]
+    listed = [entry["run"] for kind in ("clone", "fresh", "robot") for entry in entries(kind)]
     listed += [command for reason in ("by_ci", "not_run") for commands in TABLE[reason].values() for command in commands]
 
     assert sorted(documented - set(listed)) == [], "enter it in tests/documented.yaml"
@@ -241,27 +244,53 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def clone_under_ci(origin: Path, name: str, *changes: str) -> Shell:
+    """Return a shell in a new clone with the profile `ci` and other changes, committed."""
+    subprocess.run(["git", "clone", "-q", str(origin), name], cwd=origin.parent, check=True)
+    shell = Shell(origin.parent / name, Path(sys.executable).parent)
+    for command in ("sed -i 's/^profile: default$/profile: ci/' params.yaml", *changes, f"{COMMIT} ci"):
+        shell.run(command)
+    return shell
+
+
 @pytest.fixture(scope="module")
-def clone(origin: Path) -> Iterator[Shell]:
+def clone(request: pytest.FixtureRequest) -> Iterator[Shell]:
     """A shell in a clone in which the chain was reproduced under the profile `ci`."""
-    subprocess.run(["git", "clone", "-q", str(origin), "clone"], cwd=origin.parent, check=True)
-    with Shell(origin.parent / "clone", Path(sys.executable).parent) as shell:
-        shell.run(
-            "sed -i 's/^profile: default$/profile: ci/' params.yaml && git -c user.name=ci -c user.email=ci commit -qam ci"
-        )
-        shell.run("dvc repro && git add -A && git -c user.name=ci -c user.email=ci commit -qm results")
+    if REPRODUCED is not None:
+        with Shell(Path(REPRODUCED), Path(sys.executable).parent) as shell:
+            yield shell
+        return
+    with clone_under_ci(request.getfixturevalue("origin"), "clone") as shell:
+        shell.run(f"dvc repro && git add -A && {COMMIT} results")
         yield shell
+
+
+@pytest.fixture(scope="module")
+def fresh(origin: Path) -> Iterator[Shell]:
+    """A shell in a clone in which nothing ran, without the study."""
+    with clone_under_ci(origin, "fresh", "git rm -qr study") as shell:
+        yield shell
+
+
+def type_as_told(shell: Shell, entry: dict[str, Any]) -> None:
+    command = entry.get("typed", entry["run"])
+    if "until" in entry:
+        shell.start(command, entry["until"])
+        shell.stop()
+    else:
+        shell.run(command, status=entry.get("status", 0))
 
 
 @pytest.mark.documented
 @pytest.mark.parametrize("entry", entries("clone"), ids=lambda entry: entry["run"])
 def test_a_command_of_the_chain_runs_as_typed(clone: Shell, entry: dict[str, Any]) -> None:
-    command = entry.get("typed", entry["run"])
-    if "until" in entry:
-        clone.start(command, entry["until"])
-        clone.stop()
-    else:
-        clone.run(command, status=entry.get("status", 0))
+    type_as_told(clone, entry)
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("entry", entries("fresh"), ids=lambda entry: entry["run"])
+def test_a_command_of_a_fresh_clone_runs_as_typed(fresh: Shell, entry: dict[str, Any]) -> None:
+    type_as_told(fresh, entry)
 
 
 @pytest.fixture(scope="module")

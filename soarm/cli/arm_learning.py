@@ -1,4 +1,4 @@
-"""The command that trains a residual: in the simulator, a stage of the chain, or on an arm."""
+"""Commands of learning: train a residual in the simulator or on an arm, and find the arm's zeros from what it carried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from soarm.cli import chain
-from soarm.cli.command import CHAIN, Json, command, loading, whole
+from soarm.cli.command import CHAIN, SETUP, Json, command, loading, whole, write_json
 from soarm.quantities import SEEDS
 
 logger = logging.getLogger(__name__)
@@ -81,4 +81,53 @@ def rl_train(
         train_on_arm(config)
     finally:
         driver.setLevel(before)
+    return 0
+
+
+@command(SETUP, "soarm find-zeros runs/arm --calibration arm.json arm-zeros.json")
+def find_zeros(
+    folder: Annotated[Path, typer.Argument(help="Folder of `soarm rl-train --arm`, all with this calibration.")],
+    target: Annotated[Path, typer.Argument(help="File for the new calibration; must not exist.")],
+    calibration: Annotated[Path, typer.Option(help="Of the arm, as it was when it learnt there.")],
+    as_json: Json = False,
+) -> int:
+    """Find the zeros of the joints from what the arm carried, and write a calibration that has them.
+
+    A thing between the fingers is where the hand is; where it was seen tells which zeros the joints have. What was learnt with
+    the old calibration belongs to it: begin a new folder with the new one.
+    """
+    with loading():
+        from soarm import arm
+        from soarm.errors import CalibrationError
+        from soarm.hardware.calibration import Calibration
+        from soarm.online import folder as layout
+        from soarm.online import zeros
+        from soarm.online.steps import StepReader, read_all
+        from soarm.residual.frozen import base_of
+        from soarm.tasks.registry import find
+    if target.exists():
+        raise CalibrationError(f"{target} exists; name a new file, and keep the old calibration")
+    old, spec = Calibration.load(calibration), base_of(layout.opened(folder).path / layout.RESIDUAL)[1]
+    with StepReader(folder / layout.STEPS) as steps:
+        made_with = steps.about.get(layout.CALIBRATION, old.hash)
+    if made_with != old.hash:
+        raise CalibrationError(
+            f"the steps of {folder} were made with another calibration (hash {made_with!s:.12}) than {calibration} "
+            f"({old.hash:.12}); name that one"
+        )
+    found = zeros.find_zeros(read_all(folder / layout.STEPS), find(spec.task), spec.control_hz)
+    old.rezeroed(found.zero_deg).save(target)
+    if as_json:
+        write_json(found._asdict())
+        return 0
+    for joint, zero_deg, error_deg in zip(arm.JOINT_NAMES, found.zero_deg, found.error_deg, strict=True):
+        unit = "percent" if joint == arm.JOINT_NAMES[arm.GRIPPER] else "deg"
+        logger.info("%-14s %+.1f %s, to %.1f", joint, zero_deg, unit, error_deg)
+    logger.info(
+        "what was carried, in %d episodes, is %.1f mm from where the hand has it, and was %.1f; wrote %s",
+        found.n_carries,
+        1e3 * found.after_m,
+        1e3 * found.before_m,
+        target,
+    )
     return 0

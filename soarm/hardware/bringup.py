@@ -32,7 +32,7 @@ class StillLiveError(FaultError):
 
 def open_bus(port: str, calibration: Calibration, config: ArmConfig, now: Callable[[], float]) -> Bus:
     """Open the bus of an arm; see `Bus.open`."""
-    ids = [joint.servo_id for joint in calibration.joints]
+    ids = calibration.servo_ids
     timeout_s = TIMEOUT_S if config.timeout_s is None else config.timeout_s
     return Bus.open(port, ids, timeout_s=timeout_s, now=now)
 

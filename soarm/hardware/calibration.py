@@ -136,9 +136,9 @@ class Calibration:
                 f"a calibration has the joints {list(arm.JOINT_NAMES)}, in this order; this has {shown(list(names))}"
             )
         faults = [fault for joint in self.joints for fault in joint.faults()]
-        ids = [joint.servo_id for joint in self.joints]
+        ids = self.servo_ids
         if not faults and len(set(ids)) < len(ids):
-            faults.append(f"servo ids are {ids}; each joint needs its own")
+            faults.append(f"servo ids are {list(ids)}; each joint needs its own")
         if faults:
             raise CalibrationError("\n  ".join(["these joints must not move:", *faults, _AGAIN]))
 
@@ -167,6 +167,25 @@ class Calibration:
         ticks = self._column("zero_ticks") + self._column("sign") * np.asarray(q, np.float64) * self._column("ticks_per_unit")
         low, high = np.array([joint.range_ticks for joint in self.joints]).T
         return np.clip(np.rint(ticks), low, high).astype(np.int64)
+
+    @property
+    def servo_ids(self) -> tuple[int, ...]:
+        """Of the six servos."""
+        return tuple(joint.servo_id for joint in self.joints)
+
+    def rezeroed(self, zero_deg: ArrayLike) -> Calibration:
+        """Return the calibration of an arm whose zeros turned out to be off: it reads so much less at the same ticks.
+
+        Args:
+            zero_deg: Shape (6,) [deg x 5, percent].
+        """
+        moved = self._column("sign") * self._column("ticks_per_unit") * np.asarray(zero_deg, np.float64)
+        return Calibration(
+            tuple(
+                dataclasses.replace(joint, zero_ticks=joint.zero_ticks + ticks)
+                for joint, ticks in zip(self.joints, moved.tolist(), strict=True)
+            )
+        )
 
     @property
     def lower(self) -> NDArray[np.float64]:

@@ -153,7 +153,7 @@ def check_pose(port: str, calibration: Calibration, pose: Sequence[float] | None
         pose, tolerance = sweep.REST.tolist(), sweep.REST_TOLERANCE
     at = [round(x, 1) for x in pose]
     ask(f"Put the arm by hand into the pose {at} (its joints' middles at zero; gripper closed), then press Enter. ")
-    with Bus.open(port, [joint.servo_id for joint in calibration.joints], timeout_s=_PATIENT_S) as bus:
+    with Bus.open(port, calibration.servo_ids, timeout_s=_PATIENT_S) as bus:
         ticks = [bus.read(joint.servo_id, "present_position") for joint in calibration.joints]
     errors = sweep.pose_errors(calibration, ticks, pose)
     for name, error, unit in zip(arm.JOINT_NAMES, errors, arm.UNITS, strict=True):

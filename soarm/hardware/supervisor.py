@@ -48,7 +48,7 @@ class ServoSupervisor:
         self.causes: tuple[str, ...] = ()
         self._bus, self._calibration, self._config, self._note = bus, calibration, config, note
         self.names = tuple(f"{joint.name} (servo {joint.servo_id})" for joint in calibration.joints)
-        self._ids = tuple(joint.servo_id for joint in calibration.joints)
+        self._ids = calibration.servo_ids
         self._watch, self._mirror = Watch(config), RegisterMirror(bus)
         self._let_go: dict[int, bool] = {}  # joint -> whether it confirmed
         self._backed_off = False

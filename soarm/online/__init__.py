@@ -12,6 +12,7 @@
     collecting     episodes of base and residual, written as they were executed
     steps          the file of all steps, appended to and checksummed
     folder         the folder of steps and networks
+    zeros          zeros of the joints, from what was carried in these steps
 
     followed_actor the actor that the learner hands over
     beside         the learner in a process of its own

@@ -104,7 +104,10 @@ def train_on_arm(config: ArmTraining, keys: Callable[[], str] | None = None) -> 
     online = loaded.section("online", OnlineParams)
     run = layout.begin(config.out, config.residual, online, config.demonstrations, fresh=config.fresh, seed=config.seed)
     assert model.observation_space.shape is not None
-    with StepFile(run.path / layout.STEPS, model.observation_space.shape[0], run.about) as steps:
+    about = run.about
+    if config.arm.calibration is not None:
+        about |= {layout.CALIBRATION: Calibration.load(config.arm.calibration).hash}
+    with StepFile(run.path / layout.STEPS, model.observation_space.shape[0], about) as steps:
         tally = Tally.of(run.path / layout.STEPS)
         if tally.n_steps < config.env_steps:
             try:

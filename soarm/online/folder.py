@@ -31,6 +31,8 @@ RUN, RESIDUAL, STEPS, LEARNER, ACTOR, BUNDLE = (
     "actor.safetensors",
     "bundle",
 )
+CALIBRATION = "calibration"
+"""Under this name the file of steps has the hash of the arm's calibration; a twin in lockstep has none."""
 _REMEDY = "Choose an empty folder, or one that `soarm rl-train --arm` made"
 
 

@@ -89,7 +89,7 @@ class StepFile:
     Args:
         path: The file.
         dim: Numbers of an observation.
-        about: Whose steps they are, as JSON: base, bound, task; a file of others is refused.
+        about: Whose steps they are, as JSON: residual, calibration; a file of others is refused.
 
     Attributes:
         n_episodes: Episodes in the file, those that were cut off and discarded among them.
@@ -178,12 +178,12 @@ class StepFile:
     def _continue(self, about: Mapping[str, Any]) -> int:
         """Cut off what is no whole record, and return the number of episodes that were begun."""
         header = _header(self._file.readline(MOST_BYTES), self.path)
-        differ = [name for name in about if header["about"].get(name) != about[name]]
+        differ = [name for name in about if header["about"].get(name, about[name]) != about[name]]
         if differ or header["dim"] != self._type["observation"].shape[0]:
             what = "; ".join(f"{name} {shown(header['about'].get(name))}, here {shown(about[name])}" for name in differ)
             raise OnlineError(
-                f"{self.path} holds steps of another policy ({what or 'other observations'}); choose another folder, or "
-                "start with the residual that the folder was begun with"
+                f"{self.path} holds steps of another policy or arm ({what or 'other observations'}); choose another folder, "
+                "or start with what the folder was begun with"
             )
         start = self._file.tell()
         content = self._file.read()

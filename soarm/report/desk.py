@@ -118,7 +118,7 @@ def _draw(ax: Axes, lines: Table) -> None:
     ax.set_ylim(len(names) - 0.5, -0.6)
     # Labels of the rows leave little room for words below; what the bars are stands under the figure.
     show_solved(ax, lines[0]["n_scenes"], "What a desk does to it", bars="95 %")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    ax.legend(loc="lower right", bbox_to_anchor=(-0.02, 0.995), ncols=2, columnspacing=1.0)  # above the names of the rows
 
 
 def _finding(lines: Table) -> str:

@@ -20,9 +20,9 @@ from soarm.hardware.driver import Arm
 from soarm.runtime import clearance, gate, records
 from soarm.runtime.bundle import RESIDUAL, Bundle
 from soarm.runtime.carried import CarriedObjects
-from soarm.runtime.deadman import nobody
+from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.inference import InferenceThread
-from soarm.runtime.journal import Journal, deadman, go_on, header
+from soarm.runtime.journal import Journal, go_on, header
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
 from soarm.runtime.onnx_policy import OnnxBase, OnnxResidual, Which
@@ -138,7 +138,7 @@ def _run(
         inference = stack.enter_context(open_inference(OnnxBase(settings.bundle)))
         watcher = None
         if settings.deadman and not settings.dry_run:
-            watcher = stack.enter_context(deadman(port, arm))
+            watcher = stack.enter_context(DeadMan(port, arm.calibration.servo_ids))
         journal = Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule = make_schedule(settings.bundle.spec)
         residual, sensors, done = residual_of(settings.bundle, settings.which), settings.sensors, success_monitor(settings)

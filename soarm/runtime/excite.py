@@ -14,9 +14,9 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.runtime import clearance
-from soarm.runtime.deadman import nobody
+from soarm.runtime.deadman import DeadMan, nobody
 from soarm.runtime.excitation import Playback, motion
-from soarm.runtime.journal import Journal, deadman, go_on, header
+from soarm.runtime.journal import Journal, go_on, header
 from soarm.runtime.limits import Limits
 from soarm.runtime.log import RunLog, require_place
 from soarm.runtime.loop import Loop, LoopConfig, RunReport
@@ -89,7 +89,7 @@ def excite(
     ):
         loop_config, task = LoopConfig(settings.hz, settings.bus_hz), find(DEFAULT_TASK, LogError)
         log = stack.enter_context(RunLog(settings.log, task, header(loop_config, limits, arm, "excitation")))
-        watcher = stack.enter_context(deadman(port, arm)) if settings.deadman else None
+        watcher = stack.enter_context(DeadMan(port, arm.calibration.servo_ids)) if settings.deadman else None
         journal = Journal(arm, log, nobody if watcher is None else watcher.beat)
         schedule, playback = Schedule(settings.hz, len(targets)), Playback(targets, settings.hz)
         loop = Loop(arm, task, playback, schedule, None, {}, limits, loop_config, log, now, sleep, journal.beat)

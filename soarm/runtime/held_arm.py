@@ -65,7 +65,7 @@ def held_arm(
         beat: Callable[[], None] = nobody
         watcher = None
         if deadman:
-            watcher = stack.enter_context(DeadMan(port, [joint.servo_id for joint in calibration.joints], SILENCE_S))
+            watcher = stack.enter_context(DeadMan(port, calibration.servo_ids, SILENCE_S))
             beat = watcher.beat
 
         def end() -> Shutdown:

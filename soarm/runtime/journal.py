@@ -1,4 +1,4 @@
-"""What every run on an arm has beside its loop: a log of what the arm does before and after, and a dead man's switch."""
+"""What every run on an arm has beside its loop: a log of what the arm does before and after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from soarm.errors import FaultError
 from soarm.hardware.driver import Arm
 from soarm.runtime import records, replay
-from soarm.runtime.deadman import DeadMan
 from soarm.runtime.limits import Limits
 from soarm.runtime.log import RunLog
 from soarm.runtime.loop import LoopConfig
@@ -110,8 +109,3 @@ def go_on(stop: StopRequests, beat: Callable[[], None]) -> None:
     beat()
     if stop:
         raise FaultError(f"{stop.came[0]} came before the run began")
-
-
-def deadman(port: str, arm: Arm) -> DeadMan:
-    """Return a process that softens the arm if this one dies; a context manager."""
-    return DeadMan(port, [joint.servo_id for joint in arm.calibration.joints])

@@ -51,7 +51,7 @@ def calibrate_on(
     with (
         recorded_signals() as stop,
         Arm.connect(port, calibration, config) as arm,
-        DeadMan(port, [joint.servo_id for joint in calibration.joints], _SILENCE_S) as watcher,
+        DeadMan(port, calibration.servo_ids, _SILENCE_S) as watcher,
     ):
 
         def each() -> None:

@@ -15,8 +15,10 @@ from soarm.tasks.thing import Grip, Thing
 
 CUBE_HALF_M = 0.0125
 """Half the edge of a cube: 25 mm [m]."""
-CUBE = Thing("cube", CUBE_HALF_M, 2 * CUBE_HALF_M, nearest_m=0.05, grip=Grip((0.02, 0.02, 0.015), (8.0, 28.0), 30.0, 0.025))
-"""A cube that the gripper carries; it is 15.6 percent open around its sides, more across its corners."""
+CUBE = Thing(
+    "cube", CUBE_HALF_M, 2 * CUBE_HALF_M, nearest_m=0.05, grip=Grip((0.02, 0.02, 0.015), (8.0, 28.0), 30.0, 0.025, 15.9)
+)
+"""A cube that the gripper carries; its fingers are further open across its corners than around its sides."""
 FINE_M = 0.02
 """First scale of vectors to what is to be met: somewhat less than the cube's 25 mm [m]."""
 COARSE_M = 0.1

@@ -21,12 +21,14 @@ class Grip(NamedTuple):
         around_percent: How open fingers are that hold it, least and most [percent].
         released_percent: Fingers that are further open hold nothing of its size [percent].
         released_m: And a thing that is farther from the gripper point is not in the hand [m].
+        sides_percent: How open they are around its sides, held by a closing gripper [percent].
     """
 
     near_m: tuple[float, float, float]
     around_percent: tuple[float, float]
     released_percent: float
     released_m: float
+    sides_percent: float
 
 
 class Surface(NamedTuple):

@@ -104,8 +104,6 @@ class Sts3215Actuator:
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         n = arm.N_JOINTS
         self._model, self._data = model, data
-        model.dof_armature[:n], model.dof_frictionloss[:n] = ARMATURE, COULOMB_NM
-        model.dof_damping[:n] = VISCOUS + KT * KT / OHM
         model.actuator_forcelimited[:n], model.actuator_ctrllimited[:n] = 0, 0  # its range is of angles, ours are torques
         self._duty = np.zeros(n)
         self._volts = np.zeros(n)
@@ -114,6 +112,8 @@ class Sts3215Actuator:
     def refresh(self) -> None:
         """See `ActuatorModel`: what drives are torques, at once; a delay is one of goals, which are not MuJoCo's here."""
         n = arm.N_JOINTS
+        self._model.dof_armature[:n], self._model.dof_frictionloss[:n] = ARMATURE, COULOMB_NM
+        self._model.dof_damping[:n] = VISCOUS + KT * KT / OHM
         self._model.actuator_gainprm[:n], self._model.actuator_biasprm[:n] = 0.0, 0.0
         self._model.actuator_gainprm[:n, 0] = 1.0
         self._model.actuator_delay[:n] = 0.0

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from soarm.act.config import ACTConfig
 from soarm.act.model import ACT, Blueprint
 from soarm.act.normalisation import Statistics
 from soarm.act.params import TrainActParams
@@ -17,31 +16,11 @@ from soarm.vision.augmentation import AugmentationParams
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 CAMERAS = {FRONT: Feature.image(16, 24), WRIST: Feature.image(16, 16)}
 FEATURES = {STATE: JOINT_FEATURE, ENVIRONMENT_STATE: TASK.objects, ACTION: JOINT_FEATURE}
-TINY = ACTConfig(
-    chunk_size=5,
-    n_action_steps=3,
-    temporal_ensemble_coeff=None,
-    dim_model=8,
-    n_heads=2,
-    dim_feedforward=16,
-    n_encoder_layers=1,
-    n_decoder_layers=1,
-    use_vae=True,
-    n_vae_encoder_layers=2,
-    latent_dim=4,
-    kl_weight=1.0,
-    dropout=0.1,
-)
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def tiny_config():
-    return TINY
 
 
 @pytest.fixture
@@ -72,11 +51,11 @@ def params(tiny_config):
 
 
 @pytest.fixture
-def make_act(make_demonstrations):
+def make_act(make_demonstrations, tiny_config):
     """Return a maker of tiny untrained networks with made-up statistics."""
 
     def make(seed=0, features=FEATURES, **changes) -> ACT:
-        config = dataclasses.replace(TINY, **changes)
+        config = dataclasses.replace(tiny_config, **changes)
         spec = PolicySpec(
             features,
             control_hz=30,

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from soarm import params as params_file
-from soarm.act.config import ACTConfig
 from soarm.act.model import Blueprint
 from soarm.online.params import OnlineParams
 from soarm.residual.exploration import ExplorationParams
@@ -21,21 +20,6 @@ from soarm.sim.batch_env import BatchSim
 from soarm.spec import PolicySpec
 from soarm.tasks.pick_place import TASK
 
-TINY = ACTConfig(
-    chunk_size=5,
-    n_action_steps=3,
-    temporal_ensemble_coeff=None,
-    dim_model=8,
-    n_heads=2,
-    dim_feedforward=16,
-    n_encoder_layers=1,
-    n_decoder_layers=1,
-    use_vae=False,
-    n_vae_encoder_layers=1,
-    latent_dim=4,
-    kl_weight=1.0,
-    dropout=0.0,
-)
 PARAMS = OnlineParams(
     exploration=ExplorationParams(prefill_steps=20, prefill_std=0.2, start_std=0.1, end_std=0.1, hold_steps=4),
     updates_per_step=0.5,
@@ -65,11 +49,11 @@ def params():
 
 
 @pytest.fixture(scope="session")
-def residual_zip(tmp_path_factory, sim):
+def residual_zip(tmp_path_factory, sim, tiny_config):
     """A file of a residual of zero on an untrained base."""
     torch.manual_seed(0)
     spec = PolicySpec(TASK.features, 30, chunk_size=5, n_action_steps=3)
-    base = Blueprint(TINY, spec).build().eval()
+    base = Blueprint(tiny_config, spec).build().eval()
     learning = LOADED.section("train_residual", TrainResidualParams)
     model = ResidualTD3BC(
         "ResidualPolicy",

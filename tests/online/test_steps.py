@@ -123,7 +123,7 @@ def test_steps_of_another_residual_are_refused(tmp_path):
     write(tmp_path / "steps.bin", (3,))
 
     with pytest.raises(
-        OnlineError, match=r"holds steps of another policy \(residual 'abc', here 'xyz'\); choose another folder"
+        OnlineError, match=r"holds steps of another policy or arm \(residual 'abc', here 'xyz'\); choose another folder"
     ):
         StepFile(tmp_path / "steps.bin", DIM, {"residual": "xyz"})
     with pytest.raises(OnlineError, match="other observations"):

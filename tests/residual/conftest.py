@@ -155,7 +155,7 @@ def make_model(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def task() -> ModuleType:
     """What is above: pytest's importlib mode lets no test import another file."""
     return sys.modules[__name__]

@@ -23,7 +23,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def params(task: ModuleType) -> TrainResidualParams:
     return TrainResidualParams(
         env_steps=400,
@@ -36,10 +36,10 @@ def params(task: ModuleType) -> TrainResidualParams:
         actor_observation=NOTHING_MASKED,
         critic_observation=NOTHING_MASKED,
         severity_growth=None,
-        average_steps=0,
+        average_steps=60,
         exploration=task.EXPLORATION,
         learner=task.LEARNER,
-        validation=ValidationParams(n_scenes=10, skip=0, n_rows=4, every=150, max_p=0.05),
+        validation=ValidationParams(n_scenes=10, skip=5, n_rows=4, every=150, max_p=0.05),
         log_every=50,
         checkpoint_every=100,
     )
@@ -83,16 +83,20 @@ class Run:
         )
 
 
-@pytest.mark.parametrize("average_steps", [0, 60])
+@pytest.fixture(scope="module")
+def undisturbed(
+    task: ModuleType, params: TrainResidualParams, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, TrainedResidual]:
+    """A training from begin to end, and its result."""
+    run = Run(task, tmp_path_factory.mktemp("whole"))
+    return run, run(params)
+
+
 def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
-    task: ModuleType, params: TrainResidualParams, tmp_path: Path, average_steps: int
+    task: ModuleType, params: TrainResidualParams, undisturbed: tuple[Run, TrainedResidual], tmp_path: Path
 ) -> None:
-    params = dataclasses.replace(params, average_steps=average_steps)
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    undisturbed = Run(task, tmp_path / "whole")
-    whole = undisturbed(params)
-    killed = Run(task, tmp_path / "killed")
+    run, whole = undisturbed
+    killed = Run(task, tmp_path)
     with pytest.raises(KilledError):
         killed(params, kill_at=340)
     resumed = killed(params)
@@ -105,7 +109,7 @@ def test_killed_training_ends_with_the_same_bits_as_an_undisturbed_one(
         remembered = [getattr(result.model.replay_buffer, name) for result in (whole, resumed)]
         np.testing.assert_array_equal(*remembered)
     assert np.isfinite(whole.model.replay_buffer.returns).sum() > 300
-    assert [list(killed.logged), killed.logged] == [list(undisturbed.logged), undisturbed.logged]
+    assert [list(killed.logged), killed.logged] == [list(run.logged), run.logged]
     without_clock = [{k: v for k, v in r.metrics.items() if k != "env_steps_per_s"} for r in (whole, resumed)]
     assert without_clock[0] == without_clock[1]
 
@@ -128,9 +132,9 @@ def test_failed_checkpoint_leaves_the_one_before(task: ModuleType, tmp_path: Pat
     assert extra == "first"
 
 
-def test_metrics_and_log_say_what_happened(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
-    run = Run(task, tmp_path)
-    metrics = run(params).metrics
+def test_metrics_and_log_say_what_happened(undisturbed: tuple[Run, TrainedResidual]) -> None:
+    run, result = undisturbed
+    metrics = result.metrics
 
     assert metrics["env_steps"] == 400
     assert metrics["env_steps_per_s"] > 0
@@ -141,8 +145,8 @@ def test_metrics_and_log_say_what_happened(task: ModuleType, params: TrainResidu
     assert list(run.logged) == sorted(run.logged)
 
 
-def test_kept_actor_is_the_one_in_the_model(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
-    result = Run(task, tmp_path)(params)
+def test_kept_actor_is_the_one_in_the_model(task: ModuleType, undisturbed: tuple[Run, TrainedResidual]) -> None:
+    _, result = undisturbed
     seen = np.random.default_rng(0).normal(0, 30, (5, *result.model.observation_space.shape)).astype(np.float32)
 
     np.testing.assert_array_equal(result.model.predict(seen)[0], result.actor.predict_residual(seen))
@@ -161,11 +165,8 @@ def test_an_averaged_actor_is_kept_that_lags_behind_the_one_that_learns(
     assert 0 < (kept[1] - kept[0]).norm() < (kept[200] - kept[0]).norm()
 
 
-def test_scenes_are_those_of_training_and_of_validation(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
-    skipping = dataclasses.replace(params.validation, skip=5)
-    run = Run(task, tmp_path)
-    run(dataclasses.replace(params, validation=skipping))
-    training, judging = run.envs
+def test_scenes_are_those_of_training_and_of_validation(undisturbed: tuple[Run, TrainedResidual]) -> None:
+    training, judging = undisturbed[0].envs
 
     assert len(training.seeds_seen) > 50
     assert training.seeds_seen == list(scene_seeds("residual", 3)[: len(training.seeds_seen)])
@@ -187,8 +188,8 @@ def test_training_episodes_are_cut_at_their_own_time_limit_and_validation_s_are_
     assert (run.envs[1].age == task.LIMIT).all()
 
 
-def test_the_base_is_kept_where_nothing_can_be_better(task: ModuleType, params: TrainResidualParams, tmp_path: Path) -> None:
-    result = Run(task, tmp_path)(params)
+def test_the_base_is_kept_where_nothing_can_be_better(undisturbed: tuple[Run, TrainedResidual]) -> None:
+    _, result = undisturbed
     last = result.candidates[-1].weights
     seen = np.random.default_rng(0).normal(0, 30, (5, *result.model.observation_space.shape)).astype(np.float32)
 

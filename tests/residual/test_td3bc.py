@@ -56,10 +56,10 @@ def test_learns_to_correct_a_base_that_misses_by_a_constant(task: ModuleType) ->
     learner = dataclasses.replace(
         task.LEARNER, critic_lr=3e-3, gradient_steps=2, warmup_updates=100, penalty=task.Ramp(0.2, 0.05, 0.3)
     )
-    exploration = dataclasses.replace(task.EXPLORATION, prefill_steps=1200, prefill_std=0.6)
+    exploration = dataclasses.replace(task.EXPLORATION, prefill_steps=800, prefill_std=0.6)
     model = task.make_model(8, learner=learner, exploration=exploration)
     before = success_rate(task, model)
-    model.learn(4000, log_interval=None)
+    model.learn(2800, log_interval=None)
 
     assert before == 0.0
     assert success_rate(task, model) > 0.8
@@ -262,7 +262,7 @@ def test_ensemble_learns_with_targets_from_a_pair_of_heads(task: ModuleType, mon
 def test_diagnostics_reach_the_log(task: ModuleType) -> None:
     model = task.make_model(learner=dataclasses.replace(task.LEARNER, actor_lr=0.0))
     torch.nn.init.constant_(model.actor.mu.net[-2].bias[arm.GRIPPER :], 3.0)  # where nothing depends on it
-    model.learn(1200, log_interval=None)
+    model.learn(500, log_interval=None)
     kept: dict[str, Any] = dict(model.logger.name_to_value)
     model.logger.dump = lambda step: kept.update(model.logger.name_to_value)  # type: ignore[method-assign]
     model.dump_logs()

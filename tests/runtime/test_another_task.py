@@ -56,7 +56,7 @@ COVER = made_up(
     (
         Thing("pot", 0.02, 0.05, nearest_m=0.1, surface=Surface(0.015, 0.05, walled=False)),
         Thing("mat", 0.03, 0.0, nearest_m=0.1),
-        Thing("lid", 0.01, 0.02, nearest_m=0.05, grip=Grip((0.02, 0.02, 0.015), (6.0, 20.0), 25.0, 0.02)),
+        Thing("lid", 0.01, 0.02, nearest_m=0.05, grip=Grip((0.02, 0.02, 0.015), (6.0, 20.0), 25.0, 0.02, 12.0)),
     ),
     {"pot": ("x", "y", "yaw4_cos", "yaw4_sin"), "lid": POSE, "mat": ("x", "y")},
 )

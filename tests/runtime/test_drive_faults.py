@@ -17,7 +17,7 @@ from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
 from soarm.hardware.driver import Arm
 from soarm.hardware.states import State
-from soarm.runtime import deadman, drive, journal, log
+from soarm.runtime import deadman, drive, log
 from soarm.runtime.bundle import Bundle
 from soarm.runtime.camera import Camera
 from soarm.runtime.objects import CalledObjects
@@ -163,7 +163,7 @@ def test_a_run_whose_dead_mans_switch_hangs_ends_parked_with_that_cause(twin, ma
         return twin.objects()
 
     monkeypatch.setattr(deadman, "_HANGS_S", 0.4)
-    monkeypatch.setattr(journal, "DeadMan", Watched)
+    monkeypatch.setattr(drive, "DeadMan", Watched)
     report = drive.run(order(make_bundle(), twin, deadman=True, objects=objects), twin.ports[0], ARM, CONFIG)
 
     assert "the dead man's switch is gone or hangs (exit status None, no answer for 0." in report.cause

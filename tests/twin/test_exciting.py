@@ -15,6 +15,7 @@ from soarm.cli import main
 from soarm.errors import LogError
 from soarm.hardware.calibration import Calibration
 from soarm.hardware.config import ArmConfig
+from soarm.identification import fit
 from soarm.runtime import log, replay
 from soarm.runtime.excite import ExciteConfig, excite
 from soarm.runtime.lockstep import Clock
@@ -56,6 +57,7 @@ def test_identify_prints_and_writes_settings(swung, tmp_path: Path, capsys, monk
     text = params.packaged().read_text().replace("n_substeps: 10", "n_substeps: 3")
     (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fit, "_TOLERANCE", 0.01)  # tests/identification searches to the end
 
     assert main(["identify", str(how.log), "--output", "found", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -252,7 +252,7 @@ def test_under_the_position_law_the_wire_costs_ticks_and_nothing_else(twin, acti
             np.testing.assert_allclose(seen.q, observation["observation.state"], atol=0.3)
 
 
-@pytest.mark.parametrize("law", ["position", "sts3215"])
+@pytest.mark.parametrize("law", ["position", "sts3215", "either"])
 def test_the_wire_has_the_errors_of_a_desk_as_direct_simulation_has_them(connect, sim, law):
     drawn = {"position_gain": (17.8, 50.0), "latency_s": (0.0, 0.066), "zero_deg": (-2.0, 2.0), "backlash_deg": (0.0, 1.0)}
     wrong = {"offset_m": (0.003, 0.003), "delay_s": (0.066, 0.066), "period_s": (0.1, 0.1)}
@@ -267,7 +267,7 @@ def test_the_wire_has_the_errors_of_a_desk_as_direct_simulation_has_them(connect
         arm = connect(twin, gains=dataclasses.replace(Gains(), torque_limit=(1000,) * 6))
         arm.hold()
         arm.activate()
-        for seed in (3, 4):
+        for seed in (4, 5):  # of `either` the one follows the motor's law, the other the position servo's
             twin.reset(seed)
             observation, _ = env.reset(seed=seed)
             q, rng = observation["observation.state"].astype(float), np.random.default_rng(seed)
@@ -280,6 +280,23 @@ def test_the_wire_has_the_errors_of_a_desk_as_direct_simulation_has_them(connect
 
                 np.testing.assert_allclose(seen.q, observation["observation.state"], atol=0.5)
                 np.testing.assert_allclose(twin.objects(), observation["observation.environment_state"], atol=1e-4)
+
+
+def test_servos_under_the_motor_s_law_are_the_same_whatever_law_a_scene_has_drawn(sim):
+    moved = []
+    for law in ("sts3215", "either"):
+        servos = dataclasses.replace(sim.servos, law=law)
+        with Twin.start(dataclasses.replace(sim, servos=servos), TwinConfig(servo_model="sts3215")) as twin:
+            twin.reset(5)  # which `either` gives the position servo's law
+            with Bus.open(twin.ports[0], IDS, timeout_s=5.0) as bus:
+                for i in IDS:
+                    bus.write(i, "torque_enable", 1)
+                for _ in range(15):
+                    bus.sync_write("goal_position", dict.fromkeys(IDS, 1900))
+                bus.ping(1)
+            moved.append(twin.q())
+
+    np.testing.assert_allclose(*moved, atol=0.01)
 
 
 def test_a_limp_arm_falls_under_either_law(make_twin):
