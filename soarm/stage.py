@@ -11,6 +11,9 @@ file (`data/metrics/train_act.json`), and its folder for DVC to draw (`data/live
 Nothing else appears before `finish`: a stage that fails or is killed leaves the previous result as it was, and checkpoints in
 `scratch`, from which the next try goes on. A stage does not start while its folder holds files that it did not write and DVC's
 cache does not hold: `finish` would delete them.
+
+As a trial of a sweep (`soarm.tracking.trial`) a stage reads the chain's inputs, and params.yaml of the trial's folder.
+All that it writes lies there.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from soarm.spec import content_hash
 from soarm.tasks.registry import find
 from soarm.tracking.choice import open_tracker
 from soarm.tracking.tracker import Provenance, Tracker
+from soarm.tracking.trial import Trial, running_trial
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,6 +59,7 @@ class StageRun:
         part: Which of the runs of a stage that has several; None where it has one. Each has a folder `data/<name>/<part>` with
             metrics and curves in it (`metrics.json`, `training.csv`), and a scratch folder of its own.
         root: Root of the repository.
+        place: Folder in whose `data` the results go: the root, or the folder of a sweep's trial.
         seed: Seed of the run.
         task: The task of the run.
         profile: Profile of the parameters.
@@ -72,8 +77,10 @@ class StageRun:
         tracker: Tracker,
         reporter: Reporter,
         part: str | None = None,
+        trial: Trial | None = None,
     ) -> None:
         self.name, self.part, self.root, self.git_rev = name, part, root, git_rev
+        self.place = root if trial is None else trial.folder
         self._full_name = _full_name(name, part)
         self.seed, self.profile, self.dataset_units = params.seed, params.profile, params.dataset_units
         self.task = find(params.task, ParamsError)
@@ -227,24 +234,24 @@ class StageRun:
         wall_s = round(time.monotonic() - self._start_s, 3)
         target = self._target
         self.refuse_strangers()
-        metrics_file = self.root / "data" / "metrics" / f"{self.name}.json"
+        metrics_file = self.place / "data" / "metrics" / f"{self.name}.json"
         self._history.write_live()
         if self.part is not None:
             metrics_file = self.out / "metrics.json"
             if len(self._history):
                 self._history.write_csv(self.out / "training.csv")
         elif headline is not None:
-            write_json(self.root / "data" / "live" / self.name / "metrics.json", {k: _short(v) for k, v in headline.items()})
+            write_json(self.place / "data" / "live" / self.name / "metrics.json", {k: _short(v) for k, v in headline.items()})
         written = write_json(metrics_file, {"wall_s": wall_s, **metrics, **own})
         if self.part is None and any(self.out.glob("*.safetensors")):
             self._tracker.checkpoint(self.out, ownership.digest(self.out), written.get("kept_step"))
         self._tracker.summary(written)
         self._tracker.artifact(metrics_file)
-        ownership.note_written(self.root, self._full_name, [target, self.out])  # both: a kill may leave either
+        ownership.note_written(self.place, self._full_name, [target, self.out])  # both: a kill may leave either
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.out.rename(target)
-        ownership.note_written(self.root, self._full_name, [target])
+        ownership.note_written(self.place, self._full_name, [target])
         shutil.rmtree(self._scratch_root)
         self.finished = True
         logger.info("%s: done in %.1f s", self._full_name, wall_s)
@@ -255,20 +262,20 @@ class StageRun:
         Raises:
             StageError: Names them, and how to keep them.
         """
-        if (told := ownership.in_danger(self.root, self._full_name, self._target)) is not None:
+        if (told := ownership.in_danger(self.place, self._full_name, self._target)) is not None:
             raise StageError(told)
 
     @property
     def _target(self) -> Path:
-        return self.root / "data" / self.name / (self.part or "")
+        return self.place / "data" / self.name / (self.part or "")
 
     @property
     def _live(self) -> Path | None:
-        return self.root / "data" / "live" / self.name / "plots" / "metrics" if self.part is None else None
+        return self.place / "data" / "live" / self.name / "plots" / "metrics" if self.part is None else None
 
     @property
     def _scratch_root(self) -> Path:
-        return self.root / "data" / ".scratch" / self._full_name
+        return self.place / "data" / ".scratch" / self._full_name
 
     def _follow(self, key: str, path: Path) -> None:
         """Note that the result follows from a folder."""
@@ -301,14 +308,15 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
     sys.excepthook = _message_only
     with console_logging(console), threadpoolctl.threadpool_limits(1):
         _one_thread()
-        params = params_file.load(root / "params.yaml")
+        trial = running_trial()
+        params = params_file.load((root if trial is None else trial.folder) / "params.yaml")
         git_rev = git_revision(root)
         params_hash = content_hash(repr(dataclasses.replace(params, path=Path(), tracking=())))
         state = params.profile, params.seed, params_hash, root, params.task, params.dataset, changes(root, params)
-        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, *state), params.tracking)
+        tracker = open_tracker(Provenance(_full_name(name, part), git_rev, *state, trial), params.tracking)
         logger.info("%s: profile %s, seed %d, revision %s", _full_name(name, part), params.profile, params.seed, git_rev)
         try:
-            run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part)
+            run = StageRun(name, root, params, git_rev, tracker, Reporter(console), part, trial)
             run.refuse_strangers()
             yield run
             if not run.finished:

@@ -76,6 +76,7 @@ OUTSIDE: dict[str, set[str]] = {
     "spec": set(),
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
+    "sweep": {"optuna", "sqlalchemy", "yaml"},
     "table_camera": {"cv2", "numpy"},
     "tasks": {"numpy"},
     "teleop": {"numpy"},
@@ -96,9 +97,19 @@ DISTRIBUTIONS = {
     "rerun": "rerun-sdk",
     "cv2": "opencv-python-headless",
 }
-OPTIONAL = {"accelerate", "mujoco-menagerie", "opencv-python-headless", "ray", "rerun-sdk", "tensorboard", "wandb", "trackio"}
+OPTIONAL = {
+    "accelerate",
+    "mujoco-menagerie",
+    "opencv-python-headless",
+    "optuna",
+    "ray",
+    "rerun-sdk",
+    "tensorboard",
+    "wandb",
+    "trackio",
+}
 """Distributions that are extras of their own."""
-BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk"}
+BROUGHT_ALONG = {"hydra": "dvc", "serial": "feetech-servo-sdk", "sqlalchemy": "mlflow"}
 BY_FOLDER = {ROOT / "soarm" / room / "registry.py" for room in ("tasks", "sim")}
 """Modules that import every package beside them, by the folder's name."""
 ROBOT_HOST = {"cli", "runtime", "hardware", "policies", "policy", "chunking", "kinematics", "spec", "arm", "params"}
@@ -252,7 +263,7 @@ def test_extras_equal_floors() -> None:
     assert named(extras["pipeline"]) - {"dvc", "ruamel.yaml.clib"} == needed(set(OUTSIDE)) - host - OPTIONAL
     assert named(extras["twin"]) == needed({"dataset", "envs", "sim", "teleop", "twin"}) - host - {"mujoco-menagerie"}
     assert set(extras["twin"]) <= set(extras["pipeline"])
-    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate", "cluster")
+    own = ("menagerie", "view", "vision", "tensorboard", "wandb", "trackio", "accelerate", "cluster", "sweep")
     assert set().union(*(named(extras[extra]) for extra in own)) == OPTIONAL
     assert set(BROUGHT_ALONG.values()) <= named(extras["pipeline"]) | host
 

@@ -47,6 +47,7 @@ from soarm.runtime.limits import Limits
 from soarm.runtime.training_arm import TrainingArm
 from soarm.smallfile import read_bytes
 from soarm.spec import ACTION, JOINT_FEATURE, STATE, PolicySpec
+from soarm.sweep.attempt import read_metric
 from soarm.table_camera.table import Table
 from soarm.twin.leading import Motion
 
@@ -191,6 +192,7 @@ READERS = {
         (FaultError,),
         {"velocity": 90, "acceleration": 5000, "lead": [1, 2, 3, 4, 5, 6], "table_m": -0.01},
     ),
+    "metrics of a trial": Reader(lambda path: read_metric(path, "val_l1_deg"), (StageError,), {"val_l1_deg": 1.5}),
     "specification": Reader(_beside("spec.json", look.read_spec), (StageError, SpecMismatchError), _spec()),
     "checksums": Reader(_beside("checksums.json", Bundle.open), (BundleError,), {"spec.json": "0", "act.onnx": "1"}),
     "training arm": Reader(

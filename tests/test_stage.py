@@ -343,6 +343,34 @@ def test_what_a_result_does_not_follow_from_changes_no_scratch(root: Path) -> No
     assert scratch(1) != scratch(9)
 
 
+def test_a_trial_of_a_sweep_reads_the_chain_s_inputs_and_writes_in_its_own_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "data" / "reach").mkdir(parents=True)
+    (root / "data" / "toy").mkdir()
+    (root / "data" / "toy" / "mine").touch()  # a stage of the chain would refuse to start
+    folder = root / "runs" / "sweeps" / "mine" / "3"
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text((root / "params.yaml").read_text().replace("n: 2", "n: 7"))
+    monkeypatch.setenv("SOARM_TRIAL", str(folder))
+    with open_stage("toy", root) as run:
+        assert run.params("toy", Toy) == Toy(7)
+        assert run.input("reach") == root / "data" / "reach"
+        assert run.scratch.is_relative_to(folder)
+        run.log(5, {"loss": 1.0})
+        (run.out / "weights").write_text("some")
+        run.finish({"n": 7}, headline={"n": 7})
+
+    assert results(root) == {"data/toy/mine"}
+    assert results(folder) == {
+        "data/toy/weights",
+        "data/metrics/toy.json",
+        "data/live/toy/metrics.json",
+        "data/live/toy/plots/metrics/loss.tsv",
+    }
+    assert run.git_rev == git(root, "rev-parse", "HEAD")
+
+
 def test_a_stage_does_not_start_on_somebody_else_s_files_nor_end_on_them(root: Path) -> None:
     mine = root / "data" / "record" / "meta" / "info.json"
     mine.parent.mkdir(parents=True)

@@ -10,11 +10,11 @@ from typing import Any
 import typer
 
 from soarm import entry
-from soarm.cli import arm_learning, chain, data, identify, look, policies, proving, robot, sim, study, table, watch
+from soarm.cli import arm_learning, chain, data, identify, look, policies, proving, robot, sim, study, sweeping, table, watch
 from soarm.cli.command import PANELS, app
 
 # Their import is what declares the commands.
-assert {arm_learning, chain, data, identify, look, policies, proving, robot, sim, study, table, watch}
+assert {arm_learning, chain, data, identify, look, policies, proving, robot, sim, study, sweeping, table, watch}
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 

@@ -12,6 +12,7 @@
     scratch              TD3 without a base
     in_memory            demonstrations with episodes added, in memory
     scenes               where methods train and are evaluated
+    shards               the runs in equal parts, for many jobs
     run                  one run: a method trained to the budget, then tested
     measures             what a run is measured by
     summary              all runs as one table

@@ -3,6 +3,8 @@
 A reproduction is a DVC experiment, or one state of code and parameters. DVC skips the stages that are up to date, so any stage
 may be the first to come, and the parent carries the results of the skipped ones as well (`soarm.tracking.standing`). It begins
 with its first stage and ends with its last; a stage that joins later moves its end.
+
+A sweep has a parent run as well, over the runs of its trials. It carries no results: each trial has its own.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _PARAM_CHARS = 6000
 
 
 def pipeline_key(provenance: Provenance) -> str:
-    """Return what the parent run is found by: the DVC experiment, or the state of code and parameters."""
+    """Return what the parent run is found by: the sweep, the DVC experiment, or the state of code and parameters."""
+    if provenance.trial is not None:
+        return f"sweep:{provenance.trial.sweep}"
     experiment = os.environ.get("DVC_EXP_NAME")
     return f"exp:{experiment}" if experiment else f"repro:{provenance.git_rev}:{provenance.params_hash}"
 
@@ -47,8 +51,12 @@ def open_parent(client: Any, experiment: str, provenance: Provenance, tags: Mapp
         return str(found[0].info.run_id)
     name = os.environ.get("DVC_EXP_NAME") or f"{provenance.task} {provenance.profile} {provenance.git_rev[:7]}"
     about = {**tags, PIPELINE_TAG: key, KIND_TAG: "reproduction", "mlflow.source.name": "dvc repro"}
+    if provenance.trial is not None:
+        name = provenance.trial.sweep
+        about |= {KIND_TAG: "sweep", "mlflow.source.name": "soarm sweep"}
     run_id = str(client.create_run(experiment, tags=about, run_name=name).info.run_id)
-    log_params(client, run_id, provenance.changes)
+    if provenance.trial is None:
+        log_params(client, run_id, provenance.changes)
     return run_id
 
 
@@ -66,10 +74,13 @@ def close_parent(
         end_ms: When [ms since the epoch].
 
     Returns:
-        Metrics of the stages whose results stand.
+        Metrics of the stages whose results stand; none for a sweep.
     """
     from mlflow.entities import Metric, RunTag
 
+    if provenance.trial is not None:
+        client.set_terminated(parent, "FINISHED", end_ms)  # however this trial ended: sweeps stop most of theirs early
+        return {}
     header = {"profile": provenance.profile, "task": provenance.task, "dataset": provenance.dataset}
     own = {run.data.tags[STAGE_TAG]: run for run in _children(client, experiment, parent)}
     results = standing(provenance.root, header, [stage for stage in own if "." not in stage])

@@ -71,7 +71,10 @@ class MlflowTracker(Tracker):
             self._experiment = open_experiment(self._client, store.artifacts)
             self._parent = open_parent(self._client, self._experiment, provenance, _tags(provenance))
         tags = {**_tags(provenance), PARENT_TAG: self._parent, STAGE_TAG: provenance.stage, KIND_TAG: "stage"}
-        self.run_id: str = self._client.create_run(self._experiment, tags=tags, run_name=provenance.stage).info.run_id
+        if provenance.trial is not None:
+            tags[KIND_TAG] = "trial"
+        name = provenance.stage if provenance.trial is None else provenance.trial.name
+        self.run_id: str = self._client.create_run(self._experiment, tags=tags, run_name=name).info.run_id
         self._buffer: list[Any] = []
         self._flushed_s = clock()
         self._step = 0
@@ -126,7 +129,7 @@ class MlflowTracker(Tracker):
         self._flush()
         end_ms = int(self._clock() * 1000)
         metrics_file = self._provenance.root / "data" / "metrics" / f"{self._provenance.stage}.json"
-        if status == "FINISHED" and metrics_file.is_file():
+        if status == "FINISHED" and self._provenance.trial is None and metrics_file.is_file():
             self._client.set_tag(self.run_id, METRICS_TAG, md5(metrics_file))
         self._client.set_terminated(self.run_id, status, end_ms)
         results = close_parent(self._client, self._experiment, self._parent, self._provenance, status, end_ms)
@@ -207,4 +210,6 @@ def _tags(provenance: Provenance) -> dict[str, str]:
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
     }
+    if provenance.trial is not None:
+        tags["sweep"] = provenance.trial.sweep
     return tags | ({"dvc.exp": name} if (name := os.environ.get("DVC_EXP_NAME")) else {})

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from soarm.spec import DEFAULT_TASK
+from soarm.tracking.trial import Trial
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -26,6 +27,7 @@ class Provenance(NamedTuple):
         task: Name of the task.
         dataset: Folder of the demonstrations, as params.yaml names it.
         changes: Parameters that differ from the committed profile `default`, nested as in params.yaml.
+        trial: The trial of a sweep that it is; None for a stage of the chain.
     """
 
     stage: str
@@ -37,10 +39,13 @@ class Provenance(NamedTuple):
     task: str = DEFAULT_TASK
     dataset: str = "data/record"
     changes: Mapping[str, Any] = MappingProxyType({})
+    trial: Trial | None = None
 
 
 def reproduction(provenance: Provenance) -> str:
-    """Return a name for the runs of one reproduction: the DVC experiment, or the state of code and parameters."""
+    """Return a name for runs that belong together: the sweep's, the DVC experiment's, or the state of code and parameters."""
+    if provenance.trial is not None:
+        return provenance.trial.sweep
     return os.environ.get("DVC_EXP_NAME") or f"{provenance.profile}-{provenance.git_rev[:7]}-{provenance.params_hash[:6]}"
 
 

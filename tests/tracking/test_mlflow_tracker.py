@@ -13,6 +13,7 @@ import pytest
 from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow
 from soarm.tracking.store import Store
 from soarm.tracking.tracker import Provenance
+from soarm.tracking.trial import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,6 +50,24 @@ def test_stages_of_one_reproduction_are_children_of_one_parent(store: Store, cli
         ("train_act", "FINISHED", parents[0]),
         ("record", "FAILED", parents[1]),
     }
+
+
+def test_trials_of_a_sweep_are_children_of_one_run_that_is_no_reproduction(
+    store: Store, client: MlflowClient, tmp_path: Path
+) -> None:
+    for number, status in (("0", "FINISHED"), ("1", "KILLED")):
+        trial = Trial(tmp_path / "mine" / number)
+        tracker = MlflowTracker(provenance("train_residual")._replace(trial=trial, changes={"gamma": number}), store)
+        tracker.params("train_residual", {"gamma": number})
+        tracker.close(status)  # type: ignore[arg-type]
+    parent, *children = runs(client)
+
+    assert (parent.info.run_name, parent.info.status, parent.data.params) == ("mine", "FINISHED", {})
+    assert (parent.data.tags["kind"], parent.data.tags["sweep"]) == ("sweep", "mine")
+    told = [(one.info.run_name, one.info.status, one.data.params["train_residual.gamma"]) for one in children]
+    assert told == [("trial 0", "FINISHED", "0"), ("trial 1", "KILLED", "1")]
+    assert {one.data.tags["mlflow.parentRunId"] for one in children} == {parent.info.run_id}
+    assert {(one.data.tags["kind"], one.data.tags["sweep"]) for one in children} == {("trial", "mine")}
 
 
 def test_a_run_says_what_it_was_made_from(store: Store, client: MlflowClient) -> None:

@@ -1,0 +1,151 @@
+"""One trial: the stage itself, in a process and a folder of its own.
+
+The folder holds `params.yaml` as the trial has it, `output.log`, and `data` with what the stage writes. The lock on it is held
+by whoever runs the trial and by the stage's process, so that a trial that is still running is never begun twice, whichever of
+the two was killed. Killed and begun again, the stage goes on from its checkpoint. Knows no Optuna.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from soarm.errors import StageError
+from soarm.smallfile import DATASET_BYTES, read_json, shown, write_atomically
+from soarm.sweep.swept import Swept
+from soarm.tracking.trial import FOLDER
+
+_END_S = 60.0
+"""How long a stage may take to end after it was told to [s]; then it is killed."""
+_TAIL_BYTES = 4000
+
+
+class Attempt:
+    """A trial's folder, locked.
+
+    Args:
+        swept: The stage.
+        root: Root of the repository.
+        folder: The trial's.
+        lock: Its lock, held.
+    """
+
+    def __init__(self, swept: Swept, root: Path, folder: Path, lock: BinaryIO) -> None:
+        self._swept, self._root, self.folder, self._lock = swept, root, folder, lock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seen = -1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage has put its results in place."""
+        return (self.folder / "data" / self._swept.stage).is_dir()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the stage runs, in this process's charge."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, params: str) -> None:
+        """Start the stage.
+
+        Args:
+            params: params.yaml of the trial.
+        """
+        write_atomically(self.folder / "params.yaml", params, StageError)
+        environment = {**os.environ, FOLDER: str(self.folder)}
+        with (self.folder / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"stages.{self._swept.stage}"],
+                cwd=self._root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,  # Ctrl-C is passed on, once
+                pass_fds=[self._lock.fileno()],
+            )
+
+    def news(self) -> list[tuple[int, float]]:
+        """Return validations that were not returned before: environment or optimiser step, and the metric."""
+        path = self.folder / "data" / "live" / self._swept.stage / "plots" / "metrics" / f"{self._swept.metric}.tsv"
+        rows = []
+        with contextlib.suppress(FileNotFoundError, ValueError), path.open(encoding="utf-8", newline="") as file:
+            for step, value in list(csv.reader(file, delimiter="\t"))[1:]:
+                if int(step) > self._seen and math.isfinite(float(value)):
+                    rows.append((int(step), float(value)))
+        self._seen = max([self._seen, *(step for step, _ in rows)])
+        return rows
+
+    def stop(self) -> None:
+        """Have the stage end; it keeps its checkpoint. Where it has ended, this does nothing."""
+        for sign in (signal.SIGINT, signal.SIGKILL):
+            if self._process is None or self._process.poll() is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_END_S)
+
+    def result(self) -> float | None:
+        """Return the metric of a stage that is done; None where it failed."""
+        if not self.is_done:
+            return None
+        with contextlib.suppress(StageError):
+            return read_metric(self.folder / "data" / "metrics" / f"{self._swept.stage}.json", self._swept.metric)
+        return None
+
+    def reason(self) -> str:
+        """Return the last line that the stage wrote."""
+        with contextlib.suppress(OSError), (self.folder / "output.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+            return lines[-1][:300] if lines else "the stage wrote nothing"
+        return "the stage wrote nothing"
+
+    def forget_checkpoint(self) -> None:
+        """Delete what the stage kept to go on from: a replay buffer has hundreds of megabytes."""
+        shutil.rmtree(self.folder / "data" / ".scratch", ignore_errors=True)
+
+
+def read_metric(path: Path, metric: str) -> float:
+    """Return a number of a metrics file.
+
+    Raises:
+        StageError: The file cannot be read, or holds no number of that name.
+    """
+    remedy = "Its stage writes it: delete the folder of the trial, or of the sweep"
+    value = read_json(path, StageError, remedy, most_bytes=DATASET_BYTES).get(metric)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise StageError(f"{path} has {metric} = {shown(value)}, which is no number. {remedy}")
+    return float(value)
+
+
+@contextlib.contextmanager
+def attempt(swept: Swept, root: Path, folder: Path) -> Iterator[Attempt | None]:
+    """Lock a trial's folder, which is made if it is not there; None where another process has it.
+
+    Raises:
+        StageError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("ab")
+    except OSError as error:
+        raise StageError(f"{folder} cannot be written ({error.strerror}); make room, or allow writing") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield Attempt(swept, root, folder, lock)
