@@ -28,7 +28,8 @@ _PRESSING_PERCENT = 3.0
 _STILL_PERCENT = 0.5
 """How little they move meanwhile from one control step to the next [percent]."""
 _OPENED_PERCENT, _EMPTY_PERCENT = 1.0, 4.0
-"""How much further open they are when it falls, and how much further closed when it is not there any more [percent]."""
+"""How much further open they are when it falls, unless they press on it meanwhile: then it turns between them; and how much
+further closed when it is not there any more [percent]."""
 _LEVEL = 0.7
 """Fingers that close on a thing on the table close along it: the level part of their direction."""
 _POSE = ("x", "y", "z", "yaw4_cos", "yaw4_sin")
@@ -106,11 +107,13 @@ class Carrying:
         percent = float(np.asarray(q)[arm.GRIPPER])
         still = abs(percent - self._before_percent) < _STILL_PERCENT
         self._before_percent = percent
+        pressing = percent - float(np.asarray(commanded)[arm.GRIPPER]) > _PRESSING_PERCENT
         if self._grasp is None:
-            pressing = percent - float(np.asarray(commanded)[arm.GRIPPER]) > _PRESSING_PERCENT
             if still and pressing:
                 self._grasp = self._grasped(tcp_m, rotation, percent)
-        elif percent > self._grasp.percent + _OPENED_PERCENT or percent < self._grasp.percent - _EMPTY_PERCENT:
+        elif (percent > self._grasp.percent + _OPENED_PERCENT and not pressing) or (
+            percent < self._grasp.percent - _EMPTY_PERCENT
+        ):
             self._drop(self._grasp.thing)
         if self._grasp is not None:
             middle_m, yaw4 = tcp_m + rotation @ self._grasp.offset_m, _yaw4(rotation @ self._grasp.rotation)

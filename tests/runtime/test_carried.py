@@ -71,6 +71,17 @@ def test_a_cube_in_the_fingers_goes_with_the_hand_and_falls_into_the_bin(source)
     assert source.read().t_s == 5.0
 
 
+def test_a_cube_that_turns_between_pressing_fingers_stays_in_the_hand(source):
+    feel(source, GRASP, 15.6, 8.0)
+    feel(source, LIFTED, 17.4, 8.0)
+    turned = feel(source, OVER, 17.4, 8.0)
+    fallen = feel(source, OVER, 17.4, 18.0)
+
+    tcp_m, _ = kinematics.forward(OVER)
+    np.testing.assert_allclose(turned[:3], tcp_m, atol=0.01)
+    assert fallen[2] == pytest.approx(BIN_WALL_M + CUBE_HALF_M, abs=0.005)
+
+
 def test_a_cube_that_is_let_go_beside_the_bin_lies_on_the_table(source):
     feel(source, GRASP, 15.6, 8.0)
     feel(source, LIFTED, 15.6, 8.0)
