@@ -47,6 +47,7 @@ from soarm.table_camera.table import Table
 from soarm.table_camera.tracker import CameraTracker, Tracker
 from soarm.tasks.registry import find
 from soarm.tasks.tabletop import CUBE
+from soarm.twin.actuator import ActuatorName
 from soarm.twin.rendering import RenderedCamera, RenderedCameras
 from soarm.twin.sensing import Scene, told
 from soarm.twin.twin import Twin
@@ -65,15 +66,17 @@ def with_camera(sim: SimParams, name: str, size_px: tuple[int, int]) -> SimParam
 
 
 @contextlib.contextmanager
-def connected(sim: SimParams, zeros_deg: list[float], seed: int) -> Iterator[tuple[Twin, Arm, RenderedCameras, Clock]]:
+def connected(
+    sim: SimParams, zeros_deg: list[float], seed: int, servos: ActuatorName = "position"
+) -> Iterator[tuple[Twin, Arm, RenderedCameras, Clock]]:
     """Start a twin whose joints are turned against what its driver believes, and hold its arm."""
     believed, clock = Calibration.nominal(), Clock()
     turned = [
         dataclasses.replace(joint, zero_ticks=joint.zero_ticks + off * joint.ticks_per_unit)
         for joint, off in zip(believed.joints, [*zeros_deg, 0.0], strict=True)
     ]
-    config = driver_config(ArmConfig(), "position")
-    twin_config = TwinConfig(calibration=Calibration(tuple(turned)), registers=AS_SIMULATED)
+    config, registers = driver_config(ArmConfig(), servos), AS_SIMULATED if servos == "position" else {}
+    twin_config = TwinConfig(servo_model=servos, calibration=Calibration(tuple(turned)), registers=registers)
     with Twin.start(sim, twin_config) as twin, RenderedCameras(twin, sim) as cameras:
         twin.reset(seed)
         with Arm.connect(twin.ports[0], believed, config, sleep=clock.sleep) as driver:
@@ -82,11 +85,11 @@ def connected(sim: SimParams, zeros_deg: list[float], seed: int) -> Iterator[tup
             yield twin, driver, cameras, clock
 
 
-def calibrated(sim: SimParams, name: str, zeros_deg: list[float], seed: int) -> Table:
+def calibrated(sim: SimParams, name: str, zeros_deg: list[float], seed: int, servos: ActuatorName = "position") -> Table:
     """Return the calibration that the emulated arm makes; the cube is put between its fingers, 5 mm and 3 degrees askew."""
     aside: dict[str, Any] = {"bin_radius_m": (0.4, 0.4), "bin_angle_deg": (85.0, 85.0)}
     task = dataclasses.replace(sim.task, **aside)
-    with connected(dataclasses.replace(sim, task=task), zeros_deg, seed) as (twin, driver, cameras, clock):
+    with connected(dataclasses.replace(sim, task=task), zeros_deg, seed, servos) as (twin, driver, cameras, clock):
 
         def put(_: str) -> None:
             objects, (tcp_m, rotation) = twin.objects(), kinematics.forward(twin.q())
@@ -226,7 +229,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--camera", choices=["front", "top"], default="front")
-    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--scenes", type=int, default=100, help="to drive in; 0 ends with the calibration")
+    parser.add_argument(
+        "--servos", choices=["position", "sts3215"], default="position", help="whose law the calibrating arm obeys"
+    )
     parser.add_argument("--zeros", type=float, nargs=5, default=[0.0] * 5, help="of the five joints [deg]")
     parser.add_argument("--calibrate-on", type=int, default=0, help="scene of the calibration")
     parser.add_argument("--size", type=int, nargs=2, default=[640, 480], help="of the pictures [px]")
@@ -245,10 +251,12 @@ def main() -> None:
     if options.table is not None and options.table.exists():
         table = Table.load(options.table)
     else:
-        table = calibrated(sim, options.camera, options.zeros, options.calibrate_on)
+        table = calibrated(sim, options.camera, options.zeros, options.calibrate_on, options.servos)
         if options.table is not None:
             table.save(options.table)
     print(f"camera {options.camera}, zeros off by {options.zeros} deg; {table.test.words()}", flush=True)
+    if not seeds:
+        return
     if options.picture is not None:
         draw(sim, options.camera, table, seeds[0], options.picture)
     if not any(options.zeros) and not options.first:
