@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from soarm.tracking import store as stores
-from soarm.tracking.store import opened_alone
+from soarm.tracking.store import CLONE, clone_name, opened_alone
 
 
 def is_locked(lock: Path) -> bool:
@@ -77,6 +77,19 @@ def test_a_store_that_is_no_file_is_left_alone(uri: str, tmp_path: Path, monkeyp
         pass
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clone_keeps_a_name_that_no_other_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    first, other = clone_name(tmp_path / "first"), clone_name(tmp_path / "other")
+    again = clone_name(tmp_path / "first")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "first"))  # `dvc exp run --temp` works in a copy of it
+    of_a_copy = clone_name(tmp_path / "copy")
+    monkeypatch.setenv(CLONE, "told")  # on another machine
+
+    assert len({first, other}) == 2
+    assert first == again == of_a_copy
+    assert clone_name(tmp_path / "copy") == "told"
 
 
 @pytest.mark.slow
