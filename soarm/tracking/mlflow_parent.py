@@ -119,13 +119,13 @@ def close_parent(
 
 
 def _parents(client: Any, experiment: str, key: str) -> list[str]:
-    """Return the ids of the parent runs of a key, the one that counts first; there is one, but where several were made at once."""
+    """Return the ids of the parent runs of a key, the one that counts first: one, but where several were made at once."""
     found = client.search_runs([experiment], f"tags.`{PIPELINE_TAG}` = '{key}'")
     return [str(run.info.run_id) for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
 
 
 def _first_parent(client: Any, experiment: str, parent: str, key: str) -> str:
-    """Return the parent run that counts; if `parent` is another, it is deleted, and its children become children of that one."""
+    """Return the parent run that counts; if `parent` is another, its children go to that one, and it is deleted."""
     from mlflow.exceptions import MlflowException
 
     first = next(iter(_parents(client, experiment, key)), parent)  # none where somebody has deleted it
