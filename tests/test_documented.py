@@ -110,7 +110,7 @@ def test_every_documented_command_is_run_or_has_a_reason_why_not() -> None:
         ran_as_a_whole = page == WITHOUT_AN_ARM
         documented |= {command for block in blocks for command in block.commands if not ran_as_a_whole}
         documented |= {span for span in spans if program(span) != "soarm"}
-    listed = [entry["run"] for kind in ("clone", "fresh", "robot") for entry in entries(kind)]
+    listed = [entry["run"] for kind in ("clone", "copy", "fresh", "robot") for entry in entries(kind)]
     listed += [command for reason in ("by_ci", "not_run") for commands in TABLE[reason].values() for command in commands]
 
     assert sorted(documented - set(listed)) == [], "enter it in tests/documented.yaml"
@@ -266,6 +266,17 @@ def clone(request: pytest.FixtureRequest) -> Iterator[Shell]:
 
 
 @pytest.fixture(scope="module")
+def copy(request: pytest.FixtureRequest) -> Iterator[Shell]:
+    """A shell in another such clone."""
+    folder = Path(REPRODUCED or request.getfixturevalue("origin").parent / "copy")
+    if REPRODUCED is None:
+        request.getfixturevalue("clone")
+        shutil.copytree(folder.parent / "clone", folder, symlinks=True)
+    with Shell(folder, Path(sys.executable).parent) as shell:
+        yield shell
+
+
+@pytest.fixture(scope="module")
 def fresh(origin: Path) -> Iterator[Shell]:
     """A shell in a clone in which nothing ran, without the study."""
     with clone_under_ci(origin, "fresh", "git rm -qr study") as shell:
@@ -285,6 +296,12 @@ def type_as_told(shell: Shell, entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entry", entries("clone"), ids=lambda entry: entry["run"])
 def test_a_command_of_the_chain_runs_as_typed(clone: Shell, entry: dict[str, Any]) -> None:
     type_as_told(clone, entry)
+
+
+@pytest.mark.documented
+@pytest.mark.parametrize("entry", entries("copy"), ids=lambda entry: entry["run"])
+def test_a_command_of_a_copy_of_the_chain_runs_as_typed(copy: Shell, entry: dict[str, Any]) -> None:
+    type_as_told(copy, entry)
 
 
 @pytest.mark.documented

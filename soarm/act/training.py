@@ -79,6 +79,8 @@ def train(
     device = resolve_device(params.device)
     run = _Run(demonstrations, params, seed, scratch / "resume.pt", task, eye)
     if params.processes > 1:
+        said = "%d processes train together: a batch is still of %d windows, %d in each; the learning rate stays as it is"
+        logger.info(said, params.processes, params.batch_size, params.batch_size // params.processes)
         parallel.together(params.processes, device, _train_as_one, run, log)  # and then this process takes the result over
     with reproducible(device, seed):
         trainer = run.trainer(device)

@@ -104,7 +104,8 @@ def prove(
         return 0
     with loading():
         from soarm.hardware.calibration import Calibration
-        from soarm.proof import trial
+        from soarm.proof import person, trial
+    person.require_terminal()  # before the first session fixes its conditions
     mounted = Calibration.load(calibration)
     begun.require_conditions(start.conditions_on(opened, mounted, objects, settings, limits))
     sensed, seconds_each = start.senses_on(opened, objects, camera or []), begun.plan.seconds
@@ -119,7 +120,6 @@ def _attended(begun: ProofFolder, setup: Setup) -> bool:
     """Run the trials on an arm, with a person at the terminal; return whether all are done."""
     with loading():
         from soarm.proof import person, session, trial
-    person.require_terminal()
     logger.info(
         "Ctrl-C ends a run: the arm holds, parks and is released; at a question it ends the session, and nothing is lost"
     )

@@ -28,6 +28,7 @@ from soarm.smallfile import MOST_BYTES, parse_json, shown
 
 logger = logging.getLogger(__name__)
 _MAGIC, _VERSION = "soarm-online-steps", 1
+_REMEDY = "Put back a copy of it, or begin another folder with --out"
 _MOST_DIM = 10_000
 
 
@@ -305,9 +306,10 @@ def _header(line: bytes, path: Path) -> dict[str, Any]:
         found = header.get("format"), header.get("version")
         dim, about = header.get("dim"), header.get("about")
     except SmallFileError as error:
-        raise OnlineError(f"{path} is no file of steps: its first line {error}") from None
+        raise OnlineError(f"{path} is no file of steps: its first line {error}. {_REMEDY}") from None
     if found != (_MAGIC, _VERSION) or type(dim) is not int or not 0 < dim <= _MOST_DIM or not isinstance(about, dict):
         raise OnlineError(
-            f"{path} is {shown(found[0])} of version {shown(found[1])}; this soarm reads {_MAGIC!r} of version {_VERSION}"
+            f"{path} is {shown(found[0])} of version {shown(found[1])}; this soarm reads {_MAGIC!r} of version {_VERSION}. "
+            f"{_REMEDY}"
         )
     return header

@@ -19,7 +19,7 @@ from soarm.hardware.driver import Arm
 from soarm.runtime.carried import gripped
 from soarm.runtime.sensors import Sensor
 from soarm.table_camera.colours import Colour, Patch, Picture, as_grey, as_hsv, hue_inside, patches
-from soarm.table_camera.handling import Handling, HandPose
+from soarm.table_camera.handling import GAP_M, Handling, HandPose
 from soarm.table_camera.outlines import Stand, middle
 from soarm.table_camera.pinhole import Floats
 from soarm.table_camera.solving import LEAST_SPOTS, Solution, Spot, solve
@@ -50,7 +50,9 @@ _TEST = (
     (0.185, -28.0, -25.0),
     (0.2, 65.0, 0.0),
 )
-_WIDE_PERCENT = 60.0
+_WIDE_PERCENT, _ASTRAY_M = 60.0, (0.01, 0.02)
+"""While it is not known well where the thing lies: how far the gripper is open [percent], and how far beside the thing its
+finger goes down, at first and from the other side [m]."""
 _LIFT_M = 0.002
 _FAR_M = 2.0
 _KEEP_M = 0.11
@@ -150,7 +152,7 @@ def calibrate(
         looked.append(np.mean(take(camera, hand, _N_PICTURES), axis=0).round().astype(np.uint8))
         logger.info("spot %d of %d: x %.3f, y %.3f", i + 1, len(plan), *xy_m)
         if i + 1 < len(plan):
-            hand.go(visits[-1].second.tcp_m[:2], turn_deg + 90.0, beside=True)
+            hand.go(visits[-1].second.tcp_m[:2], turn_deg + 90.0, beside_m=GAP_M)
             _low(hand, visits[-1].touch)
             hand.close_on(thing)
     return _evaluated(visits, looked, len(free[0]), thing, colour, arm.calibration.hash)
@@ -204,11 +206,16 @@ def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: S
         xy_m = np.array(lies_at[:2], np.float64)
         away = xy_m - kinematics.SHOULDER_XY_M
         turn_deg = (lies_at[2] - math.degrees(math.atan2(-away[0], away[1])) + 45.0) % 90.0 - 45.0
-    hand.go(xy_m, turn_deg, beside=lies_at is not None)
+    hand.go(xy_m, turn_deg, beside_m=0.0 if lies_at is None else _ASTRAY_M[0])
     hand.open(_WIDE_PERCENT)
     _low(hand, hand.touch_down())
     if lies_at is None:
         ask(f"Put the {thing.name} on the table, flat between the fingers, then press Enter. ")
+    first = hand.close_on(thing)
+    hand.open(_WIDE_PERCENT)
+    hand.part()
+    hand.go(first.tcp_m[:2], turn_deg + 90.0, beside_m=_ASTRAY_M[1])  # it may stick out of the hand to either side
+    _low(hand, hand.touch_down())
     hand.close_on(thing)
 
 
@@ -225,7 +232,7 @@ def _put(hand: Handling, thing: Thing, xy_m: Floats, turn_deg: float) -> _Visit:
     first = hand.close_on(thing)
     hand.open()
     hand.part()
-    hand.go(xy_m, turn_deg, beside=True)
+    hand.go(first.tcp_m[:2], turn_deg, beside_m=GAP_M)
     touch = hand.touch_down()  # what is carried slips in the hand, so that its own touch tells no height
     _low(hand, touch)
     second = hand.close_on(thing)

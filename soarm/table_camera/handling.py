@@ -23,19 +23,20 @@ from soarm.runtime.safety import lowest_m
 from soarm.tasks.thing import Thing
 
 Floats = NDArray[np.float64]
-HZ = 30
-"""Commands per second."""
+HZ = 60
+"""Commands per second: at 30 the arm jerks, and shakes a cube out of its hand."""
 CLEAR_M = 0.065
 """Height of the gripper point over the table while it moves level, a cube in the hand: that passes over a bin of 40 mm [m]."""
-GAP_M = 0.006
+GAP_M = 0.008
 """Between the fixed finger and what lies on the table, while the hand goes up and down beside it [m]."""
-OPEN_PERCENT = 45.0
+OPEN_PERCENT = 52.0
 _CLOSE_PERCENT = 8.0
 """Where the gripper is sent to close on a thing: it squeezes [percent]."""
-_HOLD_PERCENT = 2.5
-"""And how much further than it is while it holds it: a servo that presses as hard as it can gets hot [percent]."""
+_HOLD_PERCENT, _HOLD_MA, _LOOSER = (1.8, 1.0), 1000.0, 0.8
+"""And how much further than it is while it holds it, at most and at least [percent]: so much less, by this factor a look, that
+its current is below this [mA]. A servo that presses as hard as it can gets hot."""
 CARRY_S = 20.0
-"""It carries for less than this from spot to spot, on a busy computer too [s]: by the motor's law with 0.8 A, for a gripper's
+"""It carries for less than this from spot to spot, on a busy computer too [s]: with an ampere or less, for a gripper's
 servo that may do so for half a minute (phosphobot issue 241)."""
 _SPEED = 50.0
 """Of the joint that has the longest way, at its fastest [deg/s]: a cube in the hand must not slip."""
@@ -44,7 +45,7 @@ _ASIDE = (-60.0, 40.0, 90.0, -90.0)
 _ASIDE_DEG, _MOST_ASIDE_DEG = 100.0, 80.0
 _SLOW_M_S, _FAST_M_S = 0.015, 0.06
 """Of the hand while it may touch something at any time, and else [m/s]."""
-_FEWEST, _SETTLE_S = 8, 0.3
+_FEWEST, _SETTLE_S, _LOOK_S = 16, 0.3, 0.1
 _SAG_LOOKS, _MOST_SAG_DEG = 2, 8.0
 _SEARCH, _STEP = 60, 6
 """Iterations of the inverse kinematics: from afar, and from the step before."""
@@ -52,7 +53,7 @@ _NEAR_M = 0.032
 """Height of the gripper point from which it goes down slowly: a cube in the hand is 20 mm above the table [m]."""
 _DEEPEST_M = -0.04
 """So far below where the arm thinks the table is may it be [m]."""
-_TOUCH_M, _FREE = 0.002, 8
+_TOUCH_M, _FREE = 0.002, 16
 """It touches when it lags this much more behind its targets than on the average of so many steps of free descent [m]."""
 _ASTRAY_M, _ASTRAY_HIGH_M = 0.003, 0.03
 """How far off the hand may be where it touches down, and over it, where the wrist does not turn far enough [m]."""
@@ -98,18 +99,17 @@ class Handling:
         if float(kinematics.forward(self._sent)[0][2]) < CLEAR_M:
             self._straight(CLEAR_M, _FAST_M_S)
 
-    def go(self, xy_m: ArrayLike, turn_deg: float, *, beside: bool = False) -> None:
+    def go(self, xy_m: ArrayLike, turn_deg: float, *, beside_m: float = 0.0) -> None:
         """Go over a place, at a height that is clear of what stands on the table.
 
         Args:
             xy_m: The place, shape (2,) [m].
             turn_deg: Of the hand about the vertical; at 0 the jaw opens to the side.
-            beside: Go where the fixed finger is beside what lies there.
+            beside_m: Go where the fixed finger is so far beside what lies there [m].
         """
         self.rise()
         self._over_m, self._opening = np.array(xy_m, np.float64), _opening(xy_m, turn_deg)
-        if beside:
-            self._over_m -= GAP_M * self._opening[:2]
+        self._over_m -= beside_m * self._opening[:2]
         _, off_m = self._solved(0.0, fresh=True)
         goal, high_off_m = self._solved(CLEAR_M, fresh=True)
         if off_m > _ASTRAY_M or high_off_m > _ASTRAY_HIGH_M:
@@ -179,8 +179,13 @@ class Handling:
                 f"the gripper is {percent:.1f} percent open: no {thing.name} is between the fingers, which would be at "
                 f"{least + 2.0:g} to {most:g}. Begin again, and say anew where it lies (--lies-at)"
             )
-        self._sent[joints.GRIPPER] = max(_CLOSE_PERCENT, percent - _HOLD_PERCENT)
-        return self.pose()
+        squeeze, least_squeeze = _HOLD_PERCENT
+        while True:
+            self._sent[joints.GRIPPER] = max(_CLOSE_PERCENT, percent - squeeze)
+            self.pause(_LOOK_S)
+            if squeeze <= least_squeeze or self._arm.observe().telemetry[joints.GRIPPER].current_ma < _HOLD_MA:
+                return self.pose()
+            squeeze *= _LOOSER
 
     def pause(self, seconds: float) -> None:
         """Stay, and let things come to rest [s]."""

@@ -55,7 +55,7 @@ class Terminal:
     def __enter__(self) -> Terminal:
         if not sys.stdin.isatty():
             raise TeleopError(
-                "the standard input is no terminal, so no key can be read; start this in a terminal, or take another leader"
+                "the standard input is no terminal, so no key can be read; start this in a terminal, not in a pipe"
             )
         self._fd = sys.stdin.fileno()
         self._before: list[Any] = termios.tcgetattr(self._fd)

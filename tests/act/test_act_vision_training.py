@@ -287,7 +287,7 @@ def test_several_processes_need_accelerate(make_seen, params, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_demonstrations, params, tmp_path):
+def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_demonstrations, params, tmp_path, caplog):
     """Over gloo; without anything drawn at random the mean gradient of two halves is that of the whole, but for padding."""
     pytest.importorskip("accelerate")
     changes = {
@@ -304,8 +304,9 @@ def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_dem
         if step == 10:
             raise InterruptedError
 
-    run(data, plain, tmp_path / "one", alone.__setitem__)
-    two = run(data, shared, tmp_path / "two", both.__setitem__)
+    one = run(data, plain, tmp_path / "one", alone.__setitem__)
+    with caplog.at_level("INFO"):
+        two = run(data, shared, tmp_path / "two", both.__setitem__)
     with pytest.raises(InterruptedError):
         run(data, shared, tmp_path / "stopped", stop)
     resumed = run(data, shared, tmp_path / "stopped", again.__setitem__)
@@ -313,7 +314,10 @@ def test_two_processes_take_the_step_of_one_and_stop_and_go_on_together(make_dem
     assert list(both) == list(range(1, 61))
     assert both[1]["train_l1"] == pytest.approx(alone[1]["train_l1"], rel=0.05)
     assert both[1]["grad_norm"] == pytest.approx(alone[1]["grad_norm"], rel=0.2)
+    assert "2 processes train together: a batch is still of 8 windows, 4 in each; the learning rate stays" in caplog.text
     assert same_bits(two.model, resumed.model)
+    assert one.model.state_dict().keys() == two.model.state_dict().keys()
+    assert both[60]["val_l1_deg"] == pytest.approx(alone[60]["val_l1_deg"], rel=0.1)
     assert min(again) > 2
     assert again == {step: both[step] for step in again}
     assert max(again) == 60
