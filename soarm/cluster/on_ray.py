@@ -19,6 +19,7 @@ from soarm.cluster.package import Package
 from soarm.cluster.task import Outcome, Task
 from soarm.entry import loading
 from soarm.errors import StageError
+from soarm.tracking.store import CLONE, clone_name
 
 logger = logging.getLogger(__name__)
 KEEP_EVERY_S = 60.0
@@ -147,5 +148,6 @@ def _environments(root: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return the variables of a task on another machine, and on this one, which has the local store of runs."""
     passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     if "MLFLOW_TRACKING_URI" in passed:
+        passed[CLONE] = clone_name(root)
         return passed, passed
     return {"SOARM_TRACKING": "off", **passed}, {**passed, "DVC_ROOT": str(root)}

@@ -42,18 +42,25 @@ _TAGS = {
 
 
 def open_experiment(client: Any, artifacts: str | None) -> str:
-    """Return the id of the experiment, which is made if it is not there.
+    """Return the id of the experiment, which is made if it is not there; several processes may do so at once.
 
     Args:
         client: MLflow's.
         artifacts: Where artifacts lie; None leaves it to the server.
     """
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(EXPERIMENT)
-    number = str(found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+    if found is None:
+        try:
+            return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=_TAGS))
+        except MlflowException:
+            if (found := client.get_experiment_by_name(EXPERIMENT)) is None:  # no other process has made it meanwhile
+                raise
     for key, value in _TAGS.items():
-        if found is None or found.tags.get(key) != value:
-            client.set_experiment_tag(number, key, value)
-    return number
+        if found.tags.get(key) != value:
+            client.set_experiment_tag(found.experiment_id, key, value)
+    return str(found.experiment_id)
 
 
 def page(number: str | None) -> str:

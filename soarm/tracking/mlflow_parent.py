@@ -4,6 +4,10 @@ A reproduction is a DVC experiment, or one state of code and parameters. DVC ski
 may be the first to come, and the parent carries the results of the skipped ones as well (`soarm.tracking.standing`). It begins
 with its first stage and ends with its last; a stage that joins later moves its end.
 
+Where several clones share a store, each has reproductions of its own: code that is not committed has no name, and a result
+that stands in one clone may not stand in another. Nothing in MLflow keeps two processes that begin together from making a
+parent each, so the one that was made first counts: whoever made another sees it then, or when its stage ends.
+
 A sweep has a parent run as well, over the runs of its trials. It carries no results: each trial has its own.
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from soarm.ownership import md5
@@ -25,12 +30,18 @@ _BATCH_PARAMS = 100  # limit of one log_batch call
 _PARAM_CHARS = 6000
 
 
-def pipeline_key(provenance: Provenance) -> str:
-    """Return what the parent run is found by: the sweep, the DVC experiment, or the state of code and parameters."""
+def pipeline_key(provenance: Provenance, clone: str | None) -> str:
+    """Return what the parent run is found by: the sweep, the DVC experiment, or the state of code and parameters.
+
+    Args:
+        provenance: What a run is identified by.
+        clone: Where the store is shared, the name of the clone, whose experiment or state it is.
+    """
     if provenance.trial is not None:
         return f"sweep:{provenance.trial.sweep}"
     experiment = os.environ.get("DVC_EXP_NAME")
-    return f"exp:{experiment}" if experiment else f"repro:{provenance.git_rev}:{provenance.params_hash}"
+    key = f"exp:{experiment}" if experiment else f"repro:{provenance.git_rev}:{provenance.params_hash}"
+    return f"{key}:{clone}" if clone else key
 
 
 def log_params(client: Any, run_id: str, values: Mapping[str, Any], prefix: str = "") -> None:
@@ -42,13 +53,22 @@ def log_params(client: Any, run_id: str, values: Mapping[str, Any], prefix: str 
         client.log_batch(run_id, params=found[start : start + _BATCH_PARAMS])
 
 
-def open_parent(client: Any, experiment: str, provenance: Provenance, tags: Mapping[str, str]) -> str:
-    """Get or create the parent run and return its id; it counts as running until `close_parent`."""
-    key = pipeline_key(provenance)
-    found = client.search_runs([experiment], f"tags.`{PIPELINE_TAG}` = '{key}'", max_results=1)
-    if found:
-        client.update_run(found[0].info.run_id, "RUNNING")
-        return str(found[0].info.run_id)
+def open_parent(
+    client: Any, experiment: str, provenance: Provenance, tags: Mapping[str, str], clone: str | None = None
+) -> str:
+    """Get or create the parent run and return its id; it counts as running until `close_parent`.
+
+    Args:
+        client: MLflow's.
+        experiment: Id of the experiment.
+        provenance: What the stage's run is identified by.
+        tags: Of the stage's run.
+        clone: See `pipeline_key`.
+    """
+    key = pipeline_key(provenance, clone)
+    if found := _parents(client, experiment, key):
+        client.update_run(found[0], "RUNNING")
+        return found[0]
     name = os.environ.get("DVC_EXP_NAME") or f"{provenance.task} {provenance.profile} {provenance.git_rev[:7]}"
     about = {**tags, PIPELINE_TAG: key, KIND_TAG: "reproduction", "mlflow.source.name": "dvc repro"}
     if provenance.trial is not None:
@@ -57,7 +77,7 @@ def open_parent(client: Any, experiment: str, provenance: Provenance, tags: Mapp
     run_id = str(client.create_run(experiment, tags=about, run_name=name).info.run_id)
     if provenance.trial is None:
         log_params(client, run_id, provenance.changes)
-    return run_id
+    return _first_parent(client, experiment, run_id, key)
 
 
 def close_parent(
@@ -78,6 +98,7 @@ def close_parent(
     """
     from mlflow.entities import Metric, RunTag
 
+    parent = _first_parent(client, experiment, parent, client.get_run(parent).data.tags[PIPELINE_TAG])
     if provenance.trial is not None:
         client.set_terminated(parent, "FINISHED", end_ms)  # however this trial ended: sweeps stop most of theirs early
         return {}
@@ -95,6 +116,25 @@ def close_parent(
     client.log_batch(parent, metrics=metrics, tags=[note])
     client.set_terminated(parent, status, end_ms)
     return results
+
+
+def _parents(client: Any, experiment: str, key: str) -> list[str]:
+    """Return the ids of the parent runs of a key, the one that counts first: one, but where several were made at once."""
+    found = client.search_runs([experiment], f"tags.`{PIPELINE_TAG}` = '{key}'")
+    return [str(run.info.run_id) for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
+
+
+def _first_parent(client: Any, experiment: str, parent: str, key: str) -> str:
+    """Return the parent run that counts; if `parent` is another, its children go to that one, and it is deleted."""
+    from mlflow.exceptions import MlflowException
+
+    first = next(iter(_parents(client, experiment, key)), parent)  # none where somebody has deleted it
+    if first != parent:
+        for child in client.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{parent}'"):
+            client.set_tag(child.info.run_id, PARENT_TAG, first)
+        with suppress(MlflowException):  # another process has deleted it
+            client.delete_run(parent)
+    return first
 
 
 def _children(client: Any, experiment: str, parent: str) -> list[Any]:

@@ -22,7 +22,7 @@ from soarm.tracking import champion, mlflow_models
 from soarm.tracking.experiment import open_experiment
 from soarm.tracking.forgiving import Forgiving, without_password
 from soarm.tracking.mlflow_parent import KIND_TAG, METRICS_TAG, PARENT_TAG, STAGE_TAG, close_parent, log_params, open_parent
-from soarm.tracking.store import Store, opened_alone, store_for
+from soarm.tracking.store import Store, clone_name, opened_alone, store_for
 from soarm.tracking.tracker import Provenance, Status, Tracker, flatten
 
 _FLUSH_ROWS = 500
@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
@@ -66,10 +67,11 @@ class MlflowTracker(Tracker):
 
         self._provenance, self._clock = provenance, clock
         mlflow.set_tracking_uri(store.uri)
+        clone = clone_name(provenance.root) if store.artifacts is None else None
         with opened_alone(store.uri):
             self._client = mlflow.MlflowClient(store.uri)
             self._experiment = open_experiment(self._client, store.artifacts)
-            self._parent = open_parent(self._client, self._experiment, provenance, _tags(provenance))
+            self._parent = open_parent(self._client, self._experiment, provenance, _tags(provenance), clone)
         tags = {**_tags(provenance), PARENT_TAG: self._parent, STAGE_TAG: provenance.stage, KIND_TAG: "stage"}
         if provenance.trial is not None:
             tags[KIND_TAG] = "trial"

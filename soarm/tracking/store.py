@@ -1,4 +1,4 @@
-"""Where runs are kept, and how a local store comes to be.
+"""Where runs are kept, how a local store comes to be, and which clone writes to one that several share.
 
 MLflow makes a SQLite store table by table and migration by migration; two processes that begin together spoil it for good, as
 does one that is killed in the middle. So one process at a time opens a store of the file system, and a new one is made aside
@@ -10,18 +10,24 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from soarm.errors import StageError
+from soarm.smallfile import read_bytes, write_atomically
+
 _PATIENCE_S = 120.0
 """How long to wait for a process that has the store; making one takes 5 to 10 s on a slow machine."""
 _LOOK_S = 0.1
+CLONE = "SOARM_CLONE"
+"""Environment variable: the name of the clone whose work a copy on another machine does."""
 
 
 class Store(NamedTuple):
-    """Where runs go: a tracking URI, and where artifacts lie when nobody else decides it."""
+    """Where runs go: a tracking URI, and where artifacts lie; None where others may write to the store too, and it decides."""
 
     uri: str
     artifacts: str | None
@@ -36,6 +42,26 @@ def store_for(root: Path) -> Store:
         return Store(uri, None)
     folder = Path(os.environ.get("DVC_ROOT", root)) / "mlflow"
     return Store(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri())
+
+
+def clone_name(root: Path) -> str:
+    """Return what tells the clone at `root` from all others in a store that several share: 32 hexadecimal digits.
+
+    They are drawn when they are first asked for, and kept in the folder `mlflow`.
+
+    Raises:
+        OSError: The folder cannot be written.
+        StageError: The same, of the file.
+    """
+    if name := os.environ.get(CLONE):
+        return name
+    path = Path(os.environ.get("DVC_ROOT", root)) / "mlflow" / "clone"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name("clone.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # it ends with the file
+        if not path.exists():
+            write_atomically(path, uuid.uuid4().hex, StageError)
+        return read_bytes(path).decode()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from soarm.cluster import archive, on_ray, remote
 from soarm.errors import StageError
+from soarm.tracking.store import CLONE, clone_name
 
 
 def test_the_board_says_how_far_tasks_are_and_who_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +25,14 @@ def test_the_board_says_how_far_tasks_are_and_who_is_silent(tmp_path: Path, monk
     assert before == (False, False)
     assert after is True
     assert board.lines() == {"a": "no word for 40 s; one: step 1", "b": "two: step 2"}
+
+
+def test_tasks_on_other_machines_log_as_the_clone_that_sends_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CLONE, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    there, here = on_ray._environments(tmp_path)
+
+    assert there[CLONE] == here[CLONE] == clone_name(tmp_path)
 
 
 def test_checkpoints_that_come_are_those_that_the_next_worker_gets(counting: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from soarm.tracking import mlflow_parent
+from soarm.tracking.experiment import EXPERIMENT, open_experiment
 from soarm.tracking.mlflow_tracker import MlflowTracker, open_mlflow
 from soarm.tracking.store import Store
 from soarm.tracking.tracker import Provenance
@@ -50,6 +52,63 @@ def test_stages_of_one_reproduction_are_children_of_one_parent(store: Store, cli
         ("train_act", "FINISHED", parents[0]),
         ("record", "FAILED", parents[1]),
     }
+
+
+def test_clones_that_share_a_store_have_reproductions_of_their_own(store: Store, client: MlflowClient, tmp_path: Path) -> None:
+    client.create_experiment(EXPERIMENT, artifact_location=store.artifacts)
+    shared = store._replace(artifacts=None)
+    for stage, clone in (("record", "one"), ("record", "two"), ("train_act", "one")):
+        MlflowTracker(provenance(stage)._replace(root=tmp_path / clone), shared).close("FINISHED")
+    parents = [run for run in runs(client) if run.data.tags["kind"] == "reproduction"]
+    stages = [
+        [run.info.run_name for run in runs(client) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+        for parent in parents
+    ]
+
+    assert stages == [["record", "train_act"], ["record"]]
+
+
+@pytest.mark.parametrize("seen", ["when it begins", "when it ends"])
+def test_of_parents_that_two_processes_made_at_once_the_first_remains(
+    seen: str, store: Store, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = itertools.count()
+    search, n_missed = mlflow_parent._parents, {"when it begins": 1, "when it ends": 2}[seen]
+
+    def search_too_early(*about: Any) -> list[str]:
+        found = search(*about)
+        return found if next(searches) >= n_missed else found[1:]
+
+    first = MlflowTracker(provenance("study.a"), store)
+    monkeypatch.setattr(mlflow_parent, "_parents", search_too_early)
+    second = MlflowTracker(provenance("study.b"), store)
+    n_open = sum(run.data.tags["kind"] == "reproduction" for run in runs(client))
+    second.close("FINISHED")
+    first.close("FINISHED")
+    parent, *children = runs(client)
+
+    assert n_open == n_missed
+    assert parent.data.tags["kind"] == "reproduction"
+    assert [run.info.run_id for run in children] == [first.run_id, second.run_id]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+
+
+def test_an_experiment_that_another_process_makes_meanwhile_is_taken(
+    store: Store, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, theirs = client.get_experiment_by_name, []
+
+    def look_too_early(name: str) -> Any:
+        found = look(name)
+        if found is None:
+            theirs.append(open_experiment(type(client)(store.uri), store.artifacts))
+        return found
+
+    monkeypatch.setattr(client, "get_experiment_by_name", look_too_early)
+    ours = open_experiment(client, store.artifacts)
+
+    assert [ours] == theirs
+    assert "mlflow.note.content" in client.get_experiment(ours).tags
 
 
 def test_trials_of_a_sweep_are_children_of_one_run_that_is_no_reproduction(

@@ -189,7 +189,7 @@ def test_the_store_is_the_repository_s_unless_the_environment_names_another(
 def test_a_reproduction_is_one_state_of_code_and_parameters_or_one_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     by_content = {
-        pipeline_key(PROVENANCE._replace(stage=stage, git_rev=rev, params_hash=params))
+        pipeline_key(PROVENANCE._replace(stage=stage, git_rev=rev, params_hash=params), None)
         for stage in ("record", "train_act")
         for rev in ("a", "b")
         for params in ("1", "2")
@@ -197,4 +197,5 @@ def test_a_reproduction_is_one_state_of_code_and_parameters_or_one_experiment(mo
     monkeypatch.setenv("DVC_EXP_NAME", "brisk-arm")
 
     assert len(by_content) == 4
-    assert pipeline_key(PROVENANCE) == "exp:brisk-arm"
+    assert pipeline_key(PROVENANCE, None) == "exp:brisk-arm"
+    assert pipeline_key(PROVENANCE, "one") != pipeline_key(PROVENANCE, "two")
