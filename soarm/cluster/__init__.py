@@ -4,6 +4,7 @@
 
     study      the runs of the study that are not up to date, as tasks; their results entered into DVC
     pipeline   what DVC is asked and told
+    entering   results of many runs kept by DVC at once
     task       what a task is, and what runs tasks; the one loop that waits for all of them
     package    what a task needs, as one archive that is named by the hash of its content
     local      tasks in processes of this machine

@@ -97,7 +97,7 @@ def pending(root: Path, wanted: Sequence[str]) -> list[Run]:
 
 def enter(root: Path, targets: Sequence[str]) -> None:
     """Have DVC keep the results of runs, and note what they follow from."""
-    _dvc(root, "commit", "--force", *targets)
+    _python(root, "-m", "soarm.cluster.entering", FILE, *(target.rpartition(":")[2] for target in targets))
 
 
 def _status(root: Path, targets: Sequence[str], wanted: Sequence[str]) -> dict[Run, Any]:
@@ -114,9 +114,13 @@ def _is_only_missing(changes: Any) -> bool:
 
 
 def _dvc(root: Path, *words: str) -> str:
+    return _python(root, "-m", "dvc", "--wait-for-lock", *words)
+
+
+def _python(root: Path, *words: str) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", *words],
+        [sys.executable, *words],
         cwd=root,
         env={**os.environ, "PATH": path},
         capture_output=True,
@@ -125,5 +129,5 @@ def _dvc(root: Path, *words: str) -> str:
         process_group=0,  # Ctrl-C in the terminal does not break off what is entered
     )
     if done.returncode:
-        raise StageError(f"`dvc {' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise StageError(f"`python {' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -66,6 +67,35 @@ class Runner(Protocol):
         """End whatever still runs."""
 
 
+class _Entering:
+    """Enters results beside the loop, so that no worker waits meanwhile; what comes meanwhile is entered together.
+
+    Args:
+        enter: Takes the names of tasks that have succeeded.
+    """
+
+    def __init__(self, enter: Callable[[Sequence[str]], None]) -> None:
+        self._enter, self._thread = enter, ThreadPoolExecutor(1)
+        self._waiting: list[str] = []
+        self._now = Future[None]()
+        self._now.set_result(None)
+
+    def take(self, names: Sequence[str]) -> None:
+        """Take names; raise what entering others raised."""
+        self._waiting += names
+        if self._now.done():
+            self._now.result()
+            if self._waiting:
+                self._now = self._thread.submit(self._enter, self._waiting)
+                self._waiting = []
+
+    def finish(self) -> None:
+        """Wait until everything is entered."""
+        self._now.result()
+        self.take([])
+        self._now.result()
+
+
 def run_all(
     tasks: Sequence[Task],
     runner: Runner,
@@ -79,7 +109,7 @@ def run_all(
     Args:
         tasks: What to run.
         runner: What runs them.
-        enter: Takes the names of tasks that have succeeded.
+        enter: Takes the names of tasks that have succeeded; called in a thread of its own, one call at a time.
         view: Where progress is shown.
         stop: The signals that came; after the first one tasks are asked to end.
         patience_s: How long they may take to do so [s].
@@ -88,6 +118,7 @@ def run_all(
         How the others ended: tasks that failed and, after a signal, tasks that were stopped.
     """
     waiting, others, stopped_s = {task.name for task in tasks}, list[Outcome](), 0.0
+    entering = _Entering(enter)
     try:
         runner.start(tasks)
         while waiting:
@@ -96,8 +127,7 @@ def run_all(
             others += [outcome for outcome in ended if outcome.status]
             for outcome in ended:
                 view.say(f"{outcome.name}: {'done' if not outcome.status else f'ended with status {outcome.status}'}")
-            if good := [outcome.name for outcome in ended if not outcome.status]:
-                enter(good)
+            entering.take([outcome.name for outcome in ended if not outcome.status])
             running = runner.running()
             view.show(len(tasks) - len(waiting), len(tasks), running)
             if stop and not stopped_s:
@@ -107,6 +137,7 @@ def run_all(
                 break
             if not ended:
                 time.sleep(_LOOK_S)
+        entering.finish()
     finally:
         runner.close()
     return others

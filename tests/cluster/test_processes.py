@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from soarm.cluster.local import Processes
 from soarm.cluster.task import Outcome, Task, run_all
+from soarm.errors import StageError
 from soarm.progress import Overview
 from soarm.signals import StopRequests
 
@@ -55,6 +57,32 @@ def test_after_a_signal_tasks_end_and_the_next_time_go_on_from_their_checkpoints
     assert sorted(again) == ["a", "c"]
     assert (counting / "data" / "count" / "a" / "tries").read_text().split() == ["0", str(begun)]
     assert (counting / "data" / "count" / "c" / "tries").read_text().split() == ["0"]
+
+
+def test_no_worker_waits_while_results_are_entered(counting: Path, count: Count) -> None:
+    entered: list[tuple[str, bool]] = []
+
+    def enter(names: Sequence[str]) -> None:
+        last = counting / "data" / "count" / "c" / "threads"
+        give_up_s = time.monotonic() + 30.0
+        while not last.exists() and time.monotonic() < give_up_s:
+            time.sleep(0.05)
+        entered.extend((name, last.exists()) for name in names)
+
+    view = Overview(Console(file=io.StringIO()), "counting")
+    run_all([count(name, 0.0) for name in "abc"], Processes(counting, 1), enter, view, StopRequests())
+
+    assert entered == [("a", True), ("b", True), ("c", True)]
+
+
+def test_what_cannot_be_entered_ends_the_others(counting: Path, count: Count) -> None:
+    def enter(names: Sequence[str]) -> None:
+        raise StageError(f"{names[0]} was changed meanwhile")
+
+    view = Overview(Console(file=io.StringIO()), "counting")
+    with pytest.raises(StageError, match="a was changed meanwhile"):
+        run_all([count("a", 0.0), count("b", 60.0)], Processes(counting, 2), enter, view, StopRequests())
+    assert not (counting / "data" / "count" / "b").exists()
 
 
 def test_what_is_left_running_is_killed(counting: Path, count: Count) -> None:
