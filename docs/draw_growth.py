@@ -76,9 +76,8 @@ def _store(ax: Axes, rows: Rows) -> None:
 
 
 def _study(ax: Axes, rows: Rows) -> None:
-    serial_s = serial(rows)
     ax.loglog(COMPUTED, COMPUTED, ":", color=GREY, label="as many times as fast")
-    computed = [speedup(workers, serial_s) for workers in COMPUTED]
+    computed = [duration(1, rows) / duration(workers, rows) for workers in COMPUTED]
     ax.loglog(COMPUTED, computed, "--", color=BLUE, label=f"computed: {RUNS} runs of {RUN_S:g} s, a core each")
     workers = [row["workers"] for row in rows]
     ax.loglog(
@@ -95,14 +94,17 @@ def _study(ax: Axes, rows: Rows) -> None:
     ax.legend(fontsize=7, frameon=False)
 
 
-def serial(rows: Rows) -> float:
-    """Return what of a study no worker shortens [s]: DVC's looks before it, its last entering, and the table."""
-    return float(min(row["status_s"] + row["enter_last_s"] + row["chain_and_table_s"] for row in rows))
+def duration(workers: int, rows: Rows) -> float:
+    """Return how long the study would take with a core for each worker [s]: rounds of runs, and what no worker shortens.
 
-
-def speedup(workers: int, serial_s: float) -> float:
-    """Return how many times as fast the study is as on one worker."""
-    return (serial_s + RUNS * RUN_S) / (serial_s + -(-RUNS // workers) * RUN_S)
+    That is DVC's looks before the first run, entering the runs of the last round, which end together, and the table.
+    """
+    row = min(rows, key=lambda row: float(row["status_s"]))
+    each_s = (row["enter_all_alone_s"] - row["enter_one_alone_s"]) / (row["runs"] - 1)
+    rounds = -(-RUNS // workers)
+    at_once = RUNS - (rounds - 1) * workers
+    serial_s = row["status_s"] + row["chain_and_table_s"] + row["enter_one_alone_s"] + (at_once - 1) * each_s
+    return float(serial_s + rounds * RUN_S)
 
 
 if __name__ == "__main__":
