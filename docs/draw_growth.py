@@ -85,7 +85,7 @@ def _study(ax: Axes, rows: Rows) -> None:
         [rows[0]["wall_s"] / row["wall_s"] for row in rows],
         "-o",
         color=VERMILLION,
-        label="measured: 8 runs, two cores",
+        label="measured: 8 short runs, two cores",
     )
     ax.set(title="soarm study", xlabel="workers", ylabel="times as fast as one worker")
     ax.set_xticks(COMPUTED, [str(n) for n in COMPUTED])
