@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from soarm import params
+from soarm.entry import guarded, loading
+from soarm.errors import ParamsError
 from soarm.study.shards import Shard
 from soarm.study.variants import StudyParams
 
@@ -77,7 +79,8 @@ def is_done(root: Path, variant: str, seed: int) -> bool:
 
 def submit(root: Path, runs: list[tuple[str, int]], given: argparse.Namespace) -> None:
     """Submit a job per run, and wait for them."""
-    import submitit
+    with loading("slurm"):
+        import submitit
 
     executor = submitit.AutoExecutor(
         root / "runs" / "slurm", cluster="local" if given.local else "slurm", slurm_max_num_timeout=_MOST_LIMITS
@@ -95,7 +98,7 @@ def submit(root: Path, runs: list[tuple[str, int]], given: argparse.Namespace) -
             logger.info("%s-%d %s", *run, "is done" if error is None else f"failed, see {job.paths.stderr}")
 
 
-def main() -> None:
+def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shard", default="1/1", help="i/n, i from 1 on: the i-th of n parts")
@@ -109,15 +112,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     root = Path.cwd()
     study = params.load(root / "params.yaml").section("study", StudyParams)
-    runs = [(variant, seed) for variant, seed in study.runs() if variant in given.only or not given.only]
+    known = {name for variant, seed in study.runs() for name in (variant, f"{variant}-{seed}")}
+    if unknown := set(given.only) - known:
+        raise ParamsError(f"the study has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+    runs = [run for run in study.runs() if not given.only or {run[0], f"{run[0]}-{run[1]}"} & {*given.only}]
     left = [run for run in Shard.parse(given.shard).of(runs) if not is_done(root, *run)]
     logger.info("%d runs, %d in this shard to do", len(runs), len(left))
     if given.slurm:
-        return submit(root, left, given)
+        submit(root, left, given)
+        return 0
     for run in left:
         logger.info("%s is done", Job(root)(*run))
-    return None
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

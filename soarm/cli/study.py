@@ -39,8 +39,9 @@ def study(
     if ray is not None and workers is not None:
         raise typer.BadParameter("--workers is for this machine; with --ray the cluster's processors say how many run at once")
     with loading():
-        from soarm.cluster.study import run_study
+        from soarm.cluster.study import require_possible, run_study
         from soarm.reproduce import Changes, reproduce
+    require_possible(Path.cwd(), names or [], ray)  # before a chain is trained for nothing
     status = reproduce(["reach"], Changes())
     if not status:
         status = run_study(Path.cwd(), names or [], workers or os.cpu_count() or 1, ray)

@@ -53,7 +53,7 @@ def sweep(
     with loading("sweep"):
         from soarm.sweep import outcome
         from soarm.sweep.running import Sweep
-    opened = Sweep.open(found, search, name, storage, Path.cwd())
+    opened = Sweep.open(found, search, name, storage, Path.cwd(), begin=not show)
     status = 0 if show else opened.run(trials)
     if as_json:
         write_json(outcome.as_data(found, opened.basis, opened.store.study, opened.store.trials()))

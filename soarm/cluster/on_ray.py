@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from soarm.tracking.store import CLONE, clone_name
 
 logger = logging.getLogger(__name__)
 KEEP_EVERY_S = 60.0
+_ANSWER_S = 5.0
 _MOST_RETRIES = 20
 _PASSED_ON = ("MLFLOW_", "SOARM_", "WANDB_", "TRACKIO_")
 
@@ -126,22 +128,45 @@ class RayCluster:
             )
 
 
-def _connect(ray: Any, address: str) -> None:
+def require_reachable(address: str) -> None:
+    """Refuse an address at which nothing answers: Ray itself would try for minutes.
+
+    Args:
+        address: As for `RayCluster`.
+
+    Raises:
+        StageError: Nothing answers at HOST:PORT, or it is an address of Ray's client.
+    """
     if address.startswith("ray://"):
         raise StageError(
             f"the address is {address}, of Ray's client; results come to this machine, so it has to be a node of the cluster: "
             "`ray start --address=HOST:6379 --num-cpus=0`, then --ray auto"
         )
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _nobody(address, error) from None
+
+
+def _nobody(address: str, error: Exception) -> StageError:
+    reason = str(error).strip().partition("\n")[0]
+    return StageError(
+        f"there is no Ray cluster at {address!r} ({reason}); `ray start --head` begins one here, --ray local one that "
+        "ends with the command, and without --ray the tasks run in processes"
+    )
+
+
+def _connect(ray: Any, address: str) -> None:
+    require_reachable(address)
     try:
         ray.init(
             address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False if address == "local" else None
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise StageError(
-            f"there is no Ray cluster at {address!r} ({reason}); `ray start --head` begins one here, --ray local one that "
-            "ends with the command, and without --ray the tasks run in processes"
-        ) from error
+        raise _nobody(address, error) from error
 
 
 def _environments(root: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from soarm import params as params_file
 from soarm.cluster.task import Task
 from soarm.errors import StageError
 from soarm.smallfile import parse_json
+from soarm.study.variants import StudyParams
 
 FILE = "study/dvc.yaml"
 
@@ -72,11 +74,13 @@ def require_known(root: Path, wanted: Sequence[str]) -> None:
     stages = yaml.safe_load((root / FILE).read_text(encoding="utf-8"))["stages"]
     groups = {name: stage["matrix"].get("variant", [name]) for name, stage in stages.items() if "matrix" in stage}
     variants = list(itertools.chain.from_iterable(groups.values()))
-    unknown = [name for name in wanted if not {name, name.rpartition("-")[0]} & {*variants} and name not in groups]
+    runs = params_file.load(root / "params.yaml").section("study", StudyParams).runs()
+    known = {*groups, *variants, *(f"{variant}-{seed}" for variant, seed in runs)}
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise StageError(
             f"the study has no {', '.join(unknown)}; its groups are {', '.join(groups)}, its variants {', '.join(variants)}, "
-            "and no_penalty-0 is one run"
+            "and no_penalty-0 is one run; which seeds there are, params.yaml says"
         )
 
 

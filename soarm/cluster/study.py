@@ -16,13 +16,36 @@ from soarm import ownership
 from soarm import params as params_file
 from soarm.cluster import pipeline
 from soarm.cluster.local import Processes
+from soarm.cluster.on_ray import RayCluster, require_reachable
 from soarm.cluster.package import Package, listing, package
 from soarm.cluster.task import Outcome, Runner, run_all
+from soarm.entry import loading
 from soarm.errors import StageError
 from soarm.progress import Overview
 from soarm.signals import recorded_signals
 
 logger = logging.getLogger(__name__)
+
+
+def require_possible(root: Path, wanted: Sequence[str], address: str | None) -> None:
+    """Refuse what cannot be run.
+
+    Args:
+        root: Of the repository.
+        wanted: Groups, variants and runs; none for all.
+        address: Of a Ray cluster; None for processes of this machine.
+
+    Raises:
+        StageError: A name is unknown, the command runs here already, or there is no such cluster.
+        MissingPackageError: Ray is not installed.
+    """
+    pipeline.require_known(root, wanted)
+    with _alone(root):
+        pass
+    if address is not None:
+        require_reachable(address)
+        with loading("cluster"):
+            import ray  # noqa: F401
 
 
 def run_study(root: Path, wanted: Sequence[str], workers: int, address: str | None) -> int:
@@ -38,11 +61,10 @@ def run_study(root: Path, wanted: Sequence[str], workers: int, address: str | No
         0, 1 where runs failed, 128 and the signal's number where one came.
 
     Raises:
-        StageError: The command runs here already, a name is unknown, files of somebody lie where results go, there is no such
-            cluster, or what runs follow from was changed while they ran.
+        StageError: The command runs here already, files of somebody lie where results go, there is no such cluster, or what
+            runs follow from was changed while they ran.
         ParamsError: params.yaml is not usable.
     """
-    pipeline.require_known(root, wanted)
     with _alone(root):
         runs = {run.task.name: run for run in pipeline.pending(root, wanted)}
         if not runs:
@@ -61,7 +83,7 @@ def run_study(root: Path, wanted: Sequence[str], workers: int, address: str | No
             pipeline.enter(root, [runs[name].target for name in names])
 
         with recorded_signals() as stop, Overview(Console(stderr=True), "study") as view:
-            logger.info("%d runs of the study are not up to date", len(runs))
+            logger.info("not up to date, of the study: %s", ", ".join(runs))
             others = run_all([run.task for run in runs.values()], _runner(root, workers, address, packed), enter, view, stop)
     if stop:
         sys.stderr.write("stopped. Type the same command again: finished runs are kept, others go on from their checkpoints\n")
@@ -71,11 +93,7 @@ def run_study(root: Path, wanted: Sequence[str], workers: int, address: str | No
 
 
 def _runner(root: Path, workers: int, address: str | None, packed: Package) -> Runner:
-    if address is None:
-        return Processes(root, workers)
-    from soarm.cluster.on_ray import RayCluster
-
-    return RayCluster(root, address, packed)
+    return Processes(root, workers) if address is None else RayCluster(root, address, packed)
 
 
 def _refuse_strangers(root: Path, runs: Mapping[str, pipeline.Run]) -> None:

@@ -126,7 +126,8 @@ def run_all(
             waiting -= {outcome.name for outcome in ended}
             others += [outcome for outcome in ended if outcome.status]
             for outcome in ended:
-                view.say(f"{outcome.name}: {'done' if not outcome.status else f'ended with status {outcome.status}'}")
+                failed = "stopped" if stop else f"ended with status {outcome.status}"
+                view.say(f"{outcome.name}: {failed if outcome.status else 'done'}")
             entering.take([outcome.name for outcome in ended if not outcome.status])
             running = runner.running()
             view.show(len(tasks) - len(waiting), len(tasks), running)

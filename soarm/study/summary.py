@@ -172,7 +172,7 @@ def load(folder: Path, seed: int, budget: int) -> Finished:
     if metrics["budget"] != budget:
         raise DatasetError(
             f"{folder} was run with a budget of {metrics['budget']} environment steps, params.yaml says {budget}; run it "
-            "again: `dvc repro study/dvc.yaml`"
+            "again: `soarm study` with its name, or delete the folder"
         )
     area = measures.area(curve, budget)
     return Finished(seed, metrics, curve, policy.success.astype(np.float64), policy.seeds, area, area - curve[0].solved)

@@ -44,12 +44,15 @@ class Store:
         swept: The stage.
         settings: What all its trials have in common, as JSON has it; `searches` among it.
         seed: Draws of all its trials follow from it.
+        begin: Whether to begin it, where there is none.
 
     Raises:
-        StageError: The store cannot be used, or holds a sweep of that name with other settings.
+        StageError: The store cannot be used, has no such sweep, or holds a sweep of that name with other settings.
     """
 
-    def __init__(self, where: str, name: str, swept: Swept, settings: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self, where: str, name: str, swept: Swept, settings: Mapping[str, Any], seed: int, *, begin: bool = True
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._seed = seed
         storage = _open(where)
@@ -57,6 +60,8 @@ class Store:
             warnings.simplefilter("ignore", ExperimentalWarning)
             how: dict[str, Any] = {"storage": storage, "study_name": name, "pruner": MedianPruner(), "sampler": TPESampler()}
             try:
+                if not begin and name not in optuna.get_all_study_names(storage):
+                    raise StageError(f"{without_password(where)} has no sweep {name} to show; begin it without --show")
                 self.study = optuna.create_study(direction=swept.direction, **how)
                 self.study.set_user_attr(_SETTINGS, json.dumps(settings))
                 self.is_new = True
@@ -147,7 +152,7 @@ def _unusable(where: str, error: Exception) -> StageError:
     reason = str(error).strip().partition("\n")[0]
     return StageError(
         f"the database {without_password(where)} cannot be used ({reason}); --storage takes a file, or a URL of SQLAlchemy "
-        "such as postgresql+psycopg://user@host/name, whose driver has to be installed"
+        "such as postgresql+psycopg://user@host/name, whose driver has to be installed (here the extra `postgresql`)"
     )
 
 
@@ -159,10 +164,14 @@ def _require_same(study: optuna.Study, name: str, settings: Mapping[str, Any]) -
     found = _flat(json.loads(said)) if said else {}
     wanted = _flat(settings)
     different = [key for key in [*wanted, *(found.keys() - wanted.keys())] if found.get(key) != wanted.get(key)]
+
+    def told(key: str) -> str:
+        return key if key in wanted and key in found else f"{'now' if key in wanted else 'then'}: {key}"
+
     if different:
         raise StageError(
             f"the sweep {name} cannot go on, because other trials could not be compared with the ones it has. This is not as "
-            f"it was when it began:\n  " + "\n  ".join(different) + "\nPut it back, or begin another sweep with --name"
+            "it was when it began:\n  " + "\n  ".join(map(told, different)) + "\nPut it back, or begin another with --name"
         )
 
 

@@ -33,6 +33,7 @@ FOLDER = Path("runs", "sweeps")
 """Sweeps of a repository, ignored by git."""
 _LOOK_S = 0.25
 _BEAT_S = 60.0
+_MOST_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,29 @@ class Sweep:
         return lines
 
     @classmethod
-    def open(cls, swept: Swept, texts: list[str], name: str, storage: str | None, root: Path) -> Sweep:
+    def open(cls, swept: Swept, texts: list[str], name: str, storage: str | None, root: Path, *, begin: bool = True) -> Sweep:
         """Open a sweep, or begin it.
 
         Args:
             swept: The stage.
-            texts: What is searched; see `soarm.sweep.search`.
+            texts: What is searched, in any order; see `soarm.sweep.search`.
             name: Of the sweep.
             storage: A file, or the URL of a database; None for a file in the folder of the sweep.
             root: Root of the repository.
+            begin: Whether to begin it, where there is none.
 
         Raises:
             ParamsError: What is searched does not fit.
             StageError: An input of the stage is missing, the storage cannot be used, or the sweep there is another one.
         """
-        basis = Basis(root, swept.stage)
+        basis, texts = Basis(root, swept.stage), sorted(" ".join(text.split()) for text in texts)
         searches = parse(texts, basis.params.section(swept.stage, swept.params), swept.stage, swept.judges)
         settings = {"stage": swept.stage, "searches": texts, "fingerprint": basis.fingerprint}
         folder = root / FOLDER / name
-        store = Store(storage or str(folder / "journal.log"), name, swept, settings, basis.params.seed)
+        where = storage or str(folder / "journal.log")
+        if not begin and "://" not in where and not Path(where).exists():
+            raise StageError(f"there is no sweep {name} to show: {where} is missing; begin it without --show")
+        store = Store(where, name, swept, settings, basis.params.seed, begin=begin)
         strange = sorted(int(path.name) for path in folder.glob("[0-9]*"))  # before Optuna is asked: others begin trials
         known = {one.number for one in store.study.get_trials(deepcopy=False)}
         if not known.issuperset(strange):
@@ -102,12 +107,16 @@ class Sweep:
         Raises:
             StageError: The inputs of the stage have changed.
         """
+        failed = 0
         with recorded_signals() as stop:
-            while not stop and (one := self._next(n_trials)) is not None:
+            while not stop and failed < _MOST_FAILURES and (one := self._next(n_trials)) is not None:
                 with one.stack:
-                    self._run(one, stop)
+                    failed = failed + 1 if self._run(one, stop) is TrialState.FAIL else 0
+        if failed == _MOST_FAILURES:
+            logger.error("%d trials in a row failed, so no other is begun: see why, and type the same command", failed)
         if not stop:
-            return 0
+            states = {trial.state for trial in self.store.trials()}
+            return int(TrialState.FAIL in states and TrialState.COMPLETE not in states)
         logger.info("stopped. Type the same command again: the trial goes on from its checkpoint")
         return 128 + signal.Signals[stop.came[0]]
 
@@ -141,8 +150,8 @@ class Sweep:
             values = self.store.draw(trial, self.searches, self.host)
             return _Begun(trial, values, held, stack.pop_all())
 
-    def _run(self, one: _Begun, stop: StopRequests) -> None:
-        """Run a trial to its end, or until it is pruned or this process is asked to stop."""
+    def _run(self, one: _Begun, stop: StopRequests) -> TrialState:
+        """Run a trial to its end, or until it is pruned or this process is asked to stop, and return its state."""
         number = one.trial.number
         if not one.attempt.is_done:
             logger.info("trial %d: %s", number, outcome.words(one.values, self.searches))
@@ -158,18 +167,17 @@ class Sweep:
         finally:
             one.attempt.stop()
         if stop and not one.attempt.is_done:
-            return
+            return TrialState.RUNNING
         self._report(one)
         value = one.attempt.result()
-        if is_pruned and value is None:
-            self.store.end(one.trial, TrialState.PRUNED)
-        elif value is None:
-            self.store.end(one.trial, TrialState.FAIL, reason=one.attempt.reason())
-            logger.warning("trial %d failed: %s (%s)", number, one.attempt.reason(), one.attempt.folder / "output.log")
-        else:
-            self.store.end(one.trial, TrialState.COMPLETE, value)
+        state = TrialState.COMPLETE if value is not None else TrialState.PRUNED if is_pruned else TrialState.FAIL
+        reason = one.attempt.reason() if state is TrialState.FAIL else ""
+        self.store.end(one.trial, state, value, reason)
+        if reason:
+            logger.warning("trial %d failed: %s (%s)", number, reason, one.attempt.folder / "output.log")
         one.attempt.forget_checkpoint()
         logger.info("%s", outcome.line(self.swept, self.store.trials(), number))
+        return state
 
     def _report(self, one: _Begun) -> bool:
         """Hand Optuna the validations that are new, and return whether it would rather stop the trial."""

@@ -11,6 +11,7 @@ Every end and every value is tried on the section before anything starts: a para
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -142,6 +143,8 @@ def _read(text: str, section: Any, stage: str) -> Search:
     choices = {} if ends else {part.strip(): _value(part) for part in said.split("|")}
     if "" in choices:
         raise ParamsError(f"a value is missing; {_HOW}")
+    if ends and any(map(math.isnan, ends)):
+        raise ParamsError(f"{said} has an end that is no number")
     if ends and not ends[0] < ends[1]:
         raise ParamsError(f"{shown(ends[0])} is not below {shown(ends[1])}; write the lesser number first")
     if ends and log and not ends[0] > 0:

@@ -51,7 +51,6 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         (["record", "--task", "push"], ["exp", "run", "-S", "task=push", "record"]),
         (["export", "--temp"], ["exp", "run", "--temp", "export"]),
         (["train", "--units", "degrees"], ["exp", "run", "-S", "dataset_units=degrees", "train_act"]),
-        (["study", "ablation"], ["repro", "reach"]),  # what the runs stand on comes first
     ],
 )
 def test_a_stage_runs_through_dvc_with_this_python_first(
@@ -276,6 +275,21 @@ def test_where_there_is_no_report_no_stage_runs_and_what_makes_it_is_said(
     assert "no browser can be opened here" in said.err
 
 
+def test_a_study_that_cannot_be_run_is_refused_before_the_chain_is_trained(
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+
+    assert cli.main(["study", "no_such"]) == 1
+    assert cli.main(["study", "residual-99"]) == 1
+    assert cli.main(["study", "residual-0", "--ray", "127.0.0.1:0"]) == 1
+    said = capsys.readouterr().err
+    assert "the study has no no_such; its groups are full, residual" in said
+    assert "the study has no residual-99; " in said
+    assert "there is no Ray cluster at '127.0.0.1:0' " in said
+    assert called == []
+
+
 def test_after_the_runs_of_the_study_comes_their_table(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     from soarm.cluster import study
 
@@ -290,12 +304,13 @@ def test_after_the_runs_of_the_study_comes_their_table(called: list[list[str]], 
         return 0
 
     monkeypatch.setattr(study, "run_study", run_study)
+    monkeypatch.setattr(study, "require_possible", lambda root, wanted, address: asked.clear())
     monkeypatch.setattr(reproduce, "_call", call)
 
     assert cli.main(["study", "ppo", "no_penalty-0", "--workers", "3"]) == 0
+    assert asked == [(["ppo", "no_penalty-0"], 3, None)]
     assert cli.main(["study", "--ray", "auto"]) == 0
-    assert asked[0] == (["ppo", "no_penalty-0"], 3, None)
-    assert (asked[1][0], asked[1][2]) == ([], "auto")
+    assert (asked[0][0], asked[0][2]) == ([], "auto")
     assert called[:2] == [["repro", "reach"], ["repro", "-s", "study/dvc.yaml:study_summary"]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,17 @@ def test_an_address_without_a_cluster_is_refused() -> None:
         StageError, match=r"no Ray cluster at 'auto' \(Could not find any running Ray instance\.\); `ray start"
     ):
         on_ray._connect(SimpleNamespace(init=init), "auto")
+
+
+def test_an_address_at_which_nothing_answers_is_refused_before_ray_is_asked() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+
+        for wrong in (address, "127.0.0.1", "127.0.0.1:99999"):
+            with pytest.raises(StageError, match=f"there is no Ray cluster at '{wrong}' "):
+                on_ray.require_reachable(wrong)
+    on_ray.require_reachable("auto")
 
 
 def test_this_machine_has_to_be_a_node_of_the_cluster() -> None:

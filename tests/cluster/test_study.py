@@ -59,7 +59,7 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(
         StageError, match=r"the study has no no_such, ppo2-0; its groups are full, residual, .* its variants full,"
     ):
-        pipeline.require_known(ROOT, ["ppo", "no_such", "ppo2-0", "ppo-3"])
+        pipeline.require_known(ROOT, ["ppo", "no_such", "ppo2-0", "ppo-0"])
 
 
 class Instant:

@@ -190,10 +190,11 @@ def test_a_trial_of_a_machine_that_is_gone_is_begun_again(repository: Path, toy:
 
 def test_a_stage_that_fails_is_told_with_its_reason_and_counts(repository: Path, toy: Any) -> None:
     sweep = opened(toy, [*LR, "mode=broken"])
-    sweep.run(2)
+    status = sweep.run(9)
     trials = sweep.store.trials()
 
-    assert [one.state for one in trials] == [TrialState.FAIL] * 2
+    assert status == 1
+    assert [one.state for one in trials] == [TrialState.FAIL] * 3, "a full disk would have used up all nine"
     assert outcome.table(toy, trials, sweep.searches)[1].endswith("(TrainingError: the loss is no longer finite)")
     assert sweep.lines()[-1] == outcome.table(toy, trials, sweep.searches)[-1], "there is no best one"
 
@@ -204,7 +205,7 @@ def test_a_stage_that_fails_is_told_with_its_reason_and_counts(repository: Path,
         (
             "data/train_act/weights",
             "others",
-            r"when it began:\n  data/train_act\nPut it back, or begin another sweep",
+            r"when it began:\n  data/train_act\nPut it back, or begin another with",
         ),
         ("stages/train_residual.py", "", "stages/train_residual.py"),
     ],
@@ -320,3 +321,21 @@ def test_the_command_tells_a_program_or_a_person(
 def test_a_name_that_is_no_folder_s_is_refused(repository: Path, toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sweep", "train_residual", "--search", LR[0], "--name", "../x"]) == 2
     assert "--name is '../x'; it must be letters, digits and ._-" in capsys.readouterr().err
+
+
+def test_showing_begins_no_sweep(repository: Path, toy: Any) -> None:
+    with pytest.raises(StageError, match=r"there is no sweep mine to show: .*journal.log is missing; begin it without --show"):
+        Sweep.open(toy, LR, "mine", None, Path.cwd(), begin=False)
+    with pytest.raises(StageError, match=r"sqlite:///trials.db has no sweep mine to show"):
+        Sweep.open(toy, LR, "mine", "sqlite:///trials.db", Path.cwd(), begin=False)
+    opened(toy)
+
+    assert Sweep.open(toy, LR, "mine", None, Path.cwd(), begin=False).store.trials()
+
+
+def test_searches_may_be_typed_in_another_order(repository: Path, toy: Any) -> None:
+    opened(toy, [*LR, "mode=broken"])
+
+    assert opened(toy, ["mode=broken", *LR]).searches == opened(toy, [*LR, "mode=broken"]).searches
+    with pytest.raises(StageError, match=r"when it began:\n  now: --search .*\n  then: --search .*mode=broken"):
+        opened(toy)

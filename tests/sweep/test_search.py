@@ -57,7 +57,7 @@ def test_ranges_and_values_are_read(
         ("learner.actor_lrr=1e-4..1e-3", r"learner\.actor_lrr is no parameter: there is no 'actor_lrr' among \['critic_lr', "),
         ("env_steps.x=1..2", r"env_steps\.x is no parameter: nothing lies below 'x'"),
         ("learner.gamma=0.9..1.5", r"learner\.gamma is 1\.5; it must be above 0 and at most 1"),
-        ("learner.gamma=0.9..nan", r"learner\.gamma is nan; it must be above 0|is not below nan"),
+        ("learner.gamma=0.9..nan", r"0\.9\.\.nan has an end that is no number"),
         ("n_critics=1 | 3", r"n_critics is 1; it must be at least 2 and at most 100: targets take the least of two heads"),
         ("n_critics=2.5..8", "a range lies between two whole numbers"),
         ("learner.critic_lr=1e-3..1e-4", r"0\.001 is not below 0\.0001; write the lesser number first"),
