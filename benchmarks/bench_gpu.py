@@ -22,27 +22,19 @@ from typing import Any, Literal
 
 import torch
 from bench_act import training_step
-from bench_residual import BOUND
-from bench_visual_act import SEED_SIZE, SIZES
+from bench_residual import PREFILL_VEC_STEPS, Bench, timed
+from bench_visual_act import REST, SEED_SIZE, SIZES, batch_of, build
 
 from soarm import params as params_file
 from soarm.act.config import ACTConfig
 from soarm.act.loss import losses
-from soarm.act.model import ACT, Blueprint
 from soarm.act.params import TrainActParams
 from soarm.act.training import train
-from soarm.act.windows import Batch
 from soarm.base import load_base
 from soarm.dataset.reader import Dataset
-from soarm.residual.td3bc import ResidualTD3BC
 from soarm.residual.training import TrainResidualParams
-from soarm.residual.vec_env import BatchVecEnv
-from soarm.seeds import scene_seeds
-from soarm.sim.batch_env import BatchSim
 from soarm.sim.params import SimParams
-from soarm.spec import ACTION, JOINT_FEATURE, STATE, Feature, PolicySpec
 
-PICTURES = {f"observation.images.{name}": Feature.image(96, 96) for name in ("front", "wrist")}
 DEVICES: tuple[Literal["cpu", "cuda"], ...] = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
@@ -94,21 +86,10 @@ def _act(dataset: Dataset, params: TrainActParams, steps: int, processes: list[i
 
 def _seed_size(device: str) -> None:
     """Print how long a step of the profile `seed_size` takes."""
-    config = ACTConfig(
-        **SIZES, **SEED_SIZE, temporal_ensemble_coeff=None, n_decoder_layers=1, latent_dim=32, vision_backbone="resnet18"
-    )
-    features = {STATE: JOINT_FEATURE, **PICTURES, ACTION: JOINT_FEATURE}
+    config = ACTConfig(**SIZES, **SEED_SIZE, **REST, vision_backbone="resnet18")
     for size in (8,) if device == "cpu" else (8, 64):
         torch.manual_seed(0)
-        model: ACT = Blueprint(config, PolicySpec(features, 30, chunk_size=50, n_action_steps=50)).build().train().to(device)
-        seen = {
-            key: torch.randint(0, 256, (size, *one.shape), dtype=torch.uint8, device=device) for key, one in PICTURES.items()
-        }
-        batch = Batch(
-            {STATE: torch.randn(size, 6, device=device), **seen},
-            torch.randn(size, 50, 6, device=device),
-            torch.zeros(size, 50, dtype=torch.bool, device=device),
-        )
+        model, batch = build(config).train().to(device), batch_of(config.chunk_size, size, device)
         step = training_step(model, lambda model=model, batch=batch: losses(model, batch).total, fused=True)  # type: ignore[misc]
         seconds = _seconds(step, device, 3 if device == "cpu" else 30)
         print(
@@ -133,37 +114,20 @@ def _residual(
     act: Any, sim: SimParams, settings: TrainResidualParams, n_envs: int, device: str, merged: int, args: Any
 ) -> None:
     """Print how fast a residual learns with so many environments, updates merged into fewer and larger ones by a factor."""
-    updates = n_envs // 4 // merged
-    learner = dataclasses.replace(
-        settings.learner, gradient_steps=updates, batch_size=settings.learner.batch_size * merged, warmup_updates=0
+    updates, batch_size = n_envs // 4 // merged, settings.learner.batch_size * merged
+    changed = dataclasses.replace(
+        settings, n_envs=n_envs, learner=dataclasses.replace(settings.learner, batch_size=batch_size)
     )
-    prefill = 20 * n_envs
-    venv = BatchVecEnv(
-        BatchSim(sim, n_envs, args.threads),
-        act.spec,
-        scene_seeds("residual", 0),
-        round(settings.time_limit_s * sim.control_hz),
-    )
-    model = ResidualTD3BC(
-        "ResidualPolicy",
-        venv,
-        base_model=act,
-        residual_scale=BOUND,
-        learner=learner,
-        exploration=dataclasses.replace(settings.exploration, prefill_steps=prefill),
-        policy_kwargs={"net_arch": list(settings.hidden), "n_critics": settings.n_critics},
-        seed=0,
-        device=device,
-    )
-    model.learn(prefill + 4 * n_envs, log_interval=10**6)  # the first updates are slower
-    start_s, n = time.perf_counter(), 0
-    while time.perf_counter() - start_s < args.seconds:
-        model.learn(8 * n_envs, log_interval=10**6, reset_num_timesteps=False)
+    learner = Bench(sim, changed, act, updates, args.threads).ours(overlap=settings.learner.overlap, device=device)
+    learner.learn((PREFILL_VEC_STEPS + 4) * n_envs, log_interval=None)  # type: ignore[arg-type]
+    wall_s, n = 0.0, 0
+    while wall_s < args.seconds:
+        wall_s += timed(learner, 8 * n_envs)[0]
         n += 8 * n_envs
-    rate = n / (time.perf_counter() - start_s)
+    rate = n / wall_s
     print(
         f"residual, {n_envs} environments, {args.threads} threads of physics, {device}, {updates} updates of "
-        f"{learner.batch_size} a step of all: {rate:6.0f} environment steps/s",
+        f"{batch_size} a step of all: {rate:6.0f} environment steps/s",
         flush=True,
     )
 

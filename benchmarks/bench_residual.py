@@ -65,7 +65,7 @@ def main() -> None:
     loaded = params.load(Path("params.yaml"))
     settings = loaded.section("train_residual", TrainResidualParams)
     updates = settings.learner.gradient_steps // settings.learner.train_freq if args.updates is None else args.updates
-    bench = _Bench(loaded.section("sim", SimParams), settings, load_base(args.data / "train_act"), updates)
+    bench = Bench(loaded.section("sim", SimParams), settings, load_base(args.data / "train_act"), updates)
     with threadpoolctl.threadpool_limits(1):
         learners = {
             "sb3 gym": bench.sb3(bench.gym_envs(), "MlpPolicy"),
@@ -77,7 +77,7 @@ def main() -> None:
         n_steps = args.vec_steps * settings.n_envs
         for learner in learners.values():  # prefill, warm-up, and the first updates, which are slower
             learner.learn((PREFILL_VEC_STEPS + 10) * settings.n_envs, log_interval=None)  # type: ignore[arg-type]
-        times = [{name: _time(learner, n_steps) for name, learner in learners.items()} for _ in range(args.repeats)]
+        times = [{name: timed(learner, n_steps) for name, learner in learners.items()} for _ in range(args.repeats)]
     sys.stdout.write(
         f"{settings.n_envs} environments, {updates} updates of {settings.learner.batch_size} per step of all of them, "
         f"networks {list(settings.hidden)}, load {os.getloadavg()[0]:.1f}\n"
@@ -104,9 +104,19 @@ class _OurNets(ResidualTD3Policy):
         return critic
 
 
-class _Bench:
-    def __init__(self, sim: SimParams, settings: TrainResidualParams, act: BasePolicy, updates: int) -> None:
-        self._settings, self._act = settings, act
+class Bench:
+    """Learners that differ in what a row's name says.
+
+    Args:
+        sim: The simulator.
+        settings: What they have in common.
+        act: The frozen base.
+        updates: Per step of all environments.
+        threads: Of physics.
+    """
+
+    def __init__(self, sim: SimParams, settings: TrainResidualParams, act: BasePolicy, updates: int, threads: int = 1) -> None:
+        self._settings, self._act, self._threads = settings, act, threads
         self._max_steps = round(settings.time_limit_s * sim.control_hz)
         self._sim, self._prefill = sim, PREFILL_VEC_STEPS * settings.n_envs
         self._learner = dataclasses.replace(
@@ -124,7 +134,7 @@ class _Bench:
         return ResidualVecEnvWrapper(self._raw(), self._act, self._act.spec, BOUND)
 
     def _raw(self) -> BatchVecEnv:
-        env = BatchSim(self._sim, self._settings.n_envs, 1)
+        env = BatchSim(self._sim, self._settings.n_envs, self._threads)
         return BatchVecEnv(env, self._act.spec, scene_seeds("residual", 0), self._max_steps)
 
     def sb3(self, env: VecEnv, policy: str | type[_OurNets]) -> OffPolicyAlgorithm:
@@ -150,7 +160,7 @@ class _Bench:
             device="cpu",
         )
 
-    def ours(self, *, overlap: bool) -> OffPolicyAlgorithm:
+    def ours(self, *, overlap: bool, device: str = "cpu") -> OffPolicyAlgorithm:
         """Return ours."""
         return ResidualTD3BC(
             "ResidualPolicy",
@@ -161,11 +171,11 @@ class _Bench:
             exploration=dataclasses.replace(self._settings.exploration, prefill_steps=self._prefill),
             policy_kwargs={"net_arch": list(self._settings.hidden), "n_critics": self._settings.n_critics},
             seed=0,
-            device="cpu",
+            device=device,
         )
 
 
-def _time(learner: OffPolicyAlgorithm, n_steps: int) -> tuple[float, float]:
+def timed(learner: OffPolicyAlgorithm, n_steps: int) -> tuple[float, float]:
     """Return wall and CPU seconds of learning for so many steps."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     learner.learn(n_steps, log_interval=None, reset_num_timesteps=False)  # type: ignore[arg-type]

@@ -52,14 +52,14 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for label, sizes in (("seed size", SEED_SIZE), ("LeRobot's default", DEFAULT)):
-        _training(label, ACTConfig(**SIZES, **sizes, **_REST, vision_backbone="resnet18"), options.lerobot)
+        _training(label, ACTConfig(**SIZES, **sizes, **REST, vision_backbone="resnet18"), options.lerobot)
 
 
-_REST: dict[str, Any] = {"temporal_ensemble_coeff": None, "n_decoder_layers": 1, "latent_dim": 32}
+REST: dict[str, Any] = {"temporal_ensemble_coeff": None, "n_decoder_layers": 1, "latent_dim": 32}
 
 
 def _training(label: str, config: ACTConfig, with_lerobot: bool) -> None:
-    model, batch = _build(config).train(), _batch(config.chunk_size)
+    model, batch = build(config).train(), batch_of(config.chunk_size)
     steps = {"soarm": training_step(model, lambda: losses(model, batch).total, fused=True)}
     if with_lerobot:
         policy, items = _lerobot_policy(config), _items(batch)
@@ -73,17 +73,20 @@ def _training(label: str, config: ACTConfig, with_lerobot: bool) -> None:
         print(f"  ratio of medians {statistics.median(seconds['LeRobot']) / statistics.median(seconds['soarm']):.2f}")
 
 
-def _build(config: ACTConfig) -> ACT:
+def build(config: ACTConfig) -> ACT:
+    """Return a network that looks at two pictures."""
     features = {STATE: JOINT_FEATURE, **CAMERAS, ACTION: JOINT_FEATURE}
     return Blueprint(
         config, PolicySpec(features, 30, chunk_size=config.chunk_size, n_action_steps=config.n_action_steps)
     ).build()
 
 
-def _batch(chunk_size: int) -> Batch:
-    pictures = {key: torch.randint(0, 256, (BATCH_SIZE, *one.shape), dtype=torch.uint8) for key, one in CAMERAS.items()}
-    is_pad = torch.zeros(BATCH_SIZE, chunk_size, dtype=torch.bool)
-    return Batch({STATE: torch.randn(BATCH_SIZE, 6), **pictures}, torch.randn(BATCH_SIZE, chunk_size, 6), is_pad)
+def batch_of(chunk_size: int, size: int = BATCH_SIZE, device: str = "cpu") -> Batch:
+    """Return a batch of noise."""
+    with torch.device(device):
+        pictures = {key: torch.randint(0, 256, (size, *one.shape), dtype=torch.uint8) for key, one in CAMERAS.items()}
+        is_pad = torch.zeros(size, chunk_size, dtype=torch.bool)
+        return Batch({STATE: torch.randn(size, 6), **pictures}, torch.randn(size, chunk_size, 6), is_pad)
 
 
 def _items(batch: Batch) -> dict[str, torch.Tensor]:
