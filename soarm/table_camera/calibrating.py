@@ -50,7 +50,7 @@ _TEST = (
     (0.185, -28.0, -25.0),
     (0.2, 65.0, 0.0),
 )
-_WIDE_PERCENT, _ASTRAY_M = 60.0, (0.01, 0.02)
+_WIDE_PERCENT, _BESIDE_M = 60.0, (0.01, 0.02)
 """While it is not known well where the thing lies: how far the gripper is open [percent], and how far beside the thing its
 finger goes down, at first and from the other side [m]."""
 _LIFT_M = 0.002
@@ -206,7 +206,7 @@ def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: S
         xy_m = np.array(lies_at[:2], np.float64)
         away = xy_m - kinematics.SHOULDER_XY_M
         turn_deg = (lies_at[2] - math.degrees(math.atan2(-away[0], away[1])) + 45.0) % 90.0 - 45.0
-    hand.go(xy_m, turn_deg, beside_m=0.0 if lies_at is None else _ASTRAY_M[0])
+    hand.go(xy_m, turn_deg, beside_m=0.0 if lies_at is None else _BESIDE_M[0])
     hand.open(_WIDE_PERCENT)
     _low(hand, hand.touch_down())
     if lies_at is None:
@@ -214,7 +214,7 @@ def _take(hand: Handling, thing: Thing, ask: Callable[[str], object], lies_at: S
     first = hand.close_on(thing)
     hand.open(_WIDE_PERCENT)
     hand.part()
-    hand.go(first.tcp_m[:2], turn_deg + 90.0, beside_m=_ASTRAY_M[1])  # it may stick out of the hand to either side
+    hand.go(first.tcp_m[:2], turn_deg + 90.0, beside_m=_BESIDE_M[1])  # it may stick out of the hand to either side
     _low(hand, hand.touch_down())
     hand.close_on(thing)
 
