@@ -25,7 +25,7 @@ from soarm.twin.faults import Fault
 
 TRAINED = TrainingArm(30, (17.0, 19.0), (3.0, 3.5), (0.0, 0.0), start=(0.0, 0.0, 5.0, 85.0, -85.0, 30.0), success_hold_s=0.3)
 NOMINAL = Calibration.nominal()
-QUICK = ArmConfig(timeout_s=0.2, park_speed=250.0)
+QUICK = ArmConfig(timeout_s=1.0, park_speed=250.0)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_residual_that_is_not_there_cannot_be_run(twin, tmp_path, bundle, monk
 def command(twin, bundle, tmp_path):
     """The command line of a short run."""
     Calibration.nominal().save(tmp_path / "arm.json")
-    (tmp_path / "settings.json").write_text('{"timeout_s": 0.2, "park_speed": 250.0, "wait_s": 0.3}')
+    (tmp_path / "settings.json").write_text('{"timeout_s": 1.0, "park_speed": 250.0, "wait_s": 0.3}')
     files = ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
     objects = ["--place", "cube=-0.15,-0.2,0", "--place", "bin=0.15,-0.15"]  # beside the rest pose
     return ["drive", str(bundle.folder), "--port", twin.ports[0], "--seconds", "0.2", "--no-deadman", *files, *objects]
@@ -243,7 +243,7 @@ def test_the_command_drives_with_objects_that_were_measured(twin, bundle, tmp_pa
     arm = tmp_path / "arm.json"
     Calibration.nominal().save(arm)
     settings = tmp_path / "settings.json"
-    settings.write_text('{"timeout_s": 0.2, "park_speed": 250.0}')
+    settings.write_text('{"timeout_s": 1.0, "park_speed": 250.0}')
     command = ["drive", str(bundle.folder), "--port", twin.ports[0], "--calibration", str(arm), "--settings", str(settings)]
     command += ["--seconds", "0.3", "--no-deadman", "--place", "cube=0.0,-0.2,0"]
 

@@ -28,7 +28,7 @@ def drive(twin, tmp_path, bundle_files, write_bundle):
     """Return how to start it: options -> the process, once the arm moves."""
     folder = write_bundle(tmp_path / "bundle", bundle_files | {"training_arm.json": TRAINED.to_json().encode()})
     Calibration.nominal().save(tmp_path / "arm.json")
-    (tmp_path / "settings.json").write_text('{"timeout_s": 0.5, "park_speed": 250.0}')
+    (tmp_path / "settings.json").write_text('{"timeout_s": 1.0, "park_speed": 250.0}')
     command = [sys.executable, "-m", "soarm", "drive", str(folder), "--port", twin.ports[0], "--seconds", "60"]
     command += ["--calibration", str(tmp_path / "arm.json"), "--settings", str(tmp_path / "settings.json")]
     command += ["--place", "cube=-0.15,-0.2,0", "--place", "bin=0.15,-0.15"]

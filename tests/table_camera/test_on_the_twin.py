@@ -97,7 +97,7 @@ def test_a_calibration_that_fails_leaves_the_arm_parked_and_released(cleared):
 def test_a_hand_goes_on_after_a_servo_was_silent_for_a_moment(cleared, caplog):
     with Twin.start(cleared, TwinConfig(registers=AS_SIMULATED)) as twin:
         twin.reset(0)
-        with active(twin, Clock(), dataclasses.replace(CONFIG, timeout_s=0.2)) as arm:
+        with active(twin, Clock(), dataclasses.replace(CONFIG, timeout_s=1.0)) as arm:
             hand = Handling(arm)
             twin.inject(Fault("mute", servo_id=4, count=6, after_writes=3))
             caplog.set_level("INFO")

@@ -24,7 +24,7 @@ class Session:
     def __init__(self, twin, folder, *more, recorded=True, without=()):
         self.dataset, self.heard = folder / "dataset", ""
         twin.config.calibration.save(folder / "arm.json")
-        (folder / "settings.json").write_text(json.dumps({"park_speed": 300.0, "timeout_s": 0.2}))
+        (folder / "settings.json").write_text(json.dumps({"park_speed": 300.0, "timeout_s": 1.0}))
         self.objects = folder / "objects.json"
         self.objects.write_text(json.dumps({"objects": twin.objects().tolist()}))
         self.terminal, self._theirs = os.openpty()

@@ -25,7 +25,7 @@ from soarm.teleop.session import Command, Session, SessionParams
 from soarm.twin.faults import Fault
 
 IDS = range(1, 7)
-CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
+CONFIG = ArmConfig(timeout_s=1.0, park_speed=300.0)
 
 
 def objects_of(twin):

@@ -194,7 +194,7 @@ def test_objects_that_cannot_be_are_refused_before_any_arm_is_met(tmp_path: Path
 def test_an_arm_that_is_driven_by_hand_rests_beside_the_bin(twin: Twin) -> None:
     """Without objects nothing is known of the table, and it rests where its settings say."""
     seen = np.array([0.17, -0.2, 0.0125, 1.0, 0.0, 0.0, -0.21])
-    config, turned = ArmConfig(timeout_s=0.2, park_speed=250.0), []
+    config, turned = ArmConfig(timeout_s=1.0, park_speed=250.0), []
     for sensors in ({ENVIRONMENT_STATE: CalledObjects(TASK, lambda: seen)}, {}):
         with arms.follower(twin.ports[0], twin.config.calibration, config, TASK, sensors, 30, deadman=False):
             pass

@@ -344,7 +344,7 @@ PROGRAM = """
     from soarm.hardware.config import ArmConfig
     from soarm.hardware.calibration import Calibration
     from soarm.hardware.driver import Arm
-    arm = Arm.connect(sys.argv[1], Calibration.nominal(), ArmConfig(timeout_s=0.2))
+    arm = Arm.connect(sys.argv[1], Calibration.nominal(), ArmConfig(timeout_s=1.0))
     q = arm.observe().q.clip(arm.calibration.lower, arm.calibration.upper)
     print("ready", flush=True)
     for line in sys.stdin:

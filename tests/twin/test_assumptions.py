@@ -27,7 +27,7 @@ def drive(arm, n=15):
 @pytest.mark.parametrize("obeyed", [True, False])
 def test_a_servo_that_ignores_its_torque_limit_drives_derates_and_is_let_go_when_hot(make_twin, connect, obeyed):
     twin = make_twin(assumptions=FirmwareAssumptions(torque_limit_obeyed=obeyed))
-    arm = connect(twin, timeout_s=0.2)
+    arm = connect(twin, timeout_s=1.0)
     arm.hold()
     arm.activate()
     assert twin.servos[6].torque_share == (0.5 if obeyed else 1.0), "the gripper's limit is half"
@@ -51,7 +51,7 @@ def test_servos_that_wait_before_they_answer_are_waited_for(make_twin, connect, 
     assumptions = FirmwareAssumptions(return_delay=delays)
     slow = {"return_delay_time": 250}  # 0.5 ms each, as servos leave the factory of some makers
     twin = make_twin(clock="wall", line_timing=True, registers=slow, assumptions=assumptions, hand=True)
-    arm = connect(twin, timeout_s=0.5)
+    arm = connect(twin, timeout_s=1.0)
     arm.hold()
     arm.activate()
     cycles_s = []

@@ -55,7 +55,7 @@ class Hand:
 
 def test_a_guided_calibration_measures_ranges_and_writes_the_servos(twin):
     hand, said = Hand(twin), []
-    with Bus.open(twin.ports[0], range(1, 7), timeout_s=0.2) as bus:
+    with Bus.open(twin.ports[0], range(1, 7), timeout_s=1.0) as bus:
         calibration = guide.calibrate(bus, hand.ask, said.append, hand.done, sleep=lambda _: None)
 
     for i, joint in enumerate(calibration.joints):

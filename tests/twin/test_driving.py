@@ -205,7 +205,7 @@ PROGRAM = """
     from soarm.hardware.calibration import Calibration
     from soarm.hardware.driver import Arm
     from soarm.runtime.deadman import DeadMan
-    arm = Arm.connect(sys.argv[1], Calibration.nominal(), ArmConfig(timeout_s=0.2))
+    arm = Arm.connect(sys.argv[1], Calibration.nominal(), ArmConfig(timeout_s=1.0))
     arm.hold()
     watcher = DeadMan(sys.argv[1], [1, 2, 3, 4, 5, 6], timeout_s=20.0, then="release")
     watcher.beat()

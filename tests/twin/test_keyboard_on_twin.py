@@ -15,7 +15,7 @@ from soarm.teleop import arms
 from soarm.teleop.keyboard import HeldKeys, Keyboard
 
 HZ = 30
-CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
+CONFIG = ArmConfig(timeout_s=1.0, park_speed=300.0)
 FALLEN = "fallen"
 
 

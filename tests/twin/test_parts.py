@@ -303,7 +303,7 @@ def test_a_limp_arm_falls_under_either_law(make_twin):
     for servo_model in ("position", "sts3215"):
         twin = make_twin(servo_model=servo_model)
         before = twin.q()
-        with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
+        with Bus.open(twin.ports[0], IDS, timeout_s=1.0) as bus:
             for _ in range(30):
                 bus.sync_write("goal_position", {1: 2048})
             bus.ping(1)
@@ -334,7 +334,7 @@ def test_the_servo_s_law_sags_with_gain_and_supply_as_its_stiffness_says(make_tw
 
 def test_a_servo_that_pushes_against_a_stop_overloads_and_one_held_long_gets_hot(make_twin):
     twin = make_twin(servo_model="sts3215")
-    config = ArmConfig(timeout_s=0.2, stop_c=70, derate_c=69)
+    config = ArmConfig(timeout_s=1.0, stop_c=70, derate_c=69)
     with Arm.connect(twin.ports[0], twin.config.calibration, config) as arm:
         arm.hold()
         arm.activate()
@@ -407,7 +407,7 @@ def test_a_twin_that_cannot_be_is_refused_with_every_fault():
 
 def test_in_wall_clock_the_physics_follows_the_time(make_twin):
     twin = make_twin(clock="wall", line_timing=True, usb_delay_s=0.001)
-    with Bus.open(twin.ports[0], IDS, timeout_s=0.5) as bus:
+    with Bus.open(twin.ports[0], IDS, timeout_s=1.0) as bus:
         started_s = twin.time_s()
         while twin.time_s() < started_s + 0.1:
             assert bus.sync_read()
@@ -459,7 +459,7 @@ def test_instructions_are_what_they_say():
 def test_the_servo_s_law_follows_its_acceleration_and_speed(make_twin, register, expected_s):
     """A turn of 20 degrees: at 3400 ticks/s alone 0.067 s, else 2 sqrt(way / acceleration), of which both halves are ramps."""
     twin = make_twin(servo_model="sts3215", registers={})
-    with Bus.open(twin.ports[0], IDS, timeout_s=0.2) as bus:
+    with Bus.open(twin.ports[0], IDS, timeout_s=1.0) as bus:
         goals = {i: bus.read(i, "present_position") for i in IDS}
         for i in IDS:
             bus.write(i, "acceleration", register)

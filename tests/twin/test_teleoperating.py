@@ -17,7 +17,7 @@ from soarm.tasks.pick_place import TASK
 from soarm.teleop import arms, convert
 from soarm.teleop.leader import Leader
 
-CONFIG = ArmConfig(timeout_s=0.2, park_speed=300.0)
+CONFIG = ArmConfig(timeout_s=1.0, park_speed=300.0)
 
 
 def test_the_follower_goes_where_the_leader_is_put(make_twin):
