@@ -40,11 +40,11 @@ from soarm.cli.data import info, verify
 from soarm.cli.study import study as study_command
 from soarm.cluster import local, pipeline
 from soarm.cluster import study as cluster_study
-from soarm.cluster.process import Process
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
 from soarm.ownership import digest
+from soarm.process import Process
 from soarm.tasks.pick_place import TASK
 from soarm.tracking import mlflow_parent
 from soarm.tracking.mlflow_tracker import MlflowTracker

@@ -59,6 +59,7 @@ OUTSIDE: dict[str, set[str]] = {
     "policies": {"numpy"},
     "policy": {"numpy"},
     "progress": {"rich"},
+    "process": set(),
     "proof": {"numpy"},
     "provenance": set(),
     "quantities": set(),

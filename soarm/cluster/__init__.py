@@ -10,7 +10,6 @@
     local      tasks in processes of this machine
     on_ray     tasks on a Ray cluster
     remote     what runs on a worker of it: sent there with the tasks
-    process    one task's process, its output in a file
     archive    folders as bytes
 
 Knows neither learning nor simulator: a task is a command and the folders that it leaves.

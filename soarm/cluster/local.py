@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from soarm.cluster.process import Process
 from soarm.cluster.task import Outcome, Task
+from soarm.process import Process
 
 
 class Processes:
@@ -57,4 +57,5 @@ class Processes:
         while self._waiting and len(self._running) < self._workers:
             task = self._waiting.popleft()
             log = self._root / "data" / ".scratch" / f"{task.name}.log"
+            log.unlink(missing_ok=True)
             self._running[task.name] = Process(task.words, self._root, log, {})

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soarm.cluster import archive, process, remote
+from soarm import process
+from soarm.cluster import archive, remote
 from soarm.cluster.archive import put
 from soarm.cluster.package import Package
 from soarm.cluster.task import Outcome, Task

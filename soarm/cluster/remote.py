@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soarm.cluster.archive import linked, pack, put, unpack, unpack_once
-from soarm.cluster.process import Process
+from soarm.process import Process
 
 STOPPED = 130
 _LOOK_S, _TELL_S, _SILENT_S, _PATIENCE_S = 0.1, 1.0, 15.0, 20.0

@@ -11,23 +11,19 @@ import contextlib
 import csv
 import fcntl
 import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from soarm.errors import StageError
+from soarm.process import Process
 from soarm.smallfile import DATASET_BYTES, read_json, shown, write_atomically
 from soarm.sweep.swept import Swept
 from soarm.tracking.trial import FOLDER
 
 _END_S = 60.0
 """How long a stage may take to end after it was told to [s]; then it is killed."""
-_TAIL_BYTES = 4000
 
 
 class Attempt:
@@ -42,7 +38,7 @@ class Attempt:
 
     def __init__(self, swept: Swept, root: Path, folder: Path, lock: BinaryIO) -> None:
         self._swept, self._root, self.folder, self._lock = swept, root, folder, lock
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._seen = -1
 
     @property
@@ -53,7 +49,7 @@ class Attempt:
     @property
     def is_running(self) -> bool:
         """Whether the stage runs, in this process's charge."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.status is None
 
     def start(self, params: str) -> None:
         """Start the stage.
@@ -62,18 +58,8 @@ class Attempt:
             params: params.yaml of the trial.
         """
         write_atomically(self.folder / "params.yaml", params, StageError)
-        environment = {**os.environ, FOLDER: str(self.folder)}
-        with (self.folder / "output.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"stages.{self._swept.stage}"],
-                cwd=self._root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                process_group=0,  # Ctrl-C is passed on, once
-                pass_fds=[self._lock.fileno()],
-            )
+        words, log = ("-m", f"stages.{self._swept.stage}"), self.folder / "output.log"
+        self._process = Process(words, self._root, log, {FOLDER: str(self.folder)}, keeps=[self._lock])
 
     def news(self) -> list[tuple[int, float]]:
         """Return validations that were not returned before: environment or optimiser step, and the metric."""
@@ -88,13 +74,8 @@ class Attempt:
 
     def stop(self) -> None:
         """Have the stage end; it keeps its checkpoint. Where it has ended, this does nothing."""
-        for sign in (signal.SIGINT, signal.SIGKILL):
-            if self._process is None or self._process.poll() is not None:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=_END_S)
+        if self._process is not None:
+            self._process.end(_END_S)
 
     def result(self) -> float | None:
         """Return the metric of a stage that is done; None where it failed."""
@@ -106,11 +87,8 @@ class Attempt:
 
     def reason(self) -> str:
         """Return the last line that the stage wrote."""
-        with contextlib.suppress(OSError), (self.folder / "output.log").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").strip().splitlines()
-            return lines[-1][:300] if lines else "the stage wrote nothing"
-        return "the stage wrote nothing"
+        line = "" if self._process is None else self._process.line()
+        return line[:300] or "the stage wrote nothing"
 
     def forget_checkpoint(self) -> None:
         """Delete what the stage kept to go on from: a replay buffer has hundreds of megabytes."""

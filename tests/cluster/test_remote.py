@@ -107,7 +107,7 @@ def test_this_machine_has_to_be_a_node_of_the_cluster() -> None:
 
 
 def test_what_is_sent_to_workers_uses_nothing_of_soarm_that_is_not_sent() -> None:
-    sent = {module.__name__ for module in (archive, remote)} | {"soarm.cluster.process"}
+    sent = {module.__name__ for module in (archive, remote)} | {"soarm.process"}
     found = {value.__module__ for value in vars(remote).values() if getattr(value, "__module__", "").startswith("soarm")}
 
     assert found <= sent

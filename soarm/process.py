@@ -1,6 +1,6 @@
-"""One task's process: it ends with the process that started it, and its output goes to a file.
+"""A Python program in a process that ends with the one that started it, and whose output goes to a file.
 
-Needs the standard library only: it is sent to workers that may have no soarm.
+Needs the standard library only: it is sent to workers of a cluster that may have no soarm.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 _END_BYTES = 4000
 _CLOCK_AND_LEVEL = re.compile(r"^\d\d:\d\d:\d\d \w+ +")
@@ -35,14 +36,22 @@ class Process:
     Args:
         words: What Python runs.
         folder: Its working directory.
-        log: The file that takes what it writes; a new one.
+        log: The file that takes what it writes, after what it holds.
         environment: Variables beside those of this process.
+        keeps: Open files that it keeps open, as a lock.
     """
 
-    def __init__(self, words: Sequence[str], folder: Path, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        keeps: Sequence[BinaryIO] = (),
+    ) -> None:
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _TIED, sys.executable, *words],
                 cwd=folder,
@@ -51,6 +60,7 @@ class Process:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                pass_fds=[kept.fileno() for kept in keeps],
             )
 
     @property
@@ -71,6 +81,13 @@ class Process:
     def interrupt(self) -> None:
         """Ask it to end, as Ctrl-C does."""
         self._send(signal.SIGINT)
+
+    def end(self, within_s: float) -> None:
+        """Ask it to end, wait that long [s], and kill it where it has not."""
+        self.interrupt()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        self.kill()
 
     def kill(self) -> None:
         """End it, and wait until it has ended."""
