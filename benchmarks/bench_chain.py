@@ -4,6 +4,7 @@
     python benchmarks/bench_chain.py --seeds 5 6 --jobs 2         # two at a time
     python benchmarks/bench_chain.py --tasks push stack --seeds 0 --deploy    # other tasks, through the emulated arm as well
     python benchmarks/bench_chain.py --folder runs/chains --keep docs/chains.json
+    python benchmarks/bench_chain.py --profile desk --seeds 1 2 --jobs 2    # another profile
 
 Each runs the stages in a clone of HEAD without DVC and MLflow. `--folder` is where the clones stay: what is finished there is
 not run again. `--keep` is a file that the rows are laid into, one per task and seed; `docs/results.py` makes its table of it.
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("record", "train_act", "eval_base", "reach", "train_residual", "compare")
+STAGES = ("record", "train_eye", "train_act", "eval_base", "reach", "train_residual", "gauntlet", "compare")
 DEPLOY = ("export", "deploy_check")
 
 
@@ -114,10 +115,16 @@ def main() -> None:
             f"{row['task']:10s}  {row['seed']:4d}  {row['base']['success_rate']:6.1%}  {rate:6.1%} ({low:.1%} to {high:.1%})  "
             f"{row['gains']:6d}  {row['regressions']:4d}  {row['reach_factor']:.2f}"
         )
+    for (task, seed), metrics in zip(chains, found, strict=True):
+        for policy in ("base", "residual"):
+            rates = {name: line[policy]["success_rate"] for name, line in metrics["gauntlet"]["rows"].items()}
+            print(
+                f"{task}, seed {seed}, {policy}, gauntlet: " + ", ".join(f"{name} {rate:.0%}" for name, rate in rates.items())
+            )
     for task in options.tasks:
-        rates = [row["residual"]["success_rate"] for row in rows if row["task"] == task]
-        middle = statistics.median(rates)
-        print(f"{task}, {len(rates)} seeds: lowest {min(rates):.1%}, median {middle:.1%}, highest {max(rates):.1%}")
+        ends = [row["residual"]["success_rate"] for row in rows if row["task"] == task]
+        middle = statistics.median(ends)
+        print(f"{task}, {len(ends)} seeds: lowest {min(ends):.1%}, median {middle:.1%}, highest {max(ends):.1%}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -408,6 +409,17 @@ def test_stages_come_in_an_order_in_which_each_finds_its_inputs() -> None:
 def variants(group: str) -> list[str]:
     """Return the variants of a group of the study's runs."""
     return list(STUDY[group]["matrix"].get("variant", [group]))
+
+
+def test_the_benchmark_of_chains_runs_what_each_of_its_stages_needs() -> None:
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "bench_chain.py"))
+    stages = (*benchmark["STAGES"], *benchmark["DEPLOY"])
+    needed = {
+        stage: {Path(dep).parts[1] for dep in DVC["stages"][stage]["deps"] if dep.startswith("data/")} for stage in stages
+    }
+
+    for i, stage in enumerate(stages):
+        assert needed[stage] & set(STAGES) <= set(stages[:i]), stage
 
 
 def test_every_variant_of_the_study_is_run_by_one_group() -> None:
