@@ -6,6 +6,7 @@ Rows start from the task's own simulator, whatever the profile trains under, so 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from soarm.errors import ParamsError
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import Summary, summarise
-from soarm.params import changed
+from soarm.params import changed, together
 from soarm.seeds import Scenes
 from soarm.sim.params import SimParams
 
@@ -52,6 +53,9 @@ class GauntletParams:
         unknown = [name for name in self.only or () if name not in self.rows]
         if unknown:
             raise ValueError(f"only names the rows {unknown}, which there are not; there are {list(self.rows)}")
+        odd = [name for name in self.rows if not re.fullmatch(r"\w[\w-]*", name, re.ASCII)]
+        if odd:
+            raise ValueError(f"rows has {odd}, which name files: letters, digits, _ and - are allowed")
         if UNPERTURBED in self.rows:
             raise ValueError(f"rows has {UNPERTURBED}, which is always run and changes nothing: call yours otherwise")
 
@@ -78,16 +82,16 @@ def rows_of(params: GauntletParams, sim: SimParams, plain: SimParams) -> dict[st
     """
     kept = {name: getattr(plain, name) for name in ("physics", "servos", "observation_error", "disturbances")}
     start = dataclasses.replace(sim, **kept)
-    made, faults = {UNPERTURBED: Row(UNPERTURBED, start)}, []
+    made, errors = {UNPERTURBED: Row(UNPERTURBED, start)}, list[ParamsError]()
     for name, row in params.rows.items():
         if params.only is not None and name not in params.only:
             continue
         try:
             made[name] = Row(row.label, changed(start, row.sim, f"params.yaml: gauntlet.rows.{name}.sim"))
         except ParamsError as error:
-            faults.append(str(error))
-    if faults:
-        raise ParamsError("\n  ".join(faults))
+            errors.append(error)
+    if errors:
+        raise together(errors)
     if sim.objects_from == "simulator":
         return made
     told = {name for name in made if set(params.rows[name].sim if name in params.rows else ()) == {"observation_error"}}

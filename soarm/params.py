@@ -117,6 +117,7 @@ def load(path: Path, task: str | None = None) -> Params:
 
 
 _LAYERS = ("base", "tasks")
+_MISFIT = "parameters do not fit:\n  "
 
 
 def here_or_packaged() -> Path:
@@ -158,11 +159,16 @@ def misfits(section: Any, where: str) -> list[str]:
     return faults
 
 
+def together(errors: Sequence[ParamsError]) -> ParamsError:
+    """Return one error that lists the faults of several, each once."""
+    return ParamsError(_MISFIT + "\n  ".join(dict.fromkeys(str(error).removeprefix(_MISFIT) for error in errors)))
+
+
 def _sound(make: Callable[[list[str]], Any]) -> Any:
     faults: list[str] = []
     value = make(faults)
     if faults:
-        raise ParamsError("\n  ".join(["parameters do not fit:", *faults]))
+        raise ParamsError(_MISFIT + "\n  ".join(faults))
     return value
 
 

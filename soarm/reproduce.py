@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import yaml
+from dvc.utils.hydra import apply_overrides
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
@@ -28,7 +31,7 @@ from soarm.smallfile import parse_json, shown
 _LOOK_S = 0.05
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Changes:
     """Parameters that are changed.
 
@@ -98,6 +101,7 @@ def reproduce(
     force: bool = False,
     alone: bool = False,
     out: TextIO | None = None,
+    check: Callable[[params_file.Params], None] | None = None,
 ) -> int:
     """Run stages, and those they depend on where something has changed, with `dvc repro` or `dvc exp run`.
 
@@ -108,6 +112,7 @@ def reproduce(
         force: Run them although nothing has changed.
         alone: Leave out what they depend on.
         out: Where DVC and the stages write instead of standard output.
+        check: Raises where the parameters, as changed, are not to be run.
 
     Returns:
         The exit status: 0, 1 where DVC or a stage failed, 130 after Ctrl-C.
@@ -120,6 +125,8 @@ def reproduce(
     if not (root / "dvc.yaml").exists():
         raise StageError(f"{root} has no dvc.yaml; run this from the root of the repository")
     sets = changes.arguments(root, temp)
+    if check is not None:
+        check(_changed(root / "params.yaml", sets[1::2]))
     if not temp:
         _refuse_strangers(root)
     words = ["exp", "run", *sets, *(["--temp"] if temp else [])] if sets or temp else ["repro"]
@@ -127,6 +134,18 @@ def reproduce(
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "dvc", *words, *(["--force"] if force else []), *(["-s"] if alone else []), *stages]
     return _call(command, {**os.environ, "PATH": path}, out)
+
+
+def _changed(file: Path, sets: list[str]) -> params_file.Params:
+    """Return parameters as DVC is going to change them."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(file, folder))
+        if sets:
+            apply_overrides(copy, sets)
+        try:
+            return dataclasses.replace(params_file.load(copy), path=file)
+        except ParamsError as error:
+            raise ParamsError(str(error).replace(str(copy), str(file))) from None
 
 
 def experiments() -> set[str]:
@@ -160,7 +179,9 @@ def _git(*words: str) -> str:
 
 def _profiles(file: Path) -> list[str]:
     keys = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return [key for key in keys if key not in {"base", "tasks", *(field.name for field in fields(params_file.Header))}]
+    return [
+        key for key in keys if key not in {"base", "tasks", *(field.name for field in dataclasses.fields(params_file.Header))}
+    ]
 
 
 def _check_values(file: Path, layers: Sequence[str], sets: Sequence[str]) -> None:

@@ -15,19 +15,11 @@ import pytest
 import yaml
 
 from soarm.act.config import ACTConfig
-from soarm.act.params import TrainActParams
-from soarm.deployment import DeployParams
 from soarm.errors import ParamsError
-from soarm.evaluation.evaluator import EvaluationParams
-from soarm.evaluation.paired import CompareParams
-from soarm.export.params import ExportParams
-from soarm.eye.training import TrainEyeParams
 from soarm.gauntlet import GauntletParams, rows_of
-from soarm.online.params import OnlineParams
 from soarm.params import build, changed, load
-from soarm.recording import RecordParams
-from soarm.residual.reach import ReachParams
 from soarm.residual.training import TrainResidualParams
+from soarm.sections import SECTIONS
 from soarm.sim.params import SimParams
 from soarm.spec import DEFAULT_TASK
 from soarm.study.filtered_bc import FilteredBCOptions
@@ -43,20 +35,6 @@ from soarm.tasks.registry import TASKS
 PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
 BASE = load(PARAMS_FILE, DEFAULT_TASK).sections
 OF_TASK: dict[str, dict[str, Any]] = yaml.safe_load(PARAMS_FILE.read_text())["tasks"]
-SECTIONS: dict[str, type[Any]] = {
-    "sim": SimParams,
-    "record": RecordParams,
-    "train_act": TrainActParams,
-    "train_eye": TrainEyeParams,
-    "eval_base": EvaluationParams,
-    "reach": ReachParams,
-    "train_residual": TrainResidualParams,
-    "gauntlet": GauntletParams,
-    "online": OnlineParams,
-    "compare": CompareParams,
-    "export": ExportParams,
-    "deploy_check": DeployParams,
-}
 OPTIONS: dict[str, type] = {
     "residual": ResidualOptions,
     "ppo": PPOOptions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
@@ -74,10 +75,12 @@ def run_stage(name: str, stage: str | None, chosen: Chosen, lines: Lines | None 
         )
     with loading():
         from soarm.reproduce import Changes, experiments, reproduce, told
+        from soarm.sections import require_sound
     changes = Changes(chosen.sets or (), chosen.profile, chosen.task, chosen.seed, chosen.dataset, chosen.units)
     stages = [] if stage is None else [stage]
     before = experiments() if chosen.temp else set()
-    status = reproduce(stages, changes, temp=chosen.temp, force=chosen.force, out=sys.stderr if chosen.as_json else None)
+    out, check = sys.stderr if chosen.as_json else None, functools.partial(require_sound, stages=stages)
+    status = reproduce(stages, changes, temp=chosen.temp, force=chosen.force, out=out, check=check)
     if chosen.temp and not status:
         for experiment in sorted(experiments() - before):
             logger.info("%s", "\n".join(told(experiment, stage or "compare")))

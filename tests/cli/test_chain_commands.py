@@ -125,6 +125,52 @@ def test_what_cannot_be_is_said_before_dvc_runs(
     assert called == []
 
 
+def test_what_the_last_stages_would_refuse_is_refused_before_the_first_runs(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["-S", "base.gauntlet.only=[nope]", "-S", "base.deploy_check.n_scenes=0", "-S", "+base.compare.speed=3"]
+
+    assert cli.main(["repro", *changes]) == 1
+    said = capsys.readouterr().err
+    assert "params.yaml: gauntlet: only names the rows ['nope'], which there are not; there are [" in said
+    assert "params.yaml: deploy_check.n_scenes is 0" in said
+    assert "params.yaml: compare has unknown keys ['speed']" in said
+    assert said.count("parameters do not fit") == 1
+    assert str(Path.cwd() / "params.yaml") in said
+    assert called == []
+    assert cli.main(["train", *changes]) == 7  # whose own parameters are sound
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "said_once"),
+    [
+        ("eval", "base.train_act.steps=0", "train_act.steps is 0"),
+        ("gauntlet", "base.eval_base.n_rows=0", "eval_base.n_rows is 0"),
+        ("gauntlet", "base.sim.model=nope", "sim.model is 'nope'"),
+        ("train", "base.record.n_episodes=0", "record.n_episodes is 0"),
+    ],
+)
+def test_what_stages_before_it_or_beside_it_would_refuse_is_refused(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str], command: str, change: str, said_once: str
+) -> None:
+    assert cli.main([command, "-S", change]) == 1
+    assert capsys.readouterr().err.count(said_once) == 1
+    assert called == []
+
+
+def test_a_row_of_the_gauntlet_that_does_not_fit_the_simulator_is_refused_before_the_chain_runs(
+    called: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = Path("params.yaml")
+    text = params.read_text()
+    assert "physics: {latency_s: [0.033, 0.033]}" in text
+    params.write_text(text.replace("physics: {latency_s: [0.033, 0.033]}", "physics: {latency: [0.033, 0.033]}"))
+
+    assert cli.main(["gauntlet"]) == 1
+    assert re.search(r"gauntlet\.rows\.\w+\.sim.*latency", capsys.readouterr().err)
+    assert called == []
+
+
 @pytest.mark.parametrize(
     ("words", "over"),
     [
