@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import logging
 import os
 import shutil
@@ -38,9 +39,10 @@ from rich.console import Console
 from soarm import ownership
 from soarm import params as params_file
 from soarm.errors import ParamsError, SoarmError, StageError
+from soarm.parts import Parts
 from soarm.progress import Reporter, console_logging
 from soarm.provenance import changes, git_revision, source_digest
-from soarm.records import History, write_json
+from soarm.records import History, plain, write_json
 from soarm.spec import content_hash
 from soarm.tasks.registry import find
 from soarm.tracking.choice import open_tracker
@@ -190,10 +192,15 @@ class StageRun:
         Its name follows from everything the result follows from (seed, sections and inputs read so far, source code), so
         a checkpoint is only ever found by a run that would have written the same one. `finish` deletes it.
         """
-        path = self._scratch_root / content_hash(repr(sorted(self._identity.items())) + source_digest(self.root, self.name))
+        path = self._scratch_root / self._state
         path.mkdir(parents=True, exist_ok=True)
         self._history = History(path / "history.jsonl", self._live)
         return path
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of a result that is made in parts, to be asked for after parameters and inputs; `finish` deletes them."""
+        return Parts(self.place, self.name, self._state, self.part)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Note metrics at a step: in the tracker, on the console, and in `data/live/<name>/plots/metrics`.
@@ -231,7 +238,7 @@ class StageRun:
         """
         assert not self.finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
-        wall_s = round(time.monotonic() - self._start_s, 3)
+        wall_s = round(time.monotonic() - self._start_s + self.parts.before_s, 3)
         target = self._target
         self.refuse_strangers()
         metrics_file = self.place / "data" / "metrics" / f"{self.name}.json"
@@ -253,8 +260,16 @@ class StageRun:
         self.out.rename(target)
         ownership.note_written(self.place, self._full_name, [target])
         shutil.rmtree(self._scratch_root)
+        self.parts.forget()
         self.finished = True
         logger.info("%s: done in %.1f s", self._full_name, wall_s)
+
+    def finish_part(self, metrics: Mapping[str, Any]) -> None:
+        """End a run that made one of `parts` for a later run of the stage, and hand these numbers to the tracker."""
+        self._tracker.summary(plain(metrics))
+        shutil.rmtree(self._scratch_root, ignore_errors=True)
+        self.finished = True
+        logger.info("%s: done in %.1f s", self._full_name, time.monotonic() - self._start_s)
 
     def refuse_strangers(self) -> None:
         """Refuse to go on while files lie in the stage's folder that would be lost with it.
@@ -277,6 +292,11 @@ class StageRun:
     def _scratch_root(self) -> Path:
         return self.place / "data" / ".scratch" / self._full_name
 
+    @property
+    def _state(self) -> str:
+        """A hash of everything that the result follows from."""
+        return content_hash(repr(sorted(self._identity.items())) + source_digest(self.root, self.name))
+
     def _follow(self, key: str, path: Path) -> None:
         """Note that the result follows from a folder."""
         found = ownership.digest(path)
@@ -284,7 +304,8 @@ class StageRun:
         self._tracker.dataset(path.name, path.relative_to(self.root) if path.is_relative_to(self.root) else path, found)
 
     def _identify(self, key: str, value: Any) -> None:
-        assert "scratch" not in self.__dict__ or self._identity.get(key) == value, f"read {key} before asking for run.scratch"
+        asked = [name for name in ("scratch", "parts") if name in self.__dict__]
+        assert not asked or self._identity.get(key) == value, f"read {key} before asking for run.{asked[0]}"
         self._identity[key] = value
 
 
@@ -295,7 +316,7 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
     Args:
         name: Name of the stage.
         root: Root of the repository; the working directory by default.
-        part: Which of the stage's runs, where it has several.
+        part: Which of the stage's runs, where it has several; or which of its `parts` to make.
 
     Raises:
         ParamsError: params.yaml is not usable.
@@ -328,11 +349,11 @@ def open_stage(name: str, root: Path | None = None, part: str | None = None) -> 
     sys.excepthook = hook
 
 
-def command(stage: Callable[[], None], description: str | None) -> None:
+def command(stage: Callable[..., None], description: str | None) -> None:
     """Run a stage as a program: `--help` says what it does and runs nothing, and any other word is refused.
 
     Args:
-        stage: Runs it.
+        stage: Runs it; one that is made in parts takes the name of one, or None.
         description: What it does: the docstring of its module.
     """
     parser = argparse.ArgumentParser(
@@ -340,8 +361,9 @@ def command(stage: Callable[[], None], description: str | None) -> None:
         description=description,
         epilog="Its numbers are in params.yaml.",
     )
-    parser.parse_args()
-    stage()
+    if inspect.signature(stage).parameters:
+        parser.add_argument("--part", help="make this part alone, for a later run of the stage")
+    stage(*vars(parser.parse_args()).values())
 
 
 @dataclasses.dataclass(frozen=True)

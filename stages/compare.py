@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 
 from soarm.base import load_base
-from soarm.evaluation.evaluator import EvaluationParams, evaluate, provenance_of
+from soarm.evaluation.evaluator import EvaluationParams, blocks_of, evaluate, provenance_of
 from soarm.evaluation.paired import CompareParams, compare
 from soarm.evaluation.results import Results, find
 from soarm.evaluation.summary import summarise
@@ -29,8 +29,7 @@ def main() -> None:
     """Run the stage."""
     with open_stage("compare") as run:
         params = run.params("compare", CompareParams)
-        how = run.params("eval_base", EvaluationParams)
-        sim = run.params("sim", SimParams)
+        how, sim = run.params("eval_base", EvaluationParams), run.params("sim", SimParams)
         act_folder, residual_folder = run.input("train_act"), run.input("train_residual")
         act = load_base(act_folder)
         actor, spec = residual_actor.load(residual_folder)
@@ -40,8 +39,9 @@ def main() -> None:
         seeds = scene_seeds("test")[: params.n_scenes]
 
         def rows(policy: BatchPolicy, name: str, provenance: dict[str, str]) -> Results:
-            env, scenes = make_env(how.n_rows, how.n_threads), run.track(seeds, description=f"evaluating {name}")
-            return evaluate(env, policy, scenes, knocked_away_m=how.knocked_away_m, provenance=provenance)
+            env, away_m = make_env(how.n_rows, how.n_threads), how.knocked_away_m
+            blocks = [run.track(one, description=f"evaluating {name}") for one in blocks_of(seeds, how.blocks).values()]
+            return Results.joined([evaluate(env, policy, one, knocked_away_m=away_m, provenance=provenance) for one in blocks])
 
         provenance = provenance_of(act_folder, world, how)
         base = find(run.input("eval_base"), provenance, seeds)

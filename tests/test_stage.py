@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import logging
@@ -144,6 +145,49 @@ def test_scratch_is_found_again_after_a_kill_by_the_same_run_only(root: Path) ->
 def test_what_the_scratch_follows_from_is_asked_for_before_it(root: Path) -> None:
     with pytest.raises(AssertionError, match=r"read params.toy before asking for run.scratch"), open_stage("toy", root) as run:
         _ = run.scratch
+        run.params("toy", Toy)
+
+
+def test_parts_that_others_made_or_a_killed_run_left_are_put_together(root: Path) -> None:
+    made = []
+
+    def run_stage(part: str | None = None, dies_at: str = "") -> None:
+        def make(folder: Path, name: str) -> None:
+            if name == dies_at:
+                raise KeyboardInterrupt
+            made.append(name)
+            (folder / "rows").write_text(name)
+
+        with open_stage("toy", root, part=part) as run:
+            run.params("toy", Toy)
+            wanted = run.parts.wanted("abc")
+            rows = [
+                run.parts.made(name, functools.partial(make, name=name), lambda at: (at / "rows").read_text())
+                for name in wanted
+            ]
+            if part is not None:
+                run.finish_part({"n": 1})
+                return
+            (run.out / "result").write_text("".join(rows))
+            run.finish({})
+
+    run_stage(part="b")
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(dies_at="c")
+    assert not (root / "data" / "toy").exists()
+    run_stage()
+
+    assert made == ["b", "a", "c"]
+    assert (root / "data" / "toy" / "result").read_text() == "abc"
+    assert results(root) == {"data/toy/result", "data/metrics/toy.json"}
+    assert list((root / "data" / ".scratch").iterdir()) == []
+    with pytest.raises(StageError, match="toy has no part 'd' by these parameters; its parts are a, b, c"):
+        run_stage(part="d")
+
+
+def test_what_parts_follow_from_is_asked_for_before_them(root: Path) -> None:
+    with pytest.raises(AssertionError, match=r"read params.toy before asking for run.parts"), open_stage("toy", root) as run:
+        _ = run.parts
         run.params("toy", Toy)
 
 

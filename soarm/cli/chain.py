@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from soarm.cli.command import CHAIN, Json, command, loading, whole, write_json
+from soarm.cli.command import (
+    CHAIN,
+    Json,
+    RayAddress,
+    Workers,
+    command,
+    loading,
+    require_one_kind,
+    whole,
+    write_json,
+)
 from soarm.errors import StageError
 from soarm.smallfile import DATASET_BYTES, read_json
+
+if TYPE_CHECKING:
+    from soarm.reproduce import Changes
 
 logger = logging.getLogger(__name__)
 REPORT = Path("data/compare/report.html")
@@ -57,6 +71,8 @@ class Chosen(NamedTuple):
     temp: bool
     force: bool
     as_json: bool
+    workers: int | None = None
+    ray: str | None = None
 
 
 def run_stage(name: str, stage: str | None, chosen: Chosen, lines: Lines | None = None) -> int:
@@ -78,8 +94,12 @@ def run_stage(name: str, stage: str | None, chosen: Chosen, lines: Lines | None 
         from soarm.sections import require_sound
     changes = Changes(chosen.sets or (), chosen.profile, chosen.task, chosen.seed, chosen.dataset, chosen.units)
     stages = [] if stage is None else [stage]
-    before = experiments() if chosen.temp else set()
     out, check = sys.stderr if chosen.as_json else None, functools.partial(require_sound, stages=stages)
+    if stage is not None and (chosen.workers, chosen.ray) != (None, None):
+        if status := _share(stage, changes, chosen, functools.partial(reproduce, out=out, check=check)):
+            return status
+        changes = Changes()  # they are in params.yaml now
+    before = experiments() if chosen.temp else set()
     status = reproduce(stages, changes, temp=chosen.temp, force=chosen.force, out=out, check=check)
     if chosen.temp and not status:
         for experiment in sorted(experiments() - before):
@@ -95,7 +115,22 @@ def run_stage(name: str, stage: str | None, chosen: Chosen, lines: Lines | None 
     return status
 
 
-def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | None = None) -> None:
+def _share(stage: str, changes: Changes, chosen: Chosen, reproduce: Callable[..., int]) -> int:
+    """Have an evaluation made by many, for its stage to put together; return the exit status."""
+    if chosen.temp or chosen.force:
+        raise typer.BadParameter("--workers and --ray make here what is not up to date: leave --temp and --force out")
+    require_one_kind(chosen.workers, chosen.ray)
+    with loading():
+        from soarm.cluster.attended import require_there
+        from soarm.spread import STAGES, make_parts
+    require_there(chosen.ray)
+    status = reproduce(STAGES[stage].inputs, changes)
+    return status or make_parts(Path.cwd(), stage, chosen.workers or 1, chosen.ray)
+
+
+def _add(
+    name: str, stage: str | None, text: str, example: str, lines: Lines | None = None, *, is_shared: bool = False
+) -> None:
     """Add a command that runs a stage; see `run_stage`.
 
     Args:
@@ -104,6 +139,7 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
         text: Its help.
         example: The example in its help.
         lines: What is shown of the stage's metrics in the end.
+        is_shared: Whether many processes or machines can share it (`soarm.spread.STAGES`).
     """
 
     def body(
@@ -116,9 +152,16 @@ def _add(name: str, stage: str | None, text: str, example: str, lines: Lines | N
         temp: Temp = False,
         force: Force = False,
         as_json: Json = False,
+        workers: Workers = None,
+        ray: RayAddress = None,
     ) -> int:
-        return run_stage(name, stage, Chosen(sets, profile, task, seed, dataset, units, temp, force, as_json), lines)
+        chosen = Chosen(sets, profile, task, seed, dataset, units, temp, force, as_json, workers, ray)
+        return run_stage(name, stage, chosen, lines)
 
+    if not is_shared:
+        signature = inspect.signature(body, eval_str=True)
+        own = [one for one in signature.parameters.values() if one.name not in ("workers", "ray")]
+        body.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     body.__doc__ = text
     command(CHAIN, example, name=name)(body)
 
@@ -162,9 +205,16 @@ def _crossed(found: dict[str, Any]) -> list[str]:
 _add("repro", None, "Run the whole chain: every stage whose inputs have changed.", "soarm repro --profile ci")
 _add("record", "record", "Record demonstrations in the simulator.", "soarm record -S base.record.n_episodes=50")
 _add("train", "train_act", "Train ACT on demonstrations.", "soarm train --dataset datasets/mine")
-_add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone)
+_add("eval", "eval_base", "Evaluate ACT on held-out scenes.", "soarm eval --json", _alone, is_shared=True)
 _add("reach", "reach", "Measure how far a residual must reach.", "soarm reach")
-_add("gauntlet", "gauntlet", "Run base and residual under what a desk does, on the same scenes.", "soarm gauntlet", _crossed)
+_add(
+    "gauntlet",
+    "gauntlet",
+    "Run base and residual under what a desk does, on the same scenes.",
+    "soarm gauntlet",
+    _crossed,
+    is_shared=True,
+)
 _add("rl-eval", "compare", "Compare ACT with ACT and residual on the same held-out scenes.", "soarm rl-eval", _compared)
 _add("export", "export", "Export ACT and residual to an ONNX bundle, equal to torch.", "soarm export")
 

@@ -81,6 +81,24 @@ def _within(kind: Callable[[str], N], low: N, high: N, what: str) -> Callable[[s
     return read
 
 
+Workers = Annotated[int | None, whole(1, 1024, "How many processes of this machine share the work.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Share the work on the Ray cluster that this machine is a node of, a process per processor: `auto`, HOST:PORT, "
+        "or `local` for one that begins and ends with the command.",
+    ),
+]
+
+
+def require_one_kind(workers: int | None, ray: str | None) -> None:
+    """Refuse --workers beside --ray."""
+    if ray is not None and workers is not None:
+        raise typer.BadParameter("--workers is for this machine; with --ray the cluster's processors say how many run at once")
+
+
 def numbers(text: str) -> list[int]:
     """Read "3,7-9" as [3, 7, 8, 9].
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from soarm.cli.command import CHAIN, command, loading, whole
+from soarm.cli.command import CHAIN, RayAddress, Workers, command, loading, require_one_kind
 
 
 @command(CHAIN, "soarm study residual no_penalty --workers 2")
@@ -19,25 +19,15 @@ def study(
             help="Groups, variants or single runs of `study/dvc.yaml`: ablation, ppo, no_penalty-0. All by default."
         ),
     ] = None,
-    workers: Annotated[
-        int | None, whole(1, 1024, "How many runs at once on this machine; as many as it has processors by default.")
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Run them on the Ray cluster that this machine is a node of, one per processor: `auto`, HOST:PORT, or "
-            "`local` for one that begins and ends with the command.",
-        ),
-    ] = None,
+    workers: Workers = None,
+    ray: RayAddress = None,
 ) -> int:
     """Run the study: every variant and training seed that is not up to date, many at once.
 
     The chain's stages come first, where something has changed, and the table of all runs last. A run that was stopped or lost
-    goes on from its checkpoint.
+    goes on from its checkpoint. Without --workers and --ray as many run at once as this machine has processors.
     """
-    if ray is not None and workers is not None:
-        raise typer.BadParameter("--workers is for this machine; with --ray the cluster's processors say how many run at once")
+    require_one_kind(workers, ray)
     with loading():
         from soarm.cluster.study import require_possible, run_study
         from soarm.reproduce import Changes, reproduce

@@ -3,6 +3,7 @@
 ::
 
     study      the runs of the study that are not up to date, as tasks; their results entered into DVC
+    attended   tasks run while somebody watches: view, signals, last words
     pipeline   what DVC is asked and told
     entering   results of many runs kept by DVC at once
     task       what a task is, and what runs tasks; the one loop that waits for all of them

@@ -99,6 +99,12 @@ def pending(root: Path, wanted: Sequence[str]) -> list[Run]:
     return list(found)
 
 
+def is_pending(root: Path, stage: str) -> bool:
+    """Whether a stage of the chain is not up to date; one whose results lie in DVC's cache is."""
+    changes = parse_json(_dvc(root, "status", "--json", stage)).get(stage, [])
+    return bool(changes) and not _is_only_missing(changes)
+
+
 def enter(root: Path, targets: Sequence[str]) -> None:
     """Have DVC keep the results of runs, and note what they follow from."""
     _python(root, "-m", "soarm.cluster.entering", FILE, *(target.rpartition(":")[2] for target in targets))
@@ -111,7 +117,7 @@ def _status(root: Path, targets: Sequence[str], wanted: Sequence[str]) -> dict[R
 
 
 def _is_only_missing(changes: Any) -> bool:
-    """Whether a run is as it was entered, but for its folder that is not there."""
+    """Whether a stage is as it was entered, but for results that are not there."""
     kinds = [change for change in changes if isinstance(change, Mapping)]
     states = [state for change in kinds for state in change.get("changed outs", {"": ""}).values()]
     return len(kinds) == len(changes) and set(states) == {"deleted"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ _ARM_JOINTS = [j for j in range(arm.N_JOINTS) if j != arm.GRIPPER]
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationParams:
-    """How policies are evaluated.
+class ScenesParams:
+    """On which scenes a policy is run, and how.
 
     Attributes:
         n_scenes: Held-out scenes.
@@ -40,6 +40,28 @@ class EvaluationParams:
     n_rows: Count
     n_threads: Threads
     knocked_away_m: Positive
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationParams(ScenesParams):
+    """How policies of the chain are evaluated.
+
+    Attributes:
+        blocks: In how many parts the scenes are evaluated, each by itself: as many processes or machines can share them.
+    """
+
+    blocks: Count
+
+    def __post_init__(self) -> None:
+        if self.blocks > self.n_scenes:
+            raise ValueError(f"blocks is {self.blocks}, and there are {self.n_scenes} scenes; a block has at least one")
+
+
+def blocks_of(seeds: Sequence[int], n_blocks: int) -> dict[str, Sequence[int]]:
+    """Return seeds in their order in blocks whose sizes differ by one at most; they are named "1-of-8" and so on."""
+    n_blocks = min(n_blocks, len(seeds))
+    ends = [i * len(seeds) // n_blocks for i in range(n_blocks + 1)]
+    return {f"{i + 1}-of-{n_blocks}": seeds[ends[i] : ends[i + 1]] for i in range(n_blocks)}
 
 
 def evaluate(
@@ -57,7 +79,7 @@ def evaluate(
             that does not look at them: the rows say where things lay.
         policy: What acts.
         seeds: Scene seeds.
-        knocked_away_m: See `EvaluationParams` [m].
+        knocked_away_m: See `ScenesParams` [m].
         provenance: What the rows follow from; see `Results.provenance`.
     """
     episodes = rollout(env, policy, seeds)
@@ -80,8 +102,8 @@ def results_of(
 def provenance_of(policy: Path, world: object, params: EvaluationParams) -> dict[str, str]:
     """Return `Results.provenance`: a hash of the policy's files, one of the simulator's parameters, and how it was evaluated.
 
-    `n_rows` belongs to it: a network rounds differently in batches of other sizes (by some 1e-5 degrees), and contacts turn
-    that into other episodes.
+    `n_rows` and `blocks` belong to it: a network rounds differently in batches of other sizes (by some 1e-5 degrees), and
+    contacts turn that into other episodes.
 
     Args:
         policy: Folder the policy was loaded from.
@@ -92,6 +114,7 @@ def provenance_of(policy: Path, world: object, params: EvaluationParams) -> dict
         "policy": policy_hash(policy),
         "simulator": content_hash(repr(world)),
         "n_rows": str(params.n_rows),
+        **({"blocks": str(params.blocks)} if params.blocks > 1 else {}),
         "knocked_away_m": str(params.knocked_away_m),
     }
 

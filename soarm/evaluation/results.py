@@ -9,7 +9,7 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ class Results:
         """Return the rows of some of its seeds, in that order."""
         by_seed = {row.seed: row for row in self.rows}
         return Results(tuple(by_seed[seed] for seed in seeds), self.task, self.provenance)
+
+    @classmethod
+    def joined(cls, several: Sequence[Results]) -> Results:
+        """Return the rows of all, one after the other; they follow from the same."""
+        return dataclasses.replace(several[0], rows=tuple(row for one in several for row in one.rows))
 
     def save(self, folder: Path, name: str = "episodes") -> None:
         """Write `<name>.parquet` (exact) and `<name>.csv` (six significant digits, for reading) into `folder`."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from soarm.estimation import SeeingEnv
-from soarm.evaluation.evaluator import EvaluationParams, evaluate, policy_hash
+from soarm.evaluation.evaluator import ScenesParams, evaluate, policy_hash
 from soarm.evaluation.results import Results
 from soarm.evaluation.statistics import paired_table
 from soarm.evaluation.summary import summarise
@@ -64,7 +64,7 @@ def without_the_eye(
     cameras: Iterable[str],
     seeds: range,
     n_leak_scenes: int,
-    how: EvaluationParams,
+    how: ScenesParams,
     track: Callable[[range, None, str], Iterable[int]],
 ) -> dict[str, Results]:
     """Return the rows of a policy that learns otherwise where the objects are, or not at all; none where there is no eye.

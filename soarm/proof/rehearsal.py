@@ -103,7 +103,7 @@ def _put(rng: np.random.Generator, task: Task, spot: Spot, hand: Hand) -> NDArra
 
 
 def world(bundle: Bundle, path: Path | None) -> tuple[SimParams, float]:
-    """Return the simulator of a bundle's task with the cameras that it wants, and `EvaluationParams.knocked_away_m` [m].
+    """Return the simulator of a bundle's task with the cameras that it wants, and `ScenesParams.knocked_away_m` [m].
 
     Args:
         bundle: What acts.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from soarm.errors import ParamsError
-from soarm.evaluation.evaluator import EvaluationParams, evaluate
+from soarm.evaluation.evaluator import ScenesParams, evaluate
 from soarm.evaluation.results import Results
 from soarm.policies import ChunkedPolicy
 from soarm.policy import BatchPolicy
@@ -68,7 +68,7 @@ def run(
     method: Method,
     inputs: MethodInput,
     make_env: Callable[[int], BatchEnv],
-    test: EvaluationParams,
+    test: ScenesParams,
     track: Track = lambda seeds, total, description: seeds,
 ) -> StudyRun:
     """Train with a method and evaluate what it gives.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from soarm.base import BasePolicy
 from soarm.errors import ParamsError
-from soarm.evaluation.evaluator import EvaluationParams
+from soarm.evaluation.evaluator import ScenesParams
 from soarm.evaluation.paired import Resamples
 from soarm.params import build, changed
 from soarm.quantities import DIFFERENT, SEEDS, SOME, Count, Seed, within
@@ -72,7 +72,7 @@ class StudyParams:
 
     seeds: Seeds
     env_steps: Count
-    test: EvaluationParams
+    test: ScenesParams
     bootstrap_resamples: Resamples
     common: dict[str, Any]
     variants: dict[str, dict[str, Any]]

@@ -91,7 +91,7 @@ class Artefact:
     Attributes:
         name: As it was given.
         sim: The simulator of its task.
-        knocked_away_m: See `EvaluationParams` [m].
+        knocked_away_m: See `ScenesParams` [m].
         eye: What tells its policies where the objects are, from the pictures of `sim`'s cameras; None tells them the truth.
         makers: Role -> what makes a policy of its own; the best one first.
     """

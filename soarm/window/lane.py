@@ -26,7 +26,7 @@ class Lane:
     Args:
         sim: The simulator.
         contender: What drives the arm.
-        knocked_away_m: See `soarm.evaluation.evaluator.EvaluationParams` [m].
+        knocked_away_m: See `soarm.evaluation.evaluator.ScenesParams` [m].
         eye: What tells the policy where the objects are; None tells it the truth.
 
     Attributes:

@@ -233,6 +233,42 @@ def reproduced(called: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> list
     return called
 
 
+def test_an_evaluation_that_is_shared_has_its_inputs_made_first_and_its_parts_put_together_last(
+    reproduced: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_parts(root: Path, stage: str, workers: int, address: str | None) -> int:
+        reproduced.append([stage, str(workers), str(address)])
+        return int(workers == 5)
+
+    monkeypatch.setattr("soarm.spread.make_parts", make_parts)
+
+    assert cli.main(["gauntlet", "--workers", "3", "-S", "base.gauntlet.n_scenes=50"]) == 0
+    assert cli.main(["eval", "--workers", "5"]) == 1
+    assert reproduced == [
+        ["exp", "run", "-S", "base.gauntlet.n_scenes=50", "train_act", "train_eye", "train_residual"],
+        ["gauntlet", "3", "None"],
+        ["repro", "gauntlet"],
+        ["repro", "train_act", "train_eye"],
+        ["eval_base", "5", "None"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--workers", "2", "--temp"], "leave --temp and --force out"),
+        (["--workers", "2", "--ray", "auto"], "--workers is for this machine"),
+        (["--ray", "ray://somewhere:10001"], "it has to be a node of the cluster"),
+    ],
+)
+def test_what_cannot_be_shared_is_said_before_dvc_runs(
+    called: list[list[str]], words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["eval", *words]) in (1, 2)
+    assert text in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert called == []
+
+
 def test_a_comparison_ends_with_a_table_of_intervals(reproduced: list[list[str]], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     status = cli.main(["rl-eval"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from soarm.cluster import pipeline, study
+from soarm.cluster.attended import alone
 from soarm.cluster.task import Outcome, Task
 from soarm.errors import StageError
 
@@ -98,7 +99,7 @@ def project(counting: Path) -> Path:
 def test_good_runs_are_entered_and_failed_ones_named(
     project: Path, dvc: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(study, "_runner", lambda *_: Instant(project, {"full-0": 3}))
+    monkeypatch.setattr(study, "runner", lambda *_: Instant(project, {"full-0": 3}))
 
     status = study.run_study(project, [], 1, None)
 
@@ -112,7 +113,7 @@ def test_good_runs_are_entered_and_failed_ones_named(
 def test_nothing_is_entered_where_the_code_was_changed_meanwhile(
     project: Path, dvc: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "_runner", lambda *_: Instant(project, {}, change="soarm/arm.py"))
+    monkeypatch.setattr(study, "runner", lambda *_: Instant(project, {}, change="soarm/arm.py"))
 
     with pytest.raises(StageError, match=r"were changed while full-0, no_penalty-1 ran: .* not entered"):
         study.run_study(project, [], 1, None)
@@ -120,7 +121,7 @@ def test_nothing_is_entered_where_the_code_was_changed_meanwhile(
 
 
 def test_somebody_s_files_are_not_run_over(project: Path, dvc: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "_runner", lambda *_: pytest.fail("it must not begin"))
+    monkeypatch.setattr(study, "runner", lambda *_: pytest.fail("it must not begin"))
     (project / "data" / "study" / "full-0").mkdir(parents=True)
     (project / "data" / "study" / "full-0" / "mine.txt").write_text("mine")
 
@@ -129,7 +130,7 @@ def test_somebody_s_files_are_not_run_over(project: Path, dvc: Calls, monkeypatc
 
 
 def test_it_does_not_run_twice_in_one_repository(project: Path, dvc: Calls) -> None:
-    with study._alone(project), pytest.raises(StageError, match=r"`soarm study` runs in .* already"):
+    with alone(project, "study"), pytest.raises(StageError, match=r"`soarm study` runs in .* already"):
         study.run_study(project, [], 1, None)
 
 

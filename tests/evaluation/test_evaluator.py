@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from soarm.errors import ObservationError, ParamsError
-from soarm.evaluation.evaluator import EvaluationParams, difference_rms, evaluate, provenance_of
+from soarm.evaluation.evaluator import EvaluationParams, blocks_of, difference_rms, evaluate, provenance_of
+from soarm.evaluation.results import Results
 from soarm.params import build
 
 
@@ -96,10 +97,11 @@ def test_an_environment_that_hides_the_objects_is_refused_by_name(make_env, scri
     [
         ({"n_scenes": 0}, "n_scenes is 0; it must be at least 1"),
         ({"knocked_away_m": 0.0}, "knocked_away_m is 0.0; it must be above"),
+        ({"blocks": 201}, "blocks is 201, and there are 200 scenes; a block has at least one"),
     ],
 )
 def test_parameters_out_of_range_are_refused(change, message):
-    good = {"n_scenes": 200, "n_rows": 16, "n_threads": 1, "knocked_away_m": 0.05}
+    good = {"n_scenes": 200, "n_rows": 16, "n_threads": 1, "knocked_away_m": 0.05, "blocks": 200}
 
     with pytest.raises(ParamsError, match=message):
         build(EvaluationParams, good | change, "eval_base")
@@ -109,12 +111,31 @@ def test_rows_say_what_they_follow_from(scripted_env, cubic, tmp_path):
     for name, weights in (("a", b"1"), ("again", b"1"), ("other", b"2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model").write_bytes(weights)
-    params = EvaluationParams(200, 16, 1, 0.05)
+    params = EvaluationParams(200, 16, 1, 0.05, 1)
     provenance = provenance_of(tmp_path / "a", {"gain": 50.0}, params)
     results = evaluate(scripted_env, cubic, [1], knocked_away_m=0.05, provenance=provenance)
 
     assert results.provenance == provenance == provenance_of(tmp_path / "again", {"gain": 50.0}, params)
     assert provenance != provenance_of(tmp_path / "other", {"gain": 50.0}, params)
     assert provenance != provenance_of(tmp_path / "a", {"gain": 51.0}, params)
-    for change in ({"n_rows": 8}, {"knocked_away_m": 0.04}):
+    for change in ({"n_rows": 8}, {"knocked_away_m": 0.04}, {"blocks": 2}):
         assert provenance != provenance_of(tmp_path / "a", {"gain": 50.0}, dataclasses.replace(params, **change))
+
+
+def test_blocks_hold_every_seed_once_and_in_order():
+    blocks = blocks_of(range(10, 21), 3)
+
+    assert {name: list(seeds) for name, seeds in blocks.items()} == {
+        "1-of-3": [10, 11, 12],
+        "2-of-3": [13, 14, 15, 16],
+        "3-of-3": [17, 18, 19, 20],
+    }
+    assert blocks_of(range(5), 1) == {"1-of-1": range(5)}
+
+
+def test_rows_of_blocks_are_the_rows_of_all(scripted_env, cubic):
+    whole = evaluate(scripted_env, cubic, range(4), knocked_away_m=0.05, provenance={"policy": "cubic"})
+    blocks = blocks_of(range(4), 2).values()
+    several = [evaluate(scripted_env, cubic, one, knocked_away_m=0.05, provenance={"policy": "cubic"}) for one in blocks]
+
+    assert Results.joined(several) == whole

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soarm.evaluation.evaluator import EvaluationParams
+from soarm.evaluation.evaluator import ScenesParams
 from soarm.eye import checkpoint
 from soarm.eye.training import TrainedEye
 from soarm.eye.trials import TRUE, TamperedEnv, compared, without_the_eye
@@ -49,7 +49,7 @@ def test_a_policy_is_told_true_poses_and_shown_pictures_that_say_nothing(
     seeing: SimParams, tried: TrainedEye, tmp_path: Path
 ) -> None:
     checkpoint.save(tried.model, tmp_path)
-    still, how = Still(), EvaluationParams(3, 3, 1, 0.03)
+    still, how = Still(), ScenesParams(3, 3, 1, 0.03)
 
     def track(scenes: range, total: None, description: str) -> range:
         return scenes

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from soarm.errors import ParamsError, StageError
-from soarm.evaluation.evaluator import EvaluationParams
+from soarm.evaluation.evaluator import ScenesParams
 from soarm.evaluation.results import Results
 from soarm.policy import Array, BatchPolicy, Observation, Rows
 from soarm.residual.controller import residual_policy
@@ -37,7 +37,7 @@ assert _SPEC is not None
 assert _SPEC.loader is not None
 stage = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(stage)
-TEST = EvaluationParams(n_scenes=6, n_rows=2, n_threads=1, knocked_away_m=0.03)
+TEST = ScenesParams(n_scenes=6, n_rows=2, n_threads=1, knocked_away_m=0.03)
 
 
 class GripperEnv:
