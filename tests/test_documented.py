@@ -143,9 +143,8 @@ def test_commands_of_soarm_in_sentences_messages_and_help_exist_with_their_optio
 
 
 def test_the_examples_are_what_this_code_reads() -> None:
-    bundle = Bundle.open(ROOT / "examples" / "bundle")
-
-    assert set(bundle.sessions) == {"act", "residual"}
+    for name in ("bundle", "desk"):
+        assert set(Bundle.open(ROOT / "examples" / name).sessions) == {"act", "residual"}
     assert ArmConfig.load(ROOT / "examples" / "arm_settings.json") == DEFAULT
 
 
