@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import struct
 import sys
 import tempfile
 import termios
 import tty
+from contextlib import ExitStack
 from pathlib import Path
 
 from soarm.errors import TwinError
@@ -29,7 +31,7 @@ class Port:
         path: Where the link is to be; None makes one in a temporary folder.
 
     Raises:
-        TwinError: There are no pseudo-terminals, or the path is taken by anything but a link to one.
+        TwinError: There are no pseudo-terminals, or the path is taken: by anything but a link to one, or by another twin.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -40,7 +42,12 @@ class Port:
                 f"{self.path} exists and is not a link to a pseudo-terminal; choose another path for the twin's port"
             )
         self._master = self._slave = -1
-        self.plug_in()
+        self._lock = ExitStack() if path is None else _locked(self.path)
+        try:
+            self.plug_in()
+        except TwinError:
+            self._lock.close()
+            raise
 
     def plug_in(self) -> None:
         """Open the line; does nothing while it is open."""
@@ -76,6 +83,7 @@ class Port:
     def close(self) -> None:
         """Unplug for good."""
         self.unplug()
+        self._lock.close()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -110,3 +118,21 @@ class Port:
                 os.write(self._master, data)
             except BlockingIOError:
                 return
+
+
+def _locked(path: Path) -> ExitStack:
+    """Take the lock of a link, until the stack is closed or the process ends: cables may be out, links outlive a killed twin.
+
+    Raises:
+        TwinError: Another twin has it.
+    """
+    name = hashlib.sha256(str(path.parent.resolve() / path.name).encode()).hexdigest()[:16]
+    with ExitStack() as stack:
+        file = Path(tempfile.gettempdir(), f"soarm-twin-{os.getuid()}-{name}.lock")
+        lock = stack.enter_context(file.open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TwinError(f"another twin is on {path}; end it, or choose another path for this one's port") from None
+        stack.callback(file.unlink, missing_ok=True)
+        return stack.pop_all()

@@ -15,6 +15,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,9 @@ class Twin:
                 emulator.hand = Hand(servos, place, now)
         self._supply_others()
         paths = config.paths or (None,) * config.arms
-        self._lines = [Port(path) for path in paths]
+        with ExitStack() as opened:
+            self._lines = [opened.enter_context(closing(Port(path))) for path in paths]
+            opened.pop_all()
         self.ports = tuple(str(line.path) for line in self._lines)
         self._outgoing = [Outgoing(line_timing=config.line_timing, usb_delay_s=config.usb_delay_s) for _ in self._lines]
         self._wake_in, self._wake_out = os.pipe()

@@ -77,6 +77,8 @@ class TwinConfig:
             faults.append(f"extra_servos are {self.extra_servos}; ids go from 0 to 253")
         if self.paths and len(self.paths) != self.arms:
             faults.append(f"{len(self.paths)} paths for {self.arms} arms; name one for each")
+        if len(set(self.paths)) < len(self.paths):
+            faults.append(f"two arms on one path, {self.paths[0]}; name another for each")
         if faults:
             raise TwinError("; ".join(faults))
 

@@ -7,6 +7,8 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -377,16 +379,46 @@ def test_the_same_path_comes_back_after_the_cable_was_out(tmp_path):
         Port(tmp_path / "file")
 
 
-def test_a_link_to_something_else_and_the_link_of_a_later_twin_are_left_alone(tmp_path):
+def test_a_link_to_something_else_is_left_alone(tmp_path):
     (tmp_path / "by-id").symlink_to("/dev/ttyACM0")
     with pytest.raises(TwinError, match="is not a link to a pseudo-terminal"):
         Port(tmp_path / "by-id")
-    earlier, later = Port(tmp_path / "arm"), Port(tmp_path / "arm")
-    earlier.close()
-    assert later.path.exists()
-    later.close()
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-id"]
+    assert os.readlink(tmp_path / "by-id") == "/dev/ttyACM0"
+
+
+def test_a_port_is_one_twin_s_with_its_cable_out_as_well(tmp_path):
+    port = Port(tmp_path / "arm")
+    port.unplug()
+    with pytest.raises(TwinError, match=r"another twin is on .*arm; end it, or choose another path"):
+        Port(tmp_path / "arm")
+    port.close()
+
+    Port(tmp_path / "arm").close()
+
+
+def test_the_link_of_a_killed_twin_is_taken_though_another_twin_has_its_line_now(tmp_path):
+    program = "import os, sys; from soarm.twin.port import Port; port = Port(sys.argv[1]); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "killed")], check=False)
+    (tmp_path / "killed").unlink()
+    other = Port(tmp_path / "other")
+    (tmp_path / "killed").symlink_to(os.readlink(other.path))
+
+    port = Port(tmp_path / "killed")
+    assert os.readlink(port.path) != os.readlink(other.path)
+    port.close()
+    other.close()
+
+
+def test_two_arms_are_not_on_one_port_and_a_port_that_cannot_be_had_leaves_none(tmp_path, sim):
+    path = tmp_path / "arm"
+    with pytest.raises(TwinError, match=r"two arms on one path, .*arm; name another for each"):
+        TwinConfig(arms=2, paths=(path, path))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TwinError, match="exists and is not a link"):
+        Twin.start(sim, TwinConfig(arms=2, paths=(path, tmp_path / "file")))
+
+    assert not path.is_symlink()
 
 
 def test_a_machine_without_pseudo_terminals_is_told(tmp_path, monkeypatch):
