@@ -38,8 +38,7 @@ import numpy as np
 from soarm import params, spec
 from soarm.cli.data import info, verify
 from soarm.cli.study import study as study_command
-from soarm.cluster import local, pipeline
-from soarm.cluster import study as cluster_study
+from soarm.cluster import attended, local, pipeline
 from soarm.dataset.layout import ROBOT_TYPE
 from soarm.dataset.reader import Dataset
 from soarm.dataset.recorder import Recorder
@@ -305,7 +304,7 @@ def _study(clone: Path, names: Sequence[str], workers: int) -> Row:
         return Process(words, folder, log, environment)
 
     setattr(local, "Process", process)  # noqa: B010
-    for module, name in ((pipeline, "pending"), (pipeline, "enter"), (cluster_study, "run_all")):
+    for module, name in ((pipeline, "pending"), (pipeline, "enter"), (attended, "run_all")):
         setattr(module, name, _noting(spent.setdefault(name, []), getattr(module, name)))
     wall_s = timed(lambda: _succeed(study_command(list(names), workers, None)))
     ended = {name: (clone / "data" / "study" / name / "metrics.json").stat().st_mtime for name in names}
