@@ -34,6 +34,12 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.fixture(autouse=True)
+def _own_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that fails leaves its own hook for exceptions, which other tests must not meet."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with one parameter section and one commit."""
