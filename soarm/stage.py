@@ -238,7 +238,8 @@ class StageRun:
         """
         assert not self.finished, f"stage {self.name} finished twice"
         own = {"git_rev": self.git_rev, "profile": self.profile, "seed": self.seed}
-        wall_s = round(time.monotonic() - self._start_s + self.parts.before_s, 3)
+        in_parts = "parts" in self.__dict__
+        wall_s = round(time.monotonic() - self._start_s + (self.parts.before_s if in_parts else 0.0), 3)
         target = self._target
         self.refuse_strangers()
         metrics_file = self.place / "data" / "metrics" / f"{self.name}.json"
@@ -260,7 +261,8 @@ class StageRun:
         self.out.rename(target)
         ownership.note_written(self.place, self._full_name, [target])
         shutil.rmtree(self._scratch_root)
-        self.parts.forget()
+        if in_parts:
+            self.parts.forget()
         self.finished = True
         logger.info("%s: done in %.1f s", self._full_name, wall_s)
 
