@@ -10,6 +10,7 @@ import yaml
 
 from soarm import gauntlet
 from soarm.act.params import TrainActParams
+from soarm.cluster.pipeline import inputs
 from soarm.deployment import DeployParams
 from soarm.errors import ParamsError
 from soarm.evaluation.evaluator import EvaluationParams
@@ -70,7 +71,6 @@ def _read_by(file: Path, stages: Sequence[str]) -> list[str]:
     needed, waiting = set[str](), set(stages or declared)
     while waiting:
         needed |= waiting
-        deps = [dep.replace("${dataset}", "data/record") for stage in waiting for dep in declared[stage]["deps"]]
-        waiting = {Path(dep).parts[1] for dep in deps if dep.startswith("data/")} & set(declared) - needed
+        waiting = {name for stage in waiting for name in inputs(declared, stage)} - needed
     read = {name for stage in needed for name in declared[stage].get("params", []) if isinstance(name, str)}
     return [name for name in SECTIONS if f"base.{name}" in read]

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from soarm import params as params_file
+from soarm.cluster import pipeline
 from soarm.cluster.attended import alone, run_attended, runner
 from soarm.cluster.package import package
-from soarm.cluster.pipeline import is_pending
 from soarm.cluster.task import Task
 from soarm.evaluation.evaluator import EvaluationParams, blocks_of
 from soarm.gauntlet import GauntletParams, rows_of
@@ -27,12 +29,10 @@ class Spread(NamedTuple):
 
     Attributes:
         command: What `soarm` calls it.
-        inputs: Stages whose results it reads.
         parts: Returns the names of its parts by some parameters.
     """
 
     command: str
-    inputs: tuple[str, ...]
     parts: Callable[[Params], Iterable[str]]
 
 
@@ -47,9 +47,14 @@ def _rows(params: Params) -> Iterable[str]:
 
 
 STAGES = {
-    "eval_base": Spread("eval", ("train_act", "train_eye"), _blocks),
-    "gauntlet": Spread("gauntlet", ("train_act", "train_eye", "train_residual"), _rows),
+    "eval_base": Spread("eval", _blocks),
+    "gauntlet": Spread("gauntlet", _rows),
 }
+
+
+def inputs_of(root: Path, stage: str) -> list[str]:
+    """Return the names of the stages whose results a stage reads."""
+    return pipeline.inputs(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"], stage)
 
 
 def make_parts(root: Path, stage: str, workers: int, address: str | None) -> int:
@@ -65,7 +70,7 @@ def make_parts(root: Path, stage: str, workers: int, address: str | None) -> int
         StageError: There is no such cluster, or the same command runs here already.
         ParamsError: params.yaml is not usable.
     """
-    if not is_pending(root, stage):
+    if not pipeline.is_pending(root, stage):
         return 0
     names = list(STAGES[stage].parts(params_file.load(root / "params.yaml")))
     if len(names) == 1:
@@ -79,7 +84,7 @@ def make_parts(root: Path, stage: str, workers: int, address: str | None) -> int
         )
         for name in names
     ]
-    packed = package(root, [Path("data", one) for one in STAGES[stage].inputs])
+    packed = package(root, [Path("data", one) for one in inputs_of(root, stage)])
     with alone(root, STAGES[stage].command):
         start = functools.partial(runner, root, workers, address, packed)
         status = run_attended(STAGES[stage].command, "parts", tasks, start, lambda names: None)

@@ -78,7 +78,7 @@ OUTSIDE: dict[str, set[str]] = {
     "sim": {"PIL", "mujoco", "mujoco_menagerie", "numpy"},
     "smallfile": set(),
     "spec": set(),
-    "spread": set(),
+    "spread": {"yaml"},
     "stage": {"rich", "threadpoolctl"},
     "study": {"gymnasium", "numpy", "stable_baselines3", "torch"},
     "sweep": {"optuna", "sqlalchemy", "yaml"},

@@ -47,9 +47,10 @@ def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
 
     def shared(stage: str, params: str = PARAMS, *, status: int = 0, pending: bool = True) -> tuple[int, list[Task]]:
         (tmp_path / "params.yaml").write_text(params)
+        (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
         runner = Instant(status)
         monkeypatch.setattr(spread, "runner", lambda *_: runner)
-        monkeypatch.setattr(spread, "is_pending", lambda *_: pending)
+        monkeypatch.setattr(spread.pipeline, "is_pending", lambda *_: pending)
         return spread.make_parts(tmp_path, stage, 2, None), runner.tasks
 
     return shared

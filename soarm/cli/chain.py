@@ -122,9 +122,9 @@ def _share(stage: str, changes: Changes, chosen: Chosen, reproduce: Callable[...
     require_one_kind(chosen.workers, chosen.ray)
     with loading():
         from soarm.cluster.attended import require_there
-        from soarm.spread import STAGES, make_parts
+        from soarm.spread import inputs_of, make_parts
     require_there(chosen.ray)
-    status = reproduce(STAGES[stage].inputs, changes)
+    status = reproduce(inputs_of(Path.cwd(), stage), changes)
     return status or make_parts(Path.cwd(), stage, chosen.workers or 1, chosen.ray)
 
 

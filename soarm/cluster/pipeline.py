@@ -99,6 +99,17 @@ def pending(root: Path, wanted: Sequence[str]) -> list[Run]:
     return list(found)
 
 
+def inputs(declared: Mapping[str, Any], stage: str) -> list[str]:
+    """Return the names of the stages whose results a stage of the chain reads.
+
+    Args:
+        declared: `stages` of dvc.yaml.
+        stage: Its name.
+    """
+    deps = [dep.replace("${dataset}", "data/record") for dep in declared[stage]["deps"]]
+    return sorted(name for name in declared if f"data/{name}" in deps)
+
+
 def is_pending(root: Path, stage: str) -> bool:
     """Whether a stage of the chain is not up to date; one whose results lie in DVC's cache is."""
     changes = parse_json(_dvc(root, "status", "--json", stage)).get(stage, [])
